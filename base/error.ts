@@ -1,0 +1,104 @@
+/**
+ * Errors are part of the interface. A `KilnError` says what was given, what was expected and what to do, and points at
+ * the user's line. Every code stands in `errorCodes` with its meaning; `docs/errors.md` is generated from it.
+ *
+ *     KilnError [shape_mismatch]: matmul: inner sizes differ
+ *       given:    f32[2,3] and f32[4,5]
+ *       expected: the last axis of the first (3) to equal the second last of the second (4)
+ *       hint:     transpose an operand with .mT, or check the order of the operands
+ *       at:       model.ts:12:14
+ */
+import type { SourceLocation } from './location.ts';
+
+/** Every error code and, in a sentence, when it is thrown. */
+export const errorCodes = {
+  shape_mismatch: 'Operands whose shapes do not fit each other or the operation.',
+  dtype_mismatch: 'An operand of a dtype the operation does not take, or operands that do not promote.',
+  unsupported_dtype: 'A dtype this device or this release can not compute with.',
+  invalid_argument: 'An argument that is out of range, NaN, of the wrong kind or missing.',
+  invalid_size: 'A size that is negative, fractional, NaN or not safe as an integer.',
+  unknown_size: 'A question about a symbolic size that its bounds do not answer.',
+  use_after_dispose: 'A tensor used after dispose(), after its tidy() scope, or after it was donated.',
+  leaked_tracer: 'A traced tensor used outside the trace that made it.',
+  traced_value: 'A traced tensor used where a concrete value is needed (read, compare, Math.*, number conversion).',
+  traced_branch: 'A truth test on a value that is traced (if, ?:, &&, ||, !, ===).',
+  unreadable_source: 'A function whose source can not be read, so truth tests in it can not be ruled out.',
+  async_function: 'An async function or generator handed to a tracing transform.',
+  invalid_output: 'A traced function that returns something other than tensors in nested arrays and plain objects.',
+  tree_mismatch: 'Two pytrees, or a pytree and a specification, of different structure.',
+  unregistered_class: 'An instance of a class that is not registered as a pytree.',
+  not_differentiable: 'A gradient through something that has none, or with respect to a non-float argument.',
+  device_mismatch: 'Operands that live on two devices.',
+  unknown_device: 'A device that does not exist here.',
+  out_of_memory: 'A request beyond what the device or engine can hold; nothing was lost.',
+  too_many_recompiles: 'A compiled function that met more signatures than maxRecompiles allows.',
+  blocking_read: 'A synchronous read where the thread may not block.',
+  compile_failed: 'The compiler failed on a graph; the message names what to report.',
+  launch_failed: 'A program failed while it ran; its outputs carry the first cause.',
+  shut_down: 'The session was shut down; call init() again.',
+  invalid_ir: 'IR that breaks a rule of its op, or text that does not parse.',
+  invalid_program: 'A program that is malformed or of another version.',
+  cli_usage: 'A command line the tool does not understand.',
+  internal: 'A fault of Kiln itself; please report it with the dump that the message names.',
+} as const;
+
+export type ErrorCode = keyof typeof errorCodes;
+
+/** What an error says beside its one-line message. Each part is plain text. */
+export interface ErrorDetails {
+  readonly given?: string;
+  readonly expected?: string;
+  readonly hint?: string;
+  readonly location?: SourceLocation;
+  readonly cause?: unknown;
+}
+
+/** The one class of error that Kiln throws on purpose. */
+export class KilnError extends Error {
+  override readonly name = 'KilnError';
+  readonly code: ErrorCode;
+  readonly given?: string;
+  readonly expected?: string;
+  readonly hint?: string;
+  readonly location?: SourceLocation;
+  /** The sentence without code, details and location. */
+  readonly summary: string;
+
+  constructor(code: ErrorCode, summary: string, details: ErrorDetails = {}) {
+    const { given, expected, hint, location, cause } = details;
+    const lines = [`[${code}] ${summary}`];
+    if (given !== undefined) lines.push(`  given:    ${given}`);
+    if (expected !== undefined) lines.push(`  expected: ${expected}`);
+    if (hint !== undefined) lines.push(`  hint:     ${hint}`);
+    const at = location?.toString();
+    if (at) lines.push(`  at:       ${at}`);
+    super(lines.join('\n'), cause === undefined ? undefined : { cause });
+    this.code = code;
+    this.summary = summary;
+    if (given !== undefined) this.given = given;
+    if (expected !== undefined) this.expected = expected;
+    if (hint !== undefined) this.hint = hint;
+    if (location !== undefined) this.location = location;
+  }
+
+  /** The same error, pointing at a user's line, unless it points at one already. */
+  at(location: SourceLocation | undefined): KilnError {
+    if (this.location || !location) return this;
+    const { given, expected, hint, cause } = this;
+    return new KilnError(this.code, this.summary, {
+      ...(given !== undefined && { given }),
+      ...(expected !== undefined && { expected }),
+      ...(hint !== undefined && { hint }),
+      ...(cause !== undefined && { cause }),
+      location,
+    });
+  }
+}
+
+/** A fault of ours: a state that the rest of the code rules out. */
+export function internalError(summary: string, cause?: unknown): KilnError {
+  return new KilnError('internal', summary, {
+    hint: 'this is a fault of Kiln; please report it together with the output of KILN_DUMP=dir',
+    ...(cause !== undefined && { cause }),
+  });
+}

@@ -1,0 +1,75 @@
+/**
+ * Where in the user's source a thing was made. Capturing keeps only the engine's raw stack; it is turned into
+ * text when somebody looks, so that tracing an op stays cheap.
+ */
+
+/** One line of the user's source. Lines and columns count from 1. */
+export interface SourceFrame {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+  readonly functionName?: string;
+}
+
+/** Folders of this package whose frames are never the user's. */
+const ownFolders = ['base', 'ir', 'passes', 'codegen', 'runtime', 'tracer', 'nn', 'cli'];
+const packageRoot = new URL('../', import.meta.url).href;
+
+const isOwn = (file: string): boolean => {
+  const url = file.startsWith('file:') || file.includes('://') ? file : `file://${file}`;
+  if (!url.startsWith(packageRoot)) return false;
+  const inside = url.slice(packageRoot.length);
+  return inside.startsWith('index.') || ownFolders.some((folder) => inside.startsWith(`${folder}/`));
+};
+
+const parseFrame = (text: string): SourceFrame | undefined => {
+  const match = /^\s*at (?:(.*?) \()?(.*?):(\d+):(\d+)\)?$/.exec(text) ?? /^(.*?)@(.*?):(\d+):(\d+)$/.exec(text);
+  if (!match) return undefined;
+  const [, functionName, file, line, column] = match;
+  if (file.startsWith('node:') || file.includes('/node_modules/') || file === '<anonymous>') return undefined;
+  return { file, line: Number(line), column: Number(column), ...(functionName && { functionName }) };
+};
+
+/** A place in the user's source: either a raw stack not yet looked at, or a frame that is already known. */
+export class SourceLocation {
+  #stack: { readonly stack?: string } | undefined;
+  #frames: readonly SourceFrame[] | undefined;
+
+  private constructor(stack: { readonly stack?: string } | undefined, frames?: readonly SourceFrame[]) {
+    this.#stack = stack;
+    this.#frames = frames;
+  }
+
+  /** The place that is calling Kiln right now. */
+  static capture(): SourceLocation {
+    const holder: { stack?: string } = {};
+    const errorClass = Error as ErrorConstructor & { captureStackTrace?(target: object, above?: unknown): void };
+    if (errorClass.captureStackTrace) errorClass.captureStackTrace(holder, SourceLocation.capture);
+    else return new SourceLocation(new Error());
+    return new SourceLocation(holder);
+  }
+
+  static of(file: string, line: number, column: number): SourceLocation {
+    return new SourceLocation(undefined, [{ file, line, column }]);
+  }
+
+  /** The user's frames, innermost first. */
+  get frames(): readonly SourceFrame[] {
+    if (!this.#frames) {
+      const lines = (this.#stack?.stack ?? '').split('\n');
+      this.#frames = lines
+        .map(parseFrame)
+        .filter((frame) => frame !== undefined)
+        .filter((frame) => !isOwn(frame.file));
+      this.#stack = undefined;
+    }
+    return this.#frames;
+  }
+
+  /** `file:line:column` of the user's innermost frame, or the empty string. */
+  toString(): string {
+    const frame = this.frames[0];
+    if (!frame) return '';
+    return `${frame.file.replace(/^file:\/\//, '').replace(/\?.*$/, '')}:${frame.line}:${frame.column}`;
+  }
+}

@@ -1,0 +1,110 @@
+/**
+ * A Program: everything a device needs to run one compiled function, as plain serialisable data. The just-in-time path
+ * and the baked path run the same Program through the same runtime. Same function, same specs, same version: same
+ * bytes.
+ *
+ * Sizes are numbers, or the text of a size expression over the program's symbols (`base/dim.ts`).
+ */
+
+import type { SymbolRange } from '../base/dim.ts';
+import type { DType } from '../base/dtype.ts';
+
+/** A size: a number, or the text of an expression such as `'2*B+1'`. */
+export type Size = number | string;
+
+export interface TensorSpec {
+  readonly dtype: DType;
+  readonly shape: readonly Size[];
+}
+
+export const programVersion = 1;
+
+export interface Program {
+  readonly version: typeof programVersion;
+  readonly name: string;
+  /** What the code needs: the target and its features. */
+  readonly tier: 'wasm';
+  /** Symbolic sizes. They take their values from the inputs' shapes when the program is bound. */
+  readonly symbols: readonly SymbolRange[];
+  readonly inputs: readonly ProgramInput[];
+  readonly outputs: readonly ProgramOutput[];
+  readonly constants: readonly ProgramConstant[];
+  readonly temporaries: readonly Temporary[];
+  /** Bytes of the arena that holds the temporaries, when every size is a number. */
+  readonly arenaBytes?: number;
+  readonly kernels: readonly ProgramKernel[];
+  readonly steps: readonly Step[];
+}
+
+export interface ProgramInput extends TensorSpec {
+  /** The caller gives the buffer up: once bound, the program may write into it. */
+  readonly donated: boolean;
+}
+
+export interface ProgramOutput extends TensorSpec {
+  /** Where the bytes are when the program ends. `own` is a fresh buffer that steps name as `{ kind: 'output' }`. */
+  readonly source:
+    | { readonly kind: 'own' }
+    /** The (donated) input's buffer, which steps have overwritten. */
+    | { readonly kind: 'donated'; readonly input: number }
+    /** The input itself, or the constant, unchanged but for its shape. */
+    | { readonly kind: 'input'; readonly index: number }
+    | { readonly kind: 'constant'; readonly index: number }
+    /** The same bytes as another output. */
+    | { readonly kind: 'output'; readonly index: number };
+}
+
+export interface ProgramConstant {
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  /** Dense little-endian bytes. */
+  readonly bytes: Uint8Array;
+}
+
+/** Memory that lives between steps of one run. */
+export interface Temporary {
+  readonly bytes: Size;
+  /** Offset in the arena, when every size is a number; otherwise the runtime plans when it binds. */
+  readonly offset?: number;
+  /** First and last step that touches it. */
+  readonly first: number;
+  readonly last: number;
+  /** Shares the memory of another temporary whose life ends at the step where this one's begins. */
+  readonly inPlaceOf?: number;
+}
+
+export interface ProgramKernel {
+  readonly name: string;
+  /** SHA-256 of the kernel's canonical text and the options that shape its code, in hex. */
+  readonly hash: string;
+  /** A WASM module that imports `kiln.memory` and exports `run(record: i32, begin: i32, end: i32)`. */
+  readonly code: Uint8Array;
+  /** Number of buffers bound. */
+  readonly buffers: number;
+  /** Sizes the code reads from its record, over the program's symbols. */
+  readonly sizes: readonly Size[];
+  /** Outer tiles: the launch runs the range [0, tiles); any split of it into calls gives the same bytes. */
+  readonly tiles: Size;
+  /** Scratch bytes for one running call of the kernel. */
+  readonly scratchBytes: Size;
+  /** A rough count of floating point operations for the whole launch, for the split over threads. */
+  readonly flops: Size;
+}
+
+/**
+ * The record of a WASM launch is an array of 32-bit words in linear memory: the address of each buffer, then each
+ * size, then the address of the scratch memory.
+ */
+export type Step = LaunchStep;
+
+export interface LaunchStep {
+  readonly kind: 'launch';
+  /** Index into `kernels`. */
+  readonly kernel: number;
+  readonly buffers: readonly BufferRef[];
+}
+
+export interface BufferRef {
+  readonly kind: 'input' | 'output' | 'constant' | 'temporary';
+  readonly index: number;
+}

@@ -1,0 +1,84 @@
+/**
+ * Packs the package and checks it as its users meet it: `publint` and `attw` on the tarball, then an empty project that
+ * installs the tarball, imports and requires it, runs a compiled function, calls the command line tool, and
+ * type-checks a file against its declarations.
+ */
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const consumer = mkdtempSync(join(tmpdir(), 'kiln-consumer-'));
+const bin = (name: string): string => join(root, 'node_modules', '.bin', name);
+
+function run(command: string, args: readonly string[], folder: string): string {
+  try {
+    return execFileSync(command, args, { cwd: folder, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+  } catch (error) {
+    const { stdout, stderr } = error as { stdout?: string; stderr?: string };
+    throw new Error(`${command} ${args.join(' ')} failed\n${stdout ?? ''}${stderr ?? ''}`);
+  }
+}
+
+function step(title: string, work: () => string): void {
+  const output = work().trim();
+  console.log(`${title}: ok${output ? ` (${output.split('\n').at(-1)})` : ''}`);
+}
+
+const example = `
+const f = compile((x, w) => x.matmul(w).tanh().sum());
+const x = tensor([[1, 2], [3, 4]]);
+const value = f(x, x);
+const text = value.toString();
+if (!text.includes('4.0') && !text.includes('4')) throw new Error(text);
+value.item().then((n) => {
+  if (Math.abs(n - 4) > 1e-3) throw new Error(String(n));
+  console.log(n.toFixed(4));
+});
+`;
+
+const typed = `
+import { compile, grad, tensor, tree, valueAndGrad, type Tensor } from 'kilnjs';
+import { benchmark } from 'kilnjs/bench';
+
+type Params = { w: Tensor; b: Tensor };
+const lossFn = (p: Params, x: Tensor, y: Tensor) => x.matmul(p.w).add(p.b).sub(y).square().mean();
+export const step = compile((p: Params, x: Tensor, y: Tensor) => {
+  const [loss, g] = valueAndGrad(lossFn)(p, x, y);
+  return [loss, tree.map((a, d) => a.sub(d.mul(0.1)), p, g)] as const;
+});
+const params: Params = { w: tensor([[1], [2]]), b: tensor([0]) };
+const [loss, next]: readonly [Tensor, Params] = step(params, tensor([[1, 2]]), tensor([[3]]));
+const value: Promise<number> = loss.item();
+const gradient: Tensor = grad((x: Tensor) => x.mul(x).sum())(next.b);
+// @ts-expect-error the compiled function keeps the signature of the function
+step(params, 'not a tensor', next.b);
+export { benchmark, gradient, value };
+`;
+
+try {
+  const packed = JSON.parse(run('npm', ['pack', '--json', '--pack-destination', consumer], root)) as { filename: string }[];
+  const tarball = join(consumer, packed[0].filename);
+  if (!existsSync(tarball)) throw new Error(`npm pack wrote no ${tarball}`);
+  step('publint', () => run(bin('publint'), [tarball, '--strict'], consumer));
+  step('attw', () => {
+    run(bin('attw'), [tarball, '--profile', 'esm-only'], consumer);
+    return '';
+  });
+  writeFileSync(join(consumer, 'package.json'), JSON.stringify({ name: 'consumer', private: true, type: 'module' }));
+  step('install', () => run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', tarball], consumer));
+  writeFileSync(join(consumer, 'import.mjs'), `import { compile, tensor } from 'kilnjs';${example}`);
+  step('import', () => run(process.execPath, ['import.mjs'], consumer));
+  writeFileSync(join(consumer, 'require.cjs'), `const { compile, tensor } = require('kilnjs');${example}`);
+  step('require', () => run(process.execPath, ['require.cjs'], consumer));
+  step('command', () => run(process.execPath, [join('node_modules', '.bin', 'kiln'), '--version'], consumer));
+  writeFileSync(join(consumer, 'types.ts'), typed);
+  const options = { strict: true, noEmit: true, module: 'nodenext', target: 'es2022', lib: ['es2023', 'esnext.disposable'], types: [] };
+  writeFileSync(join(consumer, 'tsconfig.json'), JSON.stringify({ compilerOptions: options, files: ['types.ts'] }));
+  const compiler = join(dirname(fileURLToPath(import.meta.resolve('typescript/package.json'))), 'bin', 'tsc');
+  step('types', () => run(process.execPath, [compiler, '-p', 'tsconfig.json'], consumer));
+} finally {
+  rmSync(consumer, { recursive: true, force: true });
+}
