@@ -59,7 +59,9 @@ export { benchmark, gradient, value };
 `;
 
 try {
-  const packed = JSON.parse(run('npm', ['pack', '--json', '--pack-destination', consumer], root)) as { filename: string }[];
+  const packed = JSON.parse(run('npm', ['pack', '--json', '--pack-destination', consumer], root)) as {
+    filename: string;
+  }[];
   const tarball = join(consumer, packed[0].filename);
   if (!existsSync(tarball)) throw new Error(`npm pack wrote no ${tarball}`);
   step('publint', () => run(bin('publint'), [tarball, '--strict'], consumer));
@@ -75,7 +77,14 @@ try {
   step('require', () => run(process.execPath, ['require.cjs'], consumer));
   step('command', () => run(process.execPath, [join('node_modules', '.bin', 'kiln'), '--version'], consumer));
   writeFileSync(join(consumer, 'types.ts'), typed);
-  const options = { strict: true, noEmit: true, module: 'nodenext', target: 'es2022', lib: ['es2023', 'esnext.disposable'], types: [] };
+  const options = {
+    strict: true,
+    noEmit: true,
+    module: 'nodenext',
+    target: 'es2022',
+    lib: ['es2023', 'esnext.disposable'],
+    types: [],
+  };
   writeFileSync(join(consumer, 'tsconfig.json'), JSON.stringify({ compilerOptions: options, files: ['types.ts'] }));
   const compiler = join(dirname(fileURLToPath(import.meta.resolve('typescript/package.json'))), 'bin', 'tsc');
   step('types', () => run(process.execPath, [compiler, '-p', 'tsconfig.json'], consumer));

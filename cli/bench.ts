@@ -1,0 +1,23 @@
+/** `kiln bench FILE`: each exported function, eager beside compiled. */
+import { benchmark } from '../bench/index.ts';
+import { argumentsWithData, loadEntries } from './entries.ts';
+import { progressBar } from './progress.ts';
+
+export interface BenchFileOptions {
+  readonly warmup: number;
+  readonly iterations: number;
+  readonly json: boolean;
+}
+
+export async function benchFile(file: string, { warmup, iterations, json }: BenchFileOptions): Promise<void> {
+  const reports = [];
+  for (const { name, fn, args } of await loadEntries(file)) {
+    const bar = progressBar(name, 2 * (warmup + iterations));
+    const onProgress = (done: number): void => bar.update(done);
+    const report = await benchmark(fn, argumentsWithData(args), { name, warmup, iterations, onProgress });
+    bar.stop();
+    if (!json) console.log(`${report}\n`);
+    reports.push(report);
+  }
+  if (json) console.log(JSON.stringify(reports, null, 2));
+}

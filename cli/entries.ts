@@ -1,0 +1,83 @@
+/**
+ * The functions a user's module offers to the command line:
+ *
+ *     export default { step: { fn: step, args: [specOf(params), spec([32, 784])] } };
+ *
+ * An argument is a value, or a specification, for which data are made up. TypeScript files are loaded through `tsx`,
+ * an optional peer.
+ */
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { isSpec, KilnError, random, type Spec, type Tensor, tree, zeros } from '../index.ts';
+
+export interface Entry {
+  readonly name: string;
+  readonly fn: (...args: readonly unknown[]) => unknown;
+  readonly args: readonly unknown[];
+}
+
+/** The entries of a module, in the order of its default export. @throws KilnError `cli_usage` */
+export async function loadEntries(file: string): Promise<readonly Entry[]> {
+  const path = resolve(file);
+  if (!existsSync(path)) throw new KilnError('cli_usage', `there is no file ${file}`);
+  const module = await importModule(path);
+  const offered = module.default;
+  if (typeof offered !== 'object' || offered === null || Object.keys(offered).length === 0) {
+    throw new KilnError('cli_usage', `${file} offers no functions`, {
+      expected: 'export default { name: { fn, args: [spec([32, 784]), ...] } }',
+    });
+  }
+  return Object.entries(offered).map(([name, entry]) => {
+    if (typeof entry?.fn !== 'function' || !Array.isArray(entry.args)) {
+      throw new KilnError('cli_usage', `${file}: entry '${name}'`, {
+        expected: '{ fn: a function, args: an array of specs or values }',
+      });
+    }
+    return { name, fn: entry.fn, args: entry.args };
+  });
+}
+
+async function importModule(
+  path: string,
+): Promise<{ readonly default?: Record<string, { fn?: unknown; args?: unknown }> }> {
+  const url = pathToFileURL(path).href;
+  // When the tool itself runs from TypeScript sources, a loader is there already.
+  if (!/\.[cm]?tsx?$/.test(path) || import.meta.url.endsWith('.ts')) return import(url);
+  let tsx: typeof import('tsx/esm/api');
+  try {
+    tsx = await import('tsx/esm/api');
+  } catch (cause) {
+    throw new KilnError('cli_usage', `${path} is TypeScript, and tsx is not installed`, {
+      hint: 'npm install --save-dev tsx',
+      cause,
+    });
+  }
+  return tsx.tsImport(url, import.meta.url);
+}
+
+/** The arguments with data in place of specifications: normal floats, zeros for other dtypes. */
+export function argumentsWithData(args: readonly unknown[], seed = 0): unknown[] {
+  let key = random.key(seed);
+  return tree.map(
+    (leaf: unknown) => {
+      if (!isSpec(leaf)) return leaf;
+      const [use, next] = random.split(key);
+      key = next;
+      return dataFor(leaf, use);
+    },
+    [...args],
+    { isLeaf: isSpec },
+  ) as unknown[];
+}
+
+function dataFor({ shape, dtype }: Spec, key: Tensor): Tensor {
+  const sizes = shape.map((size) => (typeof size === 'number' ? size : exampleSize(size)));
+  return dtype === 'float32' ? random.normal(key, sizes) : zeros(sizes, { dtype });
+}
+
+/** A size for a symbolic axis: eight, moved into its bounds. */
+function exampleSize(size: Exclude<Spec['shape'][number], number>): number {
+  const [min, max] = size.bounds;
+  return Math.min(max, Math.max(min, 8));
+}

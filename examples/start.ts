@@ -1,0 +1,99 @@
+/**
+ * The main job, `npm start`: a linear regression, a language model, the journey of its training step from source line to
+ * kernel, and a table eager against compiled. `npm start -- FILE.ts` does the last two for a user's own functions.
+ */
+import { parseArgs } from 'node:util';
+import { benchmark } from '../bench/index.ts';
+import { explainFile } from '../cli/explain.ts';
+import { journey } from '../cli/journey.ts';
+import { progressBar } from '../cli/progress.ts';
+import { bold, faint } from '../cli/style.ts';
+import { compile } from '../index.ts';
+import { CharacterText, type initialState, sample, train, trainingStep } from './language-model.ts';
+import { linearRegression } from './linear-regression.ts';
+import { documentation, textOf } from './text.ts';
+
+const steps = 6000;
+const trainingMilliseconds = 20_000;
+
+const heading = (number: number, title: string): void => console.log(`\n${bold(`${number}. ${title}`)}\n`);
+
+async function partOne(): Promise<void> {
+  heading(1, 'Linear regression: x = [[1,2],[3,4],[5,6]], y = [[2],[4],[6]], 1000 steps of SGD');
+  const { weights } = await linearRegression((step, loss) =>
+    console.log(`  step ${String(step).padStart(4)}   loss ${loss.toExponential(3)}`),
+  );
+  console.log(`\n  weights [${weights.map((w) => w.toFixed(4)).join(', ')}]   ${faint('the answer is [0, 1]')}`);
+}
+
+async function partTwo(text: CharacterText): Promise<ReturnType<typeof initialState>> {
+  heading(
+    2,
+    `A character-level language model on ${text.tokens.length} characters, ${text.characters.length} distinct`,
+  );
+  const bar = progressBar('training', steps);
+  const lines: string[] = [];
+  let last = { step: 0, loss: Number.NaN, stepsPerSecond: 0 };
+  const state = await train(text, {
+    steps,
+    milliseconds: trainingMilliseconds,
+    onProgress: (progress) => {
+      last = progress;
+      bar.update(progress.step, `loss ${progress.loss.toFixed(3)}  ${progress.stepsPerSecond.toFixed(0)} steps/s`);
+      if (progress.step % 1000 === 0 || progress.step === 50) {
+        lines.push(`  step ${String(progress.step).padStart(5)}   loss ${progress.loss.toFixed(3)} nats`);
+      }
+    },
+  });
+  bar.stop();
+  for (const line of lines) console.log(line);
+  console.log(
+    `\n  ${last.step} steps at ${last.stepsPerSecond.toFixed(0)} steps/s, last loss ${last.loss.toFixed(3)}. A sample:\n`,
+  );
+  const written = await sample(text, state.parameters, 'Kiln ', 240);
+  console.log(
+    written
+      .split('\n')
+      .map((line) => `  ${faint('|')} ${line}`)
+      .join('\n'),
+  );
+  return state;
+}
+
+async function main(): Promise<void> {
+  const { values, positionals } = parseArgs({ options: { text: { type: 'string' } }, allowPositionals: true });
+  if (positionals.length > 0) {
+    for (const file of positionals) await explainFile(file, { iterations: 50 });
+    return;
+  }
+  const start = performance.now();
+  console.log('Kiln: tensor functions, traced, fused, compiled to WASM SIMD.');
+  await partOne();
+  const text = new CharacterText(values.text === undefined ? documentation() : textOf(values.text), 1);
+  const state = await partTwo(text);
+  const [tokens, targets] = text.nextBatch();
+
+  heading(3, 'The journey of the training step');
+  console.log(journey(compile(trainingStep), [state, tokens, targets]));
+
+  heading(4, 'The training step, eager against compiled');
+  const total = 2 * (10 + 100);
+  const bar = progressBar('measuring', total);
+  const report = await benchmark(trainingStep, [state, tokens, targets] as const, {
+    warmup: 10,
+    iterations: 100,
+    onProgress: (done) => bar.update(done),
+  });
+  bar.stop();
+  console.log(
+    String(report)
+      .split('\n')
+      .map((line) => `  ${line}`)
+      .join('\n'),
+  );
+  console.log(
+    faint(`\nDone in ${((performance.now() - start) / 1000).toFixed(1)} s. Try your own: npm start -- FILE.ts`),
+  );
+}
+
+await main();
