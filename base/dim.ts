@@ -232,6 +232,7 @@ export type Answer = 'always' | 'never' | 'unknown';
 export function isEqualDim(a: Dim, b: Dim): Answer {
   if (equalDims(a, b)) return 'always';
   const [low, high] = dimBounds(subDims(a, b));
+  if (low === 0 && high === 0) return 'always';
   return low > 0 || high < 0 ? 'never' : 'unknown';
 }
 

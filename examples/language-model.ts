@@ -5,9 +5,7 @@
 import {
   compile,
   crossEntropy,
-  maximum,
   random,
-  stack,
   type Tensor,
   take,
   tensor,

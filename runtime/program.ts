@@ -69,8 +69,6 @@ export interface Temporary {
   /** First and last step that touches it. */
   readonly first: number;
   readonly last: number;
-  /** Shares the memory of another temporary whose life ends at the step where this one's begins. */
-  readonly inPlaceOf?: number;
 }
 
 export interface ProgramKernel {

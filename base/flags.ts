@@ -1,0 +1,70 @@
+/**
+ * The environment's flags: what each is called, what it does, and how to read it. Nothing else in the project reads
+ * `process.env`; `docs/flags.md` is generated from this table. In a browser every flag is unset.
+ *
+ *     KILN_DEBUG=passes,runtime node train.ts
+ */
+
+interface FlagInfo {
+  /** What it takes. */
+  readonly values: string;
+  /** What holds without it. */
+  readonly default: string;
+  /** What it does, in a sentence or two. */
+  readonly meaning: string;
+}
+
+/** Every flag, by name. */
+export const flags = {
+  KILN_DEBUG: {
+    values: 'topics with commas between: trace, passes, fusion, kernels, cache, runtime; or all',
+    default: 'nothing is printed',
+    meaning: 'Prints what happens inside while it happens, on standard error, by topic.',
+  },
+  KILN_DEVICE: {
+    values: 'wasm',
+    default: 'wasm',
+    meaning: 'The device that is used before init() or setDevice() chooses another.',
+  },
+  KILN_DUMP: {
+    values: 'a folder, which is created where needed',
+    default: 'nothing is written',
+    meaning: 'Writes every stage of each compiled function into the folder: graphs, kernels, code.',
+  },
+  KILN_VERIFY: {
+    values: '1 or 0',
+    default: '0',
+    meaning: 'Checks the whole module after every pass, and that its text form round-trips.',
+  },
+} as const satisfies Record<string, FlagInfo>;
+
+export type FlagName = keyof typeof flags;
+
+/** The topics of KILN_DEBUG. */
+export const debugTopics = ['trace', 'passes', 'fusion', 'kernels', 'cache', 'runtime'] as const;
+export type DebugTopic = (typeof debugTopics)[number];
+
+/** The text of a flag, `undefined` when unset or empty. Read anew each time. */
+export function flag(name: FlagName): string | undefined {
+  const { process } = globalThis as { process?: { env?: Record<string, string | undefined> } };
+  return process?.env?.[name] || undefined;
+}
+
+/** Whether a flag is on: set, and neither `0` nor `off` nor `false`. */
+export function isFlagOn(name: FlagName): boolean {
+  const value = flag(name);
+  return value !== undefined && !['0', 'off', 'false'].includes(value.toLowerCase());
+}
+
+/** Whether KILN_DEBUG asks for a topic. */
+export function isDebugging(topic: DebugTopic): boolean {
+  const asked = flag('KILN_DEBUG')
+    ?.split(',')
+    .map((text) => text.trim());
+  return asked !== undefined && (asked.includes(topic) || asked.includes('all'));
+}
+
+/** Prints one piece of debugging output, each line marked with its topic. Call it only where `isDebugging(topic)`. */
+export function debug(topic: DebugTopic, text: string): void {
+  console.error(text.replace(/^/gm, `[kiln ${topic}] `));
+}

@@ -1,0 +1,132 @@
+/**
+ * Kernel → WASM. The module imports `kiln.memory` and exports `run(record: i32, begin: i32, end: i32)`, which does the
+ * tiles from `begin` to `end`; any split of the range [0, tiles) into calls gives the same bytes.
+ */
+import { addDims, type Dim, isStatic } from '../../base/dim.ts';
+import type { Kernel } from '../../ir/kernel.ts';
+import { flopsOf } from '../common/cost.ts';
+import { normalizeNodes } from '../common/normalize.ts';
+import { splitUnits, type Unit } from '../common/units.ts';
+import { axisExtents, type KernelFacts, valueDTypes, walk, writtenMemory } from '../common/walk.ts';
+import { Environment } from './environment.ts';
+import { FunctionBuilder } from './function-builder.ts';
+import type { Binaryen, Module } from './math/emitter.ts';
+import { NestEmitter } from './nest.ts';
+import { planNodes } from './plan.ts';
+import { RecordLayout } from './record.ts';
+import { emitTiles, outerLoops, tileUnit } from './tiles.ts';
+
+/** What shapes the code beside the kernel; part of its hash. */
+export interface KernelOptions {
+  readonly precision: 'fast' | 'strict';
+}
+
+export interface GeneratedKernel {
+  readonly code: Uint8Array;
+  /** Sizes the code reads from its record, in order. */
+  readonly sizes: readonly Dim[];
+  readonly tiles: Dim;
+  readonly scratchBytes: Dim;
+  readonly flops: Dim;
+  /** The module as WebAssembly text. */
+  text(): string;
+}
+
+/** Generates the code of a kernel. @throws KilnError `unsupported_dtype` */
+export function generateKernel(binaryen: Binaryen, kernel: Kernel, _options: KernelOptions): GeneratedKernel {
+  const body = normalizeNodes(kernel.body);
+  const facts: KernelFacts = {
+    extents: axisExtents(body),
+    written: writtenMemory(kernel),
+    dtypes: valueDTypes(body),
+  };
+  const layout = new RecordLayout(kernel);
+  const module = newModule(binaryen);
+  const units = splitUnits(body, kernel.independent);
+  const scratch = new Set(kernel.scratch.map(({ name }) => name));
+  const parts = units.map((unit) => buildUnit(binaryen, module, layout, facts, unit, scratch));
+  const tiles = parts.reduce<Dim>((sum, part) => addDims(sum, part.tiles), 0);
+  let dispatch: FunctionBuilder | undefined;
+  if (parts.length !== 1) dispatch = buildDispatch(binaryen, module, layout, parts);
+  parts.forEach(({ builder }, i) => builder.finish(parts.length === 1 ? 'run' : `part${i}`));
+  dispatch?.finish('run');
+  module.addFunctionExport('run', 'run');
+  const code = module.emitBinary();
+  module.dispose();
+  return {
+    code,
+    sizes: layout.sizes,
+    tiles,
+    scratchBytes: layout.scratchBytes,
+    flops: flopsOf(kernel.body),
+    text: () => {
+      const read = binaryen.readBinary(code);
+      const text = read.emitText();
+      read.dispose();
+      return text;
+    },
+  };
+}
+
+function newModule(binaryen: Binaryen): Module {
+  const module = new binaryen.Module();
+  const { SIMD128, BulkMemory, SignExt, NontrappingFPToInt, MutableGlobals } = binaryen.Features;
+  module.setFeatures(SIMD128 | BulkMemory | SignExt | NontrappingFPToInt | MutableGlobals);
+  module.setMemory(1, -1, null, []);
+  module.addMemoryImport('0', 'kiln', 'memory', false);
+  return module;
+}
+
+interface Part {
+  readonly builder: FunctionBuilder;
+  readonly tiles: Dim;
+}
+
+function buildUnit(
+  binaryen: Binaryen,
+  module: Module,
+  layout: RecordLayout,
+  facts: KernelFacts,
+  unit: Unit,
+  scratch: ReadonlySet<string>,
+): Part {
+  const builder = new FunctionBuilder(binaryen, module, layout, 3);
+  const usesScratch = [...walk(unit.nodes)].some(
+    (node) =>
+      (node.kind === 'store' && scratch.has(node.memory)) ||
+      (node.kind === 'let' && node.expression.kind === 'load' && scratch.has(node.expression.memory)),
+  );
+  const fixed = new Set(usesScratch ? unit.nodes.flatMap((node) => outerLoops(node)) : []);
+  const plan = planNodes(unit.nodes, fixed);
+  const emitter = new NestEmitter(new Environment(builder, facts), plan);
+  const tiling = tileUnit(unit, plan);
+  emitTiles(emitter, unit, tiling);
+  return { builder, tiles: tiling.tiles };
+}
+
+/** `run` of a kernel with several parts: each part gets its share of the range. */
+function buildDispatch(
+  binaryen: Binaryen,
+  module: Module,
+  layout: RecordLayout,
+  parts: readonly Part[],
+): FunctionBuilder {
+  const f = new FunctionBuilder(binaryen, module, layout, 3);
+  const { i32 } = module;
+  let base: Dim = 0;
+  parts.forEach(({ tiles }, i) => {
+    const start = base;
+    const least = (a: () => number, b: () => number): number => module.select(i32.lt_s(a(), b()), a(), b());
+    const greatest = (a: () => number, b: () => number): number => module.select(i32.gt_s(a(), b()), a(), b());
+    const shifted = (parameter: number) => (): number => i32.sub(f.get(parameter), f.size(start));
+    const from = f.let('i32', greatest(shifted(1), () => f.i32(0)));
+    const to = f.let('i32', least(shifted(2), () => f.size(tiles)));
+    const call = module.call(`part${i}`, [f.get(0), f.get(from), f.get(to)], binaryen.none);
+    f.statement(module.if(i32.lt_s(f.get(from), f.get(to)), call));
+    base = addDims(base, tiles);
+  });
+  return f;
+}
+
+/** Whether any size of a kernel is symbolic. */
+export const isSymbolic = (generated: GeneratedKernel): boolean => !generated.sizes.every(isStatic);

@@ -1,0 +1,345 @@
+/**
+ * Loads and stores. A vector access is contiguous (one instruction a vector), a splat (one element for all lanes) or
+ * lane by lane (strided and gathered). Loads may run up to 16 bytes past a buffer, stores never; in the last vectors
+ * of a loop only `remaining` lanes count, and the others touch nothing that lane 0 does not.
+ */
+import { addDims, type Dim, isStatic, mulDims } from '../../base/dim.ts';
+import { byteSize, type DType } from '../../base/dtype.ts';
+import type { IndexExpression, IndexTerm, ScalarExpression, Store } from '../../ir/kernel.ts';
+import { coefficientOf, normalizeIndex } from '../common/linear-index.ts';
+import { addressExpression, addressOf, factorValue, type LaneChoice, scaled } from './addressing.ts';
+import type { Environment } from './environment.ts';
+import type { FunctionBuilder } from './function-builder.ts';
+import { callHelper, type Expression, type Helper } from './math/emitter.ts';
+import { applyOperator, combine, requireComputed } from './operators.ts';
+
+type Load = Extract<ScalarExpression, { kind: 'load' }>;
+
+/** Four stored elements, from one address, as compute lanes. */
+function loadVector(f: FunctionBuilder, dtype: DType, offset: number, base: Expression): Expression {
+  const { v128, i16x8, i32x4 } = f.module;
+  if (dtype !== 'bool') return v128.load(offset, 4, base);
+  const words = i32x4.extend_low_i16x8_u(i16x8.extend_low_i8x16_u(v128.load32_zero(offset, 1, base)));
+  return i32x4.gt_s(words, f.splat('int32', 0));
+}
+
+/** One stored element in all lanes. */
+function loadSplat(f: FunctionBuilder, dtype: DType, offset: number, base: Expression): Expression {
+  const { v128, i8x16 } = f.module;
+  if (dtype !== 'bool') return v128.load32_splat(offset, 4, base);
+  return i8x16.ne(v128.load8_splat(offset, 1, base), f.splat('int32', 0));
+}
+
+/** Four stored elements from four addresses. */
+function loadLanes(f: FunctionBuilder, dtype: DType, offsets: readonly number[], bases: readonly Expression[]): Expression {
+  const { v128, i32, i32x4 } = f.module;
+  if (dtype !== 'bool') {
+    let vector = v128.load32_zero(offsets[0], 4, bases[0]);
+    for (let l = 1; l < 4; l++) vector = v128.load32_lane(offsets[l], 4, l, bases[l], vector);
+    return vector;
+  }
+  let words = i32x4.splat(i32.load8_u(offsets[0], 1, bases[0]));
+  for (let l = 1; l < 4; l++) words = i32x4.replace_lane(words, l, i32.load8_u(offsets[l], 1, bases[l]));
+  return i32x4.gt_s(words, f.splat('int32', 0));
+}
+
+/** Storage lanes as lanes of the compute type. */
+function converted(f: FunctionBuilder, from: DType, to: DType, value: Expression): Expression {
+  if (from === to) return value;
+  const local = f.let('v128', value);
+  return applyOperator(f, { opcode: 'convert', from, dtype: to, operands: [local], amountIsUniform: true });
+}
+
+/** How an index moves with the lanes. */
+interface Movement {
+  /** The part that a pointer carries: everything uniform, and the vector axis where it is linear. */
+  readonly carried: IndexExpression;
+  /** Elements from one lane to the next, when that is all there is. */
+  readonly stride: Dim;
+  /** Terms that must be computed for each lane. */
+  readonly scattered: readonly IndexTerm[];
+}
+
+function movementOf(env: Environment, index: IndexExpression): Movement {
+  const { offset, terms } = normalizeIndex(index);
+  const isScattered = (term: IndexTerm): boolean => term.factor.kind !== 'axis' && env.varies(term.factor);
+  const carried = { offset, terms: terms.filter((term) => !isScattered(term)) };
+  const stride = env.lanes ? (coefficientOf(carried, env.lanes.axis) ?? 0) : 0;
+  return { carried, stride, scattered: terms.filter(isScattered) };
+}
+
+/** The address of each lane of a copy: `bases[l] + offsets[l]`. Lanes that do not count get the address of lane 0. */
+function laneAddresses(
+  env: Environment,
+  memory: string,
+  bytes: number,
+  movement: Movement,
+  copy: number,
+): { readonly offsets: readonly number[]; readonly bases: readonly (() => Expression)[] } {
+  const { f } = env;
+  const { i32 } = f.module;
+  const address = addressOf(env, memory, bytes, movement.carried);
+  const lanes = [0, 1, 2, 3];
+  const strides = lanes.map((lane) => mulDims(movement.stride, bytes * (4 * copy + lane)));
+  const inPlace = movement.scattered.length === 0 && strides.every((s) => isStatic(s) && s >= 0);
+  if (inPlace && !env.lanes?.remaining) {
+    const local = address.extra === undefined ? address.pointer : f.let('i32', addressExpression(env, address));
+    const bases = lanes.map(() => () => f.get(local));
+    return { bases, offsets: strides.map((s) => address.offset + (s as number)) };
+  }
+  const locals: number[] = [];
+  for (const lane of lanes) {
+    const choice: LaneChoice = { copy, lane };
+    let at = addressExpression(env, address);
+    if (strides[lane] !== 0) at = i32.add(at, f.size(strides[lane]));
+    for (const { coefficient, factor } of movement.scattered) {
+      at = i32.add(at, scaled(env, factorValue(env, factor, choice), mulDims(coefficient, bytes)));
+    }
+    if (lane > 0 && env.lanes?.remaining !== undefined) {
+      const counts = i32.gt_s(f.get(env.lanes.remaining), f.i32(4 * copy + lane));
+      at = f.module.select(counts, at, f.get(locals[0]));
+    }
+    locals.push(f.let('i32', at));
+  }
+  return { bases: locals.map((local) => () => f.get(local)), offsets: lanes.map(() => address.offset) };
+}
+
+/** Whether a load has different numbers in different lanes. */
+export const loadVaries = (env: Environment, { index, when }: Load): boolean =>
+  env.indexVaries(index) || (when !== undefined && env.value(when).varying);
+
+/** Loads into locals: one for a uniform value, one for each copy of the vector loop otherwise. */
+export function emitLoad(env: Environment, load: Load, dtype: DType): number[] {
+  const { f } = env;
+  const stored = f.layout.dtypeOf(load.memory);
+  requireComputed(stored, `load from ${load.memory}`);
+  const copies = loadVaries(env, load) ? (env.lanes?.copies ?? 1) : 1;
+  const locals: number[] = [];
+  for (let copy = 0; copy < copies; copy++) {
+    const local = load.when === undefined ? loadAlways(env, load, stored, copy) : loadWhen(env, load, stored, copy);
+    locals.push(stored === dtype ? local : f.let('v128', converted(f, stored, dtype, f.get(local))));
+  }
+  return locals;
+}
+
+function loadAlways(env: Environment, { memory, index }: Load, stored: DType, copy: number): number {
+  const { f } = env;
+  const bytes = byteSize(stored);
+  const movement = movementOf(env, index);
+  if (movement.scattered.length > 0 || (movement.stride !== 0 && movement.stride !== 1)) {
+    const { offsets, bases } = laneAddresses(env, memory, bytes, movement, copy);
+    return f.let('v128', loadLanes(f, stored, offsets, bases.map((base) => base())));
+  }
+  const address = addressOf(env, memory, bytes, movement.carried);
+  const base = addressExpression(env, address);
+  if (movement.stride === 0) return f.let('v128', loadSplat(f, stored, address.offset, base));
+  return f.let('v128', loadVector(f, stored, address.offset + 4 * copy * bytes, base));
+}
+
+/** A predicated load. All lanes true: a plain load. Else lanes that are false read the buffer's start instead. */
+function loadWhen(env: Environment, load: Load, stored: DType, copy: number): number {
+  const { f } = env;
+  const { i32, i32x4, v128 } = f.module;
+  const { memory, index, when, otherwise = 0 } = load;
+  const bytes = byteSize(stored);
+  const predicate = env.value(when!);
+  const mask = predicate.locals[copy % predicate.locals.length];
+  const result = f.let('v128', f.splat(stored, otherwise));
+  const set = (value: Expression): void => f.set(result, value);
+  const movement = movementOf(env, index);
+  const scattered = movement.scattered.length > 0;
+  if (!predicate.varying) {
+    const isTrue = i32x4.extract_lane(f.get(mask), 0);
+    if (scattered || (movement.stride !== 0 && movement.stride !== 1)) {
+      const { offsets, bases } = laneAddresses(env, memory, bytes, movement, copy);
+      f.when(isTrue, () => set(loadLanes(f, stored, offsets, bases.map((base) => base()))));
+      return result;
+    }
+    const address = addressOf(env, memory, bytes, movement.carried);
+    const base = addressExpression(env, address);
+    f.when(isTrue, () =>
+      set(
+        movement.stride === 0
+          ? loadSplat(f, stored, address.offset, base)
+          : loadVector(f, stored, address.offset + 4 * copy * bytes, base),
+      ),
+    );
+    return result;
+  }
+  const bits = f.let('i32', i32x4.bitmask(countingMask(env, f.get(mask), copy)));
+  const { offsets, bases } = laneAddresses(env, memory, bytes, movement, copy);
+  const byLanes = (): void => {
+    const safe = bases.map((base, lane) => {
+      const holds = i32.and(f.get(bits), f.i32(1 << lane));
+      const shifted = offsets[lane] === 0 ? base() : i32.add(base(), f.i32(offsets[lane]));
+      return f.module.select(holds, shifted, f.base(memory));
+    });
+    const loaded = loadLanes(f, stored, [0, 0, 0, 0], safe);
+    set(v128.bitselect(loaded, f.splat(stored, otherwise), f.get(mask)));
+  };
+  if (scattered || movement.stride !== 1) {
+    f.when(f.get(bits), byLanes);
+    return result;
+  }
+  const address = addressOf(env, memory, bytes, movement.carried);
+  const base = addressExpression(env, address);
+  f.when(
+    i32.eq(f.get(bits), f.i32(15)),
+    () => set(loadVector(f, stored, address.offset + 4 * copy * bytes, base)),
+    () => f.when(f.get(bits), byLanes),
+  );
+  return result;
+}
+
+/** A mask without the lanes that do not count. */
+export function countingMask(env: Environment, mask: Expression, copy: number): Expression {
+  const { f } = env;
+  const { i32x4, v128 } = f.module;
+  const remaining = env.lanes?.remaining;
+  if (remaining === undefined) return mask;
+  const positions = f.lanes([4 * copy, 4 * copy + 1, 4 * copy + 2, 4 * copy + 3]);
+  return v128.and(mask, i32x4.lt_s(positions, i32x4.splat(f.get(remaining))));
+}
+
+const combineOpcode = { add: 'add', multiply: 'multiply', max: 'maximum', min: 'minimum' } as const;
+
+/** Stores the value of each lane that counts. */
+export function emitStore(env: Environment, store: Store): void {
+  const { f } = env;
+  const stored = f.layout.dtypeOf(store.memory);
+  requireComputed(stored, `store to ${store.memory}`);
+  const movement = movementOf(env, store.index);
+  const value = env.value(store.value);
+  const named = value.locals.map((local) =>
+    value.dtype === stored ? local : f.let('v128', converted(f, value.dtype, stored, f.get(local))),
+  );
+  const at = (copy: number): number => named[copy % named.length];
+  const moves = movement.scattered.length > 0 || movement.stride !== 0;
+  if (!env.lanes || !moves) {
+    storeSingle(env, store, stored, movement, at(0));
+    return;
+  }
+  for (let copy = 0; copy < env.lanes.copies; copy++) {
+    if (movement.scattered.length === 0 && movement.stride === 1 && store.when === undefined) {
+      storeVector(env, store, stored, movement, at(copy), copy);
+    } else storeLanes(env, store, stored, movement, at(copy), copy);
+  }
+}
+
+function merged(f: FunctionBuilder, store: Store, dtype: DType, value: number, old: () => Expression): Expression {
+  if (store.combine === 'assign') return f.get(value);
+  return combine(f, combineOpcode[store.combine], dtype, old(), f.get(value));
+}
+
+function storeLane(f: FunctionBuilder, dtype: DType, lane: number, offset: number, base: Expression, value: Expression): void {
+  const { v128, i32, i32x4 } = f.module;
+  if (dtype !== 'bool') f.statement(v128.store32_lane(offset, 4, lane, base, value));
+  else f.statement(i32.store8(offset, 1, base, i32.and(i32x4.extract_lane(value, lane), f.i32(1))));
+}
+
+function storeSingle(env: Environment, store: Store, stored: DType, movement: Movement, value: number): void {
+  const { f } = env;
+  const address = addressOf(env, store.memory, byteSize(stored), movement.carried);
+  const base = (): Expression => addressExpression(env, address);
+  const write = (): void => {
+    const result = merged(f, store, stored, value, () => loadSplat(f, stored, address.offset, base()));
+    storeLane(f, stored, 0, address.offset, base(), result);
+  };
+  if (store.when === undefined) write();
+  else f.when(f.module.i32x4.extract_lane(env.read(store.when), 0), write);
+}
+
+function storeVector(env: Environment, store: Store, stored: DType, movement: Movement, value: number, copy: number): void {
+  const { f } = env;
+  const { v128 } = f.module;
+  const bytes = byteSize(stored);
+  const address = addressOf(env, store.memory, bytes, movement.carried);
+  const offset = address.offset + 4 * copy * bytes;
+  const base = (): Expression => addressExpression(env, address);
+  const result = merged(f, store, stored, value, () => loadVector(f, stored, offset, base()));
+  const packed = stored === 'bool' ? packBytes(f, result) : result;
+  const remaining = env.lanes?.remaining;
+  if (remaining !== undefined) {
+    const shifted = offset === 0 ? base() : f.module.i32.add(base(), f.i32(offset));
+    const count = copy === 0 ? f.get(remaining) : f.module.i32.sub(f.get(remaining), f.i32(4 * copy));
+    f.statement(callStatement(f, stored === 'bool' ? storeBytesHelper : storeWordsHelper, [shifted, packed, count]));
+  } else if (stored === 'bool') f.statement(v128.store32_lane(offset, 1, 0, base(), packed));
+  else f.statement(v128.store(offset, 4, base(), packed));
+}
+
+/** Four masks as four bytes of 0 or 1, in lane 0. */
+function packBytes(f: FunctionBuilder, mask: Expression): Expression {
+  const ones = f.module.v128.and(mask, f.splat('int32', 1));
+  const local = f.let('v128', ones);
+  const bytes = [0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12];
+  return f.module.i8x16.shuffle(f.get(local), f.get(local), bytes);
+}
+
+function storeLanes(env: Environment, store: Store, stored: DType, movement: Movement, value: number, copy: number): void {
+  const { f } = env;
+  const { i32, i32x4 } = f.module;
+  const { offsets, bases } = laneAddresses(env, store.memory, byteSize(stored), movement, copy);
+  const remaining = env.lanes?.remaining;
+  const predicate = store.when === undefined ? undefined : env.value(store.when);
+  const bits =
+    predicate && f.let('i32', i32x4.bitmask(f.get(predicate.locals[copy % predicate.locals.length])));
+  for (let lane = 0; lane < 4; lane++) {
+    const write = (): void => {
+      const old = (): Expression => loadSplat(f, stored, offsets[lane], bases[lane]());
+      storeLane(f, stored, lane, offsets[lane], bases[lane](), merged(f, store, stored, value, old));
+    };
+    const conditions: Expression[] = [];
+    if (remaining !== undefined) conditions.push(i32.gt_s(f.get(remaining), f.i32(4 * copy + lane)));
+    if (bits !== undefined) conditions.push(i32.and(i32.shr_u(f.get(bits), f.i32(lane)), f.i32(1)));
+    if (conditions.length === 0) write();
+    else f.when(conditions.length === 1 ? conditions[0] : i32.and(conditions[0], conditions[1]), write);
+  }
+}
+
+/** A helper without a result is declared with an i32 one that is dropped. */
+function callStatement(f: FunctionBuilder, helper: Helper, operands: readonly Expression[]): Expression {
+  return f.module.drop(callHelper(f, helper, operands));
+}
+
+/** `store_words(address, vector, count)`: the first `count` lanes, all if count is 4 or more. */
+const storeWordsHelper: Helper = {
+  name: 'store_words',
+  parameters: ['i32', 'v128', 'i32'],
+  result: 'i32',
+  build: (s) => {
+    const { binaryen, module } = s;
+    const { i32, v128, local } = module;
+    const [address, value, count] = [0, 1, 2].map((i) => () => local.get(i, i === 1 ? binaryen.v128 : binaryen.i32));
+    const pair = module.block(null, [
+      v128.store64_lane(0, 4, 0, address(), value()),
+      module.if(i32.and(count(), i32.const(1)), v128.store32_lane(8, 4, 2, address(), value())),
+    ]);
+    const single = module.if(i32.and(count(), i32.const(1)), v128.store32_lane(0, 4, 0, address(), value()));
+    const some = module.if(i32.and(count(), i32.const(2)), pair, single);
+    s.statement(module.if(i32.ge_s(count(), i32.const(4)), v128.store(0, 4, address(), value()), some));
+    return i32.const(0);
+  },
+};
+
+/** The same for four bytes in lane 0. */
+const storeBytesHelper: Helper = {
+  name: 'store_bytes',
+  parameters: ['i32', 'v128', 'i32'],
+  result: 'i32',
+  build: (s) => {
+    const { binaryen, module } = s;
+    const { i32, v128, local } = module;
+    const [address, value, count] = [0, 1, 2].map((i) => () => local.get(i, i === 1 ? binaryen.v128 : binaryen.i32));
+    const pair = module.block(null, [
+      v128.store16_lane(0, 1, 0, address(), value()),
+      module.if(i32.and(count(), i32.const(1)), v128.store8_lane(2, 1, 2, address(), value())),
+    ]);
+    const single = module.if(i32.and(count(), i32.const(1)), v128.store8_lane(0, 1, 0, address(), value()));
+    const some = module.if(i32.and(count(), i32.const(2)), pair, single);
+    s.statement(module.if(i32.ge_s(count(), i32.const(4)), v128.store32_lane(0, 1, 0, address(), value()), some));
+    return i32.const(0);
+  },
+};
+
+/** The number of elements that `copies` vectors hold, as a size to add to a counter. */
+export const vectorElements = (copies: number): Dim => addDims(0, 4 * copies);

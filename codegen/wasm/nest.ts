@@ -1,0 +1,254 @@
+/**
+ * Loop nests: walks the tree of a kernel and builds its code, with the axis that the plan chose across the lanes.
+ *
+ *     parallel j < N { ... }, vectorised, unrolled by two:
+ *       main   j = 0, 8, 16 ... while j + 8 <= N      two vectors a round
+ *       rest   while j < N, step 4                    one vector, of which min(4, N - j) lanes count
+ */
+import { type Dim, isStatic } from '../../base/dim.ts';
+import { internalError } from '../../base/error.ts';
+import type { KernelNode, Let, Loop, ScalarId } from '../../ir/kernel.ts';
+import { normalizeIndex } from "../common/linear-index.ts";
+import { operandsOf } from '../common/walk.ts';
+import { indexValue } from './addressing.ts';
+import type { Environment } from './environment.ts';
+import type { Expression } from './math/emitter.ts';
+import { emitLoad, emitStore, loadVaries } from './memory.ts';
+import { applyOperator, requireComputed } from './operators.ts';
+import type { Plan } from './plan.ts';
+import { emitReduce } from './reduce.ts';
+
+/** The part of an axis that a vector loop sweeps. */
+export interface Span {
+  readonly start: () => Expression;
+  readonly limit: () => Expression;
+  /** The number of iterations, where it is known. */
+  readonly count?: number;
+  /** What the number of iterations is certainly a multiple of. */
+  readonly multiple: number;
+}
+
+export class NestEmitter {
+  readonly env: Environment;
+  readonly plan: Plan;
+  /** Values that are known numbers. */
+  readonly #constants = new Map<ScalarId, number>();
+
+  constructor(env: Environment, plan: Plan) {
+    this.env = env;
+    this.plan = plan;
+  }
+
+  emit(nodes: readonly KernelNode[]): void {
+    for (const node of nodes) {
+      if (node.kind === 'let') this.emitLet(node);
+      else if (node.kind === 'store') emitStore(this.env, node);
+      else if (node.kind === 'reduce') emitReduce(this, node);
+      else this.emitLoop(node);
+    }
+  }
+
+  /** Computes a value in the outermost scope that knows its operands. */
+  emitLet(node: Let): void {
+    const { env } = this;
+    if (env.values.has(node.id)) return;
+    requireComputed(node.dtype, `%${node.id}`);
+    const { expression } = node;
+    const depth = this.#depthOf(node);
+    const varying =
+      expression.kind === 'load'
+        ? loadVaries(env, expression)
+        : expression.kind === 'index'
+          ? env.indexVaries(expression.index)
+          : operandsOf(expression).some((id) => env.value(id).varying);
+    env.f.at(env.f.scopeAt(depth), () => {
+      env.values.set(node.id, { dtype: node.dtype, locals: this.#compute(node, varying), varying, depth });
+    });
+  }
+
+  #depthOf({ expression }: Let): number {
+    const { env } = this;
+    const depthOfValue = (id: ScalarId): number => env.value(id).depth;
+    switch (expression.kind) {
+      case 'constant':
+      case 'size':
+        return 0;
+      case 'index':
+        return env.indexDepth(expression.index);
+      case 'load': {
+        if (env.written.has(expression.memory)) return env.f.scope.depth;
+        const predicate = expression.when === undefined ? 0 : depthOfValue(expression.when);
+        return Math.max(env.indexDepth(expression.index), predicate);
+      }
+      case 'apply':
+        return Math.max(0, ...expression.operands.map(depthOfValue));
+    }
+  }
+
+  #compute({ id, dtype, expression }: Let, varying: boolean): number[] {
+    const { env } = this;
+    const { f } = env;
+    const { i32x4, f32x4 } = f.module;
+    const copies = varying ? (env.lanes?.copies ?? 1) : 1;
+    const each = (make: (copy: number) => Expression): number[] =>
+      Array.from({ length: copies }, (_, copy) => f.let('v128', make(copy)));
+    switch (expression.kind) {
+      case 'constant':
+        this.#constants.set(id, expression.value);
+        return each(() => f.splat(dtype, expression.value));
+      case 'size': {
+        const { size } = expression;
+        if (isStatic(size)) {
+          this.#constants.set(id, size);
+          return each(() => f.splat(dtype, size));
+        }
+        const words = (): Expression => i32x4.splat(f.size(size));
+        return each(() => (dtype === 'float32' ? f32x4.convert_i32x4_s(words()) : words()));
+      }
+      case 'index': {
+        if (!varying) return [f.let('v128', i32x4.splat(indexValue(env, expression.index)))];
+        return each((copy) => indexVector(env, normalizeIndex(expression.index), copy));
+      }
+      case 'load':
+        return emitLoad(env, expression, dtype);
+      case 'apply': {
+        const { operands, opcode, direction } = expression;
+        const values = operands.map((operand) => env.value(operand));
+        const amount = this.#constants.get(operands[1]);
+        return each((copy) =>
+          applyOperator(f, {
+            opcode,
+            dtype,
+            from: values[0].dtype,
+            ...(direction && { direction }),
+            operands: values.map(({ locals }) => locals[copy % locals.length]),
+            ...(amount !== undefined && { amount }),
+            amountIsUniform: values.length < 2 || !values[1].varying,
+          }),
+        );
+      }
+    }
+  }
+
+  emitLoop(loop: Loop): void {
+    const { env, plan } = this;
+    const { name, extent } = loop.axis;
+    if (plan.isVector(loop) && !env.lanes) {
+      this.vectorLoop(name, wholeSpan(env, extent), plan.copies(loop), () => this.emit(loop.body));
+      return;
+    }
+    const carried = this.#beginCarried(loop);
+    this.scalarLoop(name, extent, () => {
+      carried.enter();
+      this.emit(loop.body);
+      carried.advance();
+    });
+    carried.leave();
+  }
+
+  /** A plain loop over an axis, one iteration a round. */
+  scalarLoop(name: string, extent: Dim, body: () => void): void {
+    const { env } = this;
+    const { f } = env;
+    const counter = f.newLocal('i32');
+    const nonEmpty = isStatic(extent) && extent > 0;
+    f.loop({ counter, start: f.i32(0), step: 1, limit: () => f.size(extent), nonEmpty }, () => {
+      env.withAxis(name, { local: counter, delta: 0, scope: f.scope, step: 1 }, body);
+    });
+  }
+
+  /** A loop with an axis across the lanes. `body` is built once for full rounds and once for the rest. */
+  vectorLoop(name: string, span: Span, copies: number, body: () => void): void {
+    const { env } = this;
+    const { f } = env;
+    const { i32 } = f.module;
+    const step = 4 * copies;
+    const counter = f.newLocal('i32');
+    const bound = (scopeStep: number, lanes: { copies: number; remaining?: number }): void => {
+      env.withAxis(name, { local: counter, delta: 0, scope: f.scope, step: scopeStep }, () => {
+        env.withLanes({ axis: name, ...lanes }, body);
+      });
+    };
+    f.set(counter, span.start());
+    if (span.count === undefined || span.count >= step) {
+      const full = span.multiple % step === 0;
+      const limit = full ? span.limit : laterLimit(env, span, step - 1);
+      const nonEmpty = span.count !== undefined;
+      f.loop({ counter, step, limit, nonEmpty }, () => bound(step, { copies }));
+    }
+    if (span.multiple % step === 0) return;
+    const whole = span.multiple % 4 === 0;
+    f.loop({ counter, step: 4, limit: span.limit, nonEmpty: span.count !== undefined }, () => {
+      if (whole) bound(4, { copies: 1 });
+      else bound(4, { copies: 1, remaining: f.let('i32', i32.sub(span.limit(), f.get(counter))) });
+    });
+  }
+
+  /** The locals of carried values: set before the loop, replaced together at the end of each round. */
+  #beginCarried(loop: Loop): { enter(): void; advance(): void; leave(): void } {
+    const { env } = this;
+    const { f } = env;
+    const varying = env.lanes !== undefined;
+    const copies = env.lanes?.copies ?? 1;
+    const indices = Array.from({ length: copies }, (_, copy) => copy);
+    const states = (loop.carried ?? []).map((carried) => ({
+      carried,
+      locals: indices.map((copy) => f.let('v128', env.read(carried.initial, copy))),
+    }));
+    const define = (): void => {
+      for (const { carried, locals } of states) {
+        env.values.set(carried.id, { dtype: carried.dtype, locals, varying, depth: f.scope.depth });
+      }
+    };
+    return {
+      enter: define,
+      advance: () => {
+        const next = states.map(({ carried }) => indices.map((copy) => f.let('v128', env.read(carried.next, copy))));
+        states.forEach(({ locals }, i) => {
+          for (const copy of indices) f.set(locals[copy], f.get(next[i][copy]));
+        });
+      },
+      leave: define,
+    };
+  }
+}
+
+/** All of an axis. */
+export function wholeSpan({ f }: Environment, extent: Dim): Span {
+  return {
+    start: () => f.i32(0),
+    limit: () => f.size(extent),
+    ...(isStatic(extent) ? { count: extent, multiple: extent } : { multiple: 1 }),
+  };
+}
+
+/** The limit for a counter that needs `margin` more iterations after it. */
+function laterLimit({ f }: Environment, span: Span, margin: number): () => Expression {
+  const { i32 } = f.module;
+  if (span.count !== undefined) return () => i32.sub(span.limit(), f.i32(margin));
+  const local = f.let('i32', i32.sub(span.limit(), f.i32(margin)));
+  return () => f.get(local);
+}
+
+/** A varying index as int32 lanes. */
+function indexVector(env: Environment, index: Parameters<typeof indexValue>[1], copy: number): Expression {
+  const { f } = env;
+  const { i32x4 } = f.module;
+  const axis = env.lanes?.axis;
+  if (axis === undefined) throw internalError('an index varies without a vector axis');
+  const linear = index.terms.every(({ factor }) => factor.kind === 'axis' || !env.varies(factor));
+  if (!linear) {
+    let result = i32x4.splat(indexValue(env, index, { copy, lane: 0 }));
+    for (let lane = 1; lane < 4; lane++) {
+      result = i32x4.replace_lane(result, lane, indexValue(env, index, { copy, lane }));
+    }
+    return result;
+  }
+  const terms = index.terms.filter(({ factor }) => factor.kind === 'axis' && factor.axis === axis);
+  const positions = f.lanes([4 * copy, 4 * copy + 1, 4 * copy + 2, 4 * copy + 3]);
+  let steps = positions;
+  for (const { coefficient } of terms) {
+    if (coefficient !== 1) steps = i32x4.mul(steps, i32x4.splat(f.size(coefficient)));
+  }
+  return i32x4.add(i32x4.splat(indexValue(env, index)), steps);
+}

@@ -1,0 +1,222 @@
+/**
+ * Scalar ops of kernels on vectors of four lanes: one row an opcode. Bools are masks (all ones or all zeros a lane),
+ * int32 and uint32 share i32x4. Functions without an instruction come from `math/`; what SIMD lacks for integers
+ * (division, power, shifts by different amounts) is a helper applied lane by lane.
+ */
+import type { DType } from '../../base/dtype.ts';
+import { KilnError } from '../../base/error.ts';
+import type { ScalarOpcode } from '../../ir/kernel.ts';
+import type { CompareDirection } from '../../ir/opcodes.ts';
+import type { FunctionBuilder } from './function-builder.ts';
+import { integerHelpers } from './integer-helpers.ts';
+import { callHelper, type Expression, type Helper, reusable, type Vector, VectorEmitter } from './math/emitter.ts';
+import { vectorMath } from './math/index.ts';
+
+/** What a row sees of its op. */
+export interface Application {
+  readonly opcode: ScalarOpcode;
+  /** Dtype of the result. */
+  readonly dtype: DType;
+  /** Dtype of the first operand. */
+  readonly from: DType;
+  readonly direction?: CompareDirection;
+  /** Locals of the operands. */
+  readonly operands: readonly number[];
+  /** The second operand where it is a known number, and whether it is the same in every lane. */
+  readonly amount?: number;
+  readonly amountIsUniform: boolean;
+}
+
+type VectorMathOpcode = keyof typeof vectorMath;
+
+type Row = (f: FunctionBuilder, a: Application) => Expression;
+
+const computed: readonly DType[] = ['float32', 'int32', 'uint32', 'bool'];
+
+/** @throws KilnError `unsupported_dtype` for dtypes that this backend does not compute with */
+export function requireComputed(dtype: DType, what: string): void {
+  if (computed.includes(dtype)) return;
+  throw new KilnError('unsupported_dtype', `the WASM backend does not compute with ${dtype}`, {
+    given: what,
+    expected: computed.join(', '),
+  });
+}
+
+const x = (f: FunctionBuilder, a: Application): Expression => f.get(a.operands[0]);
+const y = (f: FunctionBuilder, a: Application): Expression => f.get(a.operands[1]);
+
+type Unary = (value: Expression) => Expression;
+type Binary = (left: Expression, right: Expression) => Expression;
+
+const unary =
+  (float: (f: FunctionBuilder) => Unary, integer: (f: FunctionBuilder, a: Application) => Unary): Row =>
+  (f, a) =>
+    (a.from === 'float32' ? float(f) : integer(f, a))(x(f, a));
+
+/** Rows for float, signed, unsigned and mask. */
+const binary =
+  (
+    float: keyof FunctionBuilder['module']['f32x4'],
+    signed: keyof FunctionBuilder['module']['i32x4'],
+    unsigned: keyof FunctionBuilder['module']['i32x4'],
+    mask: 'and' | 'or' | 'xor',
+  ): Row =>
+  (f, a) => {
+    const { f32x4, i32x4, v128 } = f.module;
+    const op = { float32: f32x4[float], int32: i32x4[signed], uint32: i32x4[unsigned], bool: v128[mask] } as const;
+    return (op[a.from as keyof typeof op] as Binary)(x(f, a), y(f, a));
+  };
+
+const bitwise =
+  (op: 'and' | 'or' | 'xor'): Row =>
+  (f, a) =>
+    f.module.v128[op](x(f, a), y(f, a));
+
+const roundings = (op: 'floor' | 'ceil' | 'nearest' | 'sqrt'): Row => (f, a) => f.module.f32x4[op](x(f, a));
+
+const math =
+  (opcode: VectorMathOpcode): Row =>
+  (f, a) => {
+    const [first, second] = a.operands.map((local): Vector => reusable(() => f.get(local)));
+    return vectorMath[opcode](new VectorEmitter(f), first, second).take();
+  };
+
+/** Applies a helper (i32, i32) → i32 to each lane. */
+function eachLane(f: FunctionBuilder, helper: Helper, a: Application): Expression {
+  const { i32x4 } = f.module;
+  const lane = (index: number): Expression =>
+    callHelper(f, helper, [i32x4.extract_lane(x(f, a), index), i32x4.extract_lane(y(f, a), index)]);
+  let result = i32x4.splat(lane(0));
+  for (let index = 1; index < 4; index++) result = i32x4.replace_lane(result, index, lane(index));
+  return result;
+}
+
+const integerPairs =
+  (float: Row, name: 'divide' | 'remainder' | 'power'): Row =>
+  (f, a) => {
+    if (a.from === 'float32') return float(f, a);
+    return eachLane(f, integerHelpers[`${name}_${a.from === 'int32' ? 'signed' : 'unsigned'}`], a);
+  };
+
+const shift =
+  (name: 'shl' | 'shr_s' | 'shr_u'): Row =>
+  (f, a) => {
+    const { i32x4, i32, v128 } = f.module;
+    const last = name === 'shr_s' ? 31 : undefined;
+    if (a.amount !== undefined) {
+      const amount = a.amount >>> 0;
+      if (amount >= 32 && last === undefined) return f.splat('int32', 0);
+      return i32x4[name](x(f, a), f.i32(Math.min(amount, 31)));
+    }
+    if (!a.amountIsUniform) return eachLane(f, integerHelpers[name], a);
+    const amount = f.let('i32', i32x4.extract_lane(y(f, a), 0));
+    const inDomain = i32.lt_u(f.get(amount), f.i32(32));
+    if (last !== undefined) return i32x4[name](x(f, a), f.module.select(inDomain, f.get(amount), f.i32(last)));
+    const mask = i32x4.splat(i32.sub(f.i32(0), inDomain));
+    return v128.and(i32x4[name](x(f, a), f.get(amount)), mask);
+  };
+
+const comparisonNames = {
+  EQ: ['eq', 'eq', 'eq'],
+  NE: ['ne', 'ne', 'ne'],
+  LT: ['lt', 'lt_s', 'lt_u'],
+  LE: ['le', 'le_s', 'le_u'],
+  GT: ['gt', 'gt_s', 'gt_u'],
+  GE: ['ge', 'ge_s', 'ge_u'],
+} as const satisfies Record<CompareDirection, readonly [string, string, string]>;
+
+const compare: Row = (f, a) => {
+  const [float, signed, unsigned] = comparisonNames[a.direction ?? 'EQ'];
+  const { f32x4, i32x4 } = f.module;
+  if (a.from === 'float32') return f32x4[float](x(f, a), y(f, a));
+  return i32x4[a.from === 'int32' ? signed : unsigned](x(f, a), y(f, a));
+};
+
+const convert: Row = (f, a) => {
+  const { f32x4, i32x4, v128 } = f.module;
+  const { from, dtype: to } = a;
+  if (from === to) return x(f, a);
+  if (to === 'bool') {
+    return from === 'float32' ? f32x4.ne(x(f, a), f.splat('float32', 0)) : i32x4.ne(x(f, a), f.splat('int32', 0));
+  }
+  if (from === 'bool') return v128.and(x(f, a), f.splat(to, 1));
+  if (to === 'float32') return from === 'int32' ? f32x4.convert_i32x4_s(x(f, a)) : f32x4.convert_i32x4_u(x(f, a));
+  if (from !== 'float32') return x(f, a);
+  return to === 'int32' ? i32x4.trunc_sat_f32x4_s(x(f, a)) : i32x4.trunc_sat_f32x4_u(x(f, a));
+};
+
+const integerSign: (f: FunctionBuilder, a: Application) => Unary = (f, a) => (value) =>
+  a.from === 'int32'
+    ? f.module.i32x4.max_s(f.module.i32x4.min_s(value, f.splat('int32', 1)), f.splat('int32', -1))
+    : f.module.i32x4.min_u(value, f.splat('int32', 1));
+
+const rows: { readonly [K in ScalarOpcode]: Row } = {
+  abs: unary(
+    (f) => f.module.f32x4.abs,
+    (f, a) => (a.from === 'int32' ? f.module.i32x4.abs : (value) => value),
+  ),
+  negate: unary(
+    (f) => f.module.f32x4.neg,
+    (f) => f.module.i32x4.neg,
+  ),
+  sign: (f, a) => (a.from === 'float32' ? math('sign')(f, a) : integerSign(f, a)(x(f, a))),
+  floor: roundings('floor'),
+  ceil: roundings('ceil'),
+  round_nearest_even: roundings('nearest'),
+  sqrt: roundings('sqrt'),
+  exponential: math('exponential'),
+  exponential_minus_one: math('exponential_minus_one'),
+  log: math('log'),
+  log_plus_one: math('log_plus_one'),
+  rsqrt: math('rsqrt'),
+  sine: math('sine'),
+  cosine: math('cosine'),
+  tanh: math('tanh'),
+  erf: math('erf'),
+  atan2: math('atan2'),
+  is_finite: math('is_finite'),
+  not: (f, a) => f.module.v128.not(x(f, a)),
+  convert,
+  bitcast_convert: (f, a) => x(f, a),
+  add: binary('add', 'add', 'add', 'or'),
+  subtract: binary('sub', 'sub', 'sub', 'xor'),
+  multiply: binary('mul', 'mul', 'mul', 'and'),
+  divide: integerPairs((f, a) => f.module.f32x4.div(x(f, a), y(f, a)), 'divide'),
+  remainder: integerPairs(math('remainder'), 'remainder'),
+  power: integerPairs(math('power'), 'power'),
+  maximum: binary('max', 'max_s', 'max_u', 'or'),
+  minimum: binary('min', 'min_s', 'min_u', 'and'),
+  and: bitwise('and'),
+  or: bitwise('or'),
+  xor: bitwise('xor'),
+  shift_left: shift('shl'),
+  shift_right_arithmetic: shift('shr_s'),
+  shift_right_logical: shift('shr_u'),
+  compare,
+  select: (f, a) => f.module.v128.bitselect(f.get(a.operands[1]), f.get(a.operands[2]), x(f, a)),
+};
+
+/** The vector that an op gives for operands in locals. */
+export function applyOperator(f: FunctionBuilder, application: Application): Expression {
+  requireComputed(application.dtype, application.opcode);
+  requireComputed(application.from, application.opcode);
+  return rows[application.opcode](f, application);
+}
+
+/** Applies a two-operand op to expressions, each used once. */
+export function combine(
+  f: FunctionBuilder,
+  opcode: 'add' | 'multiply' | 'maximum' | 'minimum' | 'and' | 'or',
+  dtype: DType,
+  left: Expression,
+  right: Expression,
+): Expression {
+  const { f32x4, i32x4, v128 } = f.module;
+  if (opcode === 'and' || opcode === 'or') return v128[opcode](left, right);
+  if (dtype === 'bool') return v128[opcode === 'add' || opcode === 'maximum' ? 'or' : 'and'](left, right);
+  if (opcode === 'add') return dtype === 'float32' ? f32x4.add(left, right) : i32x4.add(left, right);
+  if (opcode === 'multiply') return dtype === 'float32' ? f32x4.mul(left, right) : i32x4.mul(left, right);
+  if (dtype === 'float32') return opcode === 'maximum' ? f32x4.max(left, right) : f32x4.min(left, right);
+  if (dtype === 'int32') return opcode === 'maximum' ? i32x4.max_s(left, right) : i32x4.min_s(left, right);
+  return opcode === 'maximum' ? i32x4.max_u(left, right) : i32x4.min_u(left, right);
+}

@@ -1,0 +1,113 @@
+/**
+ * Lowered → Program: code for every kernel, and the rest written down as plain data. Equal kernels are compiled once
+ * in a process, whatever programs they are in.
+ *
+ *     const { program, texts } = generateProgram(await loadBinaryen(), lowered, { precision: 'fast' });
+ */
+import { sha256 } from '@noble/hashes/sha2.js';
+import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
+import { type Dim, isStatic } from '../../base/dim.ts';
+import { byteSize, type DType } from '../../base/dtype.ts';
+import { KilnError } from '../../base/error.ts';
+import type { Kernel } from '../../ir/kernel.ts';
+import { kernelKey } from '../../ir/kernel-print.ts';
+import type { Lowered } from '../../ir/lowered.ts';
+import type { Literal, TensorType } from '../../ir/types.ts';
+import { type Program, type ProgramConstant, type ProgramKernel, programVersion, type Size } from '../../runtime/program.ts';
+import { type GeneratedKernel, generateKernel, type KernelOptions } from './kernel.ts';
+import type { Binaryen } from './math/emitter.ts';
+
+export interface GeneratedProgram {
+  readonly program: Program;
+  /** The WebAssembly text of each kernel, made when it is read. */
+  readonly texts: readonly string[];
+}
+
+interface CachedKernel {
+  readonly hash: string;
+  readonly generated: GeneratedKernel;
+}
+
+/** Changes whenever the code for an unchanged kernel does, so that stored hashes do not mistake old code for new. */
+const codeVersion = 1;
+const cacheLimit = 4096;
+const cache = new Map<string, CachedKernel>();
+
+/** Generates all code of a lowered module. @throws KilnError `unsupported_dtype` */
+export function generateProgram(binaryen: Binaryen, lowered: Lowered, options: KernelOptions): GeneratedProgram {
+  const compiled = lowered.kernels.map((kernel) => compileKernel(binaryen, kernel, options));
+  const { arenaBytes } = lowered;
+  const program: Program = {
+    version: programVersion,
+    name: lowered.name,
+    tier: 'wasm',
+    symbols: lowered.symbols.map(({ name, min, max }) => ({ name, min, max })),
+    inputs: lowered.inputs.map(({ type, donated }) => ({ ...specOf(type), donated })),
+    outputs: lowered.outputs.map(({ type, source }) => ({ ...specOf(type), source })),
+    constants: lowered.constants.map(programConstant),
+    temporaries: lowered.temporaries.map(({ bytes, first, last, offset }) => ({
+      bytes: sizeOf(bytes),
+      first,
+      last,
+      ...(offset !== undefined && { offset }),
+    })),
+    ...(arenaBytes !== undefined && { arenaBytes }),
+    kernels: lowered.kernels.map((kernel, i) => programKernel(kernel, compiled[i])),
+    steps: lowered.launches.map(({ kernel, buffers }) => ({
+      kind: 'launch',
+      kernel,
+      buffers: buffers.map(({ kind, index }) => ({ kind, index })),
+    })),
+  };
+  const texts: string[] = [];
+  compiled.forEach(({ generated }, i) => {
+    Object.defineProperty(texts, i, { enumerable: true, get: () => generated.text() });
+  });
+  return { program, texts };
+}
+
+/** Generates a kernel, or finds it as it was generated before. */
+function compileKernel(binaryen: Binaryen, kernel: Kernel, options: KernelOptions): CachedKernel {
+  const key = `kiln wasm ${codeVersion} ${options.precision}\n${kernelKey(kernel)}`;
+  const known = cache.get(key);
+  if (known) return known;
+  const made = { hash: bytesToHex(sha256(utf8ToBytes(key))), generated: generateKernel(binaryen, kernel, options) };
+  if (cache.size >= cacheLimit) cache.clear();
+  cache.set(key, made);
+  return made;
+}
+
+function programKernel({ name, buffers }: Kernel, { hash, generated }: CachedKernel): ProgramKernel {
+  const { code, sizes, tiles, scratchBytes, flops } = generated;
+  return {
+    name,
+    hash,
+    code,
+    buffers: buffers.length,
+    sizes: sizes.map(sizeOf),
+    tiles: sizeOf(tiles),
+    scratchBytes: sizeOf(scratchBytes),
+    flops: sizeOf(flops),
+  };
+}
+
+const sizeOf = (d: Dim): Size => (isStatic(d) ? d : String(d));
+
+const specOf = ({ dtype, shape }: TensorType): { dtype: DType; shape: Size[] } => ({ dtype, shape: shape.map(sizeOf) });
+
+/** A literal as dense little-endian bytes. */
+function programConstant({ dtype, shape, data }: Literal): ProgramConstant {
+  const elements = shape.reduce((product, size) => product * size, 1);
+  const bytes = new Uint8Array(elements * byteSize(dtype));
+  const view = new DataView(bytes.buffer);
+  for (let i = 0; i < elements; i++) writeElement(view, dtype, i, data.length === 1 ? data[0] : data[i]);
+  return { dtype, shape: [...shape], bytes };
+}
+
+function writeElement(view: DataView, dtype: DType, index: number, value: number): void {
+  if (dtype === 'float32') view.setFloat32(4 * index, value, true);
+  else if (dtype === 'int32') view.setInt32(4 * index, value, true);
+  else if (dtype === 'uint32') view.setUint32(4 * index, value, true);
+  else if (dtype === 'bool') view.setUint8(index, value === 0 ? 0 : 1);
+  else throw new KilnError('unsupported_dtype', `the WASM backend has no constants of ${dtype}`);
+}

@@ -1,0 +1,59 @@
+/**
+ * What a kernel finds in its record: an array of 32-bit words, first the address of each buffer, then the sizes the
+ * code asked for, then the address of the scratch memory.
+ *
+ *     kernel softmax(read x: f32[B*N], write y: f32[B*N])      words: x, y, B, N, scratch
+ */
+import { addDims, type Dim, floorDivDims, isStatic, mulDims } from '../../base/dim.ts';
+import { byteSize, type DType } from '../../base/dtype.ts';
+import { internalError } from '../../base/error.ts';
+import type { Kernel } from '../../ir/kernel.ts';
+
+export class RecordLayout {
+  readonly sizes: Dim[] = [];
+  readonly #buffers = new Map<string, { word: number; dtype: DType }>();
+  readonly #scratch = new Map<string, { offset: Dim; dtype: DType }>();
+  scratchBytes: Dim = 0;
+
+  constructor(kernel: Kernel) {
+    kernel.buffers.forEach(({ name, dtype }, word) => {
+      this.#buffers.set(name, { word, dtype });
+    });
+    for (const { name, dtype, size } of kernel.scratch) this.addScratch(name, dtype, size);
+  }
+
+  /** Reserves scratch memory, aligned to 16 bytes and with 16 bytes behind it that loads may touch. */
+  addScratch(name: string, dtype: DType, elements: Dim): void {
+    this.#scratch.set(name, { offset: this.scratchBytes, dtype });
+    const bytes = addDims(mulDims(elements, byteSize(dtype)), 16);
+    const rounded = isStatic(bytes) ? 16 * Math.ceil(bytes / 16) : mulDims(floorDivDims(addDims(bytes, 15), 16), 16);
+    this.scratchBytes = addDims(this.scratchBytes, rounded);
+  }
+
+  /** The storage type of a buffer or scratch array. */
+  dtypeOf(memory: string): DType {
+    const found = this.#buffers.get(memory) ?? this.#scratch.get(memory);
+    if (!found) throw internalError(`kernel names memory '${memory}' that it does not bind`);
+    return found.dtype;
+  }
+
+  /** Bytes from the start of the scratch memory, or undefined for a buffer. */
+  scratchOffset(memory: string): Dim | undefined {
+    return this.#scratch.get(memory)?.offset;
+  }
+
+  /** Asks for a size; the same size twice is one word. */
+  sizeIndex(size: Dim): number {
+    const text = String(size);
+    const at = this.sizes.findIndex((known) => String(known) === text);
+    return at >= 0 ? at : this.sizes.push(size) - 1;
+  }
+
+  sizeWord(size: Dim): number {
+    return this.#buffers.size + this.sizeIndex(size);
+  }
+
+  addressWord(memory: string): number {
+    return this.#buffers.get(memory)?.word ?? this.#buffers.size + this.sizes.length;
+  }
+}

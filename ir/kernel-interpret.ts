@@ -1,0 +1,347 @@
+/**
+ * Runs a kernel in plain JavaScript, one scalar at a time, in the order the tree says: slow, obvious and right. Every
+ * op is rounded to its dtype, sums follow `SumOrder` step by step. It is the oracle for the code of every target.
+ *
+ *     interpretKernel(kernel, [new Float32Array([1, 2]), new Float32Array(2)], new Map([['N', 2]]));
+ */
+import { type Dim, type DimBindings, evaluateDim } from '../base/dim.ts';
+import type { DType } from '../base/dtype.ts';
+import { internalError, KilnError } from '../base/error.ts';
+import {
+  type ClosedAccumulator,
+  contractionBlock,
+  type IndexExpression,
+  type IndexFactor,
+  type Kernel,
+  type KernelNode,
+  type Let,
+  type Loop,
+  type Reduce,
+  reductionBlock,
+  reductionLanes,
+  type ScalarId,
+  type Store,
+  type TupleAccumulator,
+} from './kernel.ts';
+import { bitcastFunction, compareFunction, convertFunction, scalarFunction } from './ops/scalar.ts';
+
+/** Elements of a buffer; bool as one byte of 0 or 1. */
+export type BufferData = Float32Array | Int32Array | Uint32Array | Uint8Array;
+
+/** Rounds a number to what a dtype holds. */
+export function roundTo(dtype: DType, value: number): number {
+  if (dtype === 'float32') return Math.fround(value);
+  if (dtype === 'int32') return value | 0;
+  if (dtype === 'uint32') return value >>> 0;
+  if (dtype === 'bool') return value === 0 ? 0 : 1;
+  throw new KilnError('unsupported_dtype', `the kernel interpreter does not compute with ${dtype}`);
+}
+
+/** An array for the elements of a dtype. */
+export function newBufferData(dtype: DType, elements: number): BufferData {
+  if (dtype === 'float32') return new Float32Array(elements);
+  if (dtype === 'int32') return new Int32Array(elements);
+  if (dtype === 'uint32') return new Uint32Array(elements);
+  if (dtype === 'bool') return new Uint8Array(elements);
+  throw new KilnError('unsupported_dtype', `the kernel interpreter does not compute with ${dtype}`);
+}
+
+/**
+ * Runs a kernel on its buffers, in the order of its bindings. Written buffers are changed in place.
+ * @throws KilnError `internal` when an index is out of range
+ */
+export function interpretKernel(kernel: Kernel, buffers: readonly BufferData[], bindings: DimBindings): void {
+  new Interpreter(kernel, buffers, bindings).run();
+}
+
+class Interpreter {
+  readonly kernel: Kernel;
+  readonly bindings: DimBindings;
+  readonly memory = new Map<string, BufferData>();
+  readonly values = new Map<ScalarId, number>();
+  readonly dtypes = new Map<ScalarId, DType>();
+  readonly axes = new Map<string, number>();
+
+  constructor(kernel: Kernel, buffers: readonly BufferData[], bindings: DimBindings) {
+    this.kernel = kernel;
+    this.bindings = bindings;
+    kernel.buffers.forEach(({ name }, i) => {
+      this.memory.set(name, buffers[i]);
+    });
+    for (const { name, dtype, size } of kernel.scratch) this.memory.set(name, newBufferData(dtype, this.size(size)));
+  }
+
+  run(): void {
+    this.block(this.kernel.body, true);
+  }
+
+  size(d: Dim): number {
+    return evaluateDim(d, this.bindings);
+  }
+
+  value(id: ScalarId): number {
+    const value = this.values.get(id);
+    if (value === undefined) throw internalError(`kernel ${this.kernel.name}: %${id} has no value here`);
+    return value;
+  }
+
+  block(nodes: readonly KernelNode[], outermost = false): void {
+    for (const node of nodes) {
+      if (node.kind === 'let') this.let(node);
+      else if (node.kind === 'store') this.store(node);
+      else if (node.kind === 'loop') this.loop(node, outermost);
+      else this.reduce(node);
+    }
+  }
+
+  define(id: ScalarId, dtype: DType, value: number): void {
+    this.dtypes.set(id, dtype);
+    this.values.set(id, roundTo(dtype, value));
+  }
+
+  let({ id, dtype, expression }: Let): void {
+    switch (expression.kind) {
+      case 'constant':
+        return this.define(id, dtype, expression.value);
+      case 'size':
+        return this.define(id, dtype, this.size(expression.size));
+      case 'index':
+        return this.define(id, dtype, this.index(expression.index));
+      case 'load': {
+        if (expression.when !== undefined && this.value(expression.when) === 0) {
+          return this.define(id, dtype, expression.otherwise ?? 0);
+        }
+        const from = this.dtypeOf(expression.memory);
+        return this.define(id, dtype, convertFunction(from, dtype)(this.read(expression.memory, expression.index), 0, 0));
+      }
+      case 'apply': {
+        const { opcode, operands, direction } = expression;
+        const from = this.dtypes.get(operands[0]) ?? dtype;
+        const [a = 0, b = 0, c = 0] = operands.map((operand) => this.value(operand));
+        if (opcode === 'convert') return this.define(id, dtype, convertFunction(from, dtype)(a, 0, 0));
+        if (opcode === 'bitcast_convert') return this.define(id, dtype, bitcastFunction(from, dtype)(a, 0, 0));
+        if (opcode === 'compare') return this.define(id, dtype, compareFunction(direction ?? 'EQ')(a, b, 0));
+        return this.define(id, dtype, scalarFunction(opcode, from)(a, b, c));
+      }
+    }
+  }
+
+  dtypeOf(memory: string): DType {
+    const found = [...this.kernel.buffers, ...this.kernel.scratch].find(({ name }) => name === memory);
+    if (!found) throw internalError(`kernel ${this.kernel.name} names memory '${memory}' that it does not bind`);
+    return found.dtype;
+  }
+
+  index({ offset, terms }: IndexExpression): number {
+    return terms.reduce((sum, t) => sum + this.size(t.coefficient) * this.factor(t.factor), this.size(offset));
+  }
+
+  factor(factor: IndexFactor): number {
+    if (factor.kind === 'value') return this.value(factor.id);
+    if (factor.kind === 'axis') {
+      const position = this.axes.get(factor.axis);
+      if (position === undefined) throw internalError(`kernel ${this.kernel.name}: axis ${factor.axis} is not in scope`);
+      return position;
+    }
+    const [a, b] = [this.index(factor.dividend), this.size(factor.divisor)];
+    const quotient = Math.floor(a / b);
+    return factor.kind === 'floordiv' ? quotient : a - b * quotient;
+  }
+
+  /** The memory and the element that an index means. */
+  place(name: string, index: IndexExpression): readonly [BufferData, number] {
+    const data = this.memory.get(name)!;
+    const at = this.index(index);
+    if (!(at >= 0 && at < data.length)) {
+      throw internalError(`kernel ${this.kernel.name}: ${name}[${at}] is outside its ${data.length} elements`);
+    }
+    return [data, at];
+  }
+
+  read(name: string, index: IndexExpression): number {
+    const [data, at] = this.place(name, index);
+    return data[at];
+  }
+
+  store({ memory, index, value, combine, when }: Store): void {
+    if (when !== undefined && this.value(when) === 0) return;
+    const dtype = this.dtypeOf(memory);
+    const stored = roundTo(dtype, convertFunction(this.dtypes.get(value) ?? dtype, dtype)(this.value(value), 0, 0));
+    const [data, at] = this.place(memory, index);
+    if (combine === 'assign') data[at] = stored;
+    else {
+      const opcode = ({ add: 'add', multiply: 'multiply', max: 'maximum', min: 'minimum' } as const)[combine];
+      data[at] = roundTo(dtype, scalarFunction(opcode, dtype)(data[at], stored, 0));
+    }
+  }
+
+  loop({ axis, body, carried = [] }: Loop, outermost: boolean): void {
+    for (const { id, dtype, initial } of carried) this.define(id, dtype, this.value(initial));
+    const extent = this.size(axis.extent);
+    for (let position = 0; position < extent; position++) {
+      if (outermost) this.spoilScratch();
+      this.axes.set(axis.name, position);
+      this.block(body);
+      const next = carried.map((c) => this.value(c.next));
+      carried.forEach(({ id, dtype }, i) => {
+        this.define(id, dtype, next[i]);
+      });
+    }
+    this.axes.delete(axis.name);
+  }
+
+  /** Scratch contents are undefined at the start of an iteration: make reading them show. */
+  spoilScratch(): void {
+    for (const { name } of this.kernel.scratch) this.memory.get(name)?.fill(Number.NaN);
+  }
+
+  reduce({ axes, body, accumulators, order }: Reduce): void {
+    const states = accumulators.map((accumulator) => this.accumulator(accumulator, order));
+    const sweep = (level: number): void => {
+      const { name, extent } = axes[level];
+      const count = this.size(extent);
+      for (let position = 0; position < count; position++) {
+        this.axes.set(name, position);
+        if (level < axes.length - 1) sweep(level + 1);
+        else {
+          this.block(body);
+          for (const state of states) state.add(position);
+          if ((position + 1) % reductionBlock === 0) for (const state of states) state.flush();
+        }
+      }
+      if (level === axes.length - 1) for (const state of states) state.flush();
+      this.axes.delete(name);
+    };
+    sweep(0);
+    for (const state of states) state.finish();
+  }
+
+  accumulator(accumulator: Reduce['accumulators'][number], order: Reduce['order']): AccumulatorState {
+    if (accumulator.kind === 'tuple') return this.tuple(accumulator);
+    if (accumulator.kind === 'argmax' || accumulator.kind === 'argmin') return this.extremum(accumulator);
+    const summed = accumulator.kind === 'sum' || accumulator.kind === 'product';
+    if (summed && order === 'blocks') return this.blocks(accumulator);
+    return this.lanes(accumulator);
+  }
+
+  /** The combination of a kind, rounded. */
+  combiner({ kind, dtype }: ClosedAccumulator): { identity: number; combine: (a: number, b: number) => number } {
+    const [opcode, identity] = combinations[kind as keyof typeof combinations](dtype);
+    const f = scalarFunction(opcode, dtype);
+    return { identity: roundTo(dtype, identity), combine: (a, b) => roundTo(dtype, f(a, b, 0)) };
+  }
+
+  lanes(accumulator: ClosedAccumulator): AccumulatorState {
+    const { identity, combine } = this.combiner(accumulator);
+    const inner = new Array<number>(reductionLanes).fill(identity);
+    const outer = new Array<number>(reductionLanes).fill(identity);
+    return {
+      add: (position) => {
+        const lane = position % reductionLanes;
+        inner[lane] = combine(inner[lane], this.value(accumulator.value));
+      },
+      flush: () => {
+        for (let lane = 0; lane < reductionLanes; lane++) outer[lane] = combine(outer[lane], inner[lane]);
+        inner.fill(identity);
+      },
+      finish: () => this.define(accumulator.result, accumulator.dtype, pairwise(outer, combine)),
+    };
+  }
+
+  blocks(accumulator: ClosedAccumulator): AccumulatorState {
+    const { identity, combine } = this.combiner(accumulator);
+    let result: number | undefined;
+    let partial: number | undefined;
+    let count = 0;
+    const close = (): void => {
+      if (partial !== undefined) result = result === undefined ? partial : combine(result, partial);
+      partial = undefined;
+    };
+    return {
+      add: () => {
+        const value = this.value(accumulator.value);
+        partial = partial === undefined ? value : combine(partial, value);
+        count++;
+        if (count % contractionBlock === 0) close();
+      },
+      flush: () => {},
+      finish: () => {
+        close();
+        this.define(accumulator.result, accumulator.dtype, result ?? identity);
+      },
+    };
+  }
+
+  extremum(accumulator: ClosedAccumulator): AccumulatorState {
+    let best: number | undefined;
+    let where = 0;
+    const greatest = accumulator.kind === 'argmax';
+    return {
+      add: (position) => {
+        const value = this.value(accumulator.value);
+        const wins =
+          best === undefined ||
+          (!Number.isNaN(best) && (Number.isNaN(value) || (greatest ? value > best : value < best)));
+        if (wins) [best, where] = [value, position];
+      },
+      flush: () => {},
+      finish: () => this.define(accumulator.result, 'int32', where),
+    };
+  }
+
+  tuple(accumulator: TupleAccumulator): AccumulatorState {
+    const { dtypes, identity, values, left, right, body, combined, results } = accumulator;
+    const combine = (a: readonly number[], b: readonly number[]): number[] => {
+      left.forEach((id, i) => {
+        this.define(id, dtypes[i], a[i]);
+      });
+      right.forEach((id, i) => {
+        this.define(id, dtypes[i], b[i]);
+      });
+      this.block(body);
+      return combined.map((id) => this.value(id));
+    };
+    const start = identity.map((value, i) => roundTo(dtypes[i], value));
+    const lanes = new Array<readonly number[]>(reductionLanes).fill(start);
+    return {
+      add: (position) => {
+        const lane = position % reductionLanes;
+        lanes[lane] = combine(lanes[lane], values.map((id) => this.value(id)));
+      },
+      flush: () => {},
+      finish: () => {
+        const final = pairwise(lanes, combine);
+        results.forEach((id, i) => {
+          this.define(id, dtypes[i], final[i]);
+        });
+      },
+    };
+  }
+}
+
+interface AccumulatorState {
+  /** Takes the current value, at a position on the last axis. */
+  add(position: number): void;
+  flush(): void;
+  finish(): void;
+}
+
+/** Lanes l and l+4, then l and l+2, then l and l+1. */
+function pairwise<T>(lanes: readonly T[], combine: (a: T, b: T) => T): T {
+  let current = lanes;
+  while (current.length > 1) {
+    const half = current.length / 2;
+    current = Array.from({ length: half }, (_, l) => combine(current[l], current[l + half]));
+  }
+  return current[0];
+}
+
+const combinations = {
+  sum: () => ['add', 0] as const,
+  product: () => ['multiply', 1] as const,
+  max: (dtype: DType) => ['maximum', dtype === 'float32' ? -Infinity : dtype === 'int32' ? -(2 ** 31) : 0] as const,
+  min: (dtype: DType) =>
+    ['minimum', dtype === 'float32' ? Infinity : dtype === 'int32' ? 2 ** 31 - 1 : dtype === 'bool' ? 1 : 2 ** 32 - 1] as const,
+  and: (dtype: DType) => ['and', dtype === 'bool' ? 1 : -1] as const,
+  or: () => ['or', 0] as const,
+};

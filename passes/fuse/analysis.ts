@@ -1,0 +1,182 @@
+/**
+ * Facts about a graph that fusion asks for again and again: who makes a value, who uses it, what it would cost to
+ * compute it again, and which values are mere views of others.
+ *
+ *     %0 = add %x, %y         flops 1, cone 1, source bytes 8 an element
+ *     %1 = multiply %0, %0    flops 1, cone 2 if %0 is not in memory
+ *
+ * Sizes are compared as numbers; a symbolic size counts as `symbolEstimate`, within its bounds.
+ */
+import { type Dim, dimProduct, equalDims, equalShapes, evaluateDim, symbolsOf } from '../../base/dim.ts';
+import { byteSize } from '../../base/dtype.ts';
+import { flopsOf, traitsOf } from '../../ir/ops/index.ts';
+import type { Graph, Op, Value } from '../../ir/types.ts';
+import { isInlineConstant } from '../lower/emitter.ts';
+
+/** What a symbolic size is taken for when costs are compared. */
+const symbolEstimate = 64;
+/** Operations for one element above which a value is not worth computing twice. */
+export const cheapFlops = 4;
+
+export function estimate(size: Dim): number {
+  if (typeof size === 'number') return size;
+  const values = symbolsOf(size).map(({ name, min, max }) => [name, Math.min(Math.max(symbolEstimate, min), max)] as const);
+  return evaluateDim(size, new Map(values));
+}
+
+export class GraphAnalysis {
+  readonly graph: Graph;
+  readonly #positions = new Map<Value, number>();
+  readonly #uses = new Map<Value, number[]>();
+  readonly #results = new Set<Value>();
+  readonly #storage = new Map<Value, Value>();
+  readonly #elements = new Map<Value, number>();
+  /** Operations to compute one element again from what is likely to be in memory. */
+  readonly #cones = new Map<Value, number>();
+  /** Bytes of what is likely to be in memory behind a value. */
+  readonly #sources = new Map<Value, number>();
+
+  constructor(graph: Graph) {
+    this.graph = graph;
+    graph.ops.forEach((op, position) => {
+      for (const result of op.results) this.#positions.set(result, position);
+      for (const operand of op.operands) {
+        const uses = this.#uses.get(operand);
+        if (!uses) this.#uses.set(operand, [position]);
+        else if (uses[uses.length - 1] !== position) uses.push(position);
+      }
+      if (isView(op)) this.#storage.set(op.results[0], this.storageOf(op.operands[0]));
+    });
+    for (const result of graph.results) this.#results.add(this.storageOf(result));
+    for (const op of graph.ops) this.#measure(op);
+  }
+
+  /** Position of the op that makes a value; `undefined` for parameters. */
+  positionOf(value: Value): number | undefined {
+    return this.#positions.get(value);
+  }
+
+  /** The op to compute a value with; `undefined` for parameters and for constants that lie in memory. */
+  producerOf(value: Value): Op | undefined {
+    const position = this.#positions.get(value);
+    const op = position === undefined ? undefined : this.graph.ops[position];
+    return op && op.opcode === 'constant' && !isInlineConstant(op) ? undefined : op;
+  }
+
+  usesOf(value: Value): readonly number[] {
+    return this.#uses.get(value) ?? [];
+  }
+
+  storageOf(value: Value): Value {
+    return this.#storage.get(value) ?? value;
+  }
+
+  /** Whether a value has to be in memory when the program ends. */
+  isResult(value: Value): boolean {
+    return this.#results.has(value);
+  }
+
+  elementsOf(value: Value): number {
+    let count = this.#elements.get(value);
+    if (count === undefined) this.#elements.set(value, (count = estimate(dimProduct(value.type.shape))));
+    return count;
+  }
+
+  bytesOf(value: Value): number {
+    return this.elementsOf(value) * byteSize(value.type.dtype);
+  }
+
+  coneOf(value: Value): number {
+    return this.#cones.get(value) ?? 0;
+  }
+
+  sourceBytesOf(value: Value): number {
+    return this.#sources.get(value) ?? this.bytesOf(value);
+  }
+
+  /** Whether a value is in memory whatever fusion decides, or probably so because several ops use it. */
+  isProbablyStored(value: Value): boolean {
+    const op = this.producerOf(value);
+    if (!op || this.isResult(value)) return true;
+    if (isView(op)) return this.isProbablyStored(op.operands[0]);
+    return this.usesOf(value).length > 1 && !isFree(op);
+  }
+
+  /** Operations for one element of an op's result. */
+  flopsOf(op: Op): number {
+    return traitsOf(op.opcode).flops ?? estimate(flopsOf(op)) / Math.max(this.elementsOf(op.results[0]), 1);
+  }
+
+  #measure(op: Op): void {
+    const [result] = op.results;
+    if (!result) return;
+    const bytes = this.bytesOf(result);
+    if (isAnchor(op) || (op.opcode === 'constant' && !isInlineConstant(op))) {
+      this.#cones.set(result, Infinity);
+      this.#sources.set(result, bytes);
+      return;
+    }
+    let cone = this.flopsOf(op);
+    let source = 0;
+    for (const operand of new Set(op.operands)) {
+      if (this.isProbablyStored(operand) || !this.#cones.has(operand)) source += this.bytesOf(operand);
+      else {
+        cone += this.coneOf(operand);
+        source += this.sourceBytesOf(operand);
+      }
+    }
+    this.#cones.set(result, cone);
+    this.#sources.set(result, selectsElements(op) ? Math.min(source, bytes) : source);
+  }
+}
+
+/** Ops whose elements are sums or the like: they are computed once, in one place. */
+export const isAnchor = ({ opcode }: Op): boolean =>
+  opcode === 'reduce' ||
+  opcode === 'dot_general' ||
+  opcode === 'convolution' ||
+  opcode === 'reduce_window' ||
+  opcode === 'scatter';
+
+export const isContraction = ({ opcode }: Op): boolean => opcode === 'dot_general' || opcode === 'convolution';
+
+/** Ops that cost nothing but another index. */
+export const isFree = (op: Op): boolean =>
+  op.opcode === 'broadcast_in_dim' ||
+  op.opcode === 'reshape' ||
+  op.opcode === 'transpose' ||
+  op.opcode === 'slice' ||
+  op.opcode === 'reverse' ||
+  op.opcode === 'iota' ||
+  op.opcode === 'dimension_size' ||
+  op.opcode === 'stop_gradient' ||
+  op.opcode === 'constant';
+
+const selectsElements = ({ opcode }: Op): boolean =>
+  opcode === 'slice' || opcode === 'dynamic_slice' || opcode === 'gather' || opcode === 'pad';
+
+/** Whether the result's bytes are the operand's bytes, in the same order. */
+export function isView(op: Op): boolean {
+  const [operand] = op.operands;
+  switch (op.opcode) {
+    case 'reshape':
+    case 'stop_gradient':
+      return true;
+    case 'convert':
+      return operand.type.dtype === op.attributes.dtype;
+    case 'transpose': {
+      const kept = op.attributes.permutation.filter((axis) => operand.type.shape[axis] !== 1);
+      return kept.every((axis, at) => at === 0 || axis > kept[at - 1]);
+    }
+    case 'broadcast_in_dim': {
+      const { axes, shape } = op.attributes;
+      const others = shape.filter((size, axis) => size !== 1 && !axes.includes(axis));
+      const same = axes.every((axis, at) => equalDims(shape[axis], operand.type.shape[at]));
+      return same && others.length === 0 && axes.every((axis, at) => at === 0 || axis > axes[at - 1]);
+    }
+    case 'slice':
+      return equalShapes(op.results[0].type.shape, operand.type.shape) && op.attributes.strides.every((step) => step === 1);
+    default:
+      return false;
+  }
+}

@@ -1,0 +1,195 @@
+/**
+ * Fusion: which ops share a kernel. The graph is walked from back to front; when an op has its turn, all groups that
+ * want its result are known, and so is how each looks at it. Then one of these happens:
+ *
+ *     computed inside    every group that wants it computes it on the way; cheap values in several groups
+ *     groups merged      groups with common loops that both want it become one
+ *     stored by a group  one group writes it as a further output, the others read it
+ *     a new group        the op is the root of a kernel of its own, which may grow upwards
+ *
+ *     %0 = exponential %x         wanted by the sum and by the division of one row kernel: computed inside
+ *     %1 = reduce %0 {sum}        wanted once for a row by that kernel: computed inside
+ *     %2 = divide %0, ...         a result: root of the group
+ *
+ * Values that are computed inside are recomputed with the same operations in the same order, so that fusion changes no
+ * bit. Every step looks at one op and the groups that want it, and searches for cycles are bounded, so that the whole
+ * takes time nearly proportional to the graph.
+ */
+import type { FusionRefusal } from '../../ir/lowered.ts';
+import type { Graph, Op, Value } from '../../ir/types.ts';
+import { GraphAnalysis, isContraction, isView } from './analysis.ts';
+import { dependsOn, FusionGroup } from './fusion-group.ts';
+import type { Partition } from './partition.ts';
+import { haveCommonLoops, mayDuplicate, outputAxes, type Refusal, refusalToInline } from './rules.ts';
+import { scheduleGroups } from './schedule.ts';
+import { operandViews, ReduceTokens, type View } from './view.ts';
+
+export function fuseGraph(graph: Graph): Partition {
+  return new Fuser(graph).run();
+}
+
+interface Verdict {
+  readonly group: FusionGroup;
+  readonly refusal: Refusal | undefined;
+}
+
+const storedOnce: Refusal = { rule: 'stored-once', detail: 'another kernel computes it anyway, and it is not cheap' };
+
+class Fuser {
+  readonly #analysis: GraphAnalysis;
+  readonly #tokens = new ReduceTokens();
+  readonly #groups: FusionGroup[] = [];
+  readonly #wantedBy = new Map<Value, Set<FusionGroup>>();
+  readonly #refusals: FusionRefusal[] = [];
+
+  constructor(graph: Graph) {
+    this.#analysis = new GraphAnalysis(graph);
+  }
+
+  run(): Partition {
+    const { ops } = this.#analysis.graph;
+    for (let position = ops.length - 1; position >= 0; position--) this.#place(ops[position], position);
+    const groups = this.#groups.filter((group) => group.current === group);
+    return {
+      groups: scheduleGroups(groups, this.#analysis),
+      refusals: this.#refusals.reverse(),
+      storageOf: (value) => this.#analysis.storageOf(value),
+    };
+  }
+
+  #place(op: Op, position: number): void {
+    const [value] = op.results;
+    const groups = this.#groupsThatWant(value);
+    const isResult = this.#analysis.isResult(value);
+    if (!this.#analysis.producerOf(value) || (groups.length === 0 && !isResult)) return;
+    if (isView(op)) {
+      for (const group of groups) this.#compute(op, position, group);
+      return;
+    }
+    const verdicts = this.#mergeSiblings(op, groups.map((group) => this.#judge(op, group)));
+    const willing = verdicts.filter(({ refusal }) => !refusal).map(({ group }) => group);
+    const everywhere = willing.length === verdicts.length;
+    const duplicable = willing.length === 1 || mayDuplicate(op, value, willing, this.#analysis);
+    if (!isResult && everywhere && duplicable) {
+      for (const group of willing) this.#compute(op, position, group);
+      return;
+    }
+    this.#store(op, position, verdicts);
+  }
+
+  /** Writes the value to memory, from a group that computes it anyway or from a new one. */
+  #store(op: Op, position: number, verdicts: readonly Verdict[]): void {
+    const [value] = op.results;
+    const host = this.#hostFor(op, verdicts) ?? this.#newGroup(op, position);
+    const demand = host.wanted.get(value);
+    if (demand) {
+      const axes = outputAxes(demand.views, host);
+      if (axes) host.addOutput(value, axes, position);
+      this.#compute(op, position, host);
+    }
+    for (const { group, refusal } of verdicts) {
+      if (group === host) continue;
+      const { consumer } = group.wanted.get(value) ?? { consumer: op };
+      this.#refusals.push({ producer: op, consumer, ...(refusal ?? storedOnce) });
+      group.wanted.delete(value);
+      group.reads.add(value);
+      host.successors.add(group);
+    }
+  }
+
+  #judge(op: Op, group: FusionGroup): Verdict {
+    const [value] = op.results;
+    const views = group.wanted.get(value)?.views ?? [];
+    const question = { op, value, views, group, analysis: this.#analysis, tokens: this.#tokens };
+    return { group, refusal: refusalToInline(question) };
+  }
+
+  /** Makes one group of those that want a value which should not be computed twice, where their loops allow it. */
+  #mergeSiblings(op: Op, verdicts: readonly Verdict[]): readonly Verdict[] {
+    const [value] = op.results;
+    const willing = verdicts.filter(({ refusal }) => !refusal).map(({ group }) => group);
+    if (willing.length < 2 || mayDuplicate(op, value, willing, this.#analysis)) return verdicts;
+    const kept: FusionGroup[] = [];
+    for (const group of willing) {
+      const partner = kept.find((other) => this.#mayMerge(other, group));
+      if (partner) partner.absorb(group);
+      else kept.push(group);
+    }
+    if (kept.length === willing.length) return verdicts;
+    const refused = verdicts.filter(({ refusal }) => refusal);
+    return [...refused, ...kept.map((group) => this.#judge(op, group))];
+  }
+
+  #mayMerge(a: FusionGroup, b: FusionGroup): boolean {
+    return haveCommonLoops(a, b) && !dependsOn(a, b) && !dependsOn(b, a);
+  }
+
+  /** A group that computes the value anyway and that no other reader comes before. */
+  #hostFor(op: Op, verdicts: readonly Verdict[]): FusionGroup | undefined {
+    const [value] = op.results;
+    for (const { group, refusal } of verdicts) {
+      const demand = group.wanted.get(value);
+      if (refusal || !demand || !outputAxes(demand.views, group)) continue;
+      if (isContraction(op) && verdicts.length > 1 && group.outputs.length > 0 && group.kind !== 'map') continue;
+      const first = verdicts.every(({ group: other }) => other === group || !dependsOn(group, other));
+      if (first) return group;
+    }
+    return undefined;
+  }
+
+  #newGroup(op: Op, position: number): FusionGroup {
+    const [value] = op.results;
+    const { shape } = value.type;
+    const group = new FusionGroup(this.#groups.length, shape, position);
+    this.#groups.push(group);
+    const axes = shape.map((size, axis) => (size === 1 ? [] : [axis]));
+    group.addOutput(value, axes, position);
+    if (op.opcode === 'scatter') {
+      group.kind = 'scatter';
+      group.scatter = op;
+    }
+    this.#computeWith(op, position, group, [{ axes, place: 'loops', evaluations: this.#analysis.elementsOf(value) }]);
+    return group;
+  }
+
+  #compute(op: Op, position: number, group: FusionGroup): void {
+    const demand = group.wanted.get(op.results[0]);
+    group.wanted.delete(op.results[0]);
+    this.#computeWith(op, position, group, demand?.views ?? []);
+  }
+
+  #computeWith(op: Op, position: number, group: FusionGroup, views: readonly View[]): void {
+    group.members.add(position);
+    if (isContraction(op)) {
+      group.kind = 'contraction';
+      group.anchor = { op, axes: views[0].axes };
+    }
+    const inLoops = views.find((view) => view.place === 'loops');
+    if (op.opcode === 'reduce' && group.kind === 'map' && inLoops) {
+      group.kind = 'rows';
+      group.rows = inLoops.axes.flat().sort((a, b) => a - b);
+    }
+    for (const view of views) {
+      const counted = { ...view, evaluations: group.evaluationsOf(view, this.#tokens) };
+      operandViews(op, counted, this.#tokens).forEach((operandView, at) => {
+        this.#want(group, op.operands[at], operandView, op);
+      });
+    }
+  }
+
+  #want(group: FusionGroup, value: Value, view: View, consumer: Op): void {
+    if (!this.#analysis.producerOf(value)) {
+      group.reads.add(value);
+      return;
+    }
+    group.want(value, view, consumer);
+    const wanting = this.#wantedBy.get(value);
+    if (wanting) wanting.add(group);
+    else this.#wantedBy.set(value, new Set([group]));
+  }
+
+  #groupsThatWant(value: Value): FusionGroup[] {
+    const groups = new Set([...(this.#wantedBy.get(value) ?? [])].map((group) => group.current));
+    return [...groups].filter((group) => group.wanted.has(value)).sort((a, b) => a.id - b.id);
+  }
+}

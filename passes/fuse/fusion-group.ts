@@ -1,0 +1,120 @@
+/**
+ * A group while it grows: one kernel in the making. Groups form a graph of their own, in which an edge means that one
+ * reads what the other writes; it must stay free of cycles.
+ */
+import type { Dim } from '../../base/dim.ts';
+import type { Op, Value } from '../../ir/types.ts';
+import { estimate } from './analysis.ts';
+import { firstReduceToken, type ReduceTokens, unknown, type View, viewKey } from './view.ts';
+
+export interface GroupOutput {
+  readonly value: Value;
+  /** For each axis of the value the tokens that walk it. */
+  readonly axes: readonly (readonly number[])[];
+}
+
+export interface Demand {
+  readonly views: View[];
+  /** An op in the group that uses the value. */
+  readonly consumer: Op;
+}
+
+export class FusionGroup {
+  readonly id: number;
+  /** Extents of the loops with tokens 0, 1, ... */
+  domain: readonly Dim[];
+  kind: 'map' | 'rows' | 'contraction' | 'scatter' = 'map';
+  /** Loops around the reductions, for kind `rows`: tokens. */
+  rows: readonly number[] = [];
+  /** The contraction, and how its axes are walked. */
+  anchor: { readonly op: Op; readonly axes: readonly (readonly number[])[] } | undefined;
+  /** The op of a group of kind `scatter`. */
+  scatter: Op | undefined;
+  readonly members = new Set<number>();
+  readonly outputs: GroupOutput[] = [];
+  /** Values read from memory, and values wanted whose op has not had its turn. */
+  readonly reads = new Set<Value>();
+  readonly wanted = new Map<Value, Demand>();
+  readonly successors = new Set<FusionGroup>();
+  firstOutput: number;
+  lastMember: number;
+  #mergedInto: FusionGroup | undefined;
+
+  constructor(id: number, domain: readonly Dim[], position: number) {
+    this.id = id;
+    this.domain = domain;
+    this.firstOutput = position;
+    this.lastMember = position;
+  }
+
+  /** The group that this one is part of by now. */
+  get current(): FusionGroup {
+    let group: FusionGroup = this;
+    while (group.#mergedInto) group = group.#mergedInto;
+    if (this.#mergedInto && this.#mergedInto !== group) this.#mergedInto = group;
+    return group;
+  }
+
+  get bufferCount(): number {
+    return this.reads.size + this.wanted.size + this.outputs.length;
+  }
+
+  want(value: Value, view: View, consumer: Op): void {
+    const demand = this.wanted.get(value);
+    if (!demand) this.wanted.set(value, { views: [view], consumer });
+    else if (!demand.views.some((other) => viewKey(other) === viewKey(view))) demand.views.push(view);
+  }
+
+  addOutput(value: Value, axes: GroupOutput['axes'], position: number): void {
+    this.outputs.push({ value, axes });
+    this.firstOutput = Math.min(this.firstOutput, position);
+  }
+
+  /** How often the loops of some axes run, the loops around them included. */
+  evaluationsOf(view: View, tokens: ReduceTokens): number {
+    let most = 1;
+    for (const token of view.axes.flat()) {
+      if (token === unknown) return view.evaluations;
+      if (token >= firstReduceToken) most = Math.max(most, tokens.evaluationsOf(token));
+      else most = Math.max(most, this.domain.slice(0, token + 1).reduce<number>((n, size) => n * estimate(size), 1));
+    }
+    return most;
+  }
+
+  /** Takes over everything of another group with the same loops. */
+  absorb(other: FusionGroup): void {
+    for (const member of other.members) this.members.add(member);
+    this.outputs.push(...other.outputs);
+    for (const value of other.reads) this.reads.add(value);
+    for (const [value, demand] of other.wanted) for (const view of demand.views) this.want(value, view, demand.consumer);
+    for (const successor of other.successors) this.successors.add(successor);
+    this.firstOutput = Math.min(this.firstOutput, other.firstOutput);
+    this.lastMember = Math.max(this.lastMember, other.lastMember);
+    if (other.domain.length > this.domain.length) this.domain = other.domain;
+    if (other.kind === 'rows' && this.kind !== 'rows') {
+      this.kind = 'rows';
+      this.rows = other.rows;
+    }
+    other.#mergedInto = this;
+  }
+}
+
+/** Groups looked at before a search gives up. */
+const searchBound = 512;
+
+/** Whether `to` reads something that depends on `from`; where the search is too long, it counts as so. */
+export function dependsOn(to: FusionGroup, from: FusionGroup): boolean {
+  const seen = new Set<FusionGroup>([from]);
+  const waiting = [from];
+  for (let group = waiting.pop(); group; group = waiting.pop()) {
+    for (const other of group.successors) {
+      const successor = other.current;
+      if (successor === to) return true;
+      if (seen.has(successor) || successor.firstOutput > to.lastMember) continue;
+      if (seen.size > searchBound) return true;
+      seen.add(successor);
+      waiting.push(successor);
+    }
+  }
+  return false;
+}

@@ -1,0 +1,220 @@
+/**
+ * The decisions of fusion, each a function with a name. A rule that keeps two ops apart answers with its name and the
+ * numbers it saw; `docs/fusion.md` says each in words.
+ *
+ * Costs are compared in one unit, an operation on one element of a vector: a byte of memory traffic costs about one,
+ * a launch `launchCost`.
+ */
+import { equalDims, equalShapes } from '../../base/dim.ts';
+import type { Op, OpOf, Value } from '../../ir/types.ts';
+import { cheapFlops, type GraphAnalysis, isAnchor, isContraction, isFree } from './analysis.ts';
+import type { FusionGroup, GroupOutput } from './fusion-group.ts';
+import { firstReduceToken, type ReduceTokens, unknown, type View } from './view.ts';
+
+export const launchCost = 20_000;
+/** Bindings of one kernel, at most. */
+export const mostBuffers = 64;
+/** Ops of one kernel, at most: bounds code size and compile time. */
+export const mostOps = 320;
+/** Elements below which a reduction may run on one thread beside other work. */
+export const smallReduction = 65_536;
+
+export interface Refusal {
+  readonly rule: string;
+  readonly detail: string;
+}
+
+export interface Question {
+  readonly op: Op;
+  readonly value: Value;
+  readonly views: readonly View[];
+  readonly group: FusionGroup;
+  readonly analysis: GraphAnalysis;
+  readonly tokens: ReduceTokens;
+}
+
+/** Why an op can not be computed inside a group that uses it; `undefined`: it can. */
+export function refusalToInline(question: Question): Refusal | undefined {
+  const { op } = question;
+  return (
+    refuseSize(question) ??
+    (op.opcode === 'scatter' ? { rule: 'scatter', detail: 'a scatter writes its result in an order of its own' } : undefined) ??
+    (isContraction(op) ? refuseContraction(question) : undefined) ??
+    (op.opcode === 'reduce' ? refuseReduction(question) : undefined) ??
+    (op.opcode === 'reduce_window' ? refuseWindow(question) : undefined) ??
+    (isAnchor(op) ? undefined : (refuseOperand(question) ?? refuseScatterOperand(question) ?? refuseRecomputation(question)))
+  );
+}
+
+function refuseSize({ op, group }: Question): Refusal | undefined {
+  if (isFree(op) && op.operands.length <= 1) return undefined;
+  if (group.members.size >= mostOps) return { rule: 'code-size', detail: `the kernel has ${group.members.size} ops` };
+  const buffers = group.bufferCount + op.operands.length - 1;
+  return buffers > mostBuffers ? { rule: 'bindings', detail: `the kernel would have ${buffers} buffers` } : undefined;
+}
+
+/** A contraction takes an epilogue that computes one element from one element of its result. */
+function refuseContraction({ op, views, group }: Question): Refusal | undefined {
+  if (group.anchor) return { rule: 'one-contraction', detail: `the kernel computes a ${group.anchor.op.opcode} already` };
+  if (group.kind !== 'map') return { rule: 'contraction-in-rows', detail: `the consumer is a kernel of kind ${group.kind}` };
+  const [view] = views;
+  if (views.length > 1 || view.place !== 'loops' || !coversDomain(view.axes, group)) {
+    return { rule: 'contraction-epilogue', detail: `the consumer does not read each element of ${op.opcode} once` };
+  }
+  return undefined;
+}
+
+/** A reduction is computed once for each row of the loops that use it. */
+function refuseReduction({ op, views, group, analysis }: Question): Refusal | undefined {
+  const operandElements = analysis.elementsOf(op.operands[0]);
+  if (group.kind === 'contraction' || group.kind === 'scatter') {
+    return { rule: 'reduction-in-contraction', detail: `the consumer is a kernel of kind ${group.kind}` };
+  }
+  const small = operandElements <= smallReduction;
+  const inLoops = views.filter((view) => view.place === 'loops').map((view) => view.axes.flat());
+  if (inLoops.some((tokens) => !sameTokens(tokens, inLoops[0]))) {
+    return { rule: 'other-rows', detail: 'the consumer reads it along different axes' };
+  }
+  for (const view of views) {
+    const tokens = view.axes.flat();
+    if (tokens.includes(unknown) || view.place === 'operand' || view.place === 'scatter') {
+      return { rule: 'reduction-index', detail: 'the consumer reads it at other places than its own row' };
+    }
+    if (view.place === 'reduction') {
+      const own = tokens.filter((token) => token < firstReduceToken);
+      if (tokens.length === own.length && sameTokens(own, group.rows)) continue;
+      if (!small) return { rule: 'nested-reduction', detail: `${operandElements} elements under another reduction` };
+      continue;
+    }
+    const rows = refuseRows(tokens, group, op, small, analysis);
+    if (rows) return rows;
+  }
+  return undefined;
+}
+
+function refuseRows(
+  tokens: readonly number[],
+  group: FusionGroup,
+  op: OpOf<'reduce'> | Op,
+  small: boolean,
+  analysis: GraphAnalysis,
+): Refusal | undefined {
+  if (new Set(tokens).size !== tokens.length) return { rule: 'reduction-index', detail: 'the consumer reads a diagonal' };
+  if (group.kind === 'rows' && !sameTokens(tokens, group.rows)) {
+    return { rule: 'other-rows', detail: `rows over axes [${tokens}] in a kernel with rows over [${group.rows}]` };
+  }
+  const inner = group.domain.flatMap((size, token) => (size === 1 || tokens.includes(token) ? [] : [token]));
+  if (inner.length === 0) return undefined;
+  const domainElements = analysis.elementsOf(op.operands[0]);
+  if (tokens.length === 0 && !small) return { rule: 'whole-reduction', detail: `${domainElements} elements on one thread` };
+  if (inner[inner.length - 1] < Math.max(...tokens) && !small) {
+    return { rule: 'strided-rows', detail: `the last axis of [${group.domain}] is not part of a row` };
+  }
+  const awkward = group.outputs.some(({ axes }) => axes.some((axis) => axis.length > 1 && axis.some((t) => inner.includes(t))));
+  return awkward ? { rule: 'other-rows', detail: 'an output walks rows and columns as one axis' } : undefined;
+}
+
+const sameTokens = (a: readonly number[], b: readonly number[]): boolean =>
+  a.length === b.length && a.every((token) => b.includes(token));
+
+/** A window reads each element several times: only what is used once for each result goes with it. */
+function refuseWindow({ views, group }: Question): Refusal | undefined {
+  const [view] = views;
+  const once = views.length === 1 && view.place === 'loops' && coversDomain(view.axes, group) && group.kind === 'map';
+  return once ? undefined : { rule: 'window-epilogue', detail: 'the consumer reads elements of the window more than once' };
+}
+
+/** Operands of contractions are packed over and over: only what is nearly free is computed on the way. */
+function refuseOperand({ op, value, views, analysis }: Question): Refusal | undefined {
+  if (!views.some((view) => view.place === 'operand') || isFree(op)) return undefined;
+  const cone = analysis.coneOf(value);
+  if (cone > 2) return { rule: 'operand-cost', detail: `${cone} operations each time an operand is packed` };
+  const source = analysis.sourceBytesOf(value);
+  if (source > analysis.bytesOf(value)) return { rule: 'operand-bytes', detail: `${source} bytes to read instead of ${analysis.bytesOf(value)}` };
+  const ready = op.operands.every((operand) => isReady(operand, analysis));
+  return ready ? undefined : { rule: 'operand-of-producer', detail: `${op.opcode} goes with the kernel that makes its operand` };
+}
+
+function isReady(value: Value, analysis: GraphAnalysis): boolean {
+  const op = analysis.producerOf(value);
+  if (analysis.isProbablyStored(value) || !op) return true;
+  return !isAnchor(op) && op.operands.every((operand) => isReady(operand, analysis)) && analysis.coneOf(value) <= cheapFlops;
+}
+
+/** The updates of a scatter run one after the other; what feeds them is computed beforehand, unless it is nearly free. */
+function refuseScatterOperand({ op, value, group, analysis }: Question): Refusal | undefined {
+  if (group.kind !== 'scatter' || isFree(op)) return undefined;
+  const cone = analysis.coneOf(value);
+  return cone > cheapFlops ? { rule: 'scatter-cost', detail: `${cone} operations in a loop that runs in order` } : undefined;
+}
+
+/** Work that a kernel would do more often than the op alone, against a launch and the traffic it saves. */
+function refuseRecomputation({ value, views, group, analysis, tokens }: Question): Refusal | undefined {
+  const elements = analysis.elementsOf(value);
+  const cone = Math.min(analysis.coneOf(value), 1e6);
+  const counts = views.map((view) => group.evaluationsOf(view, tokens));
+  const rowReuse = group.kind === 'rows' && counts.every((count) => count <= elements);
+  const evaluations = rowReuse ? Math.max(...counts) : counts.reduce((sum, count) => sum + count, 0);
+  const extra = cone * (evaluations - elements);
+  const saved = launchCost + 2 * analysis.bytesOf(value);
+  if (extra <= saved) return undefined;
+  return { rule: 'recomputation', detail: `${evaluations} evaluations of ${elements} elements, ${cone} operations each` };
+}
+
+/** Whether tokens walk every loop of a group exactly once. */
+export function coversDomain(axes: readonly (readonly number[])[], group: FusionGroup): boolean {
+  const tokens = axes.flat();
+  const loops = group.domain.flatMap((size, token) => (size === 1 ? [] : [token]));
+  return sameTokens(tokens, loops);
+}
+
+/** Whether a value may be computed in several kernels instead of being stored once. */
+export function mayDuplicate(op: Op, value: Value, groups: readonly FusionGroup[], analysis: GraphAnalysis): boolean {
+  if (isAnchor(op)) return false;
+  if (isFree(op)) return true;
+  const cone = analysis.coneOf(value);
+  if (analysis.elementsOf(value) <= 1) return cone <= 256;
+  const narrowing = analysis.sourceBytesOf(value) < analysis.bytesOf(value);
+  if (narrowing && analysis.flopsOf(op) <= 2 && op.operands.every((operand) => analysis.bytesOf(operand) <= analysis.bytesOf(value))) {
+    return op.opcode === 'convert' || cone <= cheapFlops;
+  }
+  if (cone > cheapFlops || !op.operands.every((operand) => isReady(operand, analysis))) return false;
+  let extra = 0;
+  for (const group of groups) {
+    for (const operand of new Set(op.operands)) {
+      if (!group.reads.has(operand) && !group.wanted.has(operand)) extra += Math.min(analysis.sourceBytesOf(operand), analysis.bytesOf(operand));
+    }
+  }
+  return extra <= (groups.length + 1) * analysis.bytesOf(value);
+}
+
+/** How a group could write a value whose elements it computes anyway; `undefined`: it can not. */
+export function outputAxes(views: readonly View[], group: FusionGroup): GroupOutput['axes'] | undefined {
+  if (group.kind === 'scatter' || group.outputs.length >= mostBuffers / 2) return undefined;
+  for (const { axes, place } of views) {
+    const tokens = axes.flat();
+    if (tokens.includes(unknown) || place === 'operand') continue;
+    if (place === 'loops' && coversDomain(axes, group)) {
+      if (group.kind !== 'rows' || axes.every((axis) => axis.length <= 1 || axis.every((t) => group.rows.includes(t)))) return axes;
+    }
+    if (group.kind !== 'rows' || new Set(tokens).size !== tokens.length) continue;
+    const rows = tokens.filter((token) => group.rows.includes(token));
+    const inner = tokens.filter((token) => !group.rows.includes(token));
+    if (!sameTokens(rows, group.rows)) continue;
+    if (inner.every((token) => token >= firstReduceToken) && axes.every((axis) => axis.length <= 1 || axis.every((t) => rows.includes(t)))) {
+      return axes;
+    }
+  }
+  return undefined;
+}
+
+/** Whether two groups have loops that one kernel can run: the same domain, or rows of the same extents. */
+export function haveCommonLoops(a: FusionGroup, b: FusionGroup): boolean {
+  if (a.anchor || b.anchor || a.kind === 'scatter' || b.kind === 'scatter') return false;
+  if (a.members.size + b.members.size > mostOps || a.bufferCount + b.bufferCount > mostBuffers) return false;
+  if (equalShapes(a.domain, b.domain)) return a.kind !== 'rows' || b.kind !== 'rows' || sameTokens(a.rows, b.rows);
+  const [long, short] = a.domain.length >= b.domain.length ? [a, b] : [b, a];
+  if (long.kind !== 'rows' || !short.domain.every((size, token) => equalDims(size, long.domain[token]))) return false;
+  const wide = short.domain.flatMap((size, token) => (size === 1 ? [] : [token]));
+  return sameTokens(long.rows, wide) && (short.kind !== 'rows' || sameTokens(short.rows, long.rows));
+}

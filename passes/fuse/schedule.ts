@@ -1,0 +1,178 @@
+/**
+ * From groups to kernels in running order. Groups that have nothing to do with each other and are cheap to launch
+ * together become nests of one kernel: the parameter updates at the end of a training step, small reductions.
+ *
+ * Two groups at the same height (the longest way to the end of the program) can not depend on each other, whatever was
+ * merged before, so that merging at equal heights makes no cycle.
+ */
+import { internalError } from '../../base/error.ts';
+import type { Value } from '../../ir/types.ts';
+import type { KernelGroup, LoopNest, Nest, NestOutput } from '../lower/group.ts';
+import type { GraphAnalysis } from './analysis.ts';
+import type { FusionGroup } from './fusion-group.ts';
+import { mostBuffers, mostOps } from './rules.ts';
+
+/** Bytes below which a kernel's launch costs more than its work. */
+const smallTraffic = 65_536;
+
+export function scheduleGroups(groups: readonly FusionGroup[], analysis: GraphAnalysis): KernelGroup[] {
+  const order = sortByDependence(groups);
+  const heights = heightsOf(order);
+  const batches = batchSiblings(order, heights, analysis);
+  return sortBatches(batches).map((batch) => kernelGroup(batch, analysis));
+}
+
+const successorsOf = (group: FusionGroup): Set<FusionGroup> => new Set([...group.successors].map((other) => other.current));
+
+/** Groups such that writers come before readers; otherwise in the order of the ops. */
+function sortByDependence(groups: readonly FusionGroup[]): FusionGroup[] {
+  return sortBatches(groups.map((group) => [group])).flat();
+}
+
+function sortBatches(batches: readonly (readonly FusionGroup[])[]): (readonly FusionGroup[])[] {
+  const batchOf = new Map(batches.flatMap((batch) => batch.map((group) => [group, batch] as const)));
+  const readers = new Map(
+    batches.map((batch) => {
+      const after = new Set(batch.flatMap((group) => [...successorsOf(group)].map((other) => batchOf.get(other) ?? batch)));
+      after.delete(batch);
+      return [batch, after] as const;
+    }),
+  );
+  const open = new Map(batches.map((batch) => [batch, 0]));
+  for (const after of readers.values()) for (const other of after) open.set(other, (open.get(other) ?? 0) + 1);
+  const position = (batch: readonly FusionGroup[]): number => Math.max(...batch.map((group) => group.lastMember));
+  const ready = new PriorityQueue(position);
+  for (const [batch, count] of open) if (count === 0) ready.push(batch);
+  const sorted: (readonly FusionGroup[])[] = [];
+  for (let batch = ready.pop(); batch; batch = ready.pop()) {
+    sorted.push(batch);
+    for (const other of readers.get(batch) ?? []) {
+      const count = (open.get(other) ?? 0) - 1;
+      open.set(other, count);
+      if (count === 0) ready.push(other);
+    }
+  }
+  if (sorted.length !== batches.length) throw internalError('fusion groups depend on each other in a circle');
+  return sorted;
+}
+
+/** Gives out the item with the smallest key first. */
+class PriorityQueue<T> {
+  readonly #heap: { readonly item: T; readonly key: number }[] = [];
+  readonly #keyOf: (item: T) => number;
+
+  constructor(keyOf: (item: T) => number) {
+    this.#keyOf = keyOf;
+  }
+
+  push(item: T): void {
+    const heap = this.#heap;
+    const entry = { item, key: this.#keyOf(item) };
+    let at = heap.push(entry) - 1;
+    while (at > 0) {
+      const parent = (at - 1) >> 1;
+      if (heap[parent].key <= entry.key) break;
+      heap[at] = heap[parent];
+      at = parent;
+    }
+    heap[at] = entry;
+  }
+
+  pop(): T | undefined {
+    const heap = this.#heap;
+    const [top] = heap;
+    const last = heap.pop();
+    if (!top || !last) return undefined;
+    if (heap.length === 0) return top.item;
+    let at = 0;
+    for (;;) {
+      let child = 2 * at + 1;
+      if (child >= heap.length) break;
+      if (child + 1 < heap.length && heap[child + 1].key < heap[child].key) child++;
+      if (heap[child].key >= last.key) break;
+      heap[at] = heap[child];
+      at = child;
+    }
+    heap[at] = last;
+    return top.item;
+  }
+}
+
+function heightsOf(order: readonly FusionGroup[]): ReadonlyMap<FusionGroup, number> {
+  const heights = new Map<FusionGroup, number>();
+  for (const group of [...order].reverse()) {
+    let height = 0;
+    for (const other of successorsOf(group)) height = Math.max(height, (heights.get(other) ?? 0) + 1);
+    heights.set(group, height);
+  }
+  return heights;
+}
+
+/** Puts siblings together that are the end of the program, or small. */
+function batchSiblings(
+  order: readonly FusionGroup[],
+  heights: ReadonlyMap<FusionGroup, number>,
+  analysis: GraphAnalysis,
+): FusionGroup[][] {
+  const open = new Map<number, { batch: FusionGroup[]; ops: number; buffers: Set<Value> }>();
+  const batches: FusionGroup[][] = [];
+  for (const group of order) {
+    const height = heights.get(group) ?? 0;
+    const buffers = [...group.reads, ...group.outputs.map(({ value }) => value)];
+    const current = open.get(height);
+    if (!mayShareKernel(group, buffers, analysis)) {
+      batches.push([group]);
+    } else if (current && fits(current, group, buffers)) {
+      current.batch.push(group);
+      current.ops += group.members.size;
+      for (const value of buffers) current.buffers.add(value);
+    } else {
+      const batch = [group];
+      batches.push(batch);
+      open.set(height, { batch, ops: group.members.size, buffers: new Set(buffers) });
+    }
+  }
+  return batches;
+}
+
+function mayShareKernel(group: FusionGroup, buffers: readonly Value[], analysis: GraphAnalysis): boolean {
+  if (group.kind === 'scatter' || group.kind === 'contraction') return false;
+  const isEnd = group.successors.size === 0;
+  const traffic = buffers.reduce((bytes, value) => bytes + analysis.bytesOf(value), 0);
+  return isEnd || traffic <= smallTraffic;
+}
+
+function fits(
+  { ops, buffers }: { readonly ops: number; readonly buffers: ReadonlySet<Value> },
+  group: FusionGroup,
+  values: readonly Value[],
+): boolean {
+  const added = values.filter((value) => !buffers.has(value)).length;
+  return ops + group.members.size <= mostOps && buffers.size + added <= mostBuffers;
+}
+
+function kernelGroup(batch: readonly FusionGroup[], { graph }: GraphAnalysis): KernelGroup {
+  const members = [...new Set(batch.flatMap((group) => [...group.members]))].sort((a, b) => a - b);
+  return { ops: members.map((position) => graph.ops[position]), nests: batch.map((group) => nestOf(group)) };
+}
+
+function nestOf(group: FusionGroup): Nest {
+  const { kind, anchor, domain } = group;
+  if (kind === 'scatter') return scatterNest(group);
+  const every = domain.flatMap((size, token) => (size === 1 ? [] : [token]));
+  const tokens = anchor ? anchor.axes.flat() : kind === 'rows' ? group.rows : every;
+  const loopOf = new Map(tokens.map((token, loop) => [token, loop]));
+  const outputs = group.outputs.map(({ value, axes }): NestOutput => {
+    const loops = axes.map((axis) => {
+      const walked = axis.map((token) => loopOf.get(token));
+      return walked.every((loop) => loop !== undefined) ? walked : undefined;
+    });
+    return { value, axes: loops };
+  });
+  return { kind: 'loops', axes: tokens.map((token) => domain[token]), form: kind, outputs } satisfies LoopNest;
+}
+
+function scatterNest(group: FusionGroup): Nest {
+  if (group.scatter?.opcode !== 'scatter') throw internalError('a scatter group without its scatter');
+  return { kind: 'scatter', op: group.scatter, inPlace: false };
+}

@@ -1,0 +1,4 @@
+/** Reverse-mode differentiation of graphs. */
+
+export { vjpRules } from './rules.ts';
+export { type VjpOptions, vjpGraph } from './vjp-graph.ts';

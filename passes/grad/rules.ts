@@ -1,0 +1,23 @@
+/**
+ * The table of differentiation rules. It is total: an opcode without a row does not compile.
+ */
+import type { Opcode } from '../../ir/opcodes.ts';
+import { contractionVjps } from './contraction.ts';
+import { binaryVjps, sourceVjps, unaryVjps } from './elementwise.ts';
+import { indexingVjps } from './indexing.ts';
+import { reductionVjps } from './reduction.ts';
+import type { VjpRules } from './rule.ts';
+import { shapeVjps } from './shape.ts';
+import { windowVjps } from './window.ts';
+
+export const vjpRules: VjpRules<Opcode> = {
+  ...unaryVjps,
+  ...binaryVjps,
+  ...sourceVjps,
+  ...shapeVjps,
+  ...indexingVjps,
+  ...contractionVjps,
+  ...reductionVjps,
+  ...windowVjps,
+  call: { refuse: 'a call is differentiated by writing out the function; here it was not' },
+};

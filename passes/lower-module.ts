@@ -1,0 +1,120 @@
+/**
+ * From an optimised module to kernels, launches and a memory plan. The module has been inlined: only its main function
+ * is looked at.
+ *
+ *     lowerModule(module, { name: 'step', donated: [true, false], precision: 'fast' }).kernels
+ */
+import { addDims, type Dim, type SymbolRange, symbolsOf } from '../base/dim.ts';
+import { internalError } from '../base/error.ts';
+import type { Kernel } from '../ir/kernel.ts';
+import type { FusionGroupReport, Launch, Lowered } from '../ir/lowered.ts';
+import { flopsOf } from '../ir/ops/index.ts';
+import { type Graph, type Literal, type Module, mainOf, type Op, type Value } from '../ir/types.ts';
+import { fuseGraph } from './fuse/fuse-graph.ts';
+import { partitionByOp } from './fuse/unfused.ts';
+import { isInlineConstant } from './lower/emitter.ts';
+import type { KernelGroup } from './lower/group.ts';
+import { type LoweredGroup, lowerGroup } from './lower/lower-group.ts';
+import { kernelKey } from './lower/kernel-key.ts';
+import { bytesOf, planMemory } from './plan/plan-memory.ts';
+
+export interface LowerOptions {
+  readonly name: string;
+  /** For each parameter, whether the caller gives its buffer up. */
+  readonly donated: readonly boolean[];
+  /** Both give the same kernels: fusing changes no bits. */
+  readonly precision: 'fast' | 'strict';
+  /** `none`: one kernel for each op. */
+  readonly fusion?: 'full' | 'none';
+}
+
+export function lowerModule(module: Module, options: LowerOptions): Lowered {
+  const { graph } = mainOf(module);
+  const call = graph.ops.find((op) => op.opcode === 'call');
+  if (call) throw internalError('calls are inlined before lowering');
+  const partition = options.fusion === 'none' ? partitionByOp(graph) : fuseGraph(graph);
+  const lowered: { readonly group: KernelGroup; readonly result: LoweredGroup }[] = [];
+  for (const group of partition.groups) {
+    const result = lowerGroup(group);
+    if (result) lowered.push({ group, result });
+  }
+  const launches = lowered.map(({ result }) => result);
+  const plan = planMemory({
+    parameters: graph.parameters,
+    donated: options.donated,
+    results: graph.results.map((result) => ({ value: partition.storageOf(result), type: result.type })),
+    constantOf: constantsOf(graph),
+    launches,
+  });
+  const kernels = new KernelTable();
+  const numbers = launches.map((launch, at) =>
+    kernels.add((plan.inPlaceScatters.has(at) && launch.inPlaceScatter?.kernel) || launch.kernel),
+  );
+  return {
+    name: options.name,
+    symbols: symbolsOfGraph(graph),
+    inputs: graph.parameters.map(({ type }, at) => ({ type, donated: options.donated[at] ?? false })),
+    outputs: plan.outputs,
+    constants: plan.constants,
+    temporaries: plan.temporaries,
+    ...(plan.arenaBytes !== undefined && { arenaBytes: plan.arenaBytes }),
+    kernels: kernels.all,
+    launches: numbers.map((kernel, at): Launch => ({ kernel, buffers: plan.bindings[at] })),
+    report: {
+      opCount: graph.ops.filter((op) => op.opcode !== 'constant').length,
+      groups: lowered.map(({ group, result }, launch) => groupReport(group, result, numbers[launch], launch)),
+      refusals: partition.refusals,
+    },
+  };
+}
+
+/** Equal kernels once, in the order of their first launch. */
+class KernelTable {
+  readonly all: Kernel[] = [];
+  readonly #numbers = new Map<string, number>();
+
+  add(kernel: Kernel): number {
+    const key = kernelKey(kernel);
+    let number = this.#numbers.get(key);
+    if (number === undefined) {
+      number = this.all.push(kernel) - 1;
+      this.#numbers.set(key, number);
+    }
+    return number;
+  }
+}
+
+function constantsOf({ ops }: Graph): (value: Value) => Literal | undefined {
+  const literals = new Map<Value, Literal>();
+  for (const op of ops) if (op.opcode === 'constant' && !isInlineConstant(op)) literals.set(op.results[0], op.attributes.value);
+  return (value) => literals.get(value);
+}
+
+function symbolsOfGraph(graph: Graph): SymbolRange[] {
+  const dims = new Set<Dim>();
+  const add = ({ type }: Value): void => {
+    for (const size of type.shape) if (typeof size !== 'number') dims.add(size);
+  };
+  graph.parameters.forEach(add);
+  for (const op of graph.ops) {
+    op.results.forEach(add);
+    if (op.opcode === 'dimension_size') dims.add(op.attributes.size);
+  }
+  return symbolsOf(...dims);
+}
+
+const sum = (dims: readonly Dim[]): Dim => dims.reduce<Dim>(addDims, 0);
+const totalBytes = (values: readonly Value[]): Dim => sum(values.map(({ type }) => bytesOf(type)));
+
+function groupReport(group: KernelGroup, { reads, writes }: LoweredGroup, kernel: number, launch: number): FusionGroupReport {
+  const ops = group.ops.filter((op) => op.opcode !== 'constant');
+  const alone = (op: Op): Dim => addDims(totalBytes(op.operands), totalBytes(op.results));
+  return {
+    kernel,
+    launch,
+    ops,
+    bytesBefore: sum(ops.map(alone)),
+    bytesAfter: addDims(totalBytes(reads), totalBytes(writes)),
+    flops: sum(ops.map(flopsOf)),
+  };
+}

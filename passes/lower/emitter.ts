@@ -1,0 +1,103 @@
+/**
+ * Every value is a function from indices to a scalar. The emitter writes that scalar into the body of a kernel: a value
+ * that lies in memory becomes a load, any other the expression of its op over the scalars of its operands, at indices
+ * that the op transforms. Nothing is computed twice for the same value and indices.
+ *
+ *     emit(reduce_max(x), [i])   ->   reduce r < N { %0 = load x[N*i + r] } -> %1 = max(%0)
+ *
+ * A guard is a bool scalar without which the indices may be out of range: loads under it touch memory only where it
+ * holds.
+ */
+import { internalError } from '../../base/error.ts';
+import type { ScalarId } from '../../ir/kernel.ts';
+import { elementAt, isSplat } from '../../ir/literal.ts';
+import type { Op, Value } from '../../ir/types.ts';
+import type { AxisSplits } from './body.ts';
+import { BodyBuilder } from './body.ts';
+import type { Index } from './index-algebra.ts';
+import { lowerScalar } from './rules/index.ts';
+
+/** What an emitter asks about a group's surroundings. */
+export interface ValueSource {
+  /** The op that makes a value, when it is computed inside this kernel. */
+  inlined(value: Value): Op | undefined;
+}
+
+export class Emitter {
+  readonly body: BodyBuilder;
+  readonly #source: ValueSource;
+  /** Values that lie in memory, by the name of their buffer, in the order of their first load. */
+  readonly #reads = new Map<Value, string>();
+  readonly #numbers = new Map<Value, number>();
+  readonly #known = new Map<string, ScalarId>();
+
+  constructor(source: ValueSource, splits?: AxisSplits) {
+    this.#source = source;
+    this.body = new BodyBuilder(splits);
+  }
+
+  /** Values loaded so far, in the order of their buffers. */
+  get reads(): readonly Value[] {
+    return [...this.#reads.keys()];
+  }
+
+  /** The scalar of a value at an index. */
+  emit(value: Value, indices: readonly Index[], guard?: ScalarId): ScalarId {
+    if (value.type.shape.includes(0)) return this.body.constant(value.type.dtype, 0);
+    const key = `${this.#numberOf(value)} ${indices.map((index) => index.key).join(',')} ${guard ?? ''}`;
+    const known = this.#known.get(key);
+    if (known !== undefined && this.body.isVisible(known)) return known;
+    const op = this.#source.inlined(value);
+    const id = op ? lowerScalar(op, indices, guard, this) : this.load(value, indices, guard);
+    this.#known.set(key, id);
+    return id;
+  }
+
+  /** The scalar of a value where `predicate` holds, and a number elsewhere. */
+  emitWhere(
+    value: Value,
+    indices: readonly Index[],
+    guard: ScalarId | undefined,
+    predicate: ScalarId | undefined,
+    otherwise: number,
+  ): ScalarId {
+    if (predicate === undefined) return this.emit(value, indices, guard);
+    const both = this.body.both(guard, predicate);
+    const lies = !this.#source.inlined(value) && !value.type.shape.includes(0);
+    if (lies) return this.load(value, indices, both, otherwise);
+    const inside = this.emit(value, indices, both);
+    const outside = this.body.constant(value.type.dtype, otherwise);
+    return this.body.apply(value.type.dtype, 'select', [predicate, inside, outside]);
+  }
+
+  /** The number that every element of a value is, if the graph says so. */
+  constantOf(value: Value): number | undefined {
+    for (let op = this.#source.inlined(value); op; op = this.#source.inlined(op.operands[0])) {
+      if (op.opcode === 'constant') return isSplat(op.attributes.value) ? elementAt(op.attributes.value, 0) : undefined;
+      if (op.opcode !== 'broadcast_in_dim' && op.opcode !== 'reshape') return undefined;
+    }
+    return undefined;
+  }
+
+  load(value: Value, indices: readonly Index[], guard?: ScalarId, otherwise?: number): ScalarId {
+    const { dtype, shape } = value.type;
+    if (indices.length !== shape.length) throw internalError(`${indices.length} indices for a value of rank ${shape.length}`);
+    return this.body.load(dtype, this.bufferOf(value), this.body.algebra.linearize(indices, shape), guard, otherwise);
+  }
+
+  /** Name of the buffer that holds a value. */
+  bufferOf(value: Value): string {
+    let name = this.#reads.get(value);
+    if (name === undefined) this.#reads.set(value, (name = `x${this.#reads.size}`));
+    return name;
+  }
+
+  #numberOf(value: Value): number {
+    let number = this.#numbers.get(value);
+    if (number === undefined) this.#numbers.set(value, (number = this.#numbers.size));
+    return number;
+  }
+}
+
+/** Whether an op is a constant that stands in the kernel itself. */
+export const isInlineConstant = (op: Op): boolean => op.opcode === 'constant' && isSplat(op.attributes.value);

@@ -1,0 +1,56 @@
+/**
+ * What fusion hands to lowering: the ops that one kernel computes and the loop nests that write its outputs.
+ *
+ *     softmax over f32[B,N]      ops   reduce max, broadcast, subtract, exponential, reduce sum, broadcast, divide
+ *                                nest  axes [B]; output %y with axes [[0], inner]
+ */
+import type { Dim } from '../../base/dim.ts';
+import type { Op, OpOf, Value } from '../../ir/types.ts';
+
+export interface KernelGroup {
+  /** Ops computed in this kernel, operands before their uses. Values of other ops are read from memory. */
+  readonly ops: readonly Op[];
+  /** Several nests write different values and do not read what the others write. */
+  readonly nests: readonly Nest[];
+}
+
+export type Nest = LoopNest | ScatterNest;
+
+/** Parallel loops over `axes`; outputs are written inside them, those with axes of their own in inner loops. */
+export interface LoopNest {
+  readonly kind: 'loops';
+  readonly axes: readonly Dim[];
+  /**
+   * `contraction`: the body holds a reduce of products, which schedulers tile; nothing stands between its loops.
+   * `rows`: reductions over what belongs to one index of the loops. `map`: neither.
+   */
+  readonly form: 'map' | 'rows' | 'contraction';
+  readonly outputs: readonly NestOutput[];
+}
+
+export interface NestOutput {
+  /** The value that is computed. */
+  readonly value: Value;
+  /** For each axis of the value, the loops that walk it, outermost first; `undefined` for an inner loop of its own. */
+  readonly axes: readonly (readonly number[] | undefined)[];
+  /** Where it is written, unless as a buffer of its own: a part of a larger value. */
+  readonly part?: { readonly of: Value; readonly axis: number; readonly offset: Dim };
+}
+
+/** Copies the operand, then applies updates in order. */
+export interface ScatterNest {
+  readonly kind: 'scatter';
+  readonly op: OpOf<'scatter'>;
+  /** The operand lies in the result's memory already. */
+  readonly inPlace: boolean;
+}
+
+/** The values a nest writes. */
+export const writtenBy = (nest: Nest): readonly Value[] =>
+  nest.kind === 'scatter' ? nest.op.results : [...new Set(nest.outputs.map((output) => output.part?.of ?? output.value))];
+
+/** A nest that writes one value over its whole shape, every axis a parallel loop. */
+export function wholeNest(value: Value, form: LoopNest['form']): LoopNest {
+  const { shape } = value.type;
+  return { kind: 'loops', axes: shape, form, outputs: [{ value, axes: shape.map((_, axis) => [axis]) }] };
+}

@@ -1,0 +1,211 @@
+/**
+ * A fusion group becomes a kernel: loops around the scalars of its outputs.
+ *
+ *     group { ops [multiply, add], nest over f32[8,4] }   ->   parallel i { parallel j { load, load, multiply, ... store } }
+ *
+ * A kernel is emitted once to see which axes reshapes want to split, and again with those axes as several loops, so
+ * that indices stay linear; afterwards loops that always move together become one (`loops.ts`).
+ */
+import { type Dim, dimProduct, subDims } from '../../base/dim.ts';
+import type { Kernel, KernelBuffer, ScalarId } from '../../ir/kernel.ts';
+import { otherAxes } from '../../ir/ops/rules.ts';
+import type { Op, OpOf, Value } from '../../ir/types.ts';
+import type { AxisSplits } from './body.ts';
+import { Emitter } from './emitter.ts';
+import { type KernelGroup, type LoopNest, type Nest, type NestOutput, writtenBy } from './group.ts';
+import { findInPlacePairs } from './in-place.ts';
+import { type Index, zeroIndex } from './index-algebra.ts';
+import { collapseLoops, findSplits } from './loops.ts';
+import { clampedIndex, indexVector, inRange } from './rules/dynamic.ts';
+
+export interface LoweredGroup {
+  readonly kernel: Kernel;
+  /** What the kernel's buffers are: values read, then values written. */
+  readonly reads: readonly Value[];
+  readonly writes: readonly Value[];
+  /** The same without the copy, for when the operand's memory becomes the result's. */
+  readonly inPlaceScatter?: Omit<LoweredGroup, 'inPlaceScatter'> & { readonly operand: Value };
+}
+
+/**
+ * Lowers a group.
+ * @returns `undefined` when every output is empty, so that there is nothing to run
+ */
+export function lowerGroup(group: KernelGroup): LoweredGroup | undefined {
+  const producers = new Map<Value, Op>();
+  for (const op of group.ops) for (const result of op.results) producers.set(result, op);
+  const lowered = finishGroup(group, producers);
+  const [nest] = group.nests;
+  if (!lowered || nest.kind !== 'scatter') return lowered;
+  const [operand] = nest.op.operands;
+  if (!lowered.reads.includes(operand)) return lowered;
+  const variant = finishGroup({ ...group, nests: [{ ...nest, inPlace: true }] }, producers);
+  if (!variant || variant.reads.includes(operand)) return lowered;
+  return { ...lowered, inPlaceScatter: { ...variant, operand } };
+}
+
+function finishGroup(group: KernelGroup, producers: ReadonlyMap<Value, Op>): LoweredGroup | undefined {
+  const first = emitGroup(group, producers, new Map());
+  if (first.kernel.body.every((node) => node.kind === 'let')) return undefined;
+  const splits = findSplits(first.kernel.body);
+  const emitted = splits.size > 0 ? emitGroup(group, producers, splits) : first;
+  const body = collapseLoops(emitted.kernel.body);
+  const kernel = findInPlacePairs({ ...emitted.kernel, body });
+  return { ...emitted, kernel };
+}
+
+function emitGroup(group: KernelGroup, producers: ReadonlyMap<Value, Op>, splits: AxisSplits): LoweredGroup {
+  const emitter = new Emitter({ inlined: (value) => producers.get(value) }, splits);
+  const writes = [...new Set(group.nests.flatMap(writtenBy))];
+  const outputs = new Map(writes.map((value, at) => [value, `y${at}`]));
+  const nameOf = (value: Value): string => outputs.get(value) ?? '';
+  for (const nest of group.nests) emitNest(nest, nameOf, emitter);
+  const reads = emitter.reads;
+  const combines = group.nests.some((nest) => nest.kind === 'scatter' && (nest.inPlace || nest.op.attributes.kind !== 'assign'));
+  const buffers = [
+    ...reads.map((value): KernelBuffer => buffer(emitter.bufferOf(value), 'read', value)),
+    ...writes.map((value): KernelBuffer => buffer(nameOf(value), combines ? 'read_write' : 'write', value)),
+  ];
+  const independent = group.nests.length > 1;
+  const body = emitter.body.root.nodes;
+  const kernel: Kernel = { name: kernelName(group.ops), buffers, scratch: [], body, independent };
+  return { kernel, reads, writes };
+}
+
+const buffer = (name: string, access: KernelBuffer['access'], { type }: Value): KernelBuffer => ({
+  name,
+  dtype: type.dtype,
+  access,
+  size: dimProduct(type.shape),
+});
+
+/** The opcodes that say what a kernel is, such as `dot_general_add_tanh`; the longest runs are cut. */
+function kernelName(ops: readonly Op[]): string {
+  const dull = new Set(['constant', 'broadcast_in_dim', 'reshape', 'convert', 'iota', 'dimension_size']);
+  const told = ops.filter((op) => !dull.has(op.opcode));
+  const names = (told.length > 0 ? told : ops).map((op) => (op.opcode === 'reduce' ? `reduce_${op.attributes.kind}` : op.opcode));
+  const distinct = names.filter((name, at) => name !== names[at - 1]);
+  return distinct.length <= 6 ? distinct.join('_') : `${distinct.slice(0, 5).join('_')}_${distinct.length - 5}_more`;
+}
+
+function emitNest(nest: Nest, nameOf: (value: Value) => string, emitter: Emitter): void {
+  if (nest.kind === 'scatter') emitScatter(nest.op, nest.inPlace, nameOf(nest.op.results[0]), emitter);
+  else emitLoops(nest, nameOf, emitter);
+}
+
+function emitLoops(nest: LoopNest, nameOf: (value: Value) => string, emitter: Emitter): void {
+  const outputs = nest.outputs.filter((output) => !output.value.type.shape.includes(0));
+  if (outputs.length === 0) return;
+  emitter.body.loops(
+    'parallel',
+    nest.axes,
+    (outer) => {
+      for (const together of groupByInnerAxes(outputs)) {
+        emitter.body.loops('parallel', innerExtents(together[0]), (inner) => {
+          const stores = together.map((output) => {
+            const indices = outputIndices(output, nest.axes, outer, inner, emitter);
+            return { output, indices, value: emitter.emit(output.value, indices) };
+          });
+          for (const { output, indices, value } of stores) emitStore(output, indices, value, nameOf, emitter);
+        });
+      }
+    },
+    { together: nest.form === 'contraction', always: true },
+  );
+}
+
+const innerExtents = ({ value, axes }: NestOutput): Dim[] =>
+  value.type.shape.filter((size, axis) => axes[axis] === undefined && size !== 1);
+
+/** Outputs that share inner loops stand together; those without inner loops come first. */
+function groupByInnerAxes(outputs: readonly NestOutput[]): readonly (readonly NestOutput[])[] {
+  const groups = new Map<string, NestOutput[]>();
+  for (const output of outputs) {
+    const key = innerExtents(output).join(',');
+    const group = groups.get(key);
+    if (group) group.push(output);
+    else groups.set(key, [output]);
+  }
+  return [...groups].sort(([a], [b]) => Number(a !== '') - Number(b !== '')).map(([, group]) => group);
+}
+
+function outputIndices(
+  { value, axes }: NestOutput,
+  extents: readonly Dim[],
+  outer: readonly Index[],
+  inner: readonly Index[],
+  { body }: Emitter,
+): Index[] {
+  let next = 0;
+  return value.type.shape.map((size, axis) => {
+    if (size === 1) return zeroIndex;
+    const loops = axes[axis];
+    if (!loops) return inner[next++];
+    return body.algebra.linearize(
+      loops.map((loop) => outer[loop]),
+      loops.map((loop) => extents[loop]),
+    );
+  });
+}
+
+function emitStore(
+  { value, part }: NestOutput,
+  indices: readonly Index[],
+  id: ScalarId,
+  nameOf: (value: Value) => string,
+  { body }: Emitter,
+): void {
+  const target = part?.of ?? value;
+  const at = part ? indices.with(part.axis, body.algebra.shift(indices[part.axis], part.offset)) : indices;
+  const index = body.algebra.linearize(at, target.type.shape);
+  body.store({ memory: nameOf(target), index, value: id, combine: 'assign' });
+}
+
+function emitScatter(op: OpOf<'scatter'>, inPlace: boolean, memory: string, emitter: Emitter): void {
+  const [operand, where, updates] = op.operands;
+  const { update_window_axes, inserted_window_axes, scatter_axes_to_operand_axes, index_vector_axis, kind } = op.attributes;
+  const { body } = emitter;
+  const { shape } = operand.type;
+  if (shape.includes(0)) return;
+  if (!inPlace) {
+    body.loops('parallel', shape, (indices) => {
+      const value = emitter.emit(operand, indices);
+      body.store({ memory, index: body.algebra.linearize(indices, shape), value, combine: 'assign' });
+    }, { always: true });
+  }
+  const updateShape = updates.type.shape;
+  if (updateShape.includes(0)) return;
+  const batchAxes = otherAxes(updateShape.length, update_window_axes);
+  const windowAxes = otherAxes(shape.length, inserted_window_axes);
+  const windowSizes: Dim[] = shape.map(() => 1);
+  windowAxes.forEach((axis, at) => {
+    windowSizes[axis] = updateShape[update_window_axes[at]];
+  });
+  const pick = (axes: readonly number[]): Dim[] => axes.map((axis) => updateShape[axis]);
+  body.loops('sequential', pick(batchAxes), (batch) => {
+    let inside: ScalarId | undefined;
+    const starts: Index[] = shape.map(() => zeroIndex);
+    scatter_axes_to_operand_axes.forEach((axis, component) => {
+      const start = indexVector(where, index_vector_axis, batch, component, emitter, undefined);
+      const last = subDims(shape[axis], windowSizes[axis]);
+      inside = body.both(inside, inRange(body, start, last));
+      starts[axis] = clampedIndex(body, start, last);
+    });
+    body.loops('parallel', pick(update_window_axes), (window) => {
+      const at: Index[] = updateShape.map(() => zeroIndex);
+      batchAxes.forEach((axis, i) => {
+        at[axis] = batch[i];
+      });
+      update_window_axes.forEach((axis, i) => {
+        at[axis] = window[i];
+      });
+      const value = emitter.emit(updates, at);
+      const target = [...starts];
+      windowAxes.forEach((axis, i) => {
+        target[axis] = body.algebra.add(starts[axis], window[i]);
+      });
+      const index = body.algebra.linearize(target, shape);
+      body.store({ memory, index, value, combine: kind, ...(inside !== undefined && { when: inside }) });
+    });
+  }, { always: true });
+}

@@ -1,0 +1,34 @@
+/**
+ * The optimisation of graphs, as data: which passes run, in which order.
+ */
+import type { Step } from '../manager.ts';
+import { canonicalize } from './canonicalize.ts';
+import { eliminateCommonSubexpressions } from './common-subexpressions.ts';
+import { eliminateDeadCode } from './dead-code.ts';
+import { foldConstants } from './fold-constants.ts';
+import { inlineCalls } from './inline-calls.ts';
+
+export { canonicalize, canonicalRules } from './canonicalize.ts';
+export { eliminateCommonSubexpressions } from './common-subexpressions.ts';
+export { eliminateDeadCode } from './dead-code.ts';
+export { foldConstants } from './fold-constants.ts';
+export { inlineCalls } from './inline-calls.ts';
+
+/** Rounds of simplification after which the rest is left as it is; two or three are usual. */
+const rounds = 8;
+
+const pipeline: readonly Step[] = [
+  inlineCalls,
+  eliminateDeadCode,
+  {
+    name: 'simplify',
+    repeat: [eliminateCommonSubexpressions, canonicalize, foldConstants, eliminateDeadCode],
+    rounds,
+  },
+];
+
+/**
+ * The steps that bring a module into the form that fusion expects: one function, no repeated or dead ops, canonical.
+ * Running them on their own result changes nothing. Which rewrite rules run follows `PassContext.precision`.
+ */
+export const optimizePipeline = (_precision: 'fast' | 'strict'): readonly Step[] => pipeline;

@@ -1,0 +1,204 @@
+/**
+ * Where every value lives: inputs and constants where they are, outputs in buffers of their own, all else in an arena
+ * of temporaries. A value takes over the memory of one that dies in the launch that makes it, where the kernel allows
+ * it; outputs take over donated inputs.
+ *
+ *     launch 0   reads x, writes a          a: temporary 0, launches 0..1
+ *     launch 1   reads a, writes b          b: temporary 0 too, if kernel 1 may work in place
+ */
+import { type Dim, dimProduct, equalDims, isStatic, mulDims } from '../../base/dim.ts';
+import { byteSize } from '../../base/dtype.ts';
+import { internalError } from '../../base/error.ts';
+import { planArena } from '../../base/arena.ts';
+import type { Launch, LaunchBuffer, LoweredOutput, LoweredTemporary, OutputSource } from '../../ir/lowered.ts';
+import type { Literal, TensorType, Value } from '../../ir/types.ts';
+import type { LoweredGroup } from '../lower/lower-group.ts';
+
+export interface PlanRequest {
+  readonly parameters: readonly Value[];
+  readonly donated: readonly boolean[];
+  /** What the program gives back, as values in memory. */
+  readonly results: readonly { readonly value: Value; readonly type: TensorType }[];
+  /** The array that a value is, if it is a constant that lies in memory. */
+  constantOf(value: Value): Literal | undefined;
+  readonly launches: readonly LoweredGroup[];
+}
+
+export interface MemoryPlan {
+  readonly outputs: readonly LoweredOutput[];
+  readonly constants: readonly Literal[];
+  readonly temporaries: readonly LoweredTemporary[];
+  readonly arenaBytes?: number;
+  /** Buffers of each launch: values read, then values written. */
+  readonly bindings: readonly Launch['buffers'][];
+  /** Launches whose scatter works on its operand's memory. */
+  readonly inPlaceScatters: ReadonlySet<number>;
+}
+
+/** Memory that one or several values use in turn. */
+interface Storage {
+  readonly bytes: Dim;
+  readonly first: number;
+  last: number;
+  place: 'temporary' | { readonly output: number } | { readonly input: number } | { readonly constant: number };
+}
+
+export const bytesOf = ({ dtype, shape }: TensorType): Dim => mulDims(dimProduct(shape), byteSize(dtype));
+
+export function planMemory(request: PlanRequest): MemoryPlan {
+  return new Planner(request).plan();
+}
+
+class Planner {
+  readonly #request: PlanRequest;
+  readonly #storages = new Map<Value, Storage>();
+  /** Last launch that reads a value; results are read for ever. */
+  readonly #lastRead = new Map<Value, number>();
+  readonly #resultOf = new Map<Value, number>();
+  readonly #constants: Literal[] = [];
+  readonly #sources: OutputSource[];
+  /** Donated inputs that hold something else by now, or do from some launch on. */
+  readonly #claimed = new Set<number>();
+  readonly #inPlaceScatters = new Set<number>();
+
+  constructor(request: PlanRequest) {
+    this.#request = request;
+    this.#sources = request.results.map(() => ({ kind: 'own' }));
+    request.launches.forEach(({ reads }, launch) => {
+      for (const value of reads) this.#lastRead.set(value, launch);
+    });
+    request.results.forEach(({ value }, output) => {
+      const before = this.#resultOf.get(value);
+      if (before !== undefined) this.#sources[output] = { kind: 'output', index: before };
+      else this.#resultOf.set(value, output);
+    });
+    request.parameters.forEach((parameter, input) => {
+      const last = this.#resultOf.has(parameter) ? Infinity : (this.#lastRead.get(parameter) ?? -1);
+      this.#storages.set(parameter, { bytes: bytesOf(parameter.type), first: -1, last, place: { input } });
+      this.#aliasOutput(parameter, { kind: 'input', index: input });
+    });
+  }
+
+  plan(): MemoryPlan {
+    const { launches, results } = this.#request;
+    launches.forEach((group, launch) => {
+      for (const value of group.reads) this.#storageOf(value);
+      group.writes.forEach((value, at) => {
+        this.#write(value, at, group, launch);
+      });
+    });
+    for (const { value } of results) this.#storageOf(value);
+    const temporaries = [...new Set(this.#storages.values())].filter((storage) => storage.place === 'temporary');
+    temporaries.sort((a, b) => a.first - b.first);
+    const numbers = new Map(temporaries.map((storage, number) => [storage, number]));
+    const bind = (value: Value): LaunchBuffer => this.#binding(value, numbers);
+    return {
+      outputs: results.map(({ type }, output) => ({ type, source: this.#sources[output] })),
+      constants: this.#constants,
+      ...placeTemporaries(temporaries),
+      bindings: launches.map((group, launch) => this.#bindings(group, launch, bind)),
+      inPlaceScatters: this.#inPlaceScatters,
+    };
+  }
+
+  #bindings(group: LoweredGroup, launch: number, bind: (value: Value) => LaunchBuffer): LaunchBuffer[] {
+    const { reads, writes } = (this.#inPlaceScatters.has(launch) && group.inPlaceScatter) || group;
+    return [...reads, ...writes].map(bind);
+  }
+
+  #binding(value: Value, numbers: ReadonlyMap<Storage, number>): LaunchBuffer {
+    const storage = this.#storageOf(value);
+    const { place } = storage;
+    if (place === 'temporary') return { kind: 'temporary', index: numbers.get(storage) ?? 0 };
+    if ('output' in place) return { kind: 'output', index: place.output };
+    if ('input' in place) return { kind: 'input', index: place.input };
+    return { kind: 'constant', index: place.constant };
+  }
+
+  /** Memory of a value that is written already; constants are found here first. */
+  #storageOf(value: Value): Storage {
+    const known = this.#storages.get(value);
+    if (known) return known;
+    const output = this.#resultOf.get(value);
+    if (output !== undefined && value.type.shape.includes(0)) return this.#fresh(value, 0, output);
+    const literal = this.#request.constantOf(value);
+    if (!literal) throw internalError('a value is read before any launch writes it');
+    const constant = this.#constants.push(literal) - 1;
+    const storage: Storage = { bytes: bytesOf(value.type), first: -1, last: Infinity, place: { constant } };
+    this.#storages.set(value, storage);
+    this.#aliasOutput(value, { kind: 'constant', index: constant });
+    return storage;
+  }
+
+  #aliasOutput(value: Value, source: OutputSource): void {
+    const output = this.#resultOf.get(value);
+    if (output !== undefined) this.#sources[output] = source;
+  }
+
+  #write(value: Value, at: number, group: LoweredGroup, launch: number): void {
+    const output = this.#resultOf.get(value);
+    const last = output === undefined ? (this.#lastRead.get(value) ?? launch) : Infinity;
+    const storage = this.#takeOver(value, at, group, launch, output) ?? this.#fresh(value, launch, output);
+    storage.last = last;
+    this.#storages.set(value, storage);
+  }
+
+  /** Memory of an operand that dies in this launch, or of a donated input that died before. */
+  #takeOver(value: Value, at: number, group: LoweredGroup, launch: number, output: number | undefined): Storage | undefined {
+    const { reads, kernel, inPlaceScatter } = group;
+    const pair = kernel.buffers[reads.length + at].inPlaceOf;
+    const operand = inPlaceScatter ? inPlaceScatter.operand : pair === undefined ? undefined : reads[pair];
+    const storage = operand && this.#storageOf(operand);
+    if (operand && storage && this.#mayTake(operand, storage, launch)) {
+      if (inPlaceScatter) this.#inPlaceScatters.add(launch);
+      return this.#claim(storage, output);
+    }
+    if (output === undefined) return undefined;
+    const bytes = bytesOf(value.type);
+    const input = this.#request.parameters.findIndex((parameter, index) => {
+      const known = this.#storages.get(parameter);
+      return known && this.#isFreeDonation(index, known, launch - 1) && equalDims(known.bytes, bytes);
+    });
+    return input < 0 ? undefined : this.#claim(this.#storageOf(this.#request.parameters[input]), output);
+  }
+
+  #mayTake(operand: Value, storage: Storage, launch: number): boolean {
+    if (storage.last !== launch || this.#lastRead.get(operand) !== launch) return false;
+    if (storage.place === 'temporary') return true;
+    if ('input' in storage.place) {
+      const parameter = this.#request.parameters[storage.place.input];
+      return operand !== parameter || this.#isFreeDonation(storage.place.input, storage, launch);
+    }
+    return false;
+  }
+
+  #isFreeDonation(input: number, storage: Storage, last: number): boolean {
+    return this.#request.donated[input] && !this.#claimed.has(input) && storage.last <= last;
+  }
+
+  /** Gives memory to another value, which may be an output. */
+  #claim(storage: Storage, output: number | undefined): Storage {
+    const { place } = storage;
+    if (place !== 'temporary' && 'input' in place) {
+      this.#claimed.add(place.input);
+      if (output !== undefined) this.#sources[output] = { kind: 'donated', input: place.input };
+    } else if (output !== undefined) storage.place = { output };
+    return storage;
+  }
+
+  #fresh(value: Value, first: number, output: number | undefined): Storage {
+    const place = output === undefined ? 'temporary' : { output };
+    return { bytes: bytesOf(value.type), first, last: first, place };
+  }
+}
+
+function placeTemporaries(storages: readonly Storage[]): Pick<MemoryPlan, 'temporaries' | 'arenaBytes'> {
+  const temporaries = storages.map(({ bytes, first, last }) => ({ bytes, first, last }));
+  const sizes = temporaries.map(({ bytes }) => bytes).filter(isStatic);
+  if (sizes.length < temporaries.length) return { temporaries };
+  const plan = planArena(temporaries.map(({ first, last }, at) => ({ bytes: sizes[at], first, last })));
+  return {
+    temporaries: temporaries.map((temporary, at) => ({ ...temporary, offset: plan.offsets[at] })),
+    arenaBytes: plan.bytes,
+  };
+}

@@ -1,0 +1,180 @@
+/**
+ * `DeviceArray`: an n-dimensional array whose bytes live on a device. It knows its shape and dtype, reads itself back,
+ * prints itself and releases itself; operations are added above the runtime.
+ *
+ *     const x = new DeviceArray('float32', [2], device.upload('float32', [2], bytes));
+ *     await x.data()        // Float32Array [1, 2]
+ *     String(x)             // '[1. 2.]'
+ *     x.dispose();
+ *
+ * An array without a handle stands for a value that is not computed here (a traced one); subclasses say what a read of
+ * it means by overriding `requireHandle`.
+ */
+import type { DType } from '../base/dtype.ts';
+import { internalError, KilnError } from '../base/error.ts';
+import { SourceLocation } from '../base/location.ts';
+import type { BufferHandle, Disposal } from './device.ts';
+import { decodeElements, elementAt, type Nested, nestElements, type ScalarOf, type TypedArrayOf } from './elements.ts';
+import { formatElements, formatRepresentation } from './format.ts';
+import { trackInScope } from './scope.ts';
+
+const inspect: unique symbol = Symbol.for('nodejs.util.inspect.custom') as never;
+
+/** Releases buffers whose arrays were collected. Held values are handles, which never refer back to the array. */
+const collected = new FinalizationRegistry<BufferHandle>((handle) => handle.dispose({ by: 'collector' }));
+
+export class DeviceArray<D extends DType = DType> {
+  readonly dtype: D;
+  readonly shape: readonly number[];
+  /** The device's buffer; `undefined` for a value that is not computed here. This array owns it. */
+  readonly handle: BufferHandle | undefined;
+
+  /** @param handle a buffer of this dtype and shape that no other array owns */
+  constructor(dtype: D, shape: readonly number[], handle?: BufferHandle) {
+    this.dtype = dtype;
+    this.shape = shape;
+    this.handle = handle;
+    if (handle) {
+      collected.register(this, handle);
+      trackInScope(this);
+    }
+  }
+
+  get ndim(): number {
+    return this.shape.length;
+  }
+
+  /** Number of elements. */
+  get size(): number {
+    let size = 1;
+    for (const extent of this.shape) size *= extent;
+    return size;
+  }
+
+  /** Name of the device, such as `'wasm'`. */
+  get device(): string {
+    return this.requireHandle('device').device.name;
+  }
+
+  /** Whether `dispose()`, a scope or a donation has taken the bytes. */
+  get isDisposed(): boolean {
+    const state = this.handle?.state;
+    return state === 'disposed' || state === 'donated';
+  }
+
+  /**
+   * The buffer, for the operation that is named.
+   * @throws KilnError whatever makes a read of this array impossible
+   */
+  protected requireHandle(operation: string): BufferHandle {
+    if (!this.handle) throw internalError(`${operation}: this array has no buffer`);
+    return this.handle;
+  }
+
+  /**
+   * The elements in row-major order. float16 and bfloat16 come as Float32Array, int64 as BigInt64Array, bool as
+   * Uint8Array of 0 and 1.
+   * @throws KilnError (as a rejection) `use_after_dispose`, or the first cause of what failed before
+   */
+  async data(): Promise<TypedArrayOf<D>> {
+    const handle = this.requireHandle('data');
+    return decodeElements(this.dtype, await handle.device.read(handle));
+  }
+
+  /** As `data()`, now. @throws KilnError also `blocking_read` where the thread may not wait for a compile */
+  dataSync(): TypedArrayOf<D> {
+    const handle = this.requireHandle('dataSync');
+    return decodeElements(this.dtype, handle.device.readSync(handle));
+  }
+
+  /** The raw little-endian bytes. */
+  async bytes(): Promise<Uint8Array<ArrayBuffer>> {
+    const handle = this.requireHandle('bytes');
+    return handle.device.read(handle);
+  }
+
+  /** The raw little-endian bytes, now. */
+  bytesSync(): Uint8Array<ArrayBuffer> {
+    const handle = this.requireHandle('bytesSync');
+    return handle.device.readSync(handle);
+  }
+
+  /** The elements as arrays in arrays; the bare element for shape []. */
+  async array(): Promise<Nested<ScalarOf<D>>> {
+    return nestElements(this.dtype, this.shape, await this.data());
+  }
+
+  /** As `array()`, now. */
+  arraySync(): Nested<ScalarOf<D>> {
+    return nestElements(this.dtype, this.shape, this.dataSync());
+  }
+
+  /** The only element: a number, a boolean for bool, a bigint for int64. @throws KilnError `invalid_argument` */
+  async item(): Promise<ScalarOf<D>> {
+    this.requireOneElement('item');
+    return elementAt(this.dtype, await this.data(), 0);
+  }
+
+  /** As `item()`, now. */
+  itemSync(): ScalarOf<D> {
+    this.requireOneElement('itemSync');
+    return elementAt(this.dtype, this.dataSync(), 0);
+  }
+
+  /** Resolves when the bytes are there. Rejects with the first cause where they never will be. */
+  async ready(): Promise<void> {
+    const handle = this.requireHandle('ready');
+    handle.assertUsable();
+    if (handle.state === 'pending') await handle.device.synchronize();
+    if (handle.error) throw handle.error;
+  }
+
+  /** Releases the bytes now; again is no error. Work that was queued before still sees them. */
+  dispose(): void {
+    this.release({ by: 'dispose', location: SourceLocation.capture() });
+  }
+
+  [Symbol.dispose](): void {
+    this.release({ by: 'dispose', location: SourceLocation.capture() });
+  }
+
+  /** Releases the bytes and remembers who did it. */
+  release(disposal: Disposal): void {
+    this.handle?.dispose(disposal);
+  }
+
+  /** The elements as NumPy's `str` prints them. Never throws: says so where there is nothing to print. */
+  toString(): string {
+    return this.text((elements) => formatElements(this.dtype, this.shape, elements));
+  }
+
+  [inspect](): string {
+    return this.text((elements) => formatRepresentation(this.dtype, this.shape, elements));
+  }
+
+  /** What stands for this array where there are no elements to print, such as `<disposed float32[2,3]>`. */
+  protected placeholder(state: string, reason?: string): string {
+    return `<${state} ${this.dtype}[${this.shape.join(',')}]${reason ? `: ${reason}` : ''}>`;
+  }
+
+  private requireOneElement(operation: string): void {
+    if (this.size === 1) return;
+    throw new KilnError('invalid_argument', `${operation}: the array has ${this.size} elements`, {
+      given: `${this.dtype}[${this.shape.join(',')}]`,
+      expected: 'exactly one element',
+      hint: 'use data() or array() for all of them, or reduce first, such as x.sum()',
+    });
+  }
+
+  private text(format: (elements: TypedArrayOf<D>) => string): string {
+    if (!this.handle) return this.placeholder('traced');
+    if (this.isDisposed) return this.placeholder(this.handle.state);
+    try {
+      return format(this.dataSync());
+    } catch (error) {
+      if (error instanceof KilnError && error.code === 'blocking_read') return this.placeholder('pending');
+      const reason = error instanceof KilnError ? `[${error.code}] ${error.summary}` : String(error);
+      return this.placeholder('failed', reason);
+    }
+  }
+}

@@ -1,0 +1,92 @@
+/**
+ * The devices of this process, made when they are first asked for, and which of them new arrays go to. Importing this
+ * touches nothing: no environment, no memory, no `navigator`.
+ *
+ *     currentDevice()                 // the wasm device, made now
+ *     memory()                        // { tensors: 0, bytes: 0, peakBytes: 0, … }
+ *     shutdown()                      // everything is released; the next use starts anew
+ */
+import { KilnError } from '../base/error.ts';
+import { debug, flag, isDebugging } from '../base/flags.ts';
+import { SourceLocation } from '../base/location.ts';
+import type { Device, MemoryStatistics } from './device.ts';
+import { observeLaunches } from './profile.ts';
+import { WasmDevice } from './wasm/device.ts';
+
+const makers: Readonly<Record<string, () => Device>> = {
+  wasm: () => new WasmDevice(),
+};
+
+const made = new Map<string, Device>();
+let chosen: string | undefined;
+let stopDebugging: (() => void) | undefined;
+
+/** Names of the devices that exist here. */
+export const deviceNames = (): string[] => Object.keys(makers);
+
+/** @throws KilnError `unknown_device` */
+export function assertDevice(name: string): void {
+  if (Object.hasOwn(makers, name)) return;
+  throw new KilnError('unknown_device', `there is no device '${name}' here`, {
+    given: `'${name}'`,
+    expected: deviceNames()
+      .map((known) => `'${known}'`)
+      .join(' or '),
+    location: SourceLocation.capture(),
+  });
+}
+
+/** The device that new arrays go to, by name: what `chooseDevice` said, else KILN_DEVICE, else wasm. */
+export const currentDeviceName = (): string => chosen ?? flag('KILN_DEVICE') ?? 'wasm';
+
+/** The device of a name, made if need be. @throws KilnError `unknown_device`, `out_of_memory` */
+export function deviceNamed(name: string = currentDeviceName()): Device {
+  const known = made.get(name);
+  if (known) return known;
+  assertDevice(name);
+  const device = makers[name]();
+  made.set(name, device);
+  if (isDebugging('runtime')) stopDebugging ??= printLaunches();
+  return device;
+}
+
+/** The device that new arrays go to. @throws KilnError `unknown_device` when KILN_DEVICE names none */
+export const currentDevice = (): Device => deviceNamed();
+
+/** Sends new arrays to a device. @throws KilnError `unknown_device`; then the choice is as before */
+export function chooseDevice(name: string): void {
+  assertDevice(name);
+  chosen = name;
+}
+
+/** The devices that have been used. */
+export const devicesInUse = (): readonly Device[] => [...made.values()];
+
+/** What all devices hold together. Makes none. */
+export function memory(): MemoryStatistics {
+  const sum = { tensors: 0, bytes: 0, peakBytes: 0, programBytes: 0, reservedBytes: 0 };
+  for (const device of made.values()) {
+    const held = device.memory();
+    for (const key of Object.keys(sum) as (keyof MemoryStatistics)[]) sum[key] += held[key];
+  }
+  return sum;
+}
+
+/**
+ * Releases every device and forgets what was chosen. Arrays that were made before say `shut_down` when they are used;
+ * the next use of a device starts a new one.
+ */
+export function shutdown(): void {
+  for (const device of made.values()) device.shutdown();
+  made.clear();
+  chosen = undefined;
+  stopDebugging?.();
+  stopDebugging = undefined;
+}
+
+/** KILN_DEBUG=runtime: a line for each launch. */
+function printLaunches(): () => void {
+  return observeLaunches(({ device, program, step, kernel, milliseconds, bytes }) => {
+    debug('runtime', `${device} ${program}[${step}] ${kernel}: ${milliseconds.toFixed(3)} ms, ${bytes} bytes bound`);
+  });
+}

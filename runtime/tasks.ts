@@ -1,0 +1,196 @@
+/**
+ * What waits in a device's queue: launches, reads, aliases and signals. Each pins the buffers it uses while it waits,
+ * so that disposing one only takes effect behind it.
+ */
+import { KilnError } from '../base/error.ts';
+import type { BufferOwner, DeviceBuffer } from './buffer.ts';
+import type { ArraySpec, ProgramSource } from './device.ts';
+import type { Program } from './program.ts';
+import type { QueuedTask } from './queue.ts';
+
+/** A device as its queued work sees it. */
+export interface TaskDevice<Storage> extends BufferOwner<Storage> {
+  /** Whether a program is ready to run. */
+  isLoaded(program: Program): boolean;
+  /** Makes it ready now. */
+  load(program: Program): void;
+  /** Runs a program: the outputs' storages, or the error they get. Throws only while nothing has happened yet. */
+  execute(
+    program: Program,
+    inputs: readonly DeviceBuffer<Storage>[],
+    outputs: readonly ArraySpec[],
+  ): readonly Storage[] | KilnError;
+  /** Another reference to a storage. */
+  shareStorage(storage: Storage): Storage;
+  /** A copy of a buffer's bytes; throws what it failed with. */
+  copyOut(buffer: DeviceBuffer<Storage>): Uint8Array<ArrayBuffer>;
+}
+
+/** A launch whose turn has not come. Its inputs are usable when it is made. */
+export class QueuedLaunch<Storage> implements QueuedTask {
+  readonly #device: TaskDevice<Storage>;
+  readonly #source: ProgramSource;
+  readonly #inputs: readonly DeviceBuffer<Storage>[];
+  readonly #outputs: readonly DeviceBuffer<Storage>[];
+  #preparation: Promise<void> | undefined;
+
+  constructor(
+    device: TaskDevice<Storage>,
+    source: ProgramSource,
+    inputs: readonly DeviceBuffer<Storage>[],
+    outputs: readonly DeviceBuffer<Storage>[],
+  ) {
+    this.#device = device;
+    this.#source = source;
+    this.#inputs = inputs;
+    this.#outputs = outputs;
+    for (const input of inputs) input.pin();
+    inputs.forEach((input, index) => {
+      if (source.donated?.[index]) input.promise(source.name, this);
+    });
+  }
+
+  get isReady(): boolean {
+    const { program } = this.#source;
+    return program !== undefined && this.#device.isLoaded(program);
+  }
+
+  prepare(): Promise<void> {
+    this.#preparation ??= this.#source.prepare().then((program) => this.#device.warmup(program));
+    return this.#preparation;
+  }
+
+  prepareSync(): void {
+    this.#device.load(this.#source.program ?? this.#source.prepareSync());
+  }
+
+  run(): void {
+    const program = this.#source.program ?? this.#source.prepareSync();
+    for (const input of this.#inputs) input.assertNotTaken();
+    const result = this.#device.execute(program, this.#inputs, this.#outputs);
+    this.#outputs.forEach((output, index) => {
+      if (result instanceof KilnError) output.fail(result);
+      else output.resolve(result[index]);
+    });
+    this.#release();
+  }
+
+  fail(error: unknown): void {
+    const cause = asKilnError(error, this.#source.name);
+    for (const output of this.#outputs) output.fail(cause);
+    this.#release();
+  }
+
+  #release(): void {
+    for (const input of this.#inputs) {
+      input.revoke(this);
+      input.unpin();
+    }
+  }
+}
+
+/** A read of a buffer whose launch has not run. */
+export class QueuedRead<Storage> implements QueuedTask {
+  readonly isReady = true;
+  readonly #buffer: DeviceBuffer<Storage>;
+  readonly #device: TaskDevice<Storage>;
+  readonly #resolve: (bytes: Uint8Array<ArrayBuffer>) => void;
+  readonly #reject: (error: unknown) => void;
+
+  constructor(
+    device: TaskDevice<Storage>,
+    buffer: DeviceBuffer<Storage>,
+    resolve: (bytes: Uint8Array<ArrayBuffer>) => void,
+    reject: (error: unknown) => void,
+  ) {
+    this.#device = device;
+    this.#buffer = buffer;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    buffer.pin();
+  }
+
+  prepare(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  prepareSync(): void {}
+
+  run(): void {
+    this.#buffer.assertNotTaken();
+    this.#resolve(this.#device.copyOut(this.#buffer));
+    this.#buffer.unpin();
+  }
+
+  fail(error: unknown): void {
+    this.#reject(error);
+    this.#buffer.unpin();
+  }
+}
+
+/** A second handle to the bytes of a buffer whose launch has not run. */
+export class QueuedAlias<Storage> implements QueuedTask {
+  readonly isReady = true;
+  readonly #device: TaskDevice<Storage>;
+  readonly #buffer: DeviceBuffer<Storage>;
+  readonly #alias: DeviceBuffer<Storage>;
+
+  constructor(device: TaskDevice<Storage>, buffer: DeviceBuffer<Storage>, alias: DeviceBuffer<Storage>) {
+    this.#device = device;
+    this.#buffer = buffer;
+    this.#alias = alias;
+    buffer.pin();
+  }
+
+  prepare(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  prepareSync(): void {}
+
+  run(): void {
+    this.#buffer.assertNotTaken();
+    const { storage, error } = this.#buffer;
+    if (storage !== undefined) this.#alias.resolve(this.#device.shareStorage(storage));
+    else if (error) this.#alias.fail(error);
+    this.#buffer.unpin();
+  }
+
+  fail(error: unknown): void {
+    this.#alias.fail(asKilnError(error, 'alias'));
+    this.#buffer.unpin();
+  }
+}
+
+/** Says when everything before it has run. */
+export class QueuedSignal implements QueuedTask {
+  readonly isReady = true;
+  readonly #signal: () => void;
+
+  constructor(signal: () => void) {
+    this.#signal = signal;
+  }
+
+  prepare(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  prepareSync(): void {}
+
+  run(): void {
+    this.#signal();
+  }
+
+  fail(): void {
+    this.#signal();
+  }
+}
+
+function asKilnError(error: unknown, program: string): KilnError {
+  if (error instanceof KilnError) return error;
+  return new KilnError('compile_failed', `${program} could not be compiled`, {
+    given: error instanceof Error ? error.message : String(error),
+    hint: 'please report it together with the output of KILN_DUMP=dir',
+    cause: error,
+  });
+}

@@ -1,0 +1,205 @@
+/**
+ * Checks a Program before it is run. A program may come from a file, so nothing about it is taken for granted: every
+ * field has its kind, every index points at something, every size is a number or parses over the symbols. The work is
+ * bounded by the length of the program. What depends on concrete sizes is checked when the program is bound.
+ */
+import { isDType } from '../base/dtype.ts';
+import { KilnError } from '../base/error.ts';
+import {
+  type BufferRef,
+  type Program,
+  type ProgramKernel,
+  type ProgramOutput,
+  programVersion,
+  type Size,
+  type Step,
+} from './program.ts';
+import { parseSize, type symbolTable } from './sizes.ts';
+
+const maximumRank = 32;
+const maximumSizeText = 2000;
+
+type Fields = { readonly [name: string]: unknown };
+
+function fail(what: string, given?: unknown): never {
+  throw new KilnError('invalid_program', `not a program that this version runs: ${what}`, {
+    ...(given !== undefined && { given: shown(given) }),
+    hint: 'compile or bake it again with this version',
+  });
+}
+
+const shown = (value: unknown): string =>
+  typeof value === 'object' && value !== null ? Object.prototype.toString.call(value) : String(value).slice(0, 100);
+
+function record(value: unknown, what: string): Fields {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) fail(`${what} is no record`, value);
+  return value as Fields;
+}
+
+function list(value: unknown, what: string): readonly unknown[] {
+  if (!Array.isArray(value)) fail(`${what} is no list`, value);
+  return value;
+}
+
+function text(value: unknown, what: string): string {
+  if (typeof value !== 'string') fail(`${what} is no text`, value);
+  return value;
+}
+
+function count(value: unknown, what: string, end = Number.MAX_SAFE_INTEGER): number {
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0 || value >= end) {
+    fail(`${what} is out of range`, value);
+  }
+  return value;
+}
+
+function bytes(value: unknown, what: string): Uint8Array {
+  if (!(value instanceof Uint8Array)) fail(`${what} is no Uint8Array`, value);
+  return value;
+}
+
+class Validator {
+  readonly #program: Fields;
+  #symbols: ReturnType<typeof symbolTable> = new Map();
+
+  constructor(program: unknown) {
+    this.#program = record(program, 'the program');
+  }
+
+  validate(): void {
+    const program = this.#program;
+    if (program.version !== programVersion) fail(`its version is not ${programVersion}`, program.version);
+    text(program.name, 'its name');
+    if (program.tier !== 'wasm') fail('its tier is not wasm', program.tier);
+    this.#validateSymbols();
+    this.#each('inputs', (input, what) => {
+      this.#spec(input, what);
+      if (typeof input.donated !== 'boolean') fail(`${what} does not say whether it is donated`, input.donated);
+    });
+    this.#each('constants', (constant, what) => this.#constant(constant, what));
+    this.#each('outputs', (output, what, index) => this.#output(output, what, index));
+    this.#each('temporaries', (temporary, what) => this.#temporary(temporary, what));
+    this.#each('kernels', (kernel, what) => this.#kernel(kernel, what));
+    this.#each('steps', (step, what) => this.#step(step, what));
+  }
+
+  #each(name: keyof Program, check: (item: Fields, what: string, index: number) => void): void {
+    list(this.#program[name], name).forEach((item, index) => {
+      const what = `${name}[${index}]`;
+      check(record(item, what), what, index);
+    });
+  }
+
+  #length(name: keyof Program): number {
+    return list(this.#program[name], name).length;
+  }
+
+  #validateSymbols(): void {
+    const seen = new Map<string, { name: string; min: number; max: number }>();
+    this.#each('symbols', (symbol, what) => {
+      const name = text(symbol.name, `${what}.name`);
+      if (!/^[A-Za-z_][A-Za-z0-9_]{0,99}$/.test(name) || seen.has(name)) fail(`${what} has no name of its own`, name);
+      const min = count(symbol.min, `${what}.min`);
+      const max = count(symbol.max, `${what}.max`);
+      if (min > max) fail(`${what} has bounds that cross`, `${min} to ${max}`);
+      seen.set(name, { name, min, max });
+    });
+    this.#symbols = seen;
+  }
+
+  #size(value: unknown, what: string): void {
+    if (typeof value !== 'string') {
+      count(value, what);
+      return;
+    }
+    if (value.length > maximumSizeText) fail(`${what} is too long`, value);
+    parseSize(value satisfies Size, this.#symbols);
+  }
+
+  #sizes(value: unknown, what: string): void {
+    list(value, what).forEach((size, index) => {
+      this.#size(size, `${what}[${index}]`);
+    });
+  }
+
+  #spec(value: Fields, what: string): void {
+    if (!isDType(value.dtype)) fail(`${what} has no dtype`, value.dtype);
+    if (list(value.shape, `${what}.shape`).length > maximumRank) fail(`${what} has a rank over ${maximumRank}`);
+    this.#sizes(value.shape, `${what}.shape`);
+  }
+
+  #constant(value: Fields, what: string): void {
+    this.#spec(value, what);
+    bytes(value.bytes, `${what}.bytes`);
+    for (const extent of list(value.shape, `${what}.shape`)) count(extent, `${what}.shape`);
+  }
+
+  #output(value: Fields, what: string, index: number): void {
+    this.#spec(value, what);
+    const source = record(value.source, `${what}.source`);
+    const kind = source.kind as ProgramOutput['source']['kind'];
+    if (kind === 'own') return;
+    if (kind === 'donated') {
+      const input = count(source.input, `${what}.source.input`, this.#length('inputs'));
+      if (!record(list(this.#program.inputs, 'inputs')[input], 'input').donated) {
+        fail(`${what} takes over input ${input}, which is not donated`);
+      }
+    } else if (kind === 'input') count(source.index, `${what}.source.index`, this.#length('inputs'));
+    else if (kind === 'constant') count(source.index, `${what}.source.index`, this.#length('constants'));
+    else if (kind === 'output') count(source.index, `${what}.source.index`, index);
+    else fail(`${what} has no source`, kind);
+  }
+
+  #temporary(value: Fields, what: string): void {
+    this.#size(value.bytes, `${what}.bytes`);
+    const last = count(value.last, `${what}.last`, this.#length('steps'));
+    count(value.first, `${what}.first`, last + 1);
+    const { arenaBytes } = this.#program;
+    if (arenaBytes === undefined) return;
+    // With a planned arena every temporary has its place, and lies within it.
+    const end = count(value.offset, `${what}.offset`) + count(value.bytes, `${what}.bytes`);
+    if (end > count(arenaBytes, 'arenaBytes')) fail(`${what} ends behind the arena`, end);
+  }
+
+  #kernel(value: Fields, what: string): void {
+    const kernel = value as { readonly [K in keyof ProgramKernel]: unknown };
+    text(kernel.name, `${what}.name`);
+    if (!/^[0-9a-f]{64}$/.test(text(kernel.hash, `${what}.hash`))) fail(`${what} has no SHA-256 hash`, kernel.hash);
+    bytes(kernel.code, `${what}.code`);
+    count(kernel.buffers, `${what}.buffers`, 100_000);
+    this.#sizes(kernel.sizes, `${what}.sizes`);
+    this.#size(kernel.tiles, `${what}.tiles`);
+    this.#size(kernel.scratchBytes, `${what}.scratchBytes`);
+    this.#size(kernel.flops, `${what}.flops`);
+  }
+
+  #step(value: Fields, what: string): void {
+    if (value.kind !== ('launch' satisfies Step['kind'])) fail(`${what} is no launch`, value.kind);
+    const index = count(value.kernel, `${what}.kernel`, this.#length('kernels'));
+    const kernel = record(list(this.#program.kernels, 'kernels')[index], 'kernel');
+    const buffers = list(value.buffers, `${what}.buffers`);
+    if (buffers.length !== kernel.buffers) fail(`${what} binds ${buffers.length} of ${kernel.buffers} buffers`);
+    buffers.forEach((buffer, at) => {
+      this.#buffer(record(buffer, `${what}.buffers[${at}]`), `${what}.buffers[${at}]`);
+    });
+  }
+
+  #buffer(value: Fields, what: string): void {
+    const kind = value.kind as BufferRef['kind'];
+    const names = { input: 'inputs', output: 'outputs', constant: 'constants', temporary: 'temporaries' } as const;
+    if (!Object.hasOwn(names, kind)) fail(`${what} names no kind of buffer`, kind);
+    const index = count(value.index, `${what}.index`, this.#length(names[kind]));
+    if (kind !== 'output') return;
+    const output = record(list(this.#program.outputs, 'outputs')[index], 'output');
+    if (record(output.source, 'source').kind !== 'own') fail(`${what} names an output without a buffer of its own`);
+  }
+}
+
+/**
+ * The same program, when it is one.
+ * @throws KilnError `invalid_program`
+ */
+export function validateProgram(program: unknown): Program {
+  new Validator(program).validate();
+  return program as Program;
+}

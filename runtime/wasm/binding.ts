@@ -1,0 +1,225 @@
+/**
+ * A Program for one choice of its symbolic sizes: every size a number, every launch record written but for the
+ * addresses that change from run to run. Those are listed as pairs of a word of the linear memory and what goes there:
+ *
+ *     inputSlots  [1024, 0, 1032, 1]     word 1024 takes the address of input 0, word 1032 that of input 1
+ */
+import { arenaAlignment, planArena } from '../../base/arena.ts';
+import type { DimBindings } from '../../base/dim.ts';
+import { internalError, KilnError } from '../../base/error.ts';
+import { denseBytes } from '../buffer.ts';
+import type { ArraySpec } from '../device.ts';
+import type { BufferRef, Program, Size } from '../program.ts';
+import { evaluateSize, symbolTable } from '../sizes.ts';
+import type { Block } from './allocator.ts';
+import type { ProgramMemory, WasmBuffer } from './executable.ts';
+import type { LoadedKernel } from './kernels.ts';
+import type { WasmMemory } from './memory.ts';
+
+/** A launch with everything known. */
+export interface BoundLaunch {
+  readonly kernel: LoadedKernel;
+  readonly name: string;
+  /** Address of its record. */
+  readonly record: number;
+  readonly tiles: number;
+  readonly flops: number;
+  /** Bytes of the buffers it is bound to. */
+  readonly bytes: number;
+}
+
+export interface BindingMemory {
+  readonly memory: WasmMemory;
+  readonly programMemory: ProgramMemory;
+}
+
+export class Binding {
+  /** The records of all launches, one behind the other. */
+  readonly records: Block;
+  readonly launches: readonly BoundLaunch[];
+  /** Bytes of the outputs that get fresh buffers, in order. */
+  readonly ownOutputBytes: readonly number[];
+  readonly hasOnlyOwnOutputs: boolean;
+  /** Bytes of temporaries and scratch together. */
+  readonly workspaceBytes: number;
+  readonly #program: Program;
+  readonly #evaluate: (size: Size) => number;
+  readonly #inputBytes: readonly number[];
+  readonly #outputSpecs: readonly ArraySpec[];
+  readonly #inputSlots: number[] = [];
+  readonly #ownSlots: number[] = [];
+  /** Pairs of a word and an offset in the workspace. */
+  readonly #workspaceSlots: number[] = [];
+  #filledWorkspace = -1;
+  #checkedOutputs: readonly ArraySpec[] | undefined;
+
+  /** @throws KilnError `invalid_size`, `invalid_program`, `out_of_memory`; nothing is kept then */
+  constructor(
+    program: Program,
+    bindings: DimBindings,
+    kernels: readonly LoadedKernel[],
+    constants: readonly Block[],
+    { memory, programMemory }: BindingMemory,
+  ) {
+    const symbols = symbolTable(program.symbols);
+    this.#program = program;
+    this.#evaluate = (size) => evaluateSize(size, symbols, bindings);
+    const concrete = ({ dtype, shape }: { dtype: ArraySpec['dtype']; shape: readonly Size[] }): ArraySpec => ({
+      dtype,
+      shape: shape.map(this.#evaluate),
+    });
+    this.#inputBytes = program.inputs.map((input) => specBytes(concrete(input)));
+    this.#outputSpecs = program.outputs.map(concrete);
+    this.#checkAliases();
+    const isOwn = program.outputs.map((output) => output.source.kind === 'own');
+    this.hasOnlyOwnOutputs = isOwn.every(Boolean);
+    this.ownOutputBytes = this.#outputSpecs.filter((_, index) => isOwn[index]).map(specBytes);
+    const { offsets, bytes: arenaBytes } = this.#planTemporaries();
+    const scratchOffset = Math.ceil(arenaBytes / arenaAlignment) * arenaAlignment;
+    this.workspaceBytes = program.kernels.reduce(
+      (most, kernel) => Math.max(most, scratchOffset + this.#evaluate(kernel.scratchBytes)),
+      arenaBytes,
+    );
+    this.records = programMemory.allocate(this.#recordWords() * 4);
+    try {
+      this.launches = this.#writeRecords(memory, kernels, constants, offsets, scratchOffset);
+    } catch (error) {
+      programMemory.release(this.records);
+      throw error;
+    }
+  }
+
+  /** @throws KilnError `invalid_argument`, `dtype_mismatch`, `shape_mismatch` */
+  checkInputs(inputs: readonly WasmBuffer[]): void {
+    const expected = this.#program.inputs;
+    if (inputs.length !== expected.length) {
+      throw new KilnError('invalid_argument', `${this.#program.name} takes ${expected.length} inputs`, {
+        given: `${inputs.length}`,
+      });
+    }
+    for (let i = 0; i < inputs.length; i++) {
+      if (inputs[i].dtype !== expected[i].dtype) throw this.#inputError('dtype_mismatch', inputs[i], i);
+      if (inputs[i].bytes !== this.#inputBytes[i]) throw this.#inputError('shape_mismatch', inputs[i], i);
+    }
+  }
+
+  /** The caller's idea of the outputs must be the program's. */
+  checkOutputs(outputs: readonly ArraySpec[]): void {
+    if (outputs === this.#checkedOutputs) return;
+    const own = this.#outputSpecs;
+    const fits =
+      outputs.length === own.length &&
+      own.every(({ dtype, shape }, i) => dtype === outputs[i].dtype && `${shape}` === `${outputs[i].shape}`);
+    if (!fits) {
+      const text = (specs: readonly ArraySpec[]): string => specs.map((s) => `${s.dtype}[${s.shape}]`).join(', ');
+      throw internalError(`${this.#program.name} gives (${text(own)}), its caller expects (${text(outputs)})`);
+    }
+    this.#checkedOutputs = outputs;
+  }
+
+  /** Writes this run's addresses into the records. `own` are the blocks of the fresh outputs. */
+  fill(words: Uint32Array, inputs: readonly Block[], own: readonly Block[], workspace: number): void {
+    const inputSlots = this.#inputSlots;
+    for (let i = 0; i < inputSlots.length; i += 2) words[inputSlots[i]] = inputs[inputSlots[i + 1]].address;
+    const ownSlots = this.#ownSlots;
+    for (let i = 0; i < ownSlots.length; i += 2) words[ownSlots[i]] = own[ownSlots[i + 1]].address;
+    if (workspace === this.#filledWorkspace) return;
+    const slots = this.#workspaceSlots;
+    for (let i = 0; i < slots.length; i += 2) words[slots[i]] = workspace + slots[i + 1];
+    this.#filledWorkspace = workspace;
+  }
+
+  #recordWords(): number {
+    const { kernels, steps } = this.#program;
+    return steps.reduce((words, { kernel }) => words + kernels[kernel].buffers + kernels[kernel].sizes.length + 1, 0);
+  }
+
+  /** Outputs that alias must be as large as what they alias; a smaller buffer would be written past its end. */
+  #checkAliases(): void {
+    this.#program.outputs.forEach(({ source }, index) => {
+      const bytes =
+        source.kind === 'donated'
+          ? this.#inputBytes[source.input]
+          : source.kind === 'input'
+            ? this.#inputBytes[source.index]
+            : source.kind === 'constant'
+              ? this.#program.constants[source.index].bytes.length
+              : source.kind === 'output'
+                ? specBytes(this.#outputSpecs[source.index])
+                : undefined;
+      if (bytes !== undefined && bytes !== specBytes(this.#outputSpecs[index])) {
+        throw new KilnError('invalid_program', `${this.#program.name}: output ${index} is not the size of its source`);
+      }
+    });
+  }
+
+  #planTemporaries(): { readonly offsets: readonly number[]; readonly bytes: number } {
+    const { temporaries, arenaBytes } = this.#program;
+    if (arenaBytes !== undefined) {
+      return { offsets: temporaries.map((temporary) => temporary.offset ?? 0), bytes: arenaBytes };
+    }
+    return planArena(temporaries.map(({ bytes, first, last }) => ({ bytes: this.#evaluate(bytes), first, last })));
+  }
+
+  #writeRecords(
+    memory: WasmMemory,
+    kernels: readonly LoadedKernel[],
+    constants: readonly Block[],
+    offsets: readonly number[],
+    scratchOffset: number,
+  ): readonly BoundLaunch[] {
+    const { steps, outputs } = this.#program;
+    let nextOwn = 0;
+    const ownIndex = outputs.map(({ source }) => (source.kind === 'own' ? nextOwn++ : -1));
+    const { words } = memory;
+    let word = this.records.address / 4;
+    return steps.map(({ kernel: index, buffers }) => {
+      const kernel = this.#program.kernels[index];
+      const record = word * 4;
+      for (const { kind, index: at } of buffers) {
+        if (kind === 'input') this.#inputSlots.push(word, at);
+        else if (kind === 'output') this.#ownSlots.push(word, ownIndex[at]);
+        else if (kind === 'constant') words[word] = constants[at].address;
+        else this.#workspaceSlots.push(word, offsets[at]);
+        word += 1;
+      }
+      for (const size of kernel.sizes) words[word++] = this.#word(size);
+      this.#workspaceSlots.push(word++, scratchOffset);
+      return {
+        kernel: kernels[index],
+        name: kernel.name,
+        record,
+        tiles: this.#word(kernel.tiles),
+        flops: this.#evaluate(kernel.flops),
+        bytes: buffers.reduce((sum, ref) => sum + this.#bufferBytes(ref), 0),
+      };
+    });
+  }
+
+  /** A size that a kernel computes with as an int32. */
+  #word(size: Size): number {
+    const value = this.#evaluate(size);
+    if (value < 2 ** 31) return value;
+    throw new KilnError('invalid_size', `${this.#program.name}: a size is beyond what a kernel can count`, {
+      given: `${size}${typeof size === 'string' ? ` = ${value}` : ''}`,
+      expected: 'less than 2^31',
+    });
+  }
+
+  #bufferBytes({ kind, index }: BufferRef): number {
+    if (kind === 'input') return this.#inputBytes[index];
+    if (kind === 'output') return specBytes(this.#outputSpecs[index]);
+    if (kind === 'constant') return this.#program.constants[index].bytes.length;
+    return this.#evaluate(this.#program.temporaries[index].bytes);
+  }
+
+  #inputError(code: 'dtype_mismatch' | 'shape_mismatch', given: ArraySpec, index: number): KilnError {
+    const { dtype, shape } = this.#program.inputs[index];
+    return new KilnError(code, `${this.#program.name}: input ${index} does not fit the program`, {
+      given: `${given.dtype}[${given.shape}]`,
+      expected: `${dtype}[${shape}]`,
+    });
+  }
+}
+
+const specBytes = ({ dtype, shape }: ArraySpec): number => denseBytes(dtype, shape);

@@ -1,0 +1,257 @@
+/**
+ * A Program on the wasm device. Loading it once compiles its kernels and uploads its constants; binding it to concrete
+ * sizes, once for each, evaluates every size and writes the launch records; running it fills in the addresses of this
+ * run's inputs and outputs and calls the kernels.
+ *
+ *     record of a launch, 32-bit words:   [ buffer 0 | buffer 1 | … | size 0 | … | scratch ]
+ *
+ * Temporaries and scratch live in the workspace of the device, which all programs share, since one program runs at a
+ * time. A run first finds all the memory it needs, which may fail and then changes nothing; from then on it is
+ * committed, and donated inputs are the program's.
+ */
+import { internalError, KilnError } from '../../base/error.ts';
+import type { DeviceBuffer } from '../buffer.ts';
+import type { ArraySpec } from '../device.ts';
+import { launchObserver } from '../profile.ts';
+import type { Program } from '../program.ts';
+import { bindSymbols } from '../sizes.ts';
+import type { Block } from './allocator.ts';
+import { Binding, type BoundLaunch } from './binding.ts';
+import type { KernelTable, LoadedKernel } from './kernels.ts';
+import type { WasmMemory } from './memory.ts';
+import type { Workspace } from './workspace.ts';
+
+export type WasmBuffer = DeviceBuffer<Block>;
+
+/** What executables of one device have in common. */
+export interface ExecutableContext {
+  readonly deviceName: string;
+  readonly memory: WasmMemory;
+  readonly kernels: KernelTable;
+  readonly workspace: Workspace;
+}
+
+/** Blocks that live as long as a program. Held by a finaliser, so it must not lead back to the program. */
+export class ProgramMemory {
+  readonly #memory: WasmMemory;
+  readonly #blocks = new Set<Block>();
+
+  constructor(memory: WasmMemory) {
+    this.#memory = memory;
+  }
+
+  allocate(bytes: number): Block {
+    const block = this.#memory.allocate(bytes, 'program');
+    this.#blocks.add(block);
+    return block;
+  }
+
+  release(block: Block): void {
+    if (this.#blocks.delete(block)) this.#memory.release(block);
+  }
+
+  releaseAll(): void {
+    for (const block of this.#blocks) this.release(block);
+  }
+}
+
+/** Bindings of one program to different sizes that are kept. */
+const maximumBindings = 16;
+
+let runs = 0;
+
+export class Executable {
+  readonly program: Program;
+  /** What must be released when the program is gone. */
+  readonly programMemory: ProgramMemory;
+  readonly constants: readonly Block[];
+  readonly #context: ExecutableContext;
+  readonly #kernels: readonly LoadedKernel[];
+  readonly #bindings = new Map<string, Binding>();
+  /** `[input, axis]` of every size that is not a number, which together choose the binding. */
+  readonly #symbolicAxes: readonly (readonly [number, number])[];
+  readonly #hasDonations: boolean;
+
+  /** @throws KilnError `compile_failed`, `out_of_memory`; nothing is kept then */
+  constructor(program: Program, context: ExecutableContext) {
+    this.program = program;
+    this.#context = context;
+    this.#kernels = program.kernels.map((kernel) => context.kernels.load(kernel));
+    this.#symbolicAxes = program.inputs.flatMap(({ shape }, input) =>
+      shape.flatMap((size, axis) => (typeof size === 'string' ? [[input, axis] as const] : [])),
+    );
+    this.#hasDonations = program.inputs.some((input) => input.donated);
+    this.programMemory = new ProgramMemory(context.memory);
+    try {
+      this.constants = program.constants.map(({ bytes }) => {
+        const block = this.programMemory.allocate(bytes.length);
+        context.memory.bytes.set(bytes, block.address);
+        return block;
+      });
+    } catch (error) {
+      this.programMemory.releaseAll();
+      throw error;
+    }
+  }
+
+  /**
+   * The binding for the shapes of these inputs.
+   * @throws KilnError `shape_mismatch`, `dtype_mismatch`, `invalid_program`, `invalid_size`, `out_of_memory`
+   */
+  bind(inputs: readonly WasmBuffer[]): Binding {
+    let key = '';
+    for (const [input, axis] of this.#symbolicAxes) key += `${inputs[input]?.shape[axis]},`;
+    let binding = this.#bindings.get(key);
+    if (!binding) {
+      const shapes = inputs.map((input) => input.shape);
+      const symbols = this.program.symbols.length > 0 ? bindSymbols(this.program, shapes) : new Map<string, number>();
+      binding = new Binding(this.program, symbols, this.#kernels, this.constants, {
+        memory: this.#context.memory,
+        programMemory: this.programMemory,
+      });
+      this.#keep(key, binding);
+    }
+    binding.checkInputs(inputs);
+    return binding;
+  }
+
+  /** Keeps a binding; the one made first goes when there are too many. */
+  #keep(key: string, binding: Binding): void {
+    if (this.#bindings.size >= maximumBindings) {
+      const [oldestKey, oldest] = this.#bindings.entries().next().value!;
+      this.#bindings.delete(oldestKey);
+      this.programMemory.release(oldest.records);
+    }
+    this.#bindings.set(key, binding);
+  }
+
+  /**
+   * Runs the program. The outputs' blocks carry a reference each for whoever takes them.
+   * @returns the blocks, or the error of a run that failed after it had begun
+   * @throws KilnError while nothing has happened yet: `out_of_memory`, or as `bind`
+   */
+  run(inputs: readonly WasmBuffer[], outputs: readonly ArraySpec[]): readonly Block[] | KilnError {
+    const binding = this.bind(inputs);
+    binding.checkOutputs(outputs);
+    const { memory, workspace } = this.#context;
+    const inputBlocks = inputs.map(blockOf);
+    const own: Block[] = [];
+    const copies: Block[] = [];
+    try {
+      for (const bytes of binding.ownOutputBytes) own.push(memory.allocate(bytes, 'tensor'));
+      if (this.#hasDonations) this.#separateDonated(inputBlocks, copies);
+      workspace.reserve(binding.workspaceBytes);
+    } catch (error) {
+      for (const block of own) memory.release(block);
+      for (const block of copies) memory.release(block);
+      throw error;
+    }
+    if (this.#hasDonations) this.#commitDonations(inputs);
+    binding.fill(memory.words, inputBlocks, own, workspace.address);
+    const failure = this.#launchAll(binding.launches);
+    const results = failure ?? this.#collect(binding, inputBlocks, own);
+    if (failure) for (const block of own) memory.release(block);
+    for (const block of copies) memory.release(block);
+    if (this.#hasDonations) this.#releaseDonated(inputs);
+    return results;
+  }
+
+  /** Replaces donated blocks that somebody else can still see by copies, since the program may write into them. */
+  #separateDonated(blocks: Block[], copies: Block[]): void {
+    runs = (runs + 1) | 0;
+    let isShared = false;
+    for (const block of blocks) {
+      if (block.references > 1 || block.lastRun === runs) isShared = true;
+      block.lastRun = runs;
+    }
+    if (!isShared) return;
+    const { memory } = this.#context;
+    this.program.inputs.forEach(({ donated }, index) => {
+      const block = blocks[index];
+      if (!donated || (block.references === 1 && blocks.indexOf(block) === blocks.lastIndexOf(block))) return;
+      const copy = memory.allocate(block.bytes, 'tensor');
+      copies.push(copy);
+      memory.bytes.copyWithin(copy.address, block.address, block.address + block.bytes);
+      blocks[index] = copy;
+    });
+  }
+
+  #commitDonations(inputs: readonly WasmBuffer[]): void {
+    // Pinned until the run has ended, since the program still reads them.
+    this.program.inputs.forEach(({ donated }, index) => {
+      if (!donated) return;
+      inputs[index].pin();
+      inputs[index].take(this.program.name);
+    });
+  }
+
+  /** Lets go of donated inputs, whose blocks the outputs may have taken over by then. */
+  #releaseDonated(inputs: readonly WasmBuffer[]): void {
+    this.program.inputs.forEach(({ donated }, index) => {
+      if (donated) inputs[index].unpin();
+    });
+  }
+
+  #collect(binding: Binding, inputs: readonly Block[], own: readonly Block[]): readonly Block[] {
+    if (binding.hasOnlyOwnOutputs) return own;
+    const blocks: Block[] = [];
+    let nextOwn = 0;
+    for (const { source } of this.program.outputs) {
+      if (source.kind === 'own') {
+        blocks.push(own[nextOwn++]);
+        continue;
+      }
+      const block =
+        source.kind === 'donated'
+          ? inputs[source.input]
+          : source.kind === 'input'
+            ? inputs[source.index]
+            : source.kind === 'constant'
+              ? this.constants[source.index]
+              : blocks[source.index];
+      block.references += 1;
+      blocks.push(block);
+    }
+    return blocks;
+  }
+
+  #launchAll(launches: readonly BoundLaunch[]): KilnError | undefined {
+    let step = 0;
+    try {
+      if (launchObserver) {
+        for (; step < launches.length; step++) this.#launchObserved(launches[step], step);
+      } else {
+        for (; step < launches.length; step++) {
+          const { kernel, record, tiles, flops } = launches[step];
+          kernel.runAll(record, tiles, flops);
+        }
+      }
+      return undefined;
+    } catch (cause) {
+      return this.#launchError(launches[step], step, cause);
+    }
+  }
+
+  #launchObserved({ kernel, name, record, tiles, flops, bytes }: BoundLaunch, step: number): void {
+    const start = performance.now();
+    kernel.runAll(record, tiles, flops);
+    const milliseconds = performance.now() - start;
+    const { deviceName: device } = this.#context;
+    launchObserver?.({ device, program: this.program.name, kernel: name, step, start, milliseconds, flops, bytes });
+  }
+
+  #launchError(launch: BoundLaunch, step: number, cause: unknown): KilnError {
+    const { name } = this.program;
+    return new KilnError('launch_failed', `${name}: kernel ${launch.name} failed in step ${step}`, {
+      given: cause instanceof Error ? cause.message : String(cause),
+      hint: 'this is a fault of the compiled code; please report it together with the output of KILN_DUMP=dir',
+      cause,
+    });
+  }
+}
+
+function blockOf(buffer: WasmBuffer): Block {
+  const { storage } = buffer;
+  if (!storage) throw internalError('a launch reached its turn before its inputs');
+  return storage;
+}

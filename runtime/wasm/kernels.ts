@@ -1,0 +1,115 @@
+/**
+ * Kernels made callable: each distinct code (by its hash) is compiled and instantiated once for a memory, and shared by
+ * every program that contains it, for as long as one of them lives.
+ *
+ * V8 starts a WASM function in its baseline tier and replaces it between calls, never inside a running loop. So a long
+ * launch of a kernel that has not run for a while yet is cut into short calls; any split of the tiles gives the same
+ * bytes.
+ */
+import { KilnError } from '../../base/error.ts';
+import type { Program, ProgramKernel } from '../program.ts';
+import { engine, type KernelModule, type LinearMemory } from './engine.ts';
+
+/** What a call of a new kernel should take; the time between two chances to meet better code. */
+const chunkMilliseconds = 1;
+/** After this much time in long launches the engine has had its chance to optimise. */
+const warmupMilliseconds = 50;
+/** A first guess of what one call may do: about a millisecond of baseline code. */
+const firstChunkFlops = 2 ** 19;
+
+export class LoadedKernel {
+  readonly run: (record: number, begin: number, end: number) => void;
+  #coldMilliseconds = warmupMilliseconds;
+
+  constructor(run: (record: number, begin: number, end: number) => void) {
+    this.run = run;
+  }
+
+  /**
+   * Runs all tiles of a launch, in short calls while the kernel is new.
+   * @param flops a rough count for the whole launch
+   */
+  runAll(record: number, tiles: number, flops: number): void {
+    if (this.#coldMilliseconds <= 0 || flops <= firstChunkFlops || tiles <= 1) {
+      if (tiles > 0) this.run(record, 0, tiles);
+      return;
+    }
+    let chunk = Math.max(1, Math.floor((tiles * firstChunkFlops) / flops));
+    let before = performance.now();
+    for (let begin = 0; begin < tiles; ) {
+      const end = this.#coldMilliseconds > 0 ? Math.min(tiles, begin + chunk) : tiles;
+      this.run(record, begin, end);
+      begin = end;
+      const now = performance.now();
+      const took = now - before;
+      before = now;
+      this.#coldMilliseconds -= took;
+      if (took < chunkMilliseconds / 2) chunk *= 2;
+      else if (took > chunkMilliseconds * 2 && chunk > 1) chunk = Math.ceil(chunk / 2);
+    }
+  }
+}
+
+export class KernelTable {
+  readonly #memory: LinearMemory;
+  /** Programs keep their kernels; the table only finds them. */
+  readonly #kernels = new Map<string, WeakRef<LoadedKernel>>();
+  #sweepAt = 64;
+
+  constructor(memory: LinearMemory) {
+    this.#memory = memory;
+  }
+
+  /** The kernel, compiled now where it is new. @throws KilnError `compile_failed` */
+  load(kernel: ProgramKernel): LoadedKernel {
+    return this.#find(kernel) ?? this.#instantiate(kernel, () => new (engine().Module)(kernel.code));
+  }
+
+  /** Compiles all kernels of a program that are new, off this thread where the engine can. Keep what it gives. */
+  async loadAll(program: Program): Promise<readonly LoadedKernel[]> {
+    return Promise.all(
+      program.kernels.map(async (kernel) => {
+        const found = this.#find(kernel);
+        if (found) return found;
+        const module = await engine()
+          .compile(kernel.code)
+          .catch((cause: unknown) => Promise.reject(invalidCode(kernel, cause)));
+        return this.#find(kernel) ?? this.#instantiate(kernel, () => module);
+      }),
+    );
+  }
+
+  #find(kernel: ProgramKernel): LoadedKernel | undefined {
+    return this.#kernels.get(kernel.hash)?.deref();
+  }
+
+  #instantiate(kernel: ProgramKernel, compile: () => KernelModule): LoadedKernel {
+    let loaded: LoadedKernel;
+    try {
+      const instance = new (engine().Instance)(compile(), { kiln: { memory: this.#memory } });
+      if (typeof instance.exports.run !== 'function') throw new TypeError('the module exports no function `run`');
+      loaded = new LoadedKernel(instance.exports.run);
+    } catch (cause) {
+      throw invalidCode(kernel, cause);
+    }
+    this.#sweep();
+    this.#kernels.set(kernel.hash, new WeakRef(loaded));
+    return loaded;
+  }
+
+  /** Forgets kernels that no program holds any more, whenever the table has doubled. */
+  #sweep(): void {
+    if (this.#kernels.size < this.#sweepAt) return;
+    for (const [hash, kernel] of this.#kernels) if (!kernel.deref()) this.#kernels.delete(hash);
+    this.#sweepAt = Math.max(64, 2 * this.#kernels.size);
+  }
+}
+
+function invalidCode(kernel: ProgramKernel, cause: unknown): KilnError {
+  return new KilnError('compile_failed', `the engine refuses the code of kernel ${kernel.name}`, {
+    given: cause instanceof Error ? cause.message : String(cause),
+    expected: 'a WASM module that imports kiln.memory and exports run, with the features this engine has',
+    hint: 'please report it with the output of KILN_DUMP=dir, and the version of the engine',
+    cause,
+  });
+}

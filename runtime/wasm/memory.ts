@@ -1,0 +1,162 @@
+/**
+ * The linear memory of the wasm device: one `WebAssembly.Memory` that grows as needed, up to the engine's limit, and
+ * the allocator over it. Blocks are 64-byte aligned and followed by 16 bytes that loads may touch. The views are new
+ * objects after each growth; take them from here each time, and never keep them over an allocation.
+ *
+ *     const block = memory.allocate(24, 'tensor');      // references: 1
+ *     memory.bytes.set(data, block.address);
+ *     memory.release(block);                            // gone with its last reference
+ */
+import { KilnError } from '../../base/error.ts';
+import { Allocator, type Block, unitBytes } from './allocator.ts';
+import { engine, type LinearMemory } from './engine.ts';
+
+const pageBytes = 65536;
+/** The end of a 32-bit address space; engines allow this much or less. */
+const maximumPages = 65536;
+const initialPages = 16;
+/** Kernels may load this many bytes past the end of a buffer. */
+const readableSlack = 16;
+
+/** What a block is for: memory that tensors hold, or memory that compiled programs hold. */
+export type Purpose = 'tensor' | 'program';
+
+export class WasmMemory {
+  /** What kernels import. */
+  readonly memory: LinearMemory;
+  /** Bytes that tensors hold. */
+  tensorBytes = 0;
+  /** Bytes that programs hold. */
+  programBytes = 0;
+  peakBytes = 0;
+  #bytes: Uint8Array<ArrayBuffer>;
+  #words: Uint32Array<ArrayBuffer>;
+  readonly #allocator = new Allocator();
+  /** Asked once before an allocation fails; true when it released something. */
+  readonly #relieve: () => boolean;
+  readonly #limitPages: number;
+
+  /**
+   * @param relieve releases what is held only for speed, before an allocation fails
+   * @param limitBytes the most the memory may grow to
+   */
+  constructor(relieve: () => boolean = () => false, limitBytes = maximumPages * pageBytes) {
+    this.#limitPages = Math.min(maximumPages, Math.floor(limitBytes / pageBytes));
+    const initial = Math.min(initialPages, this.#limitPages);
+    this.memory = new (engine().Memory)({ initial, maximum: this.#limitPages });
+    this.#relieve = relieve;
+    this.#bytes = new Uint8Array(this.memory.buffer);
+    this.#words = new Uint32Array(this.memory.buffer);
+    this.#allocator.extend((initial * pageBytes) / unitBytes);
+    // Address 0 belongs to nobody, so that a pointer that was never set points at no tensor.
+    this.#allocator.allocate(1);
+  }
+
+  /** All bytes. */
+  get bytes(): Uint8Array<ArrayBuffer> {
+    return this.#bytes;
+  }
+
+  /** All bytes as 32-bit words; addresses in records are unsigned. */
+  get words(): Uint32Array<ArrayBuffer> {
+    return this.#words;
+  }
+
+  get reservedBytes(): number {
+    return this.#bytes.length;
+  }
+
+  /** Blocks, used and free, in the order of addresses. */
+  blocks(): Iterable<Block> {
+    return this.#allocator.blocks();
+  }
+
+  /**
+   * A block with one reference. Its contents are undefined.
+   * @throws KilnError `out_of_memory`; nothing is lost
+   */
+  allocate(bytes: number, purpose: Purpose): Block {
+    // More than this does not fit in any case, and would not fit in the arithmetic of units either.
+    if (!(bytes <= maximumPages * pageBytes)) throw this.#outOfMemory(bytes);
+    const units = Math.ceil((bytes + readableSlack) / unitBytes);
+    const block = this.#allocator.allocate(units) ?? this.#allocateByGrowing(units, bytes);
+    block.references = 1;
+    block.bytes = bytes;
+    block.isProgram = purpose === 'program';
+    if (block.isProgram) this.programBytes += bytes;
+    else this.tensorBytes += bytes;
+    const held = this.tensorBytes + this.programBytes;
+    if (held > this.peakBytes) this.peakBytes = held;
+    return block;
+  }
+
+  /** Takes one reference off; the last one gives the block back. */
+  release(block: Block): void {
+    block.references -= 1;
+    if (block.references > 0) return;
+    if (block.isProgram) this.programBytes -= block.bytes;
+    else this.tensorBytes -= block.bytes;
+    this.#allocator.release(block);
+  }
+
+  #allocateByGrowing(units: number, bytes: number): Block {
+    if (!this.#grow(units)) {
+      if (!this.#relieve()) throw this.#outOfMemory(bytes);
+      const block = this.#allocator.allocate(units);
+      if (block) return block;
+      if (!this.#grow(units)) throw this.#outOfMemory(bytes);
+    }
+    const block = this.#allocator.allocate(units);
+    if (!block) throw this.#outOfMemory(bytes);
+    return block;
+  }
+
+  /** Grows by half, or by what is needed where that is more or half is too much. */
+  #grow(units: number): boolean {
+    const pages = this.#bytes.length / pageBytes;
+    const needed = Math.ceil(((units - this.#allocator.freeAtEnd) * unitBytes) / pageBytes);
+    const left = this.#limitPages - pages;
+    if (needed > left) return false;
+    const generous = Math.min(left, Math.max(needed, pages >> 1));
+    return this.#growBy(generous) || (generous > needed && this.#growBy(needed));
+  }
+
+  #growBy(pages: number): boolean {
+    try {
+      this.memory.grow(pages);
+    } catch {
+      // A RangeError: the engine has no more.
+      return false;
+    }
+    this.#bytes = new Uint8Array(this.memory.buffer);
+    this.#words = new Uint32Array(this.memory.buffer);
+    this.#allocator.extend((pages * pageBytes) / unitBytes);
+    return true;
+  }
+
+  #outOfMemory(bytes: number): KilnError {
+    const limit = this.#limitPages * pageBytes;
+    return new KilnError('out_of_memory', `the wasm device has no room for ${formatBytes(bytes)}`, {
+      given: `${formatBytes(bytes)} wanted, ${formatBytes(this.tensorBytes)} held by tensors, ${formatBytes(
+        this.programBytes,
+      )} by programs, ${formatBytes(this.#bytes.length)} of linear memory`,
+      expected: `at most ${formatBytes(limit)} of linear memory`,
+      hint:
+        'release tensors with dispose(), `using` or tidy(), or donate inputs that are not needed again; tensors that are ' +
+        'garbage are only released between tasks, so a long loop must await a read now and then',
+    });
+  }
+}
+
+/** Bytes for people: `1.50 MiB`. */
+export function formatBytes(bytes: number): string {
+  if (!(bytes >= 1024)) return `${bytes} bytes`;
+  const units = ['KiB', 'MiB', 'GiB', 'TiB', 'PiB', 'EiB'];
+  let value = bytes / 1024;
+  let unit = 0;
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024;
+    unit += 1;
+  }
+  return `${value.toFixed(2)} ${units[unit]}`;
+}

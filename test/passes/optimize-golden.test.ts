@@ -1,0 +1,109 @@
+/**
+ * Golden tests of rewrite rules. A file in golden/optimize holds cases: `// rule: name`, a note, a module, and after
+ * `// becomes` (or `// stays`) what the rule, run alone, makes of it. `UPDATE=1` writes the files anew. Each case is
+ * also run: input and output must agree on random values, bit for bit unless the rule reassociates.
+ */
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { evaluateDim } from '../../base/dim.ts';
+import { KilnError } from '../../base/error.ts';
+import { evaluateModule } from '../../ir/evaluate.ts';
+import { Random } from '../../ir/ops/random.ts';
+import { parseModule } from '../../ir/parser.ts';
+import { printModule } from '../../ir/printer.ts';
+import { type Literal, type Module, mainOf } from '../../ir/types.ts';
+import { verifyModule } from '../../ir/verifier.ts';
+import { mapGraphs } from '../../passes/manager.ts';
+import { withoutDeadOps } from '../../passes/optimize/dead-code.ts';
+import { canonicalRules } from '../../passes/optimize/index.ts';
+import { type RewriteRule, rewriteGraph, ruleTable } from '../../passes/rewrite.ts';
+import { expectSame } from './optimize-compare.ts';
+
+const folder = new URL('./golden/optimize/', import.meta.url);
+
+interface Case {
+  readonly rule: string;
+  readonly note: string;
+  readonly input: string;
+  readonly expected: string;
+}
+
+function readCases(text: string): { head: string; cases: Case[] } {
+  const [head, ...parts] = text.split(/^\/\/ rule: /m);
+  const cases = parts.map((part): Case => {
+    const [first, ...lines] = part.split('\n');
+    const note = lines[0]?.startsWith('// ') ? (lines.shift() ?? '') : '';
+    const [input, , expected = ''] = lines.join('\n').split(/^\/\/ (becomes|stays)\n/m);
+    return { rule: first.trim(), note, input: `${input.trim()}\n`, expected: expected.trim() };
+  });
+  return { head, cases };
+}
+
+const printCase = ({ rule, note, input }: Case, output: string): string => {
+  const lines = [`// rule: ${rule}`, ...(note ? [note] : []), input.trim()];
+  lines.push(...(output === input ? ['// stays'] : ['// becomes', output.trim()]));
+  return `${lines.join('\n')}\n`;
+};
+
+function applyAlone(rule: RewriteRule, module: Module): Module {
+  const table = ruleTable([rule], rule.floatClass === 'reassociating' ? 'fast' : 'strict');
+  return mapGraphs(module, (graph) => withoutDeadOps(rewriteGraph(graph, table, { verify: true })));
+}
+
+/** Values for the parameters, with NaN and its like; symbolic sizes are 5. */
+function randomInputs(module: Module, random: Random): Literal[] {
+  const sizes = new Map([['T', 5]]);
+  return mainOf(module).graph.parameters.map(({ type: { dtype, shape } }) =>
+    random.literal(
+      dtype,
+      shape.map((size) => evaluateDim(size, sizes)),
+    ),
+  );
+}
+
+function expectPreserved(rule: RewriteRule, before: Module, after: Module): void {
+  for (let seed = 1; seed <= 10; seed++) {
+    const inputs = randomInputs(before, new Random(seed, { special: true }));
+    try {
+      const expected = evaluateModule(before, inputs, { mode: 'rounded' });
+      const actual = evaluateModule(after, inputs, { mode: 'rounded' });
+      expectSame(actual, expected, rule.floatClass === 'exact' ? 0 : 1e-6);
+    } catch (error) {
+      // float16 is beyond the evaluator; the text is all there is.
+      if (!(error instanceof KilnError && error.code === 'unsupported_dtype')) throw error;
+    }
+  }
+}
+
+const covered = new Set<string>();
+
+describe.each(readdirSync(folder).sort())('%s', (file) => {
+  const url = new URL(file, folder);
+  const { head, cases } = readCases(readFileSync(url, 'utf8'));
+  const written: string[] = [];
+
+  it.each(cases)('$rule $note', (entry) => {
+    const rule = canonicalRules.find(({ name }) => name === entry.rule);
+    if (!rule) throw new Error(`no rule ${entry.rule}`);
+    const module = parseModule(entry.input);
+    const output = applyAlone(rule, module);
+    verifyModule(output);
+    const text = printModule(output);
+    if (process.env.UPDATE === '1') written.push(printCase(entry, text));
+    else expect(text.trim()).toBe(entry.expected || entry.input.trim());
+    const isMeantToStay = entry.note.startsWith('// unchanged');
+    expect(text === printModule(module), 'a note that says unchanged').toBe(isMeantToStay);
+    if (!isMeantToStay) covered.add(rule.name);
+    expectPreserved(rule, module, output);
+    expect(printModule(applyAlone(rule, output)), 'applied twice').toBe(text);
+    if (written.length === cases.length) writeFileSync(url, head + written.join('\n'));
+  });
+});
+
+it('every rule has a case in which it does something', () => {
+  expect(canonicalRules.map(({ name }) => name).filter((name) => !covered.has(name))).toEqual([]);
+});
+
+it('rules have distinct names', () => {
+  expect(new Set(canonicalRules.map(({ name }) => name)).size).toBe(canonicalRules.length);
+});

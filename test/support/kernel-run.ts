@@ -1,0 +1,164 @@
+/**
+ * Runs a generated kernel on a WebAssembly memory beside the interpreter and compares the bytes. Buffers lie between
+ * guard bytes that must not change; reads may go 16 bytes past a buffer, where these bytes are NaN patterns.
+ */
+import binaryen from 'binaryen';
+import { type DimBindings, evaluateDim } from '../../base/dim.ts';
+import { byteSize } from '../../base/dtype.ts';
+import { type GeneratedKernel, generateKernel } from '../../codegen/wasm/kernel.ts';
+import type { Kernel } from '../../ir/kernel.ts';
+import { engine } from '../../runtime/wasm/engine.ts';
+import { type BufferData, interpretKernel, newBufferData } from '../../ir/kernel-interpret.ts';
+
+const guardBytes = 64;
+const guard = 0xa5;
+
+export type Bindings = Readonly<Record<string, number>>;
+
+const bindingMap = (bindings: Bindings): DimBindings => new Map(Object.entries(bindings));
+
+export const generate = (kernel: Kernel): GeneratedKernel => generateKernel(binaryen, kernel, { precision: 'strict' });
+
+export interface Run {
+  /** The buffers after the run. */
+  readonly buffers: BufferData[];
+  readonly tiles: number;
+}
+
+interface Placed {
+  readonly at: number;
+  readonly data: BufferData;
+}
+
+/** Lays the buffers out at the end of a memory of `slack` bytes more than they need. */
+function place(kernel: Kernel, inputs: readonly BufferData[], start: number): { placed: Placed[]; end: number } {
+  let at = start;
+  const shared = new Map<number, number>();
+  const placed = kernel.buffers.map(({ inPlaceOf }, i): Placed => {
+    const data = inputs[i];
+    if (inPlaceOf !== undefined) return { at: shared.get(inPlaceOf)!, data };
+    at = 16 * Math.ceil((at + guardBytes) / 16);
+    const here = at;
+    shared.set(i, here);
+    at += data.byteLength + guardBytes;
+    return { at: here, data };
+  });
+  return { placed, end: at };
+}
+
+const bytesOf = (data: BufferData): Uint8Array => new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+
+/**
+ * Runs the code on copies of the inputs.
+ * @param splits where to split the range of tiles into calls, as fractions of it
+ * @throws Error when bytes outside written buffers change
+ */
+export function runGenerated(
+  kernel: Kernel,
+  generated: GeneratedKernel,
+  inputs: readonly BufferData[],
+  bindings: Bindings = {},
+  splits: readonly number[] = [],
+): Run {
+  const values = bindingMap(bindings);
+  const scratch = evaluateDim(generated.scratchBytes, values);
+  const { placed, end } = place(kernel, inputs, 1024);
+  const scratchAt = 16 * Math.ceil((end + guardBytes) / 16);
+  const { Memory, Module, Instance } = engine();
+  const pages = Math.ceil((scratchAt + scratch + guardBytes) / 65536);
+  const memory = new Memory({ initial: pages, maximum: pages });
+  const bytes = new Uint8Array(memory.buffer);
+  bytes.fill(guard);
+  kernel.buffers.forEach(({ inPlaceOf }, i) => {
+    if (inPlaceOf === undefined) bytes.set(bytesOf(placed[i].data), placed[i].at);
+  });
+  const record = [...placed.map(({ at }) => at), ...generated.sizes.map((size) => evaluateDim(size, values)), scratchAt];
+  new Int32Array(memory.buffer, 0, record.length).set(record);
+  const before = bytes.slice();
+  const { run } = new Instance(new Module(generated.code), { kiln: { memory } }).exports;
+  const tiles = evaluateDim(generated.tiles, values);
+  const cuts = [0, ...splits.map((fraction) => Math.floor(fraction * tiles)), tiles];
+  for (let i = 0; i + 1 < cuts.length; i++) run(0, cuts[i], cuts[i + 1]);
+  const after = new Uint8Array(memory.buffer);
+  const writable = new Uint8Array(after.length);
+  kernel.buffers.forEach(({ access }, i) => {
+    if (access !== 'read') writable.fill(1, placed[i].at, placed[i].at + placed[i].data.byteLength);
+  });
+  writable.fill(1, scratchAt, scratchAt + scratch);
+  for (let at = 0; at < after.length; at++) {
+    if (after[at] !== before[at] && !writable[at]) {
+      throw new Error(`kernel ${kernel.name} wrote to byte ${at}, outside its buffers (${placed.map((p) => p.at)})`);
+    }
+  }
+  const buffers = placed.map(({ at, data }) => {
+    const copy = data.slice();
+    bytesOf(copy).set(after.subarray(at, at + data.byteLength));
+    return copy;
+  });
+  return { buffers, tiles };
+}
+
+/** The oracle's buffers after the run. */
+export function runInterpreted(kernel: Kernel, inputs: readonly BufferData[], bindings: Bindings = {}): BufferData[] {
+  const copies = inputs.map((data) => data.slice());
+  kernel.buffers.forEach(({ inPlaceOf }, i) => {
+    if (inPlaceOf !== undefined) copies[i] = copies[inPlaceOf];
+  });
+  interpretKernel(kernel, copies, bindingMap(bindings));
+  return copies;
+}
+
+/** Empty buffers of a kernel's sizes, filled by `fill(name, element)`. */
+export function makeInputs(
+  kernel: Kernel,
+  bindings: Bindings,
+  fill: (name: string, element: number) => number,
+): BufferData[] {
+  return kernel.buffers.map(({ name, dtype, size }) => {
+    const elements = evaluateDim(size, bindingMap(bindings));
+    if (elements * byteSize(dtype) > 2 ** 28) throw new Error(`${name} is too large for a test`);
+    const data = newBufferData(dtype, elements);
+    for (let i = 0; i < elements; i++) data[i] = fill(name, i);
+    return data;
+  });
+}
+
+/** The first difference between two arrays in bits; NaNs are equal. `undefined` when there is none. */
+export function firstDifference(actual: BufferData, expected: BufferData): string | undefined {
+  for (let i = 0; i < expected.length; i++) {
+    if (!Object.is(actual[i], expected[i])) return `element ${i}: got ${actual[i]}, expected ${expected[i]}`;
+  }
+  return undefined;
+}
+
+/** Distance in units in the last place of float32. */
+export function ulpDistance(a: number, b: number): number {
+  if (Object.is(a, b) || (Number.isNaN(a) && Number.isNaN(b)) || a === b) return 0;
+  const order = (value: number): number => {
+    const bits = new Int32Array(new Float32Array([value]).buffer)[0];
+    return bits < 0 ? -(bits & 0x7fffffff) : bits;
+  };
+  return Math.abs(order(a) - order(b));
+}
+
+/**
+ * Generates a kernel, runs it whole and in splits, and compares with the interpreter.
+ * @returns the difference, or `undefined` when all bytes are equal
+ */
+export function compareWithInterpreter(
+  kernel: Kernel,
+  inputs: readonly BufferData[],
+  bindings: Bindings = {},
+  generated: GeneratedKernel = generate(kernel),
+): string | undefined {
+  const expected = runInterpreted(kernel, inputs, bindings);
+  for (const splits of [[], [0.5], [0.2, 0.25, 0.9]]) {
+    const { buffers } = runGenerated(kernel, generated, inputs, bindings, splits);
+    for (let i = 0; i < buffers.length; i++) {
+      if (kernel.buffers[i].access === 'read') continue;
+      const difference = firstDifference(buffers[i], expected[i]);
+      if (difference) return `${kernel.buffers[i].name}, splits [${splits}], ${difference}`;
+    }
+  }
+  return undefined;
+}

@@ -1,0 +1,338 @@
+/**
+ * What stands behind a compiled function: its signatures, the programs they lead to, and the run of a call.
+ *
+ *     key  'f32[8,4]f32[4,2]'  →  bound { entry, outputs: [f32[8,2]] }
+ *     entry { source: program, captures: [], structure: '*', patterns: [f32[B,4], f32[4,2]] }
+ *
+ * A call signs its arguments, finds what is bound to the key, and launches. A key that is new is first tried on the
+ * entries with symbolic sizes; otherwise the function is traced, and its graph meets the programs in memory.
+ */
+import { symbolsOf } from '../base/dim.ts';
+import type { DType } from '../base/dtype.ts';
+import { internalError, KilnError } from '../base/error.ts';
+import { debug, isDebugging } from '../base/flags.ts';
+import { printModule } from '../ir/printer.ts';
+import { mainOf, type Module, type TensorType } from '../ir/types.ts';
+import type { BufferHandle, Device } from '../runtime/device.ts';
+import { callInTrace } from './call.ts';
+import type { ResolvedOptions } from './compile-options.ts';
+import { deviceNamed } from './devices.ts';
+import { assertOpen, currentTrace, type TracedFunctions } from './graph-trace.ts';
+import { currentLocation } from './location.ts';
+import { type CompiledSource, programFor } from './program-cache.ts';
+import { rebuild, type TreeStructure } from './pytree.ts';
+import { applyEffects, type Effect, type SignedReceiver, signReceiver } from './receiver.ts';
+import { Recompiles } from './recompiles.ts';
+import { defaultPrecision, type Precision } from './settings.ts';
+import { type ArrayLeaf, sign } from './signature.ts';
+import { checkSource } from './source-check.ts';
+import { TensorSpec } from './spec.ts';
+import { bindShape, dynamicTypes, solveSizes } from './symbolic.ts';
+import { Tensor } from './tensor.ts';
+import { assertSynchronous, type TracedGraph, traceFunction, typeOfArray } from './trace-function.ts';
+import { bytesOfView, dtypeOfTypedArray } from './typed-arrays.ts';
+
+type AnyFunction = (...args: never[]) => unknown;
+
+/** Arguments of one call as a cache sees them. */
+export interface SignedCall {
+  readonly receiver: SignedReceiver | undefined;
+  readonly thisArg: unknown;
+  readonly args: readonly unknown[];
+  readonly arrays: readonly ArrayLeaf[];
+  readonly key: string;
+}
+
+/** One trace and its program; it serves every key whose sizes fit its patterns. */
+interface Entry {
+  readonly source: CompiledSource;
+  readonly precision: Precision;
+  readonly device: string;
+  readonly captures: readonly Tensor[];
+  readonly structure: TreeStructure;
+  readonly resultCount: number;
+  readonly effects: readonly Effect[];
+  /** Types of the arrays among the arguments, symbolic where they may vary. */
+  readonly patterns: readonly TensorType[];
+  readonly results: readonly TensorType[];
+  /** Key without sizes, for an entry with symbolic ones. */
+  readonly shapelessKey: string | undefined;
+}
+
+interface OutputType {
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly signature: string;
+}
+
+/** An entry under the sizes of one key. */
+interface Bound {
+  readonly entry: Entry;
+  readonly outputs: readonly OutputType[];
+}
+
+export interface CompileStats {
+  /** Calls that ran a program. */
+  readonly calls: number;
+  /** Programs that had to be compiled. */
+  readonly compiles: number;
+  /** Traces whose graph met a program that was there already. */
+  readonly hits: { readonly memory: number; readonly disk: number };
+  /** Milliseconds of all compiles. */
+  readonly compileMs: number;
+  /** Why each trace after the first was needed. */
+  readonly recompiles: readonly { readonly reason: string }[];
+}
+
+export class Compilation {
+  readonly fn: AnyFunction;
+  readonly options: ResolvedOptions;
+  readonly label: string;
+  /** Whether `this` of a call is an input. */
+  readonly takesReceiver: boolean;
+  readonly #bound = new Map<string, Bound>();
+  readonly #symbolic: Entry[] = [];
+  readonly #compiled = new Set<CompiledSource>();
+  readonly #recompiles: Recompiles;
+  #calls = 0;
+  #memoryHits = 0;
+
+  constructor(fn: AnyFunction, options: ResolvedOptions, takesReceiver: boolean) {
+    this.fn = fn;
+    this.options = options;
+    this.label = `compile(${options.name})`;
+    this.takesReceiver = takesReceiver;
+    this.#recompiles = new Recompiles(fn, options);
+  }
+
+  call(thisArg: unknown, args: readonly unknown[]): unknown {
+    const trace = currentTrace();
+    if (trace?.kind === 'symbolic') return callInTrace(this, trace, thisArg, args);
+    if (trace) return this.#runInline(thisArg, args);
+    try {
+      const signed = this.sign(thisArg, args);
+      return this.#run(this.#bound.get(signed.key) ?? this.#bind(signed), signed);
+    } catch (error) {
+      throw error instanceof KilnError ? error.at(currentLocation()) : error;
+    }
+  }
+
+  /** Inside a gradient that runs op by op, a compiled function is the plain function. */
+  #runInline(thisArg: unknown, args: readonly unknown[]): unknown {
+    assertSynchronous(this.fn, this.label);
+    checkSource(this.fn, this.label, args, false);
+    return Reflect.apply(this.fn, thisArg, args);
+  }
+
+  sign(thisArg: unknown, args: readonly unknown[]): SignedCall {
+    const { options } = this;
+    const receiver =
+      this.takesReceiver && typeof thisArg === 'object' && thisArg !== null ? signReceiver(thisArg) : undefined;
+    const signed = sign(args, options.isStatic);
+    const precision = options.precision ?? defaultPrecision();
+    const key = `${precision}${receiver?.key ?? ''};${signed.key}`;
+    const arrays = receiver ? [...receiver.slots.map(({ tensor }) => tensor), ...signed.arrays] : signed.arrays;
+    return { receiver, thisArg, args, arrays, key };
+  }
+
+  /** The entry for a key that is new: one with symbolic sizes that fits, or a new trace. */
+  #bind(signed: SignedCall): Bound {
+    const actual = signed.arrays.map(typeOfArray);
+    const shapelessKey = this.#shapelessKey(signed);
+    let bound = this.#bindSymbolic(shapelessKey, actual);
+    if (!bound) {
+      this.#recompiles.record(signed);
+      const types = this.options.dynamic && this.#dynamicTypes(signed, this.options.dynamic, actual);
+      const entry = this.#trace(signed, types ?? actual, shapelessKey);
+      bound = boundTo(entry, actual);
+    }
+    this.#bound.set(signed.key, bound);
+    return bound;
+  }
+
+  #bindSymbolic(shapelessKey: string, actual: readonly TensorType[]): Bound | undefined {
+    for (const entry of this.#symbolic) {
+      if (entry.shapelessKey === shapelessKey && solveSizes(entry.patterns, actual)) return boundTo(entry, actual);
+    }
+    return undefined;
+  }
+
+  #shapelessKey(signed: SignedCall): string {
+    const { key } = sign(signed.args, this.options.isStatic, true);
+    return `${this.options.precision ?? defaultPrecision()}${signed.receiver?.key ?? ''};${key}`;
+  }
+
+  /** The types by the option `dynamic`, if the actual ones are an instance of them. */
+  #dynamicTypes(
+    signed: SignedCall,
+    dynamic: readonly unknown[],
+    actual: readonly TensorType[],
+  ): readonly TensorType[] | undefined {
+    const wanted = dynamicTypes(
+      signed.args.filter((_, i) => !this.options.isStatic(i)),
+      dynamic.filter((_, i) => !this.options.isStatic(i)),
+    );
+    const before = actual.length - wanted.length;
+    const types = actual.map((type, i) => wanted[i - before] ?? type);
+    return solveSizes(types, actual) ? types : undefined;
+  }
+
+  /**
+   * Traces and compiles for specs ahead of the first call.
+   * @returns the program's source, which may not be compiled yet
+   */
+  prepare(thisArg: unknown, args: readonly unknown[]): CompiledSource {
+    const signed = this.sign(thisArg, args);
+    const bound = this.#bound.get(signed.key);
+    if (bound) return bound.entry.source;
+    const types = signed.arrays.map(typeOfArray);
+    this.#recompiles.record(signed);
+    const entry = this.#trace(signed, types, this.#shapelessKey(signed));
+    if (!entry.shapelessKey) this.#bound.set(signed.key, boundTo(entry, types));
+    return entry.source;
+  }
+
+  #trace(signed: SignedCall, types: readonly TensorType[], shapelessKey: string): Entry {
+    const { options } = this;
+    const device = this.#deviceOf(signed);
+    const traced = this.traceModule(signed, types, device.name);
+    const precision = options.precision ?? defaultPrecision();
+    const donated = this.donatedOf(signed, traced.module);
+    const { source, isNew } = programFor(traced.module, { name: options.name, precision, donated });
+    if (isNew) this.#compiled.add(source);
+    else this.#memoryHits++;
+    const isSymbolic = types.some(({ shape }) => symbolsOf(...shape).length > 0);
+    const { captures, structure, resultCount, effects, graph } = traced.graph;
+    const entry: Entry = {
+      source,
+      precision,
+      device: device.name,
+      captures,
+      structure,
+      resultCount,
+      effects,
+      patterns: types,
+      results: graph.results.map(({ type }) => type),
+      shapelessKey: isSymbolic ? shapelessKey : undefined,
+    };
+    if (isSymbolic) this.#symbolic.push(entry);
+    return entry;
+  }
+
+  /** Traces the function into a module of its own. */
+  traceModule(
+    signed: SignedCall,
+    types: readonly TensorType[],
+    device: string,
+  ): { readonly graph: TracedGraph; readonly module: Module } {
+    const shared: TracedFunctions = { functions: new Map(), calls: new Map() };
+    const graph = traceFunction({
+      fn: this.fn,
+      label: this.label,
+      kind: 'symbolic',
+      device,
+      args: signed.args,
+      isStatic: this.options.isStatic,
+      receiver: signed.receiver,
+      thisArg: signed.thisArg,
+      shared,
+      types,
+    });
+    const module: Module = {
+      functions: [...shared.functions.values(), { name: 'main', graph: graph.graph }],
+      main: 'main',
+    };
+    if (isDebugging('trace')) debug('trace', `${this.label}\n${printModule(module, { locations: true })}`);
+    return { graph, module };
+  }
+
+  #deviceOf({ arrays }: SignedCall): Device {
+    const first = arrays.find((array) => array instanceof Tensor);
+    return deviceNamed(this.options.device ?? first?.handle?.device.name);
+  }
+
+  /** For each parameter of a module traced from these arguments, whether the caller gives it up. */
+  donatedOf({ receiver, args }: SignedCall, module: Module): boolean[] {
+    const { options } = this;
+    const donated: boolean[] = (receiver?.slots ?? []).map(() => options.donatesReceiver);
+    args.forEach((arg, i) => {
+      if (options.isStatic(i)) return;
+      for (const array of sign([arg]).arrays) donated.push(options.isDonated(i) && array instanceof Tensor);
+    });
+    while (donated.length < mainOf(module).graph.parameters.length) donated.push(false);
+    return donated;
+  }
+
+  #run(bound: Bound, signed: SignedCall): unknown {
+    const { entry, outputs } = bound;
+    const { source, captures, structure, resultCount, effects } = entry;
+    const device = deviceNamed(entry.device);
+    const uploaded: BufferHandle[] = [];
+    const handles: BufferHandle[] = [];
+    for (let i = 0; i < signed.arrays.length; i++) handles.push(this.#handleOf(signed.arrays[i], device, uploaded));
+    for (let i = 0; i < captures.length; i++) handles.push(this.#handleOf(captures[i], device, uploaded));
+    if (this.options.hasDonations) assertDonatedOnce(source, handles);
+    const results = device.run(source, handles, outputs);
+    for (const handle of uploaded) handle.dispose();
+    this.#calls++;
+    const tensors: Tensor[] = [];
+    for (let i = 0; i < results.length; i++) {
+      const { dtype, shape, signature } = outputs[i];
+      tensors.push(Tensor.of(dtype, shape, results[i], signature));
+    }
+    if (effects.length > 0) applyEffects(effects, signed.thisArg as object, tensors);
+    if (structure.kind === 'leaf') return tensors[0];
+    let at = 0;
+    return resultCount === 0 ? undefined : rebuild(structure, () => tensors[at++]);
+  }
+
+  #handleOf(array: ArrayLeaf, device: Device, uploaded: BufferHandle[]): BufferHandle {
+    if (array instanceof Tensor) {
+      if (array.handle) return array.handle;
+      assertOpen(array);
+    }
+    if (array instanceof Tensor || array instanceof TensorSpec) {
+      throw new KilnError('invalid_argument', `${this.label}: an argument has no data`, {
+        given: String(array),
+        expected: 'tensors and typed arrays; specs are for lower, explain and warmup',
+      });
+    }
+    const handle = device.upload(dtypeOfTypedArray(array)!, typeOfArray(array).shape as number[], bytesOfView(array));
+    uploaded.push(handle);
+    return handle;
+  }
+
+  stats(): CompileStats {
+    let compileMs = 0;
+    for (const source of this.#compiled) compileMs += source.compileMs;
+    return {
+      calls: this.#calls,
+      compiles: this.#compiled.size,
+      hits: { memory: this.#memoryHits, disk: 0 },
+      compileMs,
+      recompiles: this.#recompiles.reasons,
+    };
+  }
+}
+
+/** An entry's outputs under concrete types of its arguments. */
+function boundTo(entry: Entry, actual: readonly TensorType[]): Bound {
+  const bindings = entry.shapelessKey ? solveSizes(entry.patterns, actual) : new Map<string, number>();
+  if (!bindings) throw internalError(`${entry.source.name}: sizes that do not fit their own entry`);
+  const outputs = entry.results.map(({ dtype, shape }): OutputType => {
+    const sizes = Object.freeze(bindShape(shape, bindings));
+    return { dtype, shape: sizes, signature: new TensorSpec(dtype, sizes).signature };
+  });
+  return { entry, outputs };
+}
+
+/** @throws KilnError `invalid_argument` when a buffer that is given up is passed twice */
+function assertDonatedOnce(source: CompiledSource, handles: readonly BufferHandle[]): void {
+  for (let i = 0; i < handles.length; i++) {
+    if (!source.donated[i] || (handles.indexOf(handles[i]) === i && handles.indexOf(handles[i], i + 1) < 0)) continue;
+    throw new KilnError('invalid_argument', `${source.name}: a donated tensor is passed twice`, {
+      given: `${handles[i].dtype}[${handles[i].shape.join(',')}] as inputs ${handles.indexOf(handles[i])} and ${i}`,
+      hint: 'donate each tensor once and do not use it elsewhere in the same call',
+    });
+  }
+}

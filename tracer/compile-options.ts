@@ -1,0 +1,103 @@
+/**
+ * Options of `compile`, checked once. Arguments are named by position or by the name of the parameter; `'this'` is the
+ * receiver of a method.
+ */
+import { type ErrorDetails, KilnError } from '../base/error.ts';
+import { SourceLocation } from '../base/location.ts';
+import { assertDevice } from './devices.ts';
+import { describe } from './outputs.ts';
+import type { Precision } from './settings.ts';
+import { parameterNames } from './source-parse.ts';
+
+/** Which argument: its position, or the name of its parameter. */
+export type ArgumentName = number | string;
+
+export interface CompileOptions {
+  /** Device to run on; by default that of the arguments. */
+  readonly device?: string;
+  /** Name in messages, profiles and dumps; by default the function's. */
+  readonly name?: string;
+  /** Arguments that are part of the key as a whole, whatever they are: any class, no tensors inside. */
+  readonly static?: readonly ArgumentName[];
+  /** Arguments whose tensors the call may overwrite and which are gone afterwards. */
+  readonly donate?: readonly ArgumentName[];
+  /**
+   * Symbolic sizes: for each argument a tree of specs like the argument, or `undefined` where sizes are fixed. A call
+   * whose shapes fit, within the bounds of the sizes, needs no compile of its own.
+   */
+  readonly dynamic?: readonly unknown[];
+  /** `'fast'` or `'strict'`; by default that of `init`. */
+  readonly precision?: Precision;
+  /** Most signatures the function may meet beyond the first; 256 unless given. */
+  readonly maxRecompiles?: number;
+}
+
+/** Options as the machinery uses them. */
+export interface ResolvedOptions {
+  readonly device: string | undefined;
+  readonly name: string;
+  readonly isStatic: (position: number) => boolean;
+  readonly isDonated: (position: number) => boolean;
+  readonly donatesReceiver: boolean;
+  readonly hasDonations: boolean;
+  readonly dynamic: readonly unknown[] | undefined;
+  readonly precision: Precision | undefined;
+  readonly maxRecompiles: number;
+}
+
+const known = ['device', 'name', 'static', 'donate', 'dynamic', 'precision', 'maxRecompiles'];
+
+/** @throws KilnError `invalid_argument` for an option that does not exist or a value that is none; `unknown_device` */
+export function resolveOptions(fn: (...args: never[]) => unknown, options: CompileOptions): ResolvedOptions {
+  const refuse = (details: ErrorDetails): never => {
+    throw new KilnError('invalid_argument', 'compile: an option is not right', {
+      ...details,
+      location: SourceLocation.capture(),
+    });
+  };
+  for (const key of Object.keys(options)) {
+    if (!known.includes(key)) refuse({ given: `option ${key}`, expected: known.join(', ') });
+  }
+  const { device, name, precision, maxRecompiles = 256, dynamic } = options;
+  if (device !== undefined) assertDevice(device);
+  if (name !== undefined && (typeof name !== 'string' || name === '')) refuse({ given: `name: ${describe(name)}` });
+  if (precision !== undefined && precision !== 'fast' && precision !== 'strict') {
+    refuse({ given: `precision: ${describe(precision)}`, expected: "'fast' or 'strict'" });
+  }
+  if (typeof maxRecompiles !== 'number' || !(maxRecompiles >= 0)) {
+    refuse({ given: `maxRecompiles: ${describe(maxRecompiles)}`, expected: 'a number from 0' });
+  }
+  if (dynamic !== undefined && !Array.isArray(dynamic)) {
+    refuse({ given: `dynamic: ${describe(dynamic)}`, expected: 'an array with a spec tree for each argument' });
+  }
+  const names = parameterNames(fn);
+  const positions = (option: 'static' | 'donate'): Set<number> => {
+    const found = new Set<number>();
+    const wanted = options[option] ?? [];
+    if (!Array.isArray(wanted)) refuse({ given: `${option}: ${describe(wanted)}`, expected: 'an array of arguments' });
+    for (const argument of wanted as readonly unknown[]) {
+      const position = argument === 'this' ? -1 : typeof argument === 'string' ? names.indexOf(argument) : argument;
+      const exists = typeof position === 'number' && Number.isInteger(position) && (position >= 0 || argument === 'this');
+      if (!exists) {
+        refuse({
+          given: `${option}: ${describe(argument)}`,
+          expected: `positions from 0, or names among ${names.map((n, i) => n ?? String(i)).join(', ') || '(none)'}`,
+        });
+      }
+      found.add(position as number);
+    }
+    return found;
+  };
+  const [statics, donated] = [positions('static'), positions('donate')];
+  return {
+    device,
+    name: name ?? (fn.name || 'anonymous'),
+    isStatic: (position) => statics.has(position),
+    isDonated: (position) => donated.has(position),
+    donatesReceiver: donated.has(-1),
+    hasDonations: donated.size > 0,
+    dynamic,
+    precision,
+    maxRecompiles,
+  };
+}

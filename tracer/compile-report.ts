@@ -1,0 +1,145 @@
+/**
+ * The account of one compile as plain data: every stage as text and the numbers of fusion and memory. It is made where
+ * the compiler runs and travels back from a worker with the program.
+ */
+import { type Dim, type DimBindings, evaluateDim } from '../base/dim.ts';
+import { byteSize } from '../base/dtype.ts';
+import { printKernel } from '../ir/kernel-print.ts';
+import type { FusionRefusal, Lowered } from '../ir/lowered.ts';
+import { printModule } from '../ir/printer.ts';
+import type { Module, Op, TensorType } from '../ir/types.ts';
+import type { Program, Size } from '../runtime/program.ts';
+
+/** A launch and the ops it computes. */
+export interface GroupReport {
+  /** Name of the kernel. */
+  readonly kernel: string;
+  /** Opcodes, each with the user's line where known: `dot_general @model.ts:12:14`. */
+  readonly ops: readonly string[];
+  /** Bytes read and written if every op ran alone. */
+  readonly bytesBefore: number;
+  /** Bytes read and written as fused. */
+  readonly bytesAfter: number;
+  readonly flops: number;
+}
+
+/** An edge between two ops that goes through memory, and the rule that kept them apart. */
+export interface RefusalReport {
+  readonly producer: string;
+  readonly consumer: string;
+  readonly rule: string;
+  readonly detail: string;
+}
+
+export interface CompileReport {
+  readonly graph: string;
+  readonly optimized: string;
+  readonly kernels: string;
+  readonly code: string;
+  readonly program: string;
+  /** Ops traced, in all functions. */
+  readonly tracedOps: number;
+  readonly kernelCount: number;
+  readonly groups: readonly GroupReport[];
+  readonly refusals: readonly RefusalReport[];
+  readonly flops: number;
+  readonly bytesMoved: number;
+  /** Bytes of inputs, outputs, constants and temporaries together. */
+  readonly peakBytes: number;
+}
+
+export interface Stages {
+  readonly module: Module;
+  readonly optimized: Module;
+  readonly lowered: Lowered;
+  readonly program: Program;
+  /** WAT of each kernel. */
+  readonly texts: readonly string[];
+}
+
+/** @param given values of symbolic sizes; one that is absent counts at its lower bound */
+export function reportOf({ module, optimized, lowered, program, texts }: Stages, given: DimBindings): CompileReport {
+  const bindings = new Map(lowered.symbols.map(({ name, min }) => [name, given.get(name) ?? min]));
+  const numberOf = (size: Dim): number => evaluateDim(size, bindings);
+  const groups = lowered.report.groups.map(
+    ({ kernel, ops, bytesBefore, bytesAfter, flops }): GroupReport => ({
+      kernel: lowered.kernels[kernel].name,
+      ops: ops.map(describeOp),
+      bytesBefore: numberOf(bytesBefore),
+      bytesAfter: numberOf(bytesAfter),
+      flops: numberOf(flops),
+    }),
+  );
+  return {
+    graph: printModule(module, { locations: true }),
+    optimized: printModule(optimized, { locations: true }),
+    kernels: lowered.kernels.map((kernel) => printKernel(kernel)).join('\n'),
+    code: texts.join('\n'),
+    program: programText(program),
+    tracedOps: module.functions.reduce((sum, { graph }) => sum + graph.ops.length, 0),
+    kernelCount: lowered.kernels.length,
+    groups,
+    refusals: lowered.report.refusals.map(describeRefusal),
+    flops: groups.reduce((sum, { flops }) => sum + flops, 0),
+    bytesMoved: groups.reduce((sum, { bytesAfter }) => sum + bytesAfter, 0),
+    peakBytes: peakBytesOf(lowered, numberOf),
+  };
+}
+
+const describeOp = ({ opcode, location }: Op): string => {
+  const at = location?.toString();
+  return at ? `${opcode} @${at}` : opcode;
+};
+
+const describeRefusal = ({ producer, consumer, rule, detail }: FusionRefusal): RefusalReport => ({
+  producer: describeOp(producer),
+  consumer: describeOp(consumer),
+  rule,
+  detail,
+});
+
+function peakBytesOf(lowered: Lowered, numberOf: (size: Dim) => number): number {
+  const bytesOf = ({ dtype, shape }: TensorType): number =>
+    shape.reduce<number>((product, size) => product * numberOf(size), byteSize(dtype));
+  const sum = (types: readonly TensorType[]): number => types.reduce((total, type) => total + bytesOf(type), 0);
+  const own = lowered.outputs.filter(({ source }) => source.kind === 'own').map(({ type }) => type);
+  return sum(lowered.inputs.map(({ type }) => type)) + sum(own) + sum(lowered.constants) + arenaBytes(lowered, numberOf);
+}
+
+/** The planned arena, or for symbolic sizes the most bytes that are alive at one launch. */
+function arenaBytes({ temporaries, arenaBytes: planned, launches }: Lowered, numberOf: (size: Dim) => number): number {
+  if (planned !== undefined) return planned;
+  const alive = launches.map((_, launch) =>
+    temporaries
+      .filter(({ first, last }) => first <= launch && launch <= last)
+      .reduce((total, { bytes }) => total + numberOf(bytes), 0),
+  );
+  return alive.reduce((most, bytes) => Math.max(most, bytes), 0);
+}
+
+/** A program as lines: what goes in and out, and each step with its buffers. */
+function programText(program: Program): string {
+  const type = ({ dtype, shape }: { dtype: string; shape: readonly Size[] }): string => `${dtype}[${shape.join(',')}]`;
+  const lines = [`program ${program.name} (version ${program.version}, ${program.tier})`];
+  for (const { name, min, max } of program.symbols) lines.push(`  size ${name} in [${min}, ${max}]`);
+  program.inputs.forEach((input, i) => {
+    lines.push(`  input ${i}: ${type(input)}${input.donated ? ' donated' : ''}`);
+  });
+  program.outputs.forEach((output, i) => {
+    const { kind, ...where } = output.source;
+    lines.push(`  output ${i}: ${type(output)} ${[kind, ...Object.values(where)].join(' ')}`);
+  });
+  program.constants.forEach((constant, i) => {
+    lines.push(`  constant ${i}: ${type(constant)}`);
+  });
+  program.temporaries.forEach(({ bytes, offset, first, last }, i) => {
+    const at = offset === undefined ? '' : ` at ${offset}`;
+    lines.push(`  temporary ${i}: ${bytes} bytes${at}, steps ${first} to ${last}`);
+  });
+  if (program.arenaBytes !== undefined) lines.push(`  arena: ${program.arenaBytes} bytes`);
+  program.steps.forEach(({ kernel, buffers }, i) => {
+    const { name, tiles } = program.kernels[kernel];
+    lines.push(`  step ${i}: ${name} (${tiles} tiles) ${buffers.map((b) => `${b.kind} ${b.index}`).join(', ')}`);
+  });
+  return `${lines.join('\n')}\n`;
+}

@@ -1,0 +1,40 @@
+/**
+ * The compiler on a thread of its own, for a caller that waits without yielding: each request that arrives on the port
+ * is answered on the port, then the shared counter goes up by one and the caller wakes.
+ */
+import { workerData } from 'node:worker_threads';
+import { KilnError } from '../base/error.ts';
+import { parseModule } from '../ir/parser.ts';
+import type { WorkerAnswer, WorkerRequest, WorkerStart } from './compiler-client.ts';
+
+const { port, state } = workerData as WorkerStart;
+
+const wake = (): void => {
+  Atomics.add(state, 0, 1);
+  Atomics.notify(state, 0);
+};
+
+const describeFailure = (error: unknown): WorkerAnswer => {
+  const { code, summary } =
+    error instanceof KilnError ? error : { code: 'compile_failed' as const, summary: String(error) };
+  return { failure: { code, summary, stack: error instanceof Error ? (error.stack ?? '') : '' } };
+};
+
+const compiler = import('./compiler.ts').then(async (loaded) => {
+  await loaded.ready();
+  return loaded;
+});
+
+async function answer({ text, ...options }: WorkerRequest): Promise<void> {
+  let message: WorkerAnswer;
+  try {
+    message = { result: (await compiler).compile({ ...options, module: parseModule(text) }) };
+  } catch (error) {
+    message = describeFailure(error);
+  }
+  port.postMessage(message);
+  wake();
+}
+
+port.on('message', (request: WorkerRequest) => void answer(request));
+wake();

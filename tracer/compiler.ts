@@ -1,0 +1,94 @@
+/**
+ * The compiler: from a module to a program, as a pure function of plain data. It is loaded by dynamic import on the
+ * first miss (`compiler-client.ts`) and runs in the caller's thread or in a worker alike.
+ *
+ *     await ready();
+ *     const { program } = compile({ module, name: 'step', precision: 'fast', donated: [false, false] });
+ */
+import { KilnError } from '../base/error.ts';
+import { debug, flag, isDebugging, isFlagOn } from '../base/flags.ts';
+import { loadBinaryen } from '../codegen/wasm/load.ts';
+import { generateProgram } from '../codegen/wasm/program.ts';
+import { printKernel } from '../ir/kernel-print.ts';
+import type { Lowered } from '../ir/lowered.ts';
+import { printModule } from '../ir/printer.ts';
+import type { Module } from '../ir/types.ts';
+import { lowerModule } from '../passes/lower-module.ts';
+import { runPasses } from '../passes/manager.ts';
+import { optimizePipeline } from '../passes/optimize/index.ts';
+import type { Program } from '../runtime/program.ts';
+import { type CompileReport, reportOf } from './compile-report.ts';
+import { dumpStages } from './dump.ts';
+import type { Precision } from './settings.ts';
+
+export interface CompileRequest {
+  readonly module: Module;
+  readonly name: string;
+  readonly precision: Precision;
+  /** For each parameter, whether the caller gives it up. */
+  readonly donated: readonly boolean[];
+  /** Asks for an account of every stage; symbolic sizes take these values in its numbers. */
+  readonly report?: { readonly bindings: readonly (readonly [string, number])[] };
+}
+
+export interface CompileResult {
+  readonly program: Program;
+  readonly milliseconds: number;
+  readonly report?: CompileReport;
+}
+
+/** What constant folding may store, in bytes. */
+const constantBudget = 1 << 16;
+
+let binaryen: Awaited<ReturnType<typeof loadBinaryen>> | undefined;
+
+/** Loads what code generation needs. */
+export async function ready(): Promise<void> {
+  binaryen ??= await loadBinaryen();
+}
+
+/**
+ * Compiles a module, whose functions are traced graphs, to a program.
+ * @throws KilnError `not_differentiable`, `unsupported_dtype` and the like from passes; `internal` for faults of ours
+ */
+export function compile(request: CompileRequest): CompileResult {
+  if (!binaryen) throw new KilnError('internal', 'compile before ready()');
+  const { module, name, precision, donated } = request;
+  const start = performance.now();
+  const optimized = optimize(module, precision);
+  const lowered = lowerModule(optimized, { name, donated, precision });
+  if (isDebugging('fusion')) debug('fusion', fusionText(lowered));
+  if (isDebugging('kernels')) debug('kernels', lowered.kernels.map((kernel) => printKernel(kernel)).join('\n'));
+  const { program, texts } = generateProgram(binaryen, lowered, { precision });
+  const milliseconds = performance.now() - start;
+  const wantsReport = request.report ?? (flag('KILN_DUMP') ? { bindings: [] } : undefined);
+  if (!wantsReport) return { program, milliseconds };
+  const stages = { module, optimized, lowered, program, texts };
+  const report = reportOf(stages, new Map(wantsReport.bindings));
+  dumpStages(name, report);
+  return { program, milliseconds, report };
+}
+
+function optimize(module: Module, precision: Precision): Module {
+  const showsPasses = isDebugging('passes');
+  return runPasses(module, optimizePipeline(precision), {
+    precision,
+    verify: isFlagOn('KILN_VERIFY'),
+    constantBudget,
+    ...(showsPasses && {
+      trace: ({ pass, changed, milliseconds, after }) => {
+        const time = `${milliseconds.toFixed(2)} ms`;
+        debug('passes', changed ? `${pass} (${time})\n${printModule(after)}` : `${pass}: unchanged (${time})`);
+      },
+    }),
+  });
+}
+
+const fusionText = ({ name, report }: Lowered): string =>
+  [
+    `${name}: ${report.opCount} ops in ${report.groups.length} launches`,
+    ...report.groups.map(({ ops }, i) => `  ${i}: ${ops.map((op) => op.opcode).join(' ')}`),
+    ...report.refusals.map(
+      ({ producer, consumer, rule, detail }) => `  ${producer.opcode} | ${consumer.opcode}: ${rule}: ${detail}`,
+    ),
+  ].join('\n');

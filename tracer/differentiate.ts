@@ -1,0 +1,234 @@
+/**
+ * One derivative of a function at given arguments: the function is traced into a graph of its own, the graph is turned
+ * into its vector-Jacobian product, and that is replayed where the caller is. Inside a symbolic trace it is inlined
+ * there. Outside `compile` the trace records while its ops run, so values can be printed; then the backward ops run
+ * one by one.
+ *
+ *     differentiate(loss, [p, x], { argnums: [0], ... })
+ *       outputs    [loss]
+ *       pullback([1]) → gradients, one for each tensor in p
+ */
+import { isFloat } from '../base/dtype.ts';
+import { KilnError } from '../base/error.ts';
+import type { Graph, Value } from '../ir/types.ts';
+import { vjpGraph } from '../passes/grad/index.ts';
+import { currentDeviceName } from './devices.ts';
+import { concreteOf, currentTrace, sharedFunctions, Trace, withTrace } from './graph-trace.ts';
+import { atUserCode } from './location.ts';
+import { flattenOutputs } from './outputs.ts';
+import { mapLeaves, rebuild, tree, type TreeStructure } from './pytree.ts';
+import { replay } from './replay.ts';
+import { checkSource } from './source-check.ts';
+import { Tensor } from './tensor.ts';
+import { assertSynchronous } from './trace-function.ts';
+import { dtypeOfTypedArray, uploadView } from './typed-arrays.ts';
+
+type AnyFunction = (...args: never[]) => unknown;
+
+export interface DifferentiateRequest {
+  readonly fn: AnyFunction;
+  /** For messages: `grad(loss)`. */
+  readonly label: string;
+  readonly args: readonly unknown[];
+  /** Positions of the arguments to differentiate with respect to. */
+  readonly argnums: readonly number[];
+  /** Whether the function returns `[output, aux]`. */
+  readonly hasAux: boolean;
+}
+
+/** A function at a point, with the way back. */
+export class Derivative {
+  /** The differentiated outputs, as tensors of where the caller is. */
+  readonly outputs: readonly Tensor[];
+  readonly structure: TreeStructure;
+  /** What else the function returned, its tensors likewise. */
+  readonly aux: unknown;
+  /** The trees of the arguments that gradients are taken with respect to. */
+  readonly argStructures: readonly ArgumentTree[];
+  readonly #graph: Graph;
+  readonly #values: Map<Value, Tensor>;
+  readonly #computed: ReadonlyMap<Value, Tensor>;
+  readonly #seeds: readonly Value[];
+  readonly #gradients: readonly Value[];
+
+  constructor(parts: {
+    readonly graph: Graph;
+    readonly values: Map<Value, Tensor>;
+    readonly computed: ReadonlyMap<Value, Tensor>;
+    readonly seeds: readonly Value[];
+    readonly gradients: readonly Value[];
+    readonly outputValues: readonly Value[];
+    readonly structure: TreeStructure;
+    readonly argStructures: readonly ArgumentTree[];
+    readonly auxOf: (tensorOf: (value: Value) => Tensor) => unknown;
+    readonly auxValues: readonly Value[];
+  }) {
+    this.#graph = parts.graph;
+    this.#values = parts.values;
+    this.#computed = parts.computed;
+    this.#seeds = parts.seeds;
+    this.#gradients = parts.gradients;
+    this.structure = parts.structure;
+    this.argStructures = parts.argStructures;
+    replay(this.#graph, this.#values, [...parts.outputValues, ...parts.auxValues], this.#computed);
+    const tensorOf = (value: Value): Tensor => this.#values.get(value)!;
+    this.outputs = parts.outputValues.map(tensorOf);
+    this.aux = parts.auxOf(tensorOf);
+  }
+
+  /** Gradients for cotangents of the outputs: one for each tensor in the differentiated arguments. */
+  pullback(cotangents: readonly Tensor[], temporaries?: Tensor[]): readonly Tensor[] {
+    const values = new Map(this.#values);
+    this.#seeds.forEach((seed, i) => {
+      values.set(seed, cotangents[i]);
+    });
+    replay(this.#graph, values, this.#gradients, this.#computed);
+    if (temporaries) {
+      for (const [value, tensor] of values) if (!this.#values.has(value)) temporaries.push(tensor);
+    }
+    return this.#gradients.map((value) => values.get(value)!);
+  }
+}
+
+/** An argument that is differentiated: its tree, and which leaves are tensors. */
+export interface ArgumentTree {
+  readonly structure: TreeStructure;
+  readonly leaves: readonly unknown[];
+}
+
+/**
+ * @param made takes every concrete tensor that tracing made, when it runs outside all traces
+ * @throws KilnError `not_differentiable`, `invalid_argument`, and all that a trace can meet
+ */
+export function differentiate(request: DifferentiateRequest, made: Tensor[]): Derivative {
+  const { fn, label, hasAux } = request;
+  assertSynchronous(fn, label);
+  checkSource(fn, label, request.args, undefined);
+  const outer = currentTrace();
+  const trace = new Trace(
+    outer?.kind ?? 'recording',
+    label,
+    outer?.device ?? deviceOf(request.args),
+    sharedFunctions(),
+  );
+  const sources: Tensor[] = [];
+  const { args, argStructures } = parametersFor(request, trace, sources);
+  try {
+    const traced = withTrace(trace, () => {
+      const result = atUserCode(() => Reflect.apply(fn, undefined, args));
+      const [main, aux] = hasAux ? splitAux(result, label) : [result, undefined];
+      const outputs = flattenOutputs(main, label);
+      const auxTree = tree.flatten(aux);
+      const auxTensors = (auxTree.leaves as readonly unknown[]).filter((leaf) => leaf instanceof Tensor);
+      return { outputs, auxTree, graph: trace.build([...outputs.tensors, ...auxTensors]) };
+    });
+    return derivativeOf(trace, traced, sources, argStructures);
+  } finally {
+    if (outer?.kind === 'recording') outer.made.push(...trace.made);
+    else made.push(...trace.made);
+  }
+}
+
+const deviceOf = (args: readonly unknown[]): string => {
+  for (const arg of args) {
+    const found = (tree.leaves(arg) as readonly unknown[]).find((leaf) => leaf instanceof Tensor);
+    if (found?.handle) return found.handle.device.name;
+  }
+  return currentDeviceName();
+};
+
+interface TracedOutputs {
+  readonly outputs: { readonly tensors: readonly Tensor[]; readonly structure: TreeStructure };
+  readonly auxTree: { readonly leaves: readonly unknown[]; readonly structure: TreeStructure };
+  readonly graph: Graph;
+}
+
+function derivativeOf(
+  trace: Trace,
+  { outputs, auxTree, graph }: TracedOutputs,
+  sources: readonly Tensor[],
+  argStructures: readonly ArgumentTree[],
+): Derivative {
+  const count = outputs.tensors.length;
+  const whole = vjpGraph(graph, {
+    wrt: sources.map((_, i) => i),
+    outputs: outputs.tensors.map((_, i) => i),
+    functions: trace.shared.functions,
+  });
+  const values = new Map<Value, Tensor>(sources.map((tensor, i) => [whole.parameters[i], tensor]));
+  for (const { value, tensor } of trace.captures) values.set(value, tensor);
+  const isOutside = trace.kind === 'recording' && currentTrace() === undefined;
+  if (isOutside) for (const [value, tensor] of trace.concretes) values.set(value, tensor);
+  const auxValues = whole.results.slice(count, graph.results.length);
+  const auxOf = (tensorOf: (value: Value) => Tensor): unknown => {
+    let at = 0;
+    let next = 0;
+    return rebuild(auxTree.structure, () => {
+      const leaf = auxTree.leaves[next++];
+      return leaf instanceof Tensor ? tensorOf(auxValues[at++]) : leaf;
+    });
+  };
+  return new Derivative({
+    graph: whole,
+    values,
+    computed: trace.concretes,
+    seeds: whole.parameters.slice(graph.parameters.length),
+    gradients: whole.results.slice(graph.results.length),
+    outputValues: whole.results.slice(0, count),
+    structure: outputs.structure,
+    argStructures,
+    auxOf,
+    auxValues,
+  });
+}
+
+/** The arguments with parameters of the trace in the place of the tensors that are differentiated. */
+function parametersFor(
+  { args, argnums, label }: DifferentiateRequest,
+  trace: Trace,
+  sources: Tensor[],
+): { readonly args: readonly unknown[]; readonly argStructures: readonly ArgumentTree[] } {
+  const concrete = args.map((arg) => mapArrays(arg));
+  const replaced = [...concrete];
+  const argStructures = argnums.map((position) => {
+    if (!Number.isInteger(position) || position < 0 || position >= args.length) {
+      throw new KilnError('invalid_argument', `${label}: there is no argument ${position}`, {
+        given: `argnums ${argnums.join(', ')} with ${args.length} arguments`,
+      });
+    }
+    const before = sources.length;
+    replaced[position] = mapLeaves(concrete[position], (leaf) => {
+      if (!(leaf instanceof Tensor)) return leaf;
+      assertFloat(leaf, position, label);
+      sources.push(leaf);
+      return trace.parameter(leaf.type, undefined, trace.kind === 'recording' ? concreteOf(leaf) : undefined);
+    });
+    if (sources.length === before) {
+      throw new KilnError('not_differentiable', `${label}: argument ${position} holds no tensor`, {
+        given: String(args[position]),
+        hint: 'pass tensor(value) instead of a plain number, or choose other argnums',
+      });
+    }
+    return tree.flatten(concrete[position]) as ArgumentTree;
+  });
+  return { args: replaced, argStructures };
+}
+
+const mapArrays = (arg: unknown): unknown =>
+  mapLeaves(arg, (leaf) => (dtypeOfTypedArray(leaf) ? uploadView(leaf as ArrayBufferView) : leaf));
+
+function assertFloat(leaf: Tensor, position: number, label: string): void {
+  if (isFloat(leaf.dtype)) return;
+  throw new KilnError('not_differentiable', `${label}: argument ${position} holds a tensor that is not a float`, {
+    given: leaf.signature,
+    expected: 'float tensors to differentiate with respect to',
+    hint: "pass it as another argument and choose argnums, or convert it: x.astype('float32')",
+  });
+}
+
+function splitAux(result: unknown, label: string): readonly [unknown, unknown] {
+  if (Array.isArray(result) && result.length === 2) return [result[0], result[1]];
+  throw new KilnError('invalid_output', `${label}: with hasAux the function returns [output, aux]`, {
+    given: Array.isArray(result) ? `an array of ${result.length}` : String(result),
+  });
+}

@@ -1,0 +1,164 @@
+/**
+ * Looking inside a compiled function: its stages, the account of its fusion, and compiling ahead of time. Nothing here
+ * runs the function's program.
+ *
+ *     console.log(String(step.lower(params, x, y).kernels));
+ *     step.explain(params, x, y).kernels        // number of launches
+ */
+import { KilnError } from '../base/error.ts';
+import type { Compilation } from './compilation.ts';
+import type { CompileReport, GroupReport, RefusalReport } from './compile-report.ts';
+import { compileNow } from './compiler-client.ts';
+import { currentDeviceName, deviceNamed } from './devices.ts';
+import { currentTrace } from './graph-trace.ts';
+import { atLocation, currentLocation } from './location.ts';
+import { defaultPrecision } from './settings.ts';
+import { typeOfArray } from './trace-function.ts';
+
+/** One stage of a compile; it prints as its text. */
+export interface Stage {
+  readonly text: string;
+  toString(): string;
+}
+
+/** The stages from trace to program. */
+export interface Lowering {
+  /** The graph as traced. */
+  readonly graph: Stage;
+  /** After the optimisation passes. */
+  readonly optimized: Stage;
+  /** Kernel IR. */
+  readonly kernels: Stage;
+  /** The target's code, as text. */
+  readonly code: Stage;
+  /** Inputs, outputs, memory plan and steps. */
+  readonly program: Stage;
+}
+
+export interface Explanation {
+  /** Ops in the traced graph. */
+  readonly ops: number;
+  /** Kernels launched by one run. */
+  readonly kernels: number;
+  /** What each launch computes. */
+  readonly groups: readonly GroupReport[];
+  /** Every edge that goes through memory, and the rule that refused to fuse it. */
+  readonly refusals: readonly RefusalReport[];
+  readonly flops: number;
+  /** Bytes that launches read and write. */
+  readonly bytesMoved: number;
+  /** Bytes of inputs, outputs, constants and temporaries together. */
+  readonly peakBytes: number;
+  readonly compileMs: number;
+  toString(): string;
+}
+
+const stage = (text: string): Stage => ({ text, toString: () => text });
+
+export function lower(compilation: Compilation, args: readonly unknown[]): Lowering {
+  const { graph, optimized, kernels, code, program } = compileForReport(compilation, args).report;
+  return {
+    graph: stage(graph),
+    optimized: stage(optimized),
+    kernels: stage(kernels),
+    code: stage(code),
+    program: stage(program),
+  };
+}
+
+export function explain(compilation: Compilation, args: readonly unknown[]): Explanation {
+  const { report, milliseconds } = compileForReport(compilation, args);
+  const { tracedOps, groups, refusals, flops, bytesMoved, peakBytes } = report;
+  const explanation = {
+    ops: tracedOps,
+    kernels: groups.length,
+    groups,
+    refusals,
+    flops,
+    bytesMoved,
+    peakBytes,
+    compileMs: milliseconds,
+  };
+  const { recompiles } = compilation.stats();
+  const text = explanationText(compilation.options.name, explanation, recompiles);
+  return Object.defineProperty(explanation, 'toString', { value: () => text, enumerable: false });
+}
+
+/** Compiles and loads the program for these specs. */
+export async function warmup(compilation: Compilation, args: readonly unknown[]): Promise<void> {
+  const source = atLocation(currentLocation(), () => {
+    assertOutsideTraces(compilation, 'warmup');
+    return located(() => compilation.prepare(undefined, args));
+  });
+  const program = await source.prepare();
+  await deviceNamed(compilation.options.device).warmup(program);
+}
+
+function compileForReport(
+  compilation: Compilation,
+  args: readonly unknown[],
+): { readonly report: CompileReport; readonly milliseconds: number } {
+  assertOutsideTraces(compilation, 'lower and explain');
+  return located(() => {
+    const { options } = compilation;
+    const signed = compilation.sign(undefined, args);
+    const types = signed.arrays.map(typeOfArray);
+    const { module } = compilation.traceModule(signed, types, options.device ?? currentDeviceName());
+    const result = compileNow({
+      module,
+      name: options.name,
+      precision: options.precision ?? defaultPrecision(),
+      donated: compilation.donatedOf(signed, module),
+      report: { bindings: [] },
+    });
+    return { report: result.report!, milliseconds: result.milliseconds };
+  });
+}
+
+function located<T>(body: () => T): T {
+  try {
+    return body();
+  } catch (error) {
+    throw error instanceof KilnError ? error.at(currentLocation()) : error;
+  }
+}
+
+function assertOutsideTraces({ label, takesReceiver }: Compilation, what: string): void {
+  const trace = currentTrace();
+  if (trace) {
+    throw new KilnError('invalid_argument', `${label}: ${what} is called inside ${trace.label}`, {
+      hint: 'call it outside of traced functions',
+      location: currentLocation(),
+    });
+  }
+  if (!takesReceiver) return;
+  throw new KilnError('invalid_argument', `${label}: ${what} does not know which object the method is called on`, {
+    hint: 'compile a function that calls it: compile((x) => model.forward(x)).explain(x)',
+    location: currentLocation(),
+  });
+}
+
+function explanationText(
+  name: string,
+  { ops, kernels, groups, refusals, flops, bytesMoved, peakBytes, compileMs }: Omit<Explanation, 'toString'>,
+  recompiles: readonly { readonly reason: string }[],
+): string {
+  const lines = [
+    `${name}: ${ops} ops in ${kernels} kernels, compiled in ${compileMs.toFixed(1)} ms`,
+    `  ${count(flops)} floating point operations, ${count(bytesMoved)} bytes moved, ${count(peakBytes)} bytes at most`,
+    '  groups:',
+  ];
+  groups.forEach((group, i) => {
+    lines.push(`    ${i} ${group.kernel}: ${count(group.bytesBefore)} bytes before, ${count(group.bytesAfter)} after`);
+    for (const op of group.ops) lines.push(`        ${op}`);
+  });
+  lines.push(refusals.length > 0 ? '  not fused:' : '  nothing was left unfused');
+  for (const { producer, consumer, rule, detail } of refusals) {
+    lines.push(`    ${producer} | ${consumer}: ${rule}: ${detail}`);
+  }
+  if (recompiles.length > 0) lines.push('  traced again because of:');
+  for (const { reason } of recompiles) lines.push(`    ${reason}`);
+  return lines.join('\n');
+}
+
+const count = (value: number): string => value.toLocaleString('en-US');

@@ -1,0 +1,120 @@
+/**
+ * JavaScript data as elements: what `tensor` accepts, and which shape and dtype it has.
+ *
+ *     elementsOf([[1, 2], [3, 4]])         // float32, [2, 2], [1, 2, 3, 4]
+ *     elementsOf([true, false])            // bool, [2]
+ *     elementsOf([[1], [2, 3]])            // KilnError [shape_mismatch]
+ */
+import type { DType } from '../../base/dtype.ts';
+import { KilnError } from '../../base/error.ts';
+import { Tensor } from '../tensor.ts';
+import { dtypeOfTypedArray } from '../typed-arrays.ts';
+
+type Element = number | boolean | bigint;
+
+/** Typed arrays, and the dtype that each holds. */
+interface TypedArrayDTypes {
+  readonly Float64Array: 'float64';
+  readonly Float32Array: 'float32';
+  readonly BigInt64Array: 'int64';
+  readonly Int32Array: 'int32';
+  readonly Int16Array: 'int16';
+  readonly Int8Array: 'int8';
+  readonly Uint32Array: 'uint32';
+  readonly Uint16Array: 'uint16';
+  readonly Uint8Array: 'uint8';
+  readonly Uint8ClampedArray: 'uint8';
+}
+
+type NumericView = ArrayBufferView & {
+  readonly length: number;
+  readonly [index: number]: number | bigint;
+  readonly [Symbol.toStringTag]: keyof TypedArrayDTypes | 'Float16Array';
+};
+
+/** Arrays in arrays of numbers, booleans or bigints. */
+export type NestedData = Element | readonly NestedData[];
+
+/** What `tensor` accepts. */
+export type TensorData = NestedData | NumericView;
+
+type Unnest<T> = T extends readonly (infer U)[] ? U : T;
+/** What six levels of arrays hold. */
+type LeafOf<T> = Unnest<Unnest<Unnest<Unnest<Unnest<Unnest<T>>>>>>;
+
+/** The dtype that data have unless another is asked for. */
+export type DataDType<T> = T extends { readonly [Symbol.toStringTag]: infer Tag }
+  ? Tag extends keyof TypedArrayDTypes
+    ? TypedArrayDTypes[Tag]
+    : 'float16'
+  : [LeafOf<T>] extends [never]
+    ? 'float32'
+    : [LeafOf<T>] extends [boolean]
+      ? 'bool'
+      : [LeafOf<T>] extends [bigint]
+        ? 'int64'
+        : [LeafOf<T>] extends [number | boolean]
+          ? 'float32'
+          : DType;
+
+export type ElementData = ArrayLike<Element>;
+
+export interface Elements {
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly elements: ElementData;
+}
+
+/** The sizes that the first elements at each depth show. */
+function nestedShape(data: NestedData): number[] {
+  const shape: number[] = [];
+  for (let part: NestedData | undefined = data; Array.isArray(part); part = part[0]) shape.push(part.length);
+  return shape;
+}
+
+const describeShape = (shape: readonly number[]): string => `[${shape.join(',')}]`;
+
+function appendElements(data: NestedData, shape: readonly number[], depth: number, target: Element[]): void {
+  if (depth === shape.length) {
+    if (Array.isArray(data)) throw ragged(`an array of ${data.length} where another has an element`, shape);
+    target.push(data as Element);
+    return;
+  }
+  if (!Array.isArray(data)) throw ragged(`${typeof data} ${String(data)} where another has an array`, shape);
+  if (data.length !== shape[depth]) throw ragged(`${data.length} elements where another has ${shape[depth]}`, shape);
+  for (let i = 0; i < data.length; i++) appendElements(data[i], shape, depth + 1, target);
+}
+
+const ragged = (given: string, shape: readonly number[]): KilnError =>
+  new KilnError('shape_mismatch', 'tensor: nested arrays of different lengths', {
+    given,
+    expected: `arrays that nest evenly, as ${describeShape(shape)}`,
+  });
+
+function dtypeOfElements(elements: readonly unknown[]): DType {
+  const kinds = new Set<string>();
+  for (let i = 0; i < elements.length; i++) kinds.add(typeof elements[i]);
+  const only = [...kinds].sort().join(' and ');
+  if (only === '' || only === 'number' || only === 'boolean and number') return 'float32';
+  if (only === 'boolean') return 'bool';
+  if (only === 'bigint') return 'int64';
+  const tensors = elements.some((element) => element instanceof Tensor);
+  throw new KilnError('invalid_argument', 'tensor: the data are not numbers, booleans or bigints alone', {
+    given: `elements of type ${only}`,
+    ...(tensors && { hint: 'join tensors with stack or concat' }),
+  });
+}
+
+/** @throws KilnError `shape_mismatch` for ragged arrays, `invalid_argument` for data that are no numbers */
+export function elementsOf(data: TensorData): Elements {
+  const viewDType = dtypeOfTypedArray(data);
+  if (viewDType) {
+    const elements = data as NumericView;
+    return { dtype: viewDType, shape: [elements.length], elements };
+  }
+  const nested = data as NestedData;
+  const shape = nestedShape(nested);
+  const elements: Element[] = [];
+  appendElements(nested, shape, 0, elements);
+  return { dtype: dtypeOfElements(elements), shape, elements };
+}

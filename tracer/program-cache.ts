@@ -1,0 +1,94 @@
+/**
+ * From a module to a program, once. A module is known by its canonical text, so a new closure is traced again but
+ * meets the program that an equal graph has left here. Compilation starts when a program is first needed and runs in
+ * the background; whoever may not wait asks for it synchronously.
+ *
+ *     const source = programFor(module, { name: 'step', precision: 'fast', donated: [true, false] });
+ *     source.program ?? (await source.prepare())
+ */
+import type { KilnError } from '../base/error.ts';
+import { canonicalModule } from '../ir/canonical.ts';
+import type { Module } from '../ir/types.ts';
+import type { ProgramSource } from '../runtime/device.ts';
+import type { Program } from '../runtime/program.ts';
+import type { CompileRequest, CompileResult } from './compiler.ts';
+import { compileInBackground, compileNow } from './compiler-client.ts';
+import type { Precision } from './settings.ts';
+
+export interface ProgramOptions {
+  readonly name: string;
+  readonly precision: Precision;
+  /** For each parameter of the main function, whether the caller gives it up. */
+  readonly donated: readonly boolean[];
+}
+
+/** A program that is compiled when it is first needed, at most once. */
+export class CompiledSource implements ProgramSource {
+  readonly name: string;
+  readonly donated: readonly boolean[];
+  readonly precision: Precision;
+  /** What is compiled; let go once it is. */
+  module: Module | undefined;
+  program: Program | undefined;
+  /** Milliseconds that compiling took; 0 until it is done. */
+  compileMs = 0;
+  #preparing: Promise<Program> | undefined;
+  #failure: KilnError | undefined;
+
+  constructor(module: Module, { name, precision, donated }: ProgramOptions) {
+    this.module = module;
+    this.name = name;
+    this.precision = precision;
+    this.donated = donated;
+  }
+
+  prepare(): Promise<Program> {
+    if (this.program) return Promise.resolve(this.program);
+    this.#preparing ??= compileInBackground(() => this.#request()).then(
+      (result) => this.#finish(result),
+      (error: KilnError) => {
+        this.#failure = error;
+        throw error;
+      },
+    );
+    return this.#preparing;
+  }
+
+  prepareSync(): Program {
+    if (this.program) return this.program;
+    if (this.#failure) throw this.#failure;
+    return this.#finish(compileNow(this.#request()!));
+  }
+
+  /** What to compile; nothing when it is done already. */
+  #request(): CompileRequest | undefined {
+    const { module, name, precision, donated } = this;
+    return module && { module, name, precision, donated };
+  }
+
+  /** The first result stands: a background compile that ends later finds the program already there. */
+  #finish(result: CompileResult | undefined): Program {
+    if (result && !this.program) {
+      this.program = result.program;
+      this.compileMs = result.milliseconds;
+      this.module = undefined;
+    }
+    return this.program!;
+  }
+}
+
+const sources = new Map<string, CompiledSource>();
+
+/** The program of a module: the one made before from an equal module with equal options, or a new one. */
+export function programFor(module: Module, options: ProgramOptions): { source: CompiledSource; isNew: boolean } {
+  const { name, precision, donated } = options;
+  const key = `${precision};${donated.map(Number).join('')};${name.length}:${name};${canonicalModule(module)}`;
+  const known = sources.get(key);
+  if (known) return { source: known, isNew: false };
+  const source = new CompiledSource(module, options);
+  sources.set(key, source);
+  return { source, isNew: true };
+}
+
+/** Forgets every program. */
+export const clearPrograms = (): void => sources.clear();

@@ -1,0 +1,107 @@
+/**
+ * Why a compiled function was traced again: what differs from the nearest earlier signature, by argument. Counts the
+ * signatures, and prints one notice for a number that keeps changing.
+ *
+ *     'x: f32[8,4] → f32[16,4]'
+ */
+import { KilnError } from '../base/error.ts';
+import type { ResolvedOptions } from './compile-options.ts';
+import type { SignedCall } from './compilation.ts';
+import { staticKey, visitLeaves } from './pytree.ts';
+import { parameterNames } from './source-parse.ts';
+import { TensorSpec } from './spec.ts';
+import { Tensor } from './tensor.ts';
+import { isArrayLeaf, typeOfArray } from './trace-function.ts';
+
+/** What an argument is, by its path: a type, or a value. */
+type Description = ReadonlyMap<string, string>;
+
+/** Values of one number argument after which the notice is printed. */
+const noticeAfter = 3;
+
+export class Recompiles {
+  readonly reasons: { readonly reason: string }[] = [];
+  readonly #names: readonly (string | undefined)[];
+  readonly #options: ResolvedOptions;
+  readonly #seen: Description[] = [];
+  readonly #numbers = new Map<string, Set<number>>();
+
+  constructor(fn: (...args: never[]) => unknown, options: ResolvedOptions) {
+    this.#names = parameterNames(fn);
+    this.#options = options;
+  }
+
+  /** Notes a signature that must be traced. @throws KilnError `too_many_recompiles`, before it is noted */
+  record(signed: SignedCall): void {
+    const { name, maxRecompiles } = this.#options;
+    const description = this.#describe(signed);
+    const reason = this.#seen.length > 0 ? difference(this.#seen, description) : undefined;
+    if (this.#seen.length > maxRecompiles) {
+      throw new KilnError('too_many_recompiles', `compile(${name}): one signature more than maxRecompiles allows`, {
+        given: `${this.#seen.length} signatures before; new: ${reason}`,
+        expected: `at most ${maxRecompiles} beyond the first`,
+        hint: 'pass changing numbers as tensors, make changing sizes symbolic with dim(), or raise maxRecompiles',
+      });
+    }
+    this.#seen.push(description);
+    if (reason) this.reasons.push({ reason });
+  }
+
+  #describe({ receiver, args }: SignedCall): Description {
+    const description = new Map<string, string>();
+    for (const { path, tensor } of receiver?.slots ?? []) description.set(path, tensor.signature);
+    args.forEach((arg, i) => {
+      const name = this.#names[i] ?? `argument ${i}`;
+      if (this.#options.isStatic(i)) description.set(name, staticText(arg));
+      else visitLeaves(arg, (leaf, path) => this.#describeLeaf(leaf, path, description), name);
+    });
+    return description;
+  }
+
+  #describeLeaf(leaf: unknown, path: string, description: Map<string, string>): void {
+    if (isArrayLeaf(leaf)) {
+      const { dtype, shape } = typeOfArray(leaf);
+      description.set(path, new TensorSpec(dtype, shape).signature);
+      return;
+    }
+    description.set(path, staticText(leaf));
+    if (typeof leaf === 'number') this.#notice(path, leaf);
+  }
+
+  #notice(path: string, value: number): void {
+    let values = this.#numbers.get(path);
+    if (!values) {
+      values = new Set();
+      this.#numbers.set(path, values);
+    }
+    if (values.size >= noticeAfter) return;
+    values.add(value);
+    if (values.size < noticeAfter) return;
+    console.warn(
+      `kiln: compile(${this.#options.name}): the number ${path} has had ${noticeAfter} values (${[...values].join(', ')}), ` +
+        'each compiled anew. Pass a tensor to compile once, or name it in the option static if that is meant.',
+    );
+  }
+}
+
+const staticText = (value: unknown): string => {
+  if (typeof value === 'string') return JSON.stringify(value);
+  if (value instanceof Tensor) return value.signature;
+  return typeof value === 'object' || typeof value === 'function' ? `static ${staticKey(value)}` : String(value);
+};
+
+/** What differs from the earlier description that differs least. */
+function difference(seen: readonly Description[], now: Description): string {
+  let best: string[] | undefined;
+  for (const before of seen) {
+    const parts: string[] = [];
+    for (const path of new Set([...before.keys(), ...now.keys()])) {
+      const [was, is] = [before.get(path) ?? 'absent', now.get(path) ?? 'absent'];
+      if (was !== is) parts.push(`${path}: ${was} → ${is}`);
+    }
+    if (!best || parts.length < best.length) best = parts;
+  }
+  if (!best || best.length === 0) return 'the structure, a function or the precision has changed';
+  const shown = best.slice(0, 3).join('; ');
+  return best.length > 3 ? `${shown}; and ${best.length - 3} more` : shown;
+}

@@ -1,0 +1,97 @@
+/**
+ * Arguments as a cache sees them: a key, and the tensors in order. The key says everything that a trace may depend on:
+ * the structure, the type of each tensor, the value of everything else. Two calls with one key may share a program.
+ *
+ *     sign([{ w: f32[4,2] }, 0.1, 'relu'])      // key '{1:w=f32[4,2]}n0.1,s4:relu', tensors [w]
+ *
+ * It runs on every call, so it makes one string and one array.
+ */
+import { KilnError } from '../base/error.ts';
+import { nodeKind, registrationOf, sortedKeys, staticKey } from './pytree.ts';
+import { TensorSpec } from './spec.ts';
+import { Tensor } from './tensor.ts';
+import { dtypeOfTypedArray } from './typed-arrays.ts';
+
+/** What stands for an array argument. */
+export type ArrayLeaf = Tensor | TensorSpec | ArrayBufferView;
+
+export interface Signed {
+  readonly key: string;
+  /** Tensors, specs and typed arrays, in the order of the key. */
+  readonly arrays: readonly ArrayLeaf[];
+}
+
+let key = '';
+let arrays: ArrayLeaf[] = [];
+let sizesCount = true;
+
+/**
+ * @param isStatic arguments that are values as a whole, known by identity where they are objects
+ * @param shapeless leaves sizes out of the key: dtypes and ranks remain
+ * @throws KilnError `unregistered_class`, `unsupported_dtype`
+ */
+export function sign(args: readonly unknown[], isStatic?: (position: number) => boolean, shapeless = false): Signed {
+  key = '';
+  arrays = [];
+  sizesCount = !shapeless;
+  for (let i = 0; i < args.length; i++) {
+    if (isStatic?.(i)) key += `${staticKey(args[i])},`;
+    else add(args[i]);
+  }
+  return { key, arrays };
+}
+
+const typeKey = (array: Tensor | TensorSpec): string =>
+  sizesCount ? array.signature : `${array.dtype}/${array.shape.length}`;
+
+function add(value: unknown): void {
+  if (value instanceof Tensor) {
+    key += typeKey(value);
+    arrays.push(value);
+  } else if (typeof value !== 'object' || value === null) {
+    key += `${staticKey(value)},`;
+  } else if (Array.isArray(value)) {
+    key += '[';
+    for (let i = 0; i < value.length; i++) add(value[i]);
+    key += ']';
+  } else addObject(value);
+}
+
+function addObject(value: object): void {
+  switch (nodeKind(value)) {
+    case 'dict': {
+      key += '{';
+      for (const name of sortedKeys(value)) {
+        key += `${name.length}:${name}=`;
+        add((value as Record<string, unknown>)[name]);
+      }
+      key += '}';
+      return;
+    }
+    case 'instance': {
+      const { id, parts } = registrationOf(value)!;
+      const [held, aux] = parts.flatten(value);
+      key += `@${id}(`;
+      add(held);
+      key += `;${staticKey(aux)})`;
+      return;
+    }
+    default:
+      addArray(value as TensorSpec | ArrayBufferView);
+  }
+}
+
+function addArray(value: TensorSpec | ArrayBufferView): void {
+  if (value instanceof TensorSpec) key += typeKey(value);
+  else {
+    const dtype = dtypeOfTypedArray(value);
+    if (!dtype) {
+      throw new KilnError('unsupported_dtype', 'a DataView is no array of elements', {
+        given: String(value),
+        expected: 'a typed array such as Float32Array',
+      });
+    }
+    key += sizesCount ? `${dtype}(${(value as unknown as ArrayLike<unknown>).length})` : `${dtype}/1`;
+  }
+  arrays.push(value);
+}
