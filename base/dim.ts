@@ -330,6 +330,7 @@ export function parseDim(text: string, symbols: ReadonlyMap<string, SymbolRange>
       take(',');
       const divisor = sum();
       take(')');
+      if (dimBounds(divisor)[1] < 1) fail();
       return token === 'floordiv' ? floorDivDims(dividend, divisor) : modDims(dividend, divisor);
     }
     const symbol = symbols.get(token);

@@ -34,6 +34,9 @@ const table = {
 /** All dtypes, widest first within a kind. */
 export const dtypes = Object.keys(table) as readonly DType[];
 
+/** The dtypes that this release computes with, on every device and in the reference evaluator; others are only data. */
+export const computedDTypes: readonly DType[] = ['float32', 'int32', 'uint32', 'bool'];
+
 /** Facts about one dtype. */
 export function dtypeInfo(dtype: DType): DTypeInfo {
   return table[dtype];

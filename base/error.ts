@@ -27,6 +27,7 @@ export const errorCodes = {
   invalid_output: 'A traced function that returns something other than tensors in nested arrays and plain objects.',
   tree_mismatch: 'Two pytrees, or a pytree and a specification, of different structure.',
   unregistered_class: 'An instance of a class that is not registered as a pytree.',
+  gradient_mismatch: 'checkGrads found a gradient that differs from finite differences.',
   not_differentiable: 'A gradient through something that has none, or with respect to a non-float argument.',
   device_mismatch: 'Operands that live on two devices.',
   unknown_device: 'A device that does not exist here.',

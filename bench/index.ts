@@ -5,7 +5,7 @@
  *     const report = await benchmark(step, [params, x, y], { warmup: 5, iterations: 50 });
  *     console.log(String(report));
  */
-import { type CompileOptions, compile, KilnError, memory, Tensor, tidy, tree } from '../index.ts';
+import { type CompileOptions, compile, KilnError, memory, resetPeakMemory, Tensor, tidy, tree } from '../index.ts';
 import { benchmarkTable } from './table.ts';
 
 /** How to measure. */
@@ -143,13 +143,14 @@ async function firstCall<A extends readonly unknown[]>(fn: AnyFunction<A>, args:
   const outputs = tensorsOf(fn(...args));
   await Promise.all(outputs.map((output) => output.ready()));
   const ms = performance.now() - start;
-  const values = await Promise.all(outputs.map((output) => output.data()));
+  const values = await Promise.all(outputs.map(async (output) => Array.from(await output.data(), Number)));
   for (const output of outputs) output.dispose();
   return { ms, values };
 }
 
 async function timedCall<A extends readonly unknown[]>(fn: AnyFunction<A>, args: A) {
-  const before = memory({ resetPeak: true });
+  const before = memory();
+  resetPeakMemory();
   const start = performance.now();
   const outputs = tidy(() => tensorsOf(fn(...args)));
   await Promise.all(outputs.map((output) => output.ready()));

@@ -9,7 +9,8 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { isSpec, KilnError, random, type Spec, type Tensor, tree, zeros } from '../index.ts';
+import { dimBounds } from '../base/dim.ts';
+import { KilnError, random, SymbolicDim, type Tensor, TensorSpec, tree, zeros } from '../index.ts';
 
 export interface Entry {
   readonly name: string;
@@ -29,13 +30,17 @@ export async function loadEntries(file: string): Promise<readonly Entry[]> {
     });
   }
   return Object.entries(offered).map(([name, entry]) => {
-    if (typeof entry?.fn !== 'function' || !Array.isArray(entry.args)) {
+    if (!isEntry(entry)) {
       throw new KilnError('cli_usage', `${file}: entry '${name}'`, {
         expected: '{ fn: a function, args: an array of specs or values }',
       });
     }
-    return { name, fn: entry.fn, args: entry.args };
+    return { name, ...entry };
   });
+}
+
+function isEntry(entry: { fn?: unknown; args?: unknown } | undefined): entry is Omit<Entry, 'name'> {
+  return typeof entry?.fn === 'function' && Array.isArray(entry.args);
 }
 
 async function importModule(
@@ -58,26 +63,26 @@ async function importModule(
 
 /** The arguments with data in place of specifications: normal floats, zeros for other dtypes. */
 export function argumentsWithData(args: readonly unknown[], seed = 0): unknown[] {
-  let key = random.key(seed);
-  return tree.map(
+  let key: Tensor = random.key(seed);
+  const filled = tree.map(
     (leaf: unknown) => {
-      if (!isSpec(leaf)) return leaf;
-      const [use, next] = random.split(key);
+      if (!(leaf instanceof TensorSpec)) return leaf;
+      const [use, next] = random.split(key).unstack();
       key = next;
       return dataFor(leaf, use);
     },
-    [...args],
-    { isLeaf: isSpec },
-  ) as unknown[];
+    args,
+  );
+  return [...filled];
 }
 
-function dataFor({ shape, dtype }: Spec, key: Tensor): Tensor {
-  const sizes = shape.map((size) => (typeof size === 'number' ? size : exampleSize(size)));
+function dataFor({ shape, dtype }: TensorSpec, key: Tensor): Tensor {
+  const sizes = shape.map((size) => (size instanceof SymbolicDim ? exampleSize(size) : size));
   return dtype === 'float32' ? random.normal(key, sizes) : zeros(sizes, { dtype });
 }
 
 /** A size for a symbolic axis: eight, moved into its bounds. */
-function exampleSize(size: Exclude<Spec['shape'][number], number>): number {
-  const [min, max] = size.bounds;
+function exampleSize(size: SymbolicDim): number {
+  const [min, max] = dimBounds(size);
   return Math.min(max, Math.max(min, 8));
 }

@@ -34,7 +34,7 @@ export function predict({ embedding, first, second, output }: Parameters, tokens
 }
 
 /** Mean cross-entropy of the next characters int32[B], in nats. */
-export const lossOf = (parameters: Parameters, tokens: Tensor, targets: Tensor): Tensor =>
+export const lossOf = (parameters: Parameters, tokens: Tensor, targets: Tensor) =>
   crossEntropy(predict(parameters, tokens), targets);
 
 const [learningRate, beta1, beta2, epsilon] = [1e-3, 0.9, 0.999, 1e-8];
@@ -63,7 +63,7 @@ export function trainingStep(state: TrainingState, tokens: Tensor, targets: Tens
 
 /** Fresh parameters, scaled by the square root of the fan-in. */
 export function initialState(vocabulary: number, seed: number): TrainingState {
-  const keys = random.split(random.key(seed), 4);
+  const keys = random.split(random.key(seed), 4).unstack();
   const layer = (key: Tensor, from: number, to: number): Layer => ({
     weight: random.normal(key, [from, to]).mul(1 / Math.sqrt(from)),
     bias: zeros([to]),
@@ -137,7 +137,7 @@ export async function train(
     state = next;
     const last = i === steps || performance.now() - start > milliseconds;
     if (i % 50 === 0 || last) {
-      onProgress?.({ step: i, loss: await loss.item(), stepsPerSecond: (i * 1000) / (performance.now() - start) });
+      onProgress?.({ step: i, loss: Number(await loss.item()), stepsPerSecond: (i * 1000) / (performance.now() - start) });
     }
     for (const done of [tokens, targets, loss]) done.dispose();
     if (last) break;
@@ -160,10 +160,7 @@ export async function sample(
   let key = random.key(2);
   for (let i = 0; i < length; i++) {
     const window = written.slice(-context).map((character) => Math.max(0, text.characters.indexOf(character)));
-    const [use, next] = tidy(() => {
-      const keys = random.split(key, 2);
-      return [keys[0], keys[1]] as const;
-    });
+    const [use, next] = tidy(() => random.split(key).unstack());
     using tokens = tensor(Int32Array.from(window), { shape: [1, context] });
     using token = draw(parameters, tokens, use);
     written.push(text.characters[await token.item()]);

@@ -23,7 +23,7 @@ export async function linearRegression(onLoss?: (step: number, loss: number) => 
   const y = tensor([[2], [4], [6]]);
   const step = compile(descend, { donate: [0] });
   const losses: [number, number][] = [];
-  let weights = zeros([2, 1]);
+  let weights: Tensor = zeros([2, 1]);
   for (let i = 1; i <= 1000; i++) {
     const [loss, next] = step(weights, x, y);
     weights = next;
@@ -34,5 +34,5 @@ export async function linearRegression(onLoss?: (step: number, loss: number) => 
     }
     loss.dispose();
   }
-  return { losses, weights: [...(await weights.data())] };
+  return { losses, weights: Array.from(await weights.data(), Number) };
 }

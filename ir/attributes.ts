@@ -8,7 +8,7 @@ import { type Dim, SymbolicDim } from '../base/dim.ts';
 import { dtypeInfo, isDType } from '../base/dtype.ts';
 import type { OpAttributes, Opcode } from './opcodes.ts';
 import type { AttributeKind, AttributeValues } from './ops/definition.ts';
-import { definitions } from './ops/index.ts';
+import { definitions, isOpcode } from './ops/index.ts';
 import type { Literal } from './types.ts';
 
 type Kind = keyof AttributeValues;
@@ -76,14 +76,6 @@ const printers: { readonly [K in Kind]: (value: AttributeValues[K]) => string } 
 export const printAttribute = (kind: Kind, value: unknown): string =>
   (printers[kind] as (value: unknown) => string)(value);
 
-/** `{kind=sum, axes=[1]}`, or the empty string for ops without attributes. */
-export function printAttributes<K extends Opcode>(opcode: K, attributes: OpAttributes[K]): string {
-  const entries = attributeEntries(opcode);
-  if (entries.length === 0) return '';
-  const values = attributes as Readonly<Record<string, unknown>>;
-  return `{${entries.map(({ name, kind }) => `${name}=${printAttribute(kind, values[name])}`).join(', ')}}`;
-}
-
 const isInteger = (value: unknown): boolean => Number.isSafeInteger(value);
 const isSize = (value: unknown): boolean => value instanceof SymbolicDim || isInteger(value);
 const isList = (value: unknown, test: (item: unknown) => boolean): boolean =>
@@ -109,6 +101,17 @@ const checks: { readonly [K in Kind]: (value: unknown, names: readonly string[])
   function: (value) => typeof value === 'string',
   name: (value, names) => names.includes(value as string),
 };
+
+/** `{kind=sum, axes=[1]}`, or the empty string for ops without attributes. What is broken prints as `?`. */
+export function printAttributes<K extends Opcode>(opcode: K, attributes: OpAttributes[K]): string {
+  if (!isOpcode(opcode)) return '';
+  const entries = attributeEntries(opcode);
+  if (entries.length === 0) return '';
+  const values = attributes as Readonly<Record<string, unknown>>;
+  const print = ({ name, kind, names }: AttributeEntry): string =>
+    `${name}=${checks[kind](values[name], names) ? printAttribute(kind, values[name]) : '?'}`;
+  return `{${entries.map(print).join(', ')}}`;
+}
 
 /**
  * What is wrong with an op's attributes as data: one that is missing, of another kind, or unknown; `undefined` when

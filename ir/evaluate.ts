@@ -10,7 +10,7 @@
  */
 import { bindDims } from '../base/bind-dims.ts';
 import { type Dim, type DimBindings, evaluateDim } from '../base/dim.ts';
-import type { DType } from '../base/dtype.ts';
+import { computedDTypes } from '../base/dtype.ts';
 import { internalError, KilnError } from '../base/error.ts';
 import type { Opcode } from './opcodes.ts';
 import type { ConcreteType, EvaluationMode, OpDefinition } from './ops/definition.ts';
@@ -36,13 +36,11 @@ export interface EvaluationContext {
   readonly functions: ReadonlyMap<string, Func>;
 }
 
-const computed: ReadonlySet<DType> = new Set<DType>(['float32', 'int32', 'uint32', 'bool']);
-
 /**
  * Runs a module's main function. Symbolic sizes take their values from the shapes of the inputs.
  * @param inputs one array for each parameter of the main function
  * @throws KilnError `shape_mismatch`, `dtype_mismatch`, `invalid_size` or `unknown_size` when inputs do not fit the
- *   parameters; `unsupported_dtype` for dtypes other than float32, int32, uint32 and bool
+ *   parameters; `unsupported_dtype` for dtypes outside `computedDTypes`
  */
 export function evaluateModule(
   module: Module,
@@ -117,10 +115,10 @@ export function evaluateOp(op: Op, operands: readonly Literal[], context: Evalua
 }
 
 function requireComputed(type: TensorType): void {
-  if (computed.has(type.dtype)) return;
+  if (computedDTypes.includes(type.dtype)) return;
   throw new KilnError('unsupported_dtype', `the reference evaluator does not compute with ${type.dtype}`, {
     given: formatType(type),
-    expected: [...computed].join(', '),
+    expected: computedDTypes.join(', '),
   });
 }
 

@@ -112,7 +112,11 @@ class Interpreter {
           return this.define(id, dtype, expression.otherwise ?? 0);
         }
         const from = this.dtypeOf(expression.memory);
-        return this.define(id, dtype, convertFunction(from, dtype)(this.read(expression.memory, expression.index), 0, 0));
+        return this.define(
+          id,
+          dtype,
+          convertFunction(from, dtype)(this.read(expression.memory, expression.index), 0, 0),
+        );
       }
       case 'apply': {
         const { opcode, operands, direction } = expression;
@@ -140,7 +144,8 @@ class Interpreter {
     if (factor.kind === 'value') return this.value(factor.id);
     if (factor.kind === 'axis') {
       const position = this.axes.get(factor.axis);
-      if (position === undefined) throw internalError(`kernel ${this.kernel.name}: axis ${factor.axis} is not in scope`);
+      if (position === undefined)
+        throw internalError(`kernel ${this.kernel.name}: axis ${factor.axis} is not in scope`);
       return position;
     }
     const [a, b] = [this.index(factor.dividend), this.size(factor.divisor)];
@@ -306,7 +311,10 @@ class Interpreter {
     return {
       add: (position) => {
         const lane = position % reductionLanes;
-        lanes[lane] = combine(lanes[lane], values.map((id) => this.value(id)));
+        lanes[lane] = combine(
+          lanes[lane],
+          values.map((id) => this.value(id)),
+        );
       },
       flush: () => {},
       finish: () => {
@@ -341,7 +349,10 @@ const combinations = {
   product: () => ['multiply', 1] as const,
   max: (dtype: DType) => ['maximum', dtype === 'float32' ? -Infinity : dtype === 'int32' ? -(2 ** 31) : 0] as const,
   min: (dtype: DType) =>
-    ['minimum', dtype === 'float32' ? Infinity : dtype === 'int32' ? 2 ** 31 - 1 : dtype === 'bool' ? 1 : 2 ** 32 - 1] as const,
+    [
+      'minimum',
+      dtype === 'float32' ? Infinity : dtype === 'int32' ? 2 ** 31 - 1 : dtype === 'bool' ? 1 : 2 ** 32 - 1,
+    ] as const,
   and: (dtype: DType) => ['and', dtype === 'bool' ? 1 : -1] as const,
   or: () => ['or', 0] as const,
 };

@@ -90,8 +90,14 @@ export class Scanner {
 
   /** A string in double quotes if one stands here. */
   quoted(): string | undefined {
+    const at = this.#at;
     const text = this.take(string);
-    return text === undefined ? undefined : JSON.parse(text);
+    if (text === undefined) return undefined;
+    try {
+      return JSON.parse(text);
+    } catch {
+      return this.fail('a string that is no JSON', at);
+    }
   }
 
   /** The name of a value, without `%`. */

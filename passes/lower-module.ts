@@ -7,6 +7,7 @@
 import { addDims, type Dim, type SymbolRange, symbolsOf } from '../base/dim.ts';
 import { internalError } from '../base/error.ts';
 import type { Kernel } from '../ir/kernel.ts';
+import { kernelKey } from '../ir/kernel-print.ts';
 import type { FusionGroupReport, Launch, Lowered } from '../ir/lowered.ts';
 import { flopsOf } from '../ir/ops/index.ts';
 import { type Graph, type Literal, type Module, mainOf, type Op, type Value } from '../ir/types.ts';
@@ -15,7 +16,7 @@ import { partitionByOp } from './fuse/unfused.ts';
 import { isInlineConstant } from './lower/emitter.ts';
 import type { KernelGroup } from './lower/group.ts';
 import { type LoweredGroup, lowerGroup } from './lower/lower-group.ts';
-import { kernelKey } from './lower/kernel-key.ts';
+
 import { bytesOf, planMemory } from './plan/plan-memory.ts';
 
 export interface LowerOptions {
@@ -86,7 +87,8 @@ class KernelTable {
 
 function constantsOf({ ops }: Graph): (value: Value) => Literal | undefined {
   const literals = new Map<Value, Literal>();
-  for (const op of ops) if (op.opcode === 'constant' && !isInlineConstant(op)) literals.set(op.results[0], op.attributes.value);
+  for (const op of ops)
+    if (op.opcode === 'constant' && !isInlineConstant(op)) literals.set(op.results[0], op.attributes.value);
   return (value) => literals.get(value);
 }
 
@@ -106,7 +108,12 @@ function symbolsOfGraph(graph: Graph): SymbolRange[] {
 const sum = (dims: readonly Dim[]): Dim => dims.reduce<Dim>(addDims, 0);
 const totalBytes = (values: readonly Value[]): Dim => sum(values.map(({ type }) => bytesOf(type)));
 
-function groupReport(group: KernelGroup, { reads, writes }: LoweredGroup, kernel: number, launch: number): FusionGroupReport {
+function groupReport(
+  group: KernelGroup,
+  { reads, writes }: LoweredGroup,
+  kernel: number,
+  launch: number,
+): FusionGroupReport {
   const ops = group.ops.filter((op) => op.opcode !== 'constant');
   const alone = (op: Op): Dim => addDims(totalBytes(op.operands), totalBytes(op.results));
   return {

@@ -33,7 +33,7 @@ export function inlineCallsOf(
         ? withOperands(next, next.operands.map(resolve))
         : next;
       if (op.opcode === 'call' && isWanted(op)) {
-        waiting.push(...bodyOf(op, functions, replaced).reverse());
+        for (const inner of bodyOf(op, functions, replaced).reverse()) waiting.push(inner);
         changed = true;
       } else {
         ops.push(op);

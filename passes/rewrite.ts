@@ -13,7 +13,7 @@
  * time proportional to the ops it makes, and there is a bound on their number.
  */
 import { equalShapes } from '../base/dim.ts';
-import { internalError } from '../base/error.ts';
+import { internalError, KilnError } from '../base/error.ts';
 import type { SourceLocation } from '../base/location.ts';
 import type { OpAttributes, Opcode, PlainOpcode } from '../ir/opcodes.ts';
 import type { Graph, Op, OpOf, TensorType, Value } from '../ir/types.ts';
@@ -114,8 +114,11 @@ class RewriteDriver implements Rewriter {
       waiting.push(original);
       for (let op = waiting.pop(); op !== undefined; op = waiting.pop()) {
         const current = this.#resolveOperands(op);
-        if (this.#rewrite(current)) waiting.push(...this.#fresh.reverse());
-        else this.#keep(current);
+        if (this.#rewrite(current)) {
+          for (const fresh of this.#fresh.reverse()) waiting.push(fresh);
+        } else {
+          this.#keep(current);
+        }
       }
     }
     if (this.#replacements.size === 0) return this.#graph;
@@ -153,12 +156,22 @@ class RewriteDriver implements Rewriter {
     for (const candidate of candidates) {
       this.#fresh = [];
       this.#location = op.location;
-      const answer = candidate.apply(op, this);
+      const answer = this.#apply(candidate, op);
       if (answer === undefined) continue;
       this.#replace(op, Array.isArray(answer) ? (answer as readonly Value[]) : [answer as Value], candidate);
       return true;
     }
     return false;
+  }
+
+  /** A rule that asks about symbolic sizes what their bounds do not answer does not match. */
+  #apply(candidate: RewriteRule, op: Op): Value | readonly Value[] | undefined {
+    try {
+      return candidate.apply(op, this);
+    } catch (error) {
+      if (error instanceof KilnError && error.code === 'unknown_size') return undefined;
+      throw error;
+    }
   }
 
   #replace(op: Op, values: readonly Value[], by: RewriteRule): void {

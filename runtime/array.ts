@@ -77,25 +77,25 @@ export class DeviceArray<D extends DType = DType> {
    * @throws KilnError (as a rejection) `use_after_dispose`, or the first cause of what failed before
    */
   async data(): Promise<TypedArrayOf<D>> {
-    const handle = this.requireHandle('data');
+    const handle = this.usableHandle('data');
     return decodeElements(this.dtype, await handle.device.read(handle));
   }
 
   /** As `data()`, now. @throws KilnError also `blocking_read` where the thread may not wait for a compile */
   dataSync(): TypedArrayOf<D> {
-    const handle = this.requireHandle('dataSync');
+    const handle = this.usableHandle('dataSync');
     return decodeElements(this.dtype, handle.device.readSync(handle));
   }
 
   /** The raw little-endian bytes. */
   async bytes(): Promise<Uint8Array<ArrayBuffer>> {
-    const handle = this.requireHandle('bytes');
+    const handle = this.usableHandle('bytes');
     return handle.device.read(handle);
   }
 
   /** The raw little-endian bytes, now. */
   bytesSync(): Uint8Array<ArrayBuffer> {
-    const handle = this.requireHandle('bytesSync');
+    const handle = this.usableHandle('bytesSync');
     return handle.device.readSync(handle);
   }
 
@@ -123,8 +123,7 @@ export class DeviceArray<D extends DType = DType> {
 
   /** Resolves when the bytes are there. Rejects with the first cause where they never will be. */
   async ready(): Promise<void> {
-    const handle = this.requireHandle('ready');
-    handle.assertUsable();
+    const handle = this.usableHandle('ready');
     if (handle.state === 'pending') await handle.device.synchronize();
     if (handle.error) throw handle.error;
   }
@@ -157,12 +156,24 @@ export class DeviceArray<D extends DType = DType> {
     return `<${state} ${this.dtype}[${this.shape.join(',')}]${reason ? `: ${reason}` : ''}>`;
   }
 
+  /** The buffer for a read; what forbids it points at the user's line. */
+  private usableHandle(operation: string): BufferHandle {
+    const handle = this.requireHandle(operation);
+    try {
+      handle.assertUsable();
+    } catch (error) {
+      throw error instanceof KilnError ? error.at(SourceLocation.capture()) : error;
+    }
+    return handle;
+  }
+
   private requireOneElement(operation: string): void {
     if (this.size === 1) return;
     throw new KilnError('invalid_argument', `${operation}: the array has ${this.size} elements`, {
       given: `${this.dtype}[${this.shape.join(',')}]`,
       expected: 'exactly one element',
       hint: 'use data() or array() for all of them, or reduce first, such as x.sum()',
+      location: SourceLocation.capture(),
     });
   }
 

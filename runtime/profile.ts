@@ -41,5 +41,9 @@ export function observeLaunches(observer: LaunchObserver): () => void {
 
 function update(): void {
   const all = [...observers];
-  launchObserver = all.length === 0 ? undefined : (timing) => all.forEach((observer) => observer(timing));
+  launchObserver = all.length === 0 ? undefined : tell;
+
+  function tell(timing: LaunchTiming): void {
+    for (const observer of all) observer(timing);
+  }
 }

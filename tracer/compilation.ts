@@ -16,7 +16,7 @@ import { mainOf, type Module, type TensorType } from '../ir/types.ts';
 import type { BufferHandle, Device } from '../runtime/device.ts';
 import { callInTrace } from './call.ts';
 import type { ResolvedOptions } from './compile-options.ts';
-import { deviceNamed } from './devices.ts';
+import { deviceNamed } from '../runtime/session.ts';
 import { assertOpen, currentTrace, type TracedFunctions } from './graph-trace.ts';
 import { currentLocation } from './location.ts';
 import { type CompiledSource, programFor } from './program-cache.ts';
@@ -120,7 +120,7 @@ export class Compilation {
   /** Inside a gradient that runs op by op, a compiled function is the plain function. */
   #runInline(thisArg: unknown, args: readonly unknown[]): unknown {
     assertSynchronous(this.fn, this.label);
-    checkSource(this.fn, this.label, args, false);
+    checkSource(this.fn, this.label, args, this.takesReceiver ? { receiver: thisArg } : undefined);
     return Reflect.apply(this.fn, thisArg, args);
   }
 

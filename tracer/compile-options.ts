@@ -4,7 +4,7 @@
  */
 import { type ErrorDetails, KilnError } from '../base/error.ts';
 import { SourceLocation } from '../base/location.ts';
-import { assertDevice } from './devices.ts';
+import { assertDevice } from '../runtime/session.ts';
 import { describe } from './outputs.ts';
 import type { Precision } from './settings.ts';
 import { parameterNames } from './source-parse.ts';

@@ -74,7 +74,8 @@ interface CompilerWorker {
 
 let worker: CompilerWorker | undefined;
 
-function endWorker(): void {
+/** Ends the worker, if there is one; the next synchronous compile starts another. */
+export function endWorker(): void {
   worker?.terminate();
   worker = undefined;
 }
@@ -100,13 +101,16 @@ function compileInWorker(request: CompileRequest): CompileResult {
 }
 
 interface NodeProcess {
-  getBuiltinModule?(name: 'node:worker_threads'): typeof import('node:worker_threads') | undefined;
+  getBuiltinModule?(name: 'node:worker_threads'): NodeThreads | undefined;
+  readonly features: { readonly typescript?: unknown };
 }
+
+type NodeThreads = typeof import('node:worker_threads');
 
 function startWorker(): CompilerWorker {
   const { process } = globalThis as { process?: NodeProcess };
   const threads = process?.getBuiltinModule?.('node:worker_threads');
-  if (!threads) {
+  if (!process || !threads) {
     throw new KilnError('blocking_read', 'a value is read synchronously before its program is compiled', {
       expected: 'a compiled program: this thread may not wait for the compiler',
       hint: 'await x.data() or x.ready() instead, or await compiled.warmup(...) beforehand',
@@ -114,9 +118,7 @@ function startWorker(): CompilerWorker {
   }
   const state = new Int32Array(new SharedArrayBuffer(4));
   const { port1, port2 } = new threads.MessageChannel();
-  // The file beside this one, in its language: .ts under tsx, .js from dist.
-  const file = new URL(`./compiler-worker${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url);
-  const thread = new threads.Worker(file, { workerData: { port: port2, state }, transferList: [port2] });
+  const thread = newThread(threads, process, { workerData: { port: port2, state }, transferList: [port2] });
   thread.unref();
   port1.unref();
   if (Atomics.wait(state, 0, 0, patience.start) === 'timed-out') {
@@ -126,4 +128,19 @@ function startWorker(): CompilerWorker {
     });
   }
   return { port: port1, state, receive: threads.receiveMessageOnPort, terminate: () => void thread.terminate() };
+}
+
+/**
+ * A thread that runs the file beside this one. From the sources (.ts) an engine that does not strip types needs tsx,
+ * whose hooks a worker does not inherit.
+ */
+function newThread(threads: NodeThreads, process: NodeProcess, options: object): import('node:worker_threads').Worker {
+  if (!import.meta.url.endsWith('.ts')) {
+    return new threads.Worker(new URL('./compiler-worker.js', import.meta.url), options);
+  }
+  const source = new URL('./compiler-worker.ts', import.meta.url);
+  if (process.features.typescript) return new threads.Worker(source, options);
+  const hooks = JSON.stringify(import.meta.resolve('tsx/esm/api'));
+  const code = `import(${hooks}).then(({ register }) => { register(); return import(${JSON.stringify(source)}); });`;
+  return new threads.Worker(code, { ...options, eval: true, execArgv: [] });
 }

@@ -12,7 +12,7 @@ import { isFloat } from '../base/dtype.ts';
 import { KilnError } from '../base/error.ts';
 import type { Graph, Value } from '../ir/types.ts';
 import { vjpGraph } from '../passes/grad/index.ts';
-import { currentDeviceName } from './devices.ts';
+import { currentDeviceName } from '../runtime/session.ts';
 import { concreteOf, currentTrace, sharedFunctions, Trace, withTrace } from './graph-trace.ts';
 import { atUserCode } from './location.ts';
 import { flattenOutputs } from './outputs.ts';

@@ -16,7 +16,7 @@ import type { OpAttributes, Opcode } from '../ir/opcodes.ts';
 import type { Graph, Literal } from '../ir/types.ts';
 import type { ArraySpec, BufferHandle, Device } from '../runtime/device.ts';
 import { encodeElements } from '../runtime/elements.ts';
-import { currentDevice } from './devices.ts';
+import { currentDevice } from '../runtime/session.ts';
 import { assertOpen, sharedFunctions, Trace, withTrace } from './graph-trace.ts';
 import { flattenOutputs } from './outputs.ts';
 import { type CompiledSource, programFor } from './program-cache.ts';

@@ -9,7 +9,7 @@ import { KilnError } from '../base/error.ts';
 import type { Compilation } from './compilation.ts';
 import type { CompileReport, GroupReport, RefusalReport } from './compile-report.ts';
 import { compileNow } from './compiler-client.ts';
-import { currentDeviceName, deviceNamed } from './devices.ts';
+import { currentDeviceName, deviceNamed } from '../runtime/session.ts';
 import { currentTrace } from './graph-trace.ts';
 import { atLocation, currentLocation } from './location.ts';
 import { defaultPrecision } from './settings.ts';

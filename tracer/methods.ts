@@ -37,16 +37,8 @@ declare module './tensor.ts' {
       UnaryMethods<D> {}
 }
 
-/** Methods that are not the function of their name with the tensor first. */
-interface SpecialMethods<D extends DType> {
-  readonly sub: Tensor<D>['sub'];
-  readonly mul: Tensor<D>['mul'];
-  readonly div: Tensor<D>['div'];
-  readonly neg: Tensor<D>['neg'];
-  readonly where: Tensor<D>['where'];
-  readonly T: Tensor<D>;
-  readonly mT: Tensor<D>;
-}
+/** Members that are not the function of their name with the tensor first. */
+type Special = 'where' | 'T' | 'mT';
 
 /** Every other method that the families promise. */
 type MethodName = Exclude<
@@ -61,7 +53,7 @@ type MethodName = Exclude<
   | keyof ShapeMethods<DType>
   | keyof SlicingMethods<DType>
   | keyof UnaryMethods<DType>,
-  keyof SpecialMethods<DType>
+  Special
 >;
 
 type MethodFunction = (x: Tensor, ...args: never[]) => unknown;
@@ -117,14 +109,7 @@ for (const [name, operation] of Object.entries(methods)) {
   if (!Object.hasOwn(functionsOnly, name)) addMethod(name, operation as AnyFunction);
 }
 
-const special: { readonly [N in Exclude<keyof SpecialMethods<DType>, 'T' | 'mT'>]: AnyFunction } = {
-  sub: operations.subtract as AnyFunction,
-  mul: operations.multiply as AnyFunction,
-  div: operations.divide as AnyFunction,
-  neg: operations.negative,
-  where: (condition, x, y) => operations.where(condition, x as operations.TensorLike, y as operations.TensorLike),
-};
-for (const [name, operation] of Object.entries(special)) addMethod(name, operation);
+addMethod('where', (x, condition, y) => operations.where(condition as Tensor, x, y as operations.TensorLike));
 
 Object.defineProperties(Tensor.prototype, {
   T: {

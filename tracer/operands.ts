@@ -9,7 +9,7 @@ import { type DType, integerRange, isFloat, isInteger, promoteTypes } from '../b
 import { KilnError } from '../base/error.ts';
 import { splat } from '../ir/literal.ts';
 import { encodeElements } from '../runtime/elements.ts';
-import { deviceNamed } from './devices.ts';
+import { deviceNamed } from '../runtime/session.ts';
 import { Tensor } from './tensor.ts';
 import { emit } from './trace.ts';
 

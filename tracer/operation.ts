@@ -27,6 +27,9 @@ import { constantScalar, defaultNumberDType, isPlainNumber, type PlainNumber, up
 import { Tensor } from './tensor.ts';
 import { markTrusted } from './trusted.ts';
 
+/** Who releases the scalars that an operation makes of numbers. */
+const temporary = { by: 'tidy' } as const;
+
 /** What an operand may be where a plain number makes sense: it takes the dtype of the other operands. */
 export type TensorLike = Tensor | PlainNumber;
 
@@ -83,7 +86,7 @@ export function operation<A extends readonly unknown[], R>(
       return scalar;
     });
     const result = eager.run(lifted);
-    for (const scalar of scalars) scalar.dispose();
+    for (const scalar of scalars) scalar.release(temporary);
     return result;
   };
 

@@ -27,8 +27,7 @@ export class CompiledSource implements ProgramSource {
   readonly name: string;
   readonly donated: readonly boolean[];
   readonly precision: Precision;
-  /** What is compiled; let go once it is. */
-  module: Module | undefined;
+  readonly #module: Module;
   program: Program | undefined;
   /** Milliseconds that compiling took; 0 until it is done. */
   compileMs = 0;
@@ -36,7 +35,7 @@ export class CompiledSource implements ProgramSource {
   #failure: KilnError | undefined;
 
   constructor(module: Module, { name, precision, donated }: ProgramOptions) {
-    this.module = module;
+    this.#module = module;
     this.name = name;
     this.precision = precision;
     this.donated = donated;
@@ -44,7 +43,7 @@ export class CompiledSource implements ProgramSource {
 
   prepare(): Promise<Program> {
     if (this.program) return Promise.resolve(this.program);
-    this.#preparing ??= compileInBackground(() => this.#request()).then(
+    this.#preparing ??= compileInBackground(() => (this.program ? undefined : this.requestFor(undefined))).then(
       (result) => this.#finish(result),
       (error: KilnError) => {
         this.#failure = error;
@@ -57,13 +56,13 @@ export class CompiledSource implements ProgramSource {
   prepareSync(): Program {
     if (this.program) return this.program;
     if (this.#failure) throw this.#failure;
-    return this.#finish(compileNow(this.#request()!));
+    return this.#finish(compileNow(this.requestFor(undefined)));
   }
 
-  /** What to compile; nothing when it is done already. */
-  #request(): CompileRequest | undefined {
-    const { module, name, precision, donated } = this;
-    return module && { module, name, precision, donated };
+  /** A compile of this module that gives an account of it. */
+  requestFor(report: CompileRequest['report']): CompileRequest {
+    const { name, precision, donated } = this;
+    return { module: this.#module, name, precision, donated, ...(report && { report }) };
   }
 
   /** The first result stands: a background compile that ends later finds the program already there. */
@@ -71,7 +70,6 @@ export class CompiledSource implements ProgramSource {
     if (result && !this.program) {
       this.program = result.program;
       this.compileMs = result.milliseconds;
-      this.module = undefined;
     }
     return this.program!;
   }
@@ -89,6 +87,10 @@ export function programFor(module: Module, options: ProgramOptions): { source: C
   sources.set(key, source);
   return { source, isNew: true };
 }
+
+/** The programs of that name. */
+export const sourcesNamed = (name: string): readonly CompiledSource[] =>
+  [...sources.values()].filter((source) => source.name === name);
 
 /** Forgets every program. */
 export const clearPrograms = (): void => sources.clear();

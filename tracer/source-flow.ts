@@ -21,7 +21,6 @@ import type { Place } from './source-check.ts';
 import type { FunctionNode } from './source-parse.ts';
 import { type Binding, childrenOf, isFunction, type Scope, type Scopes, scopesOf } from './source-scope.ts';
 import {
-  container,
   either,
   field,
   holding,
@@ -97,7 +96,6 @@ class FlowAnalysis implements Flow {
   /** Functions that variables hold, to follow calls of them. */
   readonly #functions = new Map<Binding, AnyFunctionNode>();
   readonly #returned = new Map<AnyNode, Possible>();
-  readonly #parameters = new Map<AnyNode, Possible>();
   #changed = true;
   #isReporting = false;
   #scope: Scope;
@@ -213,7 +211,7 @@ class FlowAnalysis implements Flow {
     if (!isFunction(node)) this.#scope = this.#scopes.get(node) ?? before;
     switch (node.type) {
       case 'FunctionDeclaration': {
-        const binding = this.#scope.find(node.id.name);
+        const binding = node.id ? this.#scope.find(node.id.name) : undefined;
         if (binding) this.#functions.set(binding, node);
         this.#body(node);
         break;
@@ -433,11 +431,11 @@ class FlowAnalysis implements Flow {
     for (const argument of node.arguments) {
       const fn = argument.type === 'SpreadElement' ? undefined : (functionOf(argument) ?? this.#localFunction(argument));
       if (!fn) continue;
-      const element = inside(receiver);
-      const skipsIndex = elementCallbacks.has(name) ? 1 : reduceCallbacks.has(name) ? 2 : -1;
+      const isOverArray = receiver.level !== none;
+      const skipsIndex = !isOverArray ? -1 : elementCallbacks.has(name) ? 1 : reduceCallbacks.has(name) ? 2 : -1;
       fn.params.forEach((parameter, i) => {
         if (i === skipsIndex) return;
-        const value = elementCallbacks.has(name) && i === 0 ? element : maybeTensor;
+        const value = isOverArray && elementCallbacks.has(name) && i === 0 ? inside(receiver) : maybeTensor;
         this.bind(parameter.type === 'RestElement' ? parameter.argument : parameter, value, fn);
       });
     }

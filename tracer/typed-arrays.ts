@@ -3,7 +3,7 @@
  */
 import type { DType } from '../base/dtype.ts';
 import { internalError } from '../base/error.ts';
-import { currentDevice } from './devices.ts';
+import { currentDevice } from '../runtime/session.ts';
 import { Tensor } from './tensor.ts';
 
 const byTag: Readonly<Record<string, DType>> = {

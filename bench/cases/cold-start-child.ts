@@ -7,5 +7,5 @@ const [tokens, targets] = text.nextBatch();
 const state = initialState(text.characters.length, 1);
 const step = compile(trainingStep);
 const start = performance.now();
-await step.warmup(...specOf([state, tokens, targets]));
+await step.warmup(specOf(state), specOf(tokens), specOf(targets));
 console.log(performance.now() - start);

@@ -29,7 +29,7 @@ export async function matmulCase(): Promise<BenchResult> {
   for (const n of sizes) {
     const [a, b] = [randomFloats(n * n, 1), randomFloats(n * n, 2)];
     const [x, y] = [tensor(a, { shape: [n, n] }), tensor(b, { shape: [n, n] })];
-    assertProduct(`compiled matmul ${n}`, n, a, b, await product(x, y).data());
+    assertProduct(`compiled matmul ${n}`, n, a, b, Array.from(await product(x, y).data(), Number));
     contestants.push({ name: `compiled ${n}`, n, rival: false, run: () => product(x, y).dispose() });
     const peer = await onnxruntimeWeb(
       {

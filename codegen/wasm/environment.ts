@@ -85,15 +85,14 @@ export class Environment {
   withAxis(name: string, binding: AxisBinding, build: () => void): void {
     const before = this.axes.get(name);
     this.axes.set(name, binding);
-    this.keepingOuterValues(build);
+    this.#keepingOuterValues(binding.scope.depth, build);
     if (before) this.axes.set(name, before);
     else this.axes.delete(name);
   }
 
-  /** Runs `build`; values that live in the current scope or deeper are forgotten afterwards, hoisted ones stay. */
-  keepingOuterValues(build: () => void): void {
+  /** Runs `build`; values of the given depth or deeper are forgotten afterwards, those hoisted further stay. */
+  #keepingOuterValues(depth: number, build: () => void): void {
     const before = new Map(this.values);
-    const depth = this.f.scope.depth;
     build();
     for (const [id, value] of this.values) {
       if (value.depth < depth) continue;

@@ -8,6 +8,8 @@ import { flopsOf } from '../common/cost.ts';
 import { normalizeNodes } from '../common/normalize.ts';
 import { splitUnits, type Unit } from '../common/units.ts';
 import { axisExtents, type KernelFacts, valueDTypes, walk, writtenMemory } from '../common/walk.ts';
+import { buildContraction } from './contraction/emit.ts';
+import { matchContraction } from './contraction/match.ts';
 import { Environment } from './environment.ts';
 import { FunctionBuilder } from './function-builder.ts';
 import type { Binaryen, Module } from './math/emitter.ts';
@@ -44,11 +46,14 @@ export function generateKernel(binaryen: Binaryen, kernel: Kernel, _options: Ker
   const module = newModule(binaryen);
   const units = splitUnits(body, kernel.independent);
   const scratch = new Set(kernel.scratch.map(({ name }) => name));
-  const parts = units.map((unit) => buildUnit(binaryen, module, layout, facts, unit, scratch));
+  const parts = units.map((unit, i) => buildUnit(binaryen, module, layout, facts, unit, scratch, `c${i}_`));
   const tiles = parts.reduce<Dim>((sum, part) => addDims(sum, part.tiles), 0);
   let dispatch: FunctionBuilder | undefined;
   if (parts.length !== 1) dispatch = buildDispatch(binaryen, module, layout, parts);
-  parts.forEach(({ builder }, i) => builder.finish(parts.length === 1 ? 'run' : `part${i}`));
+  parts.forEach(({ builder, helpers }, i) => {
+    for (const [name, helper] of helpers) helper.finish(name);
+    builder.finish(parts.length === 1 ? 'run' : `part${i}`);
+  });
   dispatch?.finish('run');
   module.addFunctionExport('run', 'run');
   const code = module.emitBinary();
@@ -80,6 +85,8 @@ function newModule(binaryen: Binaryen): Module {
 interface Part {
   readonly builder: FunctionBuilder;
   readonly tiles: Dim;
+  /** Functions of its own, by name. */
+  readonly helpers: readonly (readonly [string, FunctionBuilder])[];
 }
 
 function buildUnit(
@@ -89,8 +96,11 @@ function buildUnit(
   facts: KernelFacts,
   unit: Unit,
   scratch: ReadonlySet<string>,
+  prefix: string,
 ): Part {
   const builder = new FunctionBuilder(binaryen, module, layout, 3);
+  const contraction = matchContraction(unit, facts.written);
+  if (contraction) return buildContraction(builder, facts, contraction, prefix);
   const usesScratch = [...walk(unit.nodes)].some(
     (node) =>
       (node.kind === 'store' && scratch.has(node.memory)) ||
@@ -101,7 +111,7 @@ function buildUnit(
   const emitter = new NestEmitter(new Environment(builder, facts), plan);
   const tiling = tileUnit(unit, plan);
   emitTiles(emitter, unit, tiling);
-  return { builder, tiles: tiling.tiles };
+  return { builder, tiles: tiling.tiles, helpers: [] };
 }
 
 /** `run` of a kernel with several parts: each part gets its share of the range. */

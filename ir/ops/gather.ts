@@ -201,7 +201,7 @@ const scatterDefinition = define({
     index_vector_axis: 'integer',
     kind: scatterKinds,
   },
-  traits: { flops: 1, exact: true },
+  traits: { flops: 1 },
   constraints: {
     scatter_c1: 'indices have an integer dtype',
     scatter_c2: 'index_vector_axis is an axis of indices or their rank',

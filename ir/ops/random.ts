@@ -5,19 +5,10 @@
  *     const shape = random.shape({ maxRank: 3 });        // [3,0,1], small and often odd, empty or of size 1
  *     random.literal('float32', shape)                   // with NaN, infinities, -0 now and then
  */
-import { type DType, integerRange, isFloat } from '../../base/dtype.ts';
+import { computedDTypes, type DType, integerRange, isFloat } from '../../base/dtype.ts';
 import type { Literal } from '../types.ts';
 import type { DTypeClass } from './definition.ts';
-
-/** The dtypes that this release computes with, by class. */
-const computedByClass: Readonly<Record<DTypeClass, readonly DType[]>> = {
-  any: ['float32', 'int32', 'uint32', 'bool'],
-  float: ['float32'],
-  integer: ['int32', 'uint32'],
-  number: ['float32', 'int32', 'uint32'],
-  bits: ['int32', 'uint32', 'bool'],
-  bool: ['bool'],
-};
+import { inClass } from './rules.ts';
 
 const sizes = [0, 1, 1, 2, 2, 3, 3, 4, 5, 7];
 const specialFloats = [
@@ -73,7 +64,7 @@ export class Random {
   }
 
   dtype(dtypeClass: DTypeClass = 'any'): DType {
-    return this.pick(computedByClass[dtypeClass]);
+    return this.pick(computedDTypes.filter((dtype) => inClass(dtype, dtypeClass)));
   }
 
   /** A small size, zero one time in ten unless `least` forbids it. */

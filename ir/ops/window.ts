@@ -1,7 +1,8 @@
 /**
  * The arithmetic of windows that slide over an axis, which `pad`, `convolution` and `reduce_window` share.
  *
- *     windowCount(8, [1, 1], dilated 3, stride 2)        // floor((8 + 1 + 1 - 3) / 2) + 1 = 4
+ * Size 8 with padding [1, 1], window 3 and stride 2 has floor((1 + 8 + 1 - 3) / 2) + 1 = 4 windows; of size B it has
+ * floordiv(B-1,2)+1, which the bounds of B must make certain not to be negative.
  */
 import { addDims, type Dim, floorDivDims, isAtMostDim, mulDims, subDims } from '../../base/dim.ts';
 import { violate } from './definition.ts';

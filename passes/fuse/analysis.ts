@@ -17,10 +17,14 @@ import { isInlineConstant } from '../lower/emitter.ts';
 const symbolEstimate = 64;
 /** Operations for one element above which a value is not worth computing twice. */
 export const cheapFlops = 4;
+/** Shared operands count once for each way to them, so that sums are cut off somewhere. */
+const mostWork = 1e6;
 
 export function estimate(size: Dim): number {
   if (typeof size === 'number') return size;
-  const values = symbolsOf(size).map(({ name, min, max }) => [name, Math.min(Math.max(symbolEstimate, min), max)] as const);
+  const values = symbolsOf(size).map(
+    ({ name, min, max }) => [name, Math.min(Math.max(symbolEstimate, min), max)] as const,
+  );
   return evaluateDim(size, new Map(values));
 }
 
@@ -33,8 +37,15 @@ export class GraphAnalysis {
   readonly #elements = new Map<Value, number>();
   /** Operations to compute one element again from what is likely to be in memory. */
   readonly #cones = new Map<Value, number>();
+  /** The same without what sums and contractions behind it cost, which are never computed twice. */
+  readonly #work = new Map<Value, number>();
+  /** Sums and contractions on the longest way to a value. */
+  readonly #ranks = new Map<Value, number>();
   /** Bytes of what is likely to be in memory behind a value. */
   readonly #sources = new Map<Value, number>();
+
+  /** Values that are an epilogue of a contraction: elementwise on its result and what follows from it alone. */
+  readonly #epilogues = new Set<Value>();
 
   constructor(graph: Graph) {
     this.graph = graph;
@@ -78,7 +89,10 @@ export class GraphAnalysis {
 
   elementsOf(value: Value): number {
     let count = this.#elements.get(value);
-    if (count === undefined) this.#elements.set(value, (count = estimate(dimProduct(value.type.shape))));
+    if (count === undefined) {
+      count = estimate(dimProduct(value.type.shape));
+      this.#elements.set(value, count);
+    }
     return count;
   }
 
@@ -88,6 +102,10 @@ export class GraphAnalysis {
 
   coneOf(value: Value): number {
     return this.#cones.get(value) ?? 0;
+  }
+
+  workOf(value: Value): number {
+    return this.#work.get(value) ?? 0;
   }
 
   sourceBytesOf(value: Value): number {
@@ -102,30 +120,55 @@ export class GraphAnalysis {
     return this.usesOf(value).length > 1 && !isFree(op);
   }
 
+  /** Whether a contraction could write a value in place of its own result. */
+  isEpilogue(value: Value): boolean {
+    return this.#epilogues.has(value);
+  }
+
   /** Operations for one element of an op's result. */
   flopsOf(op: Op): number {
     return traitsOf(op.opcode).flops ?? estimate(flopsOf(op)) / Math.max(this.elementsOf(op.results[0]), 1);
+  }
+
+  /** Whether an op continues a contraction, and nothing else it takes could depend on that contraction. */
+  #continuesContraction(op: Op): boolean {
+    if (!traitsOf(op.opcode).elementwise) return false;
+    const bytes = this.bytesOf(op.results[0]);
+    const rank = this.#rankOf(op);
+    return op.operands.some((operand) => {
+      const producer = this.producerOf(operand);
+      if (!producer || this.isResult(operand) || bytes > this.bytesOf(operand)) return false;
+      if ((this.#ranks.get(operand) ?? 0) !== rank) return false;
+      return isContraction(producer) || (this.#epilogues.has(operand) && this.usesOf(operand).length === 1);
+    });
+  }
+
+  #rankOf({ operands }: Op): number {
+    return operands.reduce((rank, operand) => Math.max(rank, this.#ranks.get(operand) ?? 0), 0);
   }
 
   #measure(op: Op): void {
     const [result] = op.results;
     if (!result) return;
     const bytes = this.bytesOf(result);
+    this.#ranks.set(result, this.#rankOf(op) + (isAnchor(op) ? 1 : 0));
     if (isAnchor(op) || (op.opcode === 'constant' && !isInlineConstant(op))) {
       this.#cones.set(result, Infinity);
       this.#sources.set(result, bytes);
       return;
     }
-    let cone = this.flopsOf(op);
-    let source = 0;
+    if (this.#continuesContraction(op)) this.#epilogues.add(result);
+    let [cone, work, source] = [this.flopsOf(op), this.flopsOf(op), 0];
     for (const operand of new Set(op.operands)) {
       if (this.isProbablyStored(operand) || !this.#cones.has(operand)) source += this.bytesOf(operand);
       else {
         cone += this.coneOf(operand);
+        work += this.workOf(operand);
         source += this.sourceBytesOf(operand);
       }
     }
     this.#cones.set(result, cone);
+    this.#work.set(result, Math.min(work, mostWork));
     this.#sources.set(result, selectsElements(op) ? Math.min(source, bytes) : source);
   }
 }
@@ -175,7 +218,9 @@ export function isView(op: Op): boolean {
       return same && others.length === 0 && axes.every((axis, at) => at === 0 || axis > axes[at - 1]);
     }
     case 'slice':
-      return equalShapes(op.results[0].type.shape, operand.type.shape) && op.attributes.strides.every((step) => step === 1);
+      return (
+        equalShapes(op.results[0].type.shape, operand.type.shape) && op.attributes.strides.every((step) => step === 1)
+      );
     default:
       return false;
   }

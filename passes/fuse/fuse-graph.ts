@@ -66,7 +66,10 @@ class Fuser {
       for (const group of groups) this.#compute(op, position, group);
       return;
     }
-    const verdicts = this.#mergeSiblings(op, groups.map((group) => this.#judge(op, group)));
+    const verdicts = this.#mergeSiblings(
+      op,
+      groups.map((group) => this.#judge(op, group)),
+    );
     const willing = verdicts.filter(({ refusal }) => !refusal).map(({ group }) => group);
     const everywhere = willing.length === verdicts.length;
     const duplicable = willing.length === 1 || mayDuplicate(op, value, willing, this.#analysis);
@@ -83,12 +86,16 @@ class Fuser {
     const host = this.#hostFor(op, verdicts) ?? this.#newGroup(op, position);
     const demand = host.wanted.get(value);
     if (demand) {
-      const axes = outputAxes(demand.views, host);
+      const axes = outputAxes(op, demand.views, host);
       if (axes) host.addOutput(value, axes, position);
       this.#compute(op, position, host);
     }
     for (const { group, refusal } of verdicts) {
       if (group === host) continue;
+      if (!refusal && mayDuplicate(op, value, [group], this.#analysis)) {
+        this.#compute(op, position, group);
+        continue;
+      }
       const { consumer } = group.wanted.get(value) ?? { consumer: op };
       this.#refusals.push({ producer: op, consumer, ...(refusal ?? storedOnce) });
       group.wanted.delete(value);
@@ -129,7 +136,7 @@ class Fuser {
     const [value] = op.results;
     for (const { group, refusal } of verdicts) {
       const demand = group.wanted.get(value);
-      if (refusal || !demand || !outputAxes(demand.views, group)) continue;
+      if (refusal || !demand || !outputAxes(op, demand.views, group)) continue;
       if (isContraction(op) && verdicts.length > 1 && group.outputs.length > 0 && group.kind !== 'map') continue;
       const first = verdicts.every(({ group: other }) => other === group || !dependsOn(group, other));
       if (first) return group;
@@ -169,6 +176,7 @@ class Fuser {
       group.kind = 'rows';
       group.rows = inLoops.axes.flat().sort((a, b) => a - b);
     }
+    group.noteRowValue(op, views, this.#analysis);
     for (const view of views) {
       const counted = { ...view, evaluations: group.evaluationsOf(view, this.#tokens) };
       operandViews(op, counted, this.#tokens).forEach((operandView, at) => {

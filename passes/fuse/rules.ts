@@ -38,11 +38,18 @@ export function refusalToInline(question: Question): Refusal | undefined {
   const { op } = question;
   return (
     refuseSize(question) ??
-    (op.opcode === 'scatter' ? { rule: 'scatter', detail: 'a scatter writes its result in an order of its own' } : undefined) ??
+    (op.opcode === 'scatter'
+      ? { rule: 'scatter', detail: 'a scatter writes its result in an order of its own' }
+      : undefined) ??
     (isContraction(op) ? refuseContraction(question) : undefined) ??
     (op.opcode === 'reduce' ? refuseReduction(question) : undefined) ??
     (op.opcode === 'reduce_window' ? refuseWindow(question) : undefined) ??
-    (isAnchor(op) ? undefined : (refuseOperand(question) ?? refuseScatterOperand(question) ?? refuseRecomputation(question)))
+    (isAnchor(op)
+      ? undefined
+      : (refuseEpilogue(question) ??
+        refuseOperand(question) ??
+        refuseScatterOperand(question) ??
+        refuseRecomputation(question)))
   );
 }
 
@@ -55,8 +62,10 @@ function refuseSize({ op, group }: Question): Refusal | undefined {
 
 /** A contraction takes an epilogue that computes one element from one element of its result. */
 function refuseContraction({ op, views, group }: Question): Refusal | undefined {
-  if (group.anchor) return { rule: 'one-contraction', detail: `the kernel computes a ${group.anchor.op.opcode} already` };
-  if (group.kind !== 'map') return { rule: 'contraction-in-rows', detail: `the consumer is a kernel of kind ${group.kind}` };
+  if (group.anchor)
+    return { rule: 'one-contraction', detail: `the kernel computes a ${group.anchor.op.opcode} already` };
+  if (group.kind !== 'map')
+    return { rule: 'contraction-in-rows', detail: `the consumer is a kernel of kind ${group.kind}` };
   const [view] = views;
   if (views.length > 1 || view.place !== 'loops' || !coversDomain(view.axes, group)) {
     return { rule: 'contraction-epilogue', detail: `the consumer does not read each element of ${op.opcode} once` };
@@ -99,18 +108,22 @@ function refuseRows(
   small: boolean,
   analysis: GraphAnalysis,
 ): Refusal | undefined {
-  if (new Set(tokens).size !== tokens.length) return { rule: 'reduction-index', detail: 'the consumer reads a diagonal' };
+  if (new Set(tokens).size !== tokens.length)
+    return { rule: 'reduction-index', detail: 'the consumer reads a diagonal' };
   if (group.kind === 'rows' && !sameTokens(tokens, group.rows)) {
     return { rule: 'other-rows', detail: `rows over axes [${tokens}] in a kernel with rows over [${group.rows}]` };
   }
   const inner = group.domain.flatMap((size, token) => (size === 1 || tokens.includes(token) ? [] : [token]));
   if (inner.length === 0) return undefined;
   const domainElements = analysis.elementsOf(op.operands[0]);
-  if (tokens.length === 0 && !small) return { rule: 'whole-reduction', detail: `${domainElements} elements on one thread` };
+  if (tokens.length === 0 && !small)
+    return { rule: 'whole-reduction', detail: `${domainElements} elements on one thread` };
   if (inner[inner.length - 1] < Math.max(...tokens) && !small) {
     return { rule: 'strided-rows', detail: `the last axis of [${group.domain}] is not part of a row` };
   }
-  const awkward = group.outputs.some(({ axes }) => axes.some((axis) => axis.length > 1 && axis.some((t) => inner.includes(t))));
+  const awkward = group.outputs.some(({ axes }) =>
+    axes.some((axis) => axis.length > 1 && axis.some((t) => inner.includes(t))),
+  );
   return awkward ? { rule: 'other-rows', detail: 'an output walks rows and columns as one axis' } : undefined;
 }
 
@@ -121,7 +134,9 @@ const sameTokens = (a: readonly number[], b: readonly number[]): boolean =>
 function refuseWindow({ views, group }: Question): Refusal | undefined {
   const [view] = views;
   const once = views.length === 1 && view.place === 'loops' && coversDomain(view.axes, group) && group.kind === 'map';
-  return once ? undefined : { rule: 'window-epilogue', detail: 'the consumer reads elements of the window more than once' };
+  return once
+    ? undefined
+    : { rule: 'window-epilogue', detail: 'the consumer reads elements of the window more than once' };
 }
 
 /** Operands of contractions are packed over and over: only what is nearly free is computed on the way. */
@@ -130,35 +145,51 @@ function refuseOperand({ op, value, views, analysis }: Question): Refusal | unde
   const cone = analysis.coneOf(value);
   if (cone > 2) return { rule: 'operand-cost', detail: `${cone} operations each time an operand is packed` };
   const source = analysis.sourceBytesOf(value);
-  if (source > analysis.bytesOf(value)) return { rule: 'operand-bytes', detail: `${source} bytes to read instead of ${analysis.bytesOf(value)}` };
+  if (source > 1.25 * analysis.bytesOf(value))
+    return { rule: 'operand-bytes', detail: `${source} bytes to read instead of ${analysis.bytesOf(value)}` };
   const ready = op.operands.every((operand) => isReady(operand, analysis));
-  return ready ? undefined : { rule: 'operand-of-producer', detail: `${op.opcode} goes with the kernel that makes its operand` };
+  return ready
+    ? undefined
+    : { rule: 'operand-of-producer', detail: `${op.opcode} goes with the kernel that makes its operand` };
 }
 
 function isReady(value: Value, analysis: GraphAnalysis): boolean {
   const op = analysis.producerOf(value);
   if (analysis.isProbablyStored(value) || !op) return true;
-  return !isAnchor(op) && op.operands.every((operand) => isReady(operand, analysis)) && analysis.coneOf(value) <= cheapFlops;
+  return (
+    !isAnchor(op) && op.operands.every((operand) => isReady(operand, analysis)) && analysis.coneOf(value) <= cheapFlops
+  );
+}
+
+/** What a contraction can do to its own result on the way to memory is not left to a consumer that reads it again. */
+function refuseEpilogue({ op, value, group, analysis }: Question): Refusal | undefined {
+  if (group.kind === 'map' || !analysis.isEpilogue(value)) return undefined;
+  return { rule: 'epilogue', detail: `${op.opcode} goes with the contraction that makes its operand` };
 }
 
 /** The updates of a scatter run one after the other; what feeds them is computed beforehand, unless it is nearly free. */
 function refuseScatterOperand({ op, value, group, analysis }: Question): Refusal | undefined {
   if (group.kind !== 'scatter' || isFree(op)) return undefined;
   const cone = analysis.coneOf(value);
-  return cone > cheapFlops ? { rule: 'scatter-cost', detail: `${cone} operations in a loop that runs in order` } : undefined;
+  return cone > cheapFlops
+    ? { rule: 'scatter-cost', detail: `${cone} operations in a loop that runs in order` }
+    : undefined;
 }
 
 /** Work that a kernel would do more often than the op alone, against a launch and the traffic it saves. */
 function refuseRecomputation({ value, views, group, analysis, tokens }: Question): Refusal | undefined {
   const elements = analysis.elementsOf(value);
-  const cone = Math.min(analysis.coneOf(value), 1e6);
+  const work = analysis.workOf(value);
   const counts = views.map((view) => group.evaluationsOf(view, tokens));
   const rowReuse = group.kind === 'rows' && counts.every((count) => count <= elements);
   const evaluations = rowReuse ? Math.max(...counts) : counts.reduce((sum, count) => sum + count, 0);
-  const extra = cone * (evaluations - elements);
+  const extra = work * (evaluations - elements);
   const saved = launchCost + 2 * analysis.bytesOf(value);
   if (extra <= saved) return undefined;
-  return { rule: 'recomputation', detail: `${evaluations} evaluations of ${elements} elements, ${cone} operations each` };
+  return {
+    rule: 'recomputation',
+    detail: `${evaluations} evaluations of ${elements} elements, ${work} operations each`,
+  };
 }
 
 /** Whether tokens walk every loop of a group exactly once. */
@@ -175,33 +206,44 @@ export function mayDuplicate(op: Op, value: Value, groups: readonly FusionGroup[
   const cone = analysis.coneOf(value);
   if (analysis.elementsOf(value) <= 1) return cone <= 256;
   const narrowing = analysis.sourceBytesOf(value) < analysis.bytesOf(value);
-  if (narrowing && analysis.flopsOf(op) <= 2 && op.operands.every((operand) => analysis.bytesOf(operand) <= analysis.bytesOf(value))) {
+  if (
+    narrowing &&
+    analysis.flopsOf(op) <= 2 &&
+    op.operands.every((operand) => analysis.bytesOf(operand) <= analysis.bytesOf(value))
+  ) {
     return op.opcode === 'convert' || cone <= cheapFlops;
   }
   if (cone > cheapFlops || !op.operands.every((operand) => isReady(operand, analysis))) return false;
   let extra = 0;
   for (const group of groups) {
     for (const operand of new Set(op.operands)) {
-      if (!group.reads.has(operand) && !group.wanted.has(operand)) extra += Math.min(analysis.sourceBytesOf(operand), analysis.bytesOf(operand));
+      if (!group.reads.has(operand) && !group.wanted.has(operand))
+        extra += Math.min(analysis.sourceBytesOf(operand), analysis.bytesOf(operand));
     }
   }
   return extra <= (groups.length + 1) * analysis.bytesOf(value);
 }
 
 /** How a group could write a value whose elements it computes anyway; `undefined`: it can not. */
-export function outputAxes(views: readonly View[], group: FusionGroup): GroupOutput['axes'] | undefined {
+export function outputAxes(op: Op, views: readonly View[], group: FusionGroup): GroupOutput['axes'] | undefined {
   if (group.kind === 'scatter' || group.outputs.length >= mostBuffers / 2) return undefined;
+  const inLoops = views.find((view) => view.place === 'loops');
+  if (op.opcode === 'reduce' && group.kind === 'map' && inLoops) return inLoops.axes; // these become the rows
   for (const { axes, place } of views) {
     const tokens = axes.flat();
     if (tokens.includes(unknown) || place === 'operand') continue;
     if (place === 'loops' && coversDomain(axes, group)) {
-      if (group.kind !== 'rows' || axes.every((axis) => axis.length <= 1 || axis.every((t) => group.rows.includes(t)))) return axes;
+      if (group.kind !== 'rows' || axes.every((axis) => axis.length <= 1 || axis.every((t) => group.rows.includes(t))))
+        return axes;
     }
     if (group.kind !== 'rows' || new Set(tokens).size !== tokens.length) continue;
     const rows = tokens.filter((token) => group.rows.includes(token));
     const inner = tokens.filter((token) => !group.rows.includes(token));
     if (!sameTokens(rows, group.rows)) continue;
-    if (inner.every((token) => token >= firstReduceToken) && axes.every((axis) => axis.length <= 1 || axis.every((t) => rows.includes(t)))) {
+    if (
+      inner.every((token) => token >= firstReduceToken) &&
+      axes.every((axis) => axis.length <= 1 || axis.every((t) => rows.includes(t)))
+    ) {
       return axes;
     }
   }

@@ -22,7 +22,8 @@ export function scheduleGroups(groups: readonly FusionGroup[], analysis: GraphAn
   return sortBatches(batches).map((batch) => kernelGroup(batch, analysis));
 }
 
-const successorsOf = (group: FusionGroup): Set<FusionGroup> => new Set([...group.successors].map((other) => other.current));
+const successorsOf = (group: FusionGroup): Set<FusionGroup> =>
+  new Set([...group.successors].map((other) => other.current));
 
 /** Groups such that writers come before readers; otherwise in the order of the ops. */
 function sortByDependence(groups: readonly FusionGroup[]): FusionGroup[] {
@@ -33,7 +34,9 @@ function sortBatches(batches: readonly (readonly FusionGroup[])[]): (readonly Fu
   const batchOf = new Map(batches.flatMap((batch) => batch.map((group) => [group, batch] as const)));
   const readers = new Map(
     batches.map((batch) => {
-      const after = new Set(batch.flatMap((group) => [...successorsOf(group)].map((other) => batchOf.get(other) ?? batch)));
+      const after = new Set(
+        batch.flatMap((group) => [...successorsOf(group)].map((other) => batchOf.get(other) ?? batch)),
+      );
       after.delete(batch);
       return [batch, after] as const;
     }),
@@ -151,9 +154,12 @@ function fits(
   return ops + group.members.size <= mostOps && buffers.size + added <= mostBuffers;
 }
 
-function kernelGroup(batch: readonly FusionGroup[], { graph }: GraphAnalysis): KernelGroup {
+function kernelGroup(batch: readonly FusionGroup[], analysis: GraphAnalysis): KernelGroup {
+  const { graph } = analysis;
   const members = [...new Set(batch.flatMap((group) => [...group.members]))].sort((a, b) => a - b);
-  return { ops: members.map((position) => graph.ops[position]), nests: batch.map((group) => nestOf(group)) };
+  const nests = batch.map((group) => nestOf(group));
+  const scratch = new Map(batch.flatMap((group) => [...group.scratchValues(analysis)]));
+  return { ops: members.map((position) => graph.ops[position]), nests, scratch };
 }
 
 function nestOf(group: FusionGroup): Nest {

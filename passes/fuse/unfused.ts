@@ -21,7 +21,7 @@ export function partitionByOp(graph: Graph): Partition {
     const inlined = op.operands.map((operand) => constants.get(operand)).filter((found) => found !== undefined);
     const ops = [...new Set([...inlined, op])];
     const form = op.opcode === 'dot_general' || op.opcode === 'convolution' ? 'contraction' : 'map';
-    const nest = op.opcode === 'scatter' ? { kind: 'scatter', op, inPlace: false } as const : wholeNest(result, form);
+    const nest = op.opcode === 'scatter' ? ({ kind: 'scatter', op, inPlace: false } as const) : wholeNest(result, form);
     groups.push({ ops, nests: [nest] });
   }
   return { groups, refusals: [], storageOf: (value) => value };

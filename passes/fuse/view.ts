@@ -104,7 +104,8 @@ export function operandViews(op: Op, view: View, tokens: ReduceTokens): readonly
 }
 
 const lost = (axis: readonly number[]): readonly number[] => (axis.length === 0 ? axis : [unknown]);
-const elements = (shape: readonly Dim[]): number => shape.reduce<number>((product, size) => product * estimate(size), 1);
+const elements = (shape: readonly Dim[]): number =>
+  shape.reduce<number>((product, size) => product * estimate(size), 1);
 
 /** Axes of equal size stay; an axis of another size is read in part. Scalars (starts, padding) have no axes. */
 function resizedView(op: Op, shape: readonly Dim[], view: View): View {
@@ -134,7 +135,11 @@ function reshapedAxes(op: OpOf<'reshape'>, view: View): (readonly number[])[] {
     const wide = sizes.filter((size) => size !== 1).length;
     const fromSizes = from.slice(fromStart, fromEnd).filter((size) => size !== 1);
     if (wide <= 1) return sizes.map((size) => (size === 1 ? [] : tokens));
-    const same = equalShapes(fromSizes, sizes.filter((size) => size !== 1)) && tokens.length === wide;
+    const same =
+      equalShapes(
+        fromSizes,
+        sizes.filter((size) => size !== 1),
+      ) && tokens.length === wide;
     let next = 0;
     return sizes.map((size) => (size === 1 ? [] : same ? [tokens[next++]] : [unknown]));
   });
@@ -174,7 +179,11 @@ function reduceView(op: OpOf<'reduce'>, view: View, tokens: ReduceTokens): View 
 function contractionView(op: OpOf<'dot_general'> | OpOf<'convolution'>, shape: readonly Dim[]): View {
   let taps = 1;
   if (op.opcode === 'convolution') taps = elements(op.operands[1].type.shape.slice(2));
-  return { axes: shape.map((size) => (size === 1 ? [] : [unknown])), place: 'operand', evaluations: elements(shape) * taps };
+  return {
+    axes: shape.map((size) => (size === 1 ? [] : [unknown])),
+    place: 'operand',
+    evaluations: elements(shape) * taps,
+  };
 }
 
 export const viewKey = ({ axes, place }: View): string => `${place} ${axes.join(';')}`;

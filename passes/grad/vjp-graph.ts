@@ -53,7 +53,8 @@ export function vjpGraph(graph: Graph, options: VjpOptions): Graph {
   });
   for (let i = primal.ops.length - 1; i >= 0; i--) {
     const op = primal.ops[i];
-    const cotangent = cotangents.get(op.results[0]);
+    const reached = op.results.find((result) => cotangents.has(result));
+    const cotangent = reached && cotangents.get(reached);
     if (cotangent) pullBack(emit, op, cotangent, active, accumulate);
   }
   emit.location = undefined;
@@ -100,15 +101,21 @@ function pullBack<K extends Opcode>(
       ...(op.location && { location: op.location }),
     });
   };
+  if (op.results.length !== 1) throw internalError(`no gradient rule for ${op.opcode} with several results`);
   const rule: VjpRule<K> = vjpRules[op.opcode];
   if (rule === 'zero') throw internalError(`a cotangent reached ${op.opcode}, whose derivative is zero`);
   if (typeof rule === 'object') refuse(rule.refuse, rule.hint);
   emit.location = op.location;
   const context: VjpContext<K> = { emit, op, result: op.results[0], cotangent, refuse };
-  rule(context).forEach((make, i) => {
-    const operand = op.operands[i];
-    if (make && active.has(operand)) accumulate(operand, make());
-  });
+  try {
+    rule(context).forEach((make, i) => {
+      const operand = op.operands[i];
+      if (make && active.has(operand)) accumulate(operand, make());
+    });
+  } catch (error) {
+    // Such as a symbolic size whose bounds do not tell what the gradient needs to know.
+    throw error instanceof KilnError ? error.at(op.location) : error;
+  }
 }
 
 function requireFloats(what: string, positions: readonly number[], values: readonly Value[]): void {

@@ -124,7 +124,9 @@ export class BodyBuilder {
     options: { readonly together?: boolean; readonly always?: boolean } = {},
   ): void {
     const prefix = mode === 'parallel' ? 'i' : 's';
-    const made = extents.map((extent) => (extent === 1 ? { axes: [], index: zeroIndex } : this.#newAxes(prefix, extent)));
+    const made = extents.map((extent) =>
+      extent === 1 ? { axes: [], index: zeroIndex } : this.#newAxes(prefix, extent),
+    );
     const axes = made.flatMap((entry) => entry.axes);
     if (axes.length === 0 && options.always) axes.push(...this.#newAxes(prefix, 1).axes);
     const groups = options.together && axes.length > 0 ? [axes] : axes.map((axis) => [axis]);
@@ -152,7 +154,12 @@ export class BodyBuilder {
   reduce(
     extents: readonly Dim[],
     outer: { readonly indices: readonly Index[]; readonly when: ScalarId | undefined },
-    details: { readonly order: SumOrder; readonly kind: Accumulator['kind'] & string; readonly dtype: DType; closed?: boolean },
+    details: {
+      readonly order: SumOrder;
+      readonly kind: Accumulator['kind'] & string;
+      readonly dtype: DType;
+      closed?: boolean;
+    },
     body: (indices: readonly Index[]) => ScalarId,
   ): ScalarId {
     if (details.kind === 'tuple') throw internalError('tuple accumulators are not built from single values');
@@ -178,6 +185,16 @@ export class BodyBuilder {
     return result;
   }
 
+  /** Builds parallel loops in the outermost scope in which `outer` is known, ahead of whatever is being built. */
+  loopsWithin(outer: readonly Index[], extents: readonly Dim[], body: (indices: readonly Index[]) => void): void {
+    let target = this.#floor;
+    for (const index of outer) target = deeper(target, this.#scopeOfIndex(index));
+    const before = this.#current;
+    this.#current = target;
+    this.loops('parallel', extents, body);
+    this.#current = before;
+  }
+
   #newAxes(prefix: string, extent: Dim, splittable = true): { readonly axes: readonly Axis[]; readonly index: Index } {
     const name = `${prefix}${this.#axisCount++}`;
     const inner = splittable ? this.#splits.get(name) : undefined;
@@ -196,7 +213,8 @@ export class BodyBuilder {
   }
 
   #leave(scope: Scope): void {
-    if (this.#current !== scope || !scope.parent) throw internalError('scopes do not close in the order they were opened');
+    if (this.#current !== scope || !scope.parent)
+      throw internalError('scopes do not close in the order they were opened');
     this.#open.delete(scope);
     this.#current = scope.parent;
   }

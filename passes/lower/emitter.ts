@@ -8,8 +8,10 @@
  * A guard is a bool scalar without which the indices may be out of range: loads under it touch memory only where it
  * holds.
  */
+
+import { dimProduct } from '../../base/dim.ts';
 import { internalError } from '../../base/error.ts';
-import type { ScalarId } from '../../ir/kernel.ts';
+import type { KernelScratch, ScalarId } from '../../ir/kernel.ts';
 import { elementAt, isSplat } from '../../ir/literal.ts';
 import type { Op, Value } from '../../ir/types.ts';
 import type { AxisSplits } from './body.ts';
@@ -21,6 +23,8 @@ import { lowerScalar } from './rules/index.ts';
 export interface ValueSource {
   /** The op that makes a value, when it is computed inside this kernel. */
   inlined(value: Value): Op | undefined;
+  /** Values to keep in scratch memory for a row; see `KernelGroup`. */
+  readonly scratch?: ReadonlyMap<Value, readonly boolean[]> | undefined;
 }
 
 export class Emitter {
@@ -30,6 +34,9 @@ export class Emitter {
   readonly #reads = new Map<Value, string>();
   readonly #numbers = new Map<Value, number>();
   readonly #known = new Map<string, ScalarId>();
+  /** Scratch rows in use, and their names by value and row. */
+  readonly scratch: KernelScratch[] = [];
+  readonly #rows = new Map<string, string>();
 
   constructor(source: ValueSource, splits?: AxisSplits) {
     this.#source = source;
@@ -48,9 +55,36 @@ export class Emitter {
     const known = this.#known.get(key);
     if (known !== undefined && this.body.isVisible(known)) return known;
     const op = this.#source.inlined(value);
-    const id = op ? lowerScalar(op, indices, guard, this) : this.load(value, indices, guard);
+    const marks = guard === undefined ? this.#source.scratch?.get(value) : undefined;
+    let id: ScalarId;
+    if (op && marks) id = this.#emitFromScratch(op, indices, marks);
+    else id = op ? lowerScalar(op, indices, guard, this) : this.load(value, indices, guard);
     this.#known.set(key, id);
     return id;
+  }
+
+  /** Reads a value from its scratch row, which is filled when it is wanted for the first time. */
+  #emitFromScratch(op: Op, indices: readonly Index[], marks: readonly boolean[]): ScalarId {
+    const [{ type }] = op.results;
+    const inRow = <T>(list: readonly T[]): T[] => list.filter((_, axis) => marks[axis]);
+    const outer = indices.filter((_, axis) => !marks[axis]);
+    const shape = inRow(type.shape);
+    const { algebra } = this.body;
+    const key = `${this.#numberOf(op.results[0])} ${outer.map((index) => index.key).join(',')}`;
+    let row = this.#rows.get(key);
+    if (row === undefined) {
+      const name = `s${this.scratch.length}`;
+      row = name;
+      this.#rows.set(key, name);
+      this.scratch.push({ name, dtype: type.dtype, size: dimProduct(shape) });
+      this.body.loopsWithin(outer, shape, (inner) => {
+        let next = 0;
+        const at = indices.map((index, axis) => (marks[axis] ? inner[next++] : index));
+        const value = lowerScalar(op, at, undefined, this);
+        this.body.store({ memory: name, index: algebra.linearize(inner, shape), value, combine: 'assign' });
+      });
+    }
+    return this.body.load(type.dtype, row, algebra.linearize(inRow(indices), shape));
   }
 
   /** The scalar of a value where `predicate` holds, and a number elsewhere. */
@@ -81,20 +115,27 @@ export class Emitter {
 
   load(value: Value, indices: readonly Index[], guard?: ScalarId, otherwise?: number): ScalarId {
     const { dtype, shape } = value.type;
-    if (indices.length !== shape.length) throw internalError(`${indices.length} indices for a value of rank ${shape.length}`);
+    if (indices.length !== shape.length)
+      throw internalError(`${indices.length} indices for a value of rank ${shape.length}`);
     return this.body.load(dtype, this.bufferOf(value), this.body.algebra.linearize(indices, shape), guard, otherwise);
   }
 
   /** Name of the buffer that holds a value. */
   bufferOf(value: Value): string {
     let name = this.#reads.get(value);
-    if (name === undefined) this.#reads.set(value, (name = `x${this.#reads.size}`));
+    if (name === undefined) {
+      name = `x${this.#reads.size}`;
+      this.#reads.set(value, name);
+    }
     return name;
   }
 
   #numberOf(value: Value): number {
     let number = this.#numbers.get(value);
-    if (number === undefined) this.#numbers.set(value, (number = this.#numbers.size));
+    if (number === undefined) {
+      number = this.#numbers.size;
+      this.#numbers.set(value, number);
+    }
     return number;
   }
 }

@@ -12,9 +12,11 @@ export interface KernelGroup {
   readonly ops: readonly Op[];
   /** Several nests write different values and do not read what the others write. */
   readonly nests: readonly Nest[];
+  /** Values to compute once for a row and keep in scratch memory: which of their axes lie within the row. */
+  readonly scratch?: ReadonlyMap<Value, readonly boolean[]>;
 }
 
-export type Nest = LoopNest | ScatterNest;
+export type Nest = LoopNest | ScatterNest | UpdateNest;
 
 /** Parallel loops over `axes`; outputs are written inside them, those with axes of their own in inner loops. */
 export interface LoopNest {
@@ -45,9 +47,17 @@ export interface ScatterNest {
   readonly inPlace: boolean;
 }
 
+/** Writes an update into its operand's memory, which is the result's. */
+export interface UpdateNest {
+  readonly kind: 'update';
+  readonly op: OpOf<'dynamic_update_slice'>;
+}
+
 /** The values a nest writes. */
 export const writtenBy = (nest: Nest): readonly Value[] =>
-  nest.kind === 'scatter' ? nest.op.results : [...new Set(nest.outputs.map((output) => output.part?.of ?? output.value))];
+  nest.kind !== 'loops'
+    ? nest.op.results
+    : [...new Set(nest.outputs.map((output) => output.part?.of ?? output.value))];
 
 /** A nest that writes one value over its whole shape, every axis a parallel loop. */
 export function wholeNest(value: Value, form: LoopNest['form']): LoopNest {

@@ -6,7 +6,7 @@
  *     parallel i { reduce r { load x0[N*i + r] } ...
  *                  parallel j { %0 = load x0[N*i + j]; ...; store y0[N*i + j] } }    y0 may be x0: a row is read first
  */
-import { equalDims, isAtMostDim, mulDims, subDims, type Dim } from '../../base/dim.ts';
+import { type Dim, equalDims, isAtMostDim, mulDims, subDims } from '../../base/dim.ts';
 import { byteSize } from '../../base/dtype.ts';
 import type { IndexExpression, Kernel, KernelBuffer, KernelNode, Loop } from '../../ir/kernel.ts';
 
@@ -16,7 +16,11 @@ export function findInPlacePairs(kernel: Kernel): Kernel {
   const buffers = kernel.buffers.map((buffer): KernelBuffer => {
     if (buffer.access !== 'write') return buffer;
     const found = kernel.buffers.findIndex(
-      (other, at) => !taken.has(at) && sameBytes(other, buffer) && other.access === 'read' && isLegal(kernel, other.name, buffer.name),
+      (other, at) =>
+        !taken.has(at) &&
+        sameBytes(other, buffer) &&
+        other.access === 'read' &&
+        isLegal(kernel, other.name, buffer.name),
     );
     if (found < 0) return buffer;
     taken.add(found);
@@ -84,7 +88,10 @@ function sameRow(load: Access, store: Access): boolean {
 }
 
 /** An index as a base that moves with the outer axes, and how far it reaches within them. */
-function split({ index, path }: Access, outer: ReadonlySet<string>): { base: IndexExpression; extent: Dim } | undefined {
+function split(
+  { index, path }: Access,
+  outer: ReadonlySet<string>,
+): { base: IndexExpression; extent: Dim } | undefined {
   const extents = new Map<string, Dim>();
   for (const node of path) {
     if (node.kind === 'loop') extents.set(node.axis.name, node.axis.extent);

@@ -10,12 +10,12 @@
 import {
   addDims,
   type Dim,
+  dimBounds,
+  dimProduct,
   equalDims,
   equalShapes,
   floorDivDims,
   isAtMostDim,
-  dimBounds,
-  dimProduct,
   mulDims,
   subDims,
 } from '../../base/dim.ts';
@@ -88,7 +88,8 @@ export function divideEvenly(dividend: Dim, divisor: Dim): Dim | undefined {
   return equalDims(mulDims(quotient, divisor), dividend) ? quotient : undefined;
 }
 
-const greatestCommonDivisor = (a: number, b: number): number => (b === 0 ? Math.abs(a) : greatestCommonDivisor(b, a % b));
+const greatestCommonDivisor = (a: number, b: number): number =>
+  b === 0 ? Math.abs(a) : greatestCommonDivisor(b, a % b);
 
 /** Makes indices; knows the extents of axes and the ranges of values, which is what simplification rests on. */
 export class IndexAlgebra {
@@ -97,7 +98,9 @@ export class IndexAlgebra {
 
   axis(name: string, extent: Dim): Index {
     this.#extents.set(name, extent);
-    return extent === 1 ? zeroIndex : new Index(0, [{ coefficient: 1, factor: { kind: 'axis', axis: name }, key: name }]);
+    return extent === 1
+      ? zeroIndex
+      : new Index(0, [{ coefficient: 1, factor: { kind: 'axis', axis: name }, key: name }]);
   }
 
   extentOf(axis: string): Dim | undefined {
@@ -134,13 +137,14 @@ export class IndexAlgebra {
 
   floorDivide(a: Index, divisor: Dim): Index {
     if (equalDims(divisor, 1)) return a;
+    if (divisor === 0) return zeroIndex; // an empty axis: no such element is ever touched
     const { quotient, rest } = this.#split(a, divisor);
     if (this.#isBelow(rest, divisor)) return quotient;
     return this.add(quotient, this.#floorDivideRest(rest, divisor));
   }
 
   modulo(a: Index, divisor: Dim): Index {
-    if (equalDims(divisor, 1)) return zeroIndex;
+    if (equalDims(divisor, 1) || divisor === 0) return zeroIndex;
     const { rest } = this.#split(a, divisor);
     if (this.#isBelow(rest, divisor)) return rest;
     const { common, reduced, reducedDivisor, left } = this.#cancel(rest, divisor);

@@ -13,7 +13,8 @@ export function findSplits(body: readonly KernelNode[]): ReadonlyMap<string, rea
   const divisors = new Map<string, Dim[]>();
   forEachNode(body, (node) => {
     if (node.kind === 'loop') extents.set(node.axis.name, node.axis.extent);
-    if (node.kind === 'reduce' && node.order === 'blocks') for (const axis of node.axes) extents.set(axis.name, axis.extent);
+    if (node.kind === 'reduce' && node.order === 'blocks')
+      for (const axis of node.axes) extents.set(axis.name, axis.extent);
   });
   forEachIndexExpression(body, (index) => collectDivisors(index, divisors));
   const splits = new Map<string, readonly Dim[]>();

@@ -55,20 +55,22 @@ function finishGroup(group: KernelGroup, producers: ReadonlyMap<Value, Op>): Low
 }
 
 function emitGroup(group: KernelGroup, producers: ReadonlyMap<Value, Op>, splits: AxisSplits): LoweredGroup {
-  const emitter = new Emitter({ inlined: (value) => producers.get(value) }, splits);
+  const emitter = new Emitter({ inlined: (value) => producers.get(value), scratch: group.scratch }, splits);
   const writes = [...new Set(group.nests.flatMap(writtenBy))];
   const outputs = new Map(writes.map((value, at) => [value, `y${at}`]));
   const nameOf = (value: Value): string => outputs.get(value) ?? '';
   for (const nest of group.nests) emitNest(nest, nameOf, emitter);
   const reads = emitter.reads;
-  const combines = group.nests.some((nest) => nest.kind === 'scatter' && (nest.inPlace || nest.op.attributes.kind !== 'assign'));
+  const combines = group.nests.some(
+    (nest) => nest.kind === 'scatter' && (nest.inPlace || nest.op.attributes.kind !== 'assign'),
+  );
   const buffers = [
     ...reads.map((value): KernelBuffer => buffer(emitter.bufferOf(value), 'read', value)),
     ...writes.map((value): KernelBuffer => buffer(nameOf(value), combines ? 'read_write' : 'write', value)),
   ];
   const independent = group.nests.length > 1;
   const body = emitter.body.root.nodes;
-  const kernel: Kernel = { name: kernelName(group.ops), buffers, scratch: [], body, independent };
+  const kernel: Kernel = { name: kernelName(group.ops), buffers, scratch: emitter.scratch, body, independent };
   return { kernel, reads, writes };
 }
 
@@ -83,7 +85,9 @@ const buffer = (name: string, access: KernelBuffer['access'], { type }: Value): 
 function kernelName(ops: readonly Op[]): string {
   const dull = new Set(['constant', 'broadcast_in_dim', 'reshape', 'convert', 'iota', 'dimension_size']);
   const told = ops.filter((op) => !dull.has(op.opcode));
-  const names = (told.length > 0 ? told : ops).map((op) => (op.opcode === 'reduce' ? `reduce_${op.attributes.kind}` : op.opcode));
+  const names = (told.length > 0 ? told : ops).map((op) =>
+    op.opcode === 'reduce' ? `reduce_${op.attributes.kind}` : op.opcode,
+  );
   const distinct = names.filter((name, at) => name !== names[at - 1]);
   return distinct.length <= 6 ? distinct.join('_') : `${distinct.slice(0, 5).join('_')}_${distinct.length - 5}_more`;
 }
@@ -163,15 +167,21 @@ function emitStore(
 
 function emitScatter(op: OpOf<'scatter'>, inPlace: boolean, memory: string, emitter: Emitter): void {
   const [operand, where, updates] = op.operands;
-  const { update_window_axes, inserted_window_axes, scatter_axes_to_operand_axes, index_vector_axis, kind } = op.attributes;
+  const { update_window_axes, inserted_window_axes, scatter_axes_to_operand_axes, index_vector_axis, kind } =
+    op.attributes;
   const { body } = emitter;
   const { shape } = operand.type;
   if (shape.includes(0)) return;
   if (!inPlace) {
-    body.loops('parallel', shape, (indices) => {
-      const value = emitter.emit(operand, indices);
-      body.store({ memory, index: body.algebra.linearize(indices, shape), value, combine: 'assign' });
-    }, { always: true });
+    body.loops(
+      'parallel',
+      shape,
+      (indices) => {
+        const value = emitter.emit(operand, indices);
+        body.store({ memory, index: body.algebra.linearize(indices, shape), value, combine: 'assign' });
+      },
+      { always: true },
+    );
   }
   const updateShape = updates.type.shape;
   if (updateShape.includes(0)) return;
@@ -182,30 +192,35 @@ function emitScatter(op: OpOf<'scatter'>, inPlace: boolean, memory: string, emit
     windowSizes[axis] = updateShape[update_window_axes[at]];
   });
   const pick = (axes: readonly number[]): Dim[] => axes.map((axis) => updateShape[axis]);
-  body.loops('sequential', pick(batchAxes), (batch) => {
-    let inside: ScalarId | undefined;
-    const starts: Index[] = shape.map(() => zeroIndex);
-    scatter_axes_to_operand_axes.forEach((axis, component) => {
-      const start = indexVector(where, index_vector_axis, batch, component, emitter, undefined);
-      const last = subDims(shape[axis], windowSizes[axis]);
-      inside = body.both(inside, inRange(body, start, last));
-      starts[axis] = clampedIndex(body, start, last);
-    });
-    body.loops('parallel', pick(update_window_axes), (window) => {
-      const at: Index[] = updateShape.map(() => zeroIndex);
-      batchAxes.forEach((axis, i) => {
-        at[axis] = batch[i];
+  body.loops(
+    'sequential',
+    pick(batchAxes),
+    (batch) => {
+      let inside: ScalarId | undefined;
+      const starts: Index[] = shape.map(() => zeroIndex);
+      scatter_axes_to_operand_axes.forEach((axis, component) => {
+        const start = indexVector(where, index_vector_axis, batch, component, emitter, undefined);
+        const last = subDims(shape[axis], windowSizes[axis]);
+        inside = body.both(inside, inRange(body, start, last));
+        starts[axis] = clampedIndex(body, start, last);
       });
-      update_window_axes.forEach((axis, i) => {
-        at[axis] = window[i];
+      body.loops('parallel', pick(update_window_axes), (window) => {
+        const at: Index[] = updateShape.map(() => zeroIndex);
+        batchAxes.forEach((axis, i) => {
+          at[axis] = batch[i];
+        });
+        update_window_axes.forEach((axis, i) => {
+          at[axis] = window[i];
+        });
+        const value = emitter.emit(updates, at);
+        const target = [...starts];
+        windowAxes.forEach((axis, i) => {
+          target[axis] = body.algebra.add(starts[axis], window[i]);
+        });
+        const index = body.algebra.linearize(target, shape);
+        body.store({ memory, index, value, combine: kind, ...(inside !== undefined && { when: inside }) });
       });
-      const value = emitter.emit(updates, at);
-      const target = [...starts];
-      windowAxes.forEach((axis, i) => {
-        target[axis] = body.algebra.add(starts[axis], window[i]);
-      });
-      const index = body.algebra.linearize(target, shape);
-      body.store({ memory, index, value, combine: kind, ...(inside !== undefined && { when: inside }) });
-    });
-  }, { always: true });
+    },
+    { always: true },
+  );
 }

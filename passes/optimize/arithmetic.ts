@@ -3,7 +3,7 @@
  * and is kept, while `x + (-0)` and `x - 0` change nothing; `x * 0` may be NaN. Rules for integers rest on arithmetic
  * modulo 2^32.
  */
-import { isFloat, isInteger } from '../../base/dtype.ts';
+import { isFloat, isInteger, isSigned } from '../../base/dtype.ts';
 import type { Opcode } from '../../ir/opcodes.ts';
 import { isAssociative, opcodes, traitsOf } from '../../ir/ops/index.ts';
 import type { Value } from '../../ir/types.ts';
@@ -86,6 +86,15 @@ const subtractZero = rule({
   apply: ({ operands: [x, zero] }, rewriter) => (isSplat(rewriter, zero, 0) ? x : undefined),
 });
 
+/** `-0 - x` is `-x` for every float; `0 - x` is not, for 0. */
+const zeroMinus = rule({
+  name: 'zero_minus',
+  opcodes: ['subtract'],
+  floatClass: 'exact',
+  apply: ({ operands: [zero, x] }, rewriter) =>
+    isSplat(rewriter, zero, isFloatValue(x) ? -0 : 0) ? rewriter.op('negate', [x]) : undefined,
+});
+
 const timesOne = rule({
   name: 'times_one',
   opcodes: ['multiply', 'divide'],
@@ -101,11 +110,13 @@ const timesMinusOne = rule({
     isFloatValue(x) && isSplat(rewriter, minusOne, -1) ? rewriter.op('negate', [x]) : undefined,
 });
 
+/** Not of unsigned integers, whose negation is another magnitude. */
 const absNegate = rule({
   name: 'abs_negate',
   opcodes: ['abs'],
   floatClass: 'exact',
   apply: (op, rewriter) => {
+    if (!isSigned(op.operands[0].type.dtype)) return undefined;
     const negated = rewriter.definedBy(op.operands[0], 'negate');
     return negated && rewriter.op('abs', negated.operands);
   },
@@ -259,6 +270,7 @@ export const arithmeticRules: readonly RewriteRule[] = [
   involution,
   addZero,
   subtractZero,
+  zeroMinus,
   timesOne,
   timesMinusOne,
   absNegate,

@@ -83,21 +83,45 @@ function spreadSide(rewriter: Rewriter, op: OpOf<'dot_general'>, side: 0 | 1): V
   return broadcastTo(rewriter, moved, result, axes);
 }
 
-/** Contracted axes of size 1 vanish; when none is left, every element is one product (and the 0 it is added to). */
+/** Which pairs of contracted axes have size 1. */
+function unitContractions(op: OpOf<'dot_general'>): number[] {
+  const [lhs, rhs] = op.operands;
+  const { contract } = op.attributes;
+  return range(contract[0].length).filter(
+    (i) => lhs.type.shape[contract[0][i]] === 1 && rhs.type.shape[contract[1][i]] === 1,
+  );
+}
+
+/** When only axes of size 1 are contracted, or none, every element is one product, and the 0 it is added to. */
+function singleProducts(op: OpOf<'dot_general'>, rewriter: Rewriter): Value | undefined {
+  if (unitContractions(op).length < op.attributes.contract[0].length) return undefined;
+  return plusZero(rewriter, rewriter.op('multiply', [spreadSide(rewriter, op, 0), spreadSide(rewriter, op, 1)]));
+}
+
+const dotOuter = rule({
+  name: 'dot_outer',
+  opcodes: ['dot_general'],
+  floatClass: 'exact',
+  apply: (op, rewriter) => (isFloat(op.operands[0].type.dtype) ? undefined : singleProducts(op, rewriter)),
+});
+
+/** A kernel for contractions may round the product only with the sum, which shows where it underflows. */
+const dotOuterFloat = rule({
+  name: 'dot_outer_float',
+  opcodes: ['dot_general'],
+  floatClass: 'reassociating',
+  apply: singleProducts,
+});
+
+/** Contracted axes of size 1 vanish beside others. */
 const dotUnitContract = rule({
   name: 'dot_unit_contract',
   opcodes: ['dot_general'],
   floatClass: 'exact',
   apply: (op, rewriter) => {
     const { contract, batch } = op.attributes;
-    const [lhs, rhs] = op.operands;
-    const isUnit = (i: number): boolean => lhs.type.shape[contract[0][i]] === 1 && rhs.type.shape[contract[1][i]] === 1;
-    const units = range(contract[0].length).filter(isUnit);
-    if (units.length === contract[0].length) {
-      const product = rewriter.op('multiply', [spreadSide(rewriter, op, 0), spreadSide(rewriter, op, 1)]);
-      return plusZero(rewriter, product);
-    }
-    if (units.length === 0) return undefined;
+    const units = unitContractions(op);
+    if (units.length === 0 || units.length === contract[0].length) return undefined;
     const sides = ([0, 1] as const).map((side) => {
       const { shape } = op.operands[side].type;
       const dropped = units.map((i) => contract[side][i]);
@@ -128,31 +152,62 @@ const isPositional = (kind: ReduceKind): boolean => kind === 'argmax' || kind ==
 const isOrderFree = (kind: ReduceKind, x: Value): boolean =>
   !isPositional(kind) && (!isFloat(x.type.dtype) || kind === 'max' || kind === 'min');
 
-/** Axes of size 1 are dropped by a reshape; the position of the extremum of one element is 0. */
+/** Drops reduced axes of size 1 by a reshape. */
+function dropUnitAxes(op: OpOf<'reduce'>, rewriter: Rewriter, units: readonly number[]): Value | undefined {
+  if (units.length === 0) return undefined;
+  const [x] = op.operands;
+  const { kind, axes } = op.attributes;
+  const { shape } = x.type;
+  const kept = others(shape.length, units);
+  const smaller = reshape(
+    rewriter,
+    x,
+    kept.map((axis) => shape[axis]),
+  );
+  const rest = axes.filter((axis) => !units.includes(axis)).map((axis) => kept.indexOf(axis));
+  return rewriter.op('reduce', [smaller], { kind, axes: rest });
+}
+
+const isUnit = (op: OpOf<'reduce'>, axis: number): boolean => op.operands[0].type.shape[axis] === 1;
+
+/** A reduction over axes of size 1 and no others is its operand; the position of the extremum of one element is 0. */
+const reduceOneElement = rule({
+  name: 'reduce_one_element',
+  opcodes: ['reduce'],
+  floatClass: 'exact',
+  apply: (op, rewriter) => {
+    const { kind, axes } = op.attributes;
+    if (!axes.every((axis) => isUnit(op, axis))) return undefined;
+    const { type } = op.results[0];
+    if (isPositional(kind)) return full(rewriter, type, 0);
+    const element = reshape(rewriter, op.operands[0], type.shape);
+    return kind === 'sum' ? plusZero(rewriter, element) : element;
+  },
+});
+
+/**
+ * Axes of size 1 are dropped beside others. The last reduced axis is another matter for float sums: positions on it
+ * decide in which order a kernel adds.
+ */
 const reduceUnitAxes = rule({
   name: 'reduce_unit_axes',
   opcodes: ['reduce'],
   floatClass: 'exact',
   apply: (op, rewriter) => {
-    const [x] = op.operands;
     const { kind, axes } = op.attributes;
-    const { shape } = x.type;
-    const units = axes.filter((axis) => shape[axis] === 1);
-    if (units.length === axes.length) {
-      const { type } = op.results[0];
-      if (isPositional(kind)) return full(rewriter, type, 0);
-      const element = reshape(rewriter, x, type.shape);
-      return kind === 'sum' ? plusZero(rewriter, element) : element;
-    }
-    if (units.length === 0) return undefined;
-    const kept = others(shape.length, units);
-    const smaller = reshape(
-      rewriter,
-      x,
-      kept.map((axis) => shape[axis]),
-    );
-    const rest = axes.filter((axis) => !units.includes(axis)).map((axis) => kept.indexOf(axis));
-    return rewriter.op('reduce', [smaller], { kind, axes: rest });
+    const last = isOrderFree(kind, op.operands[0]) ? -1 : Math.max(...axes);
+    const units = axes.filter((axis) => axis !== last && isUnit(op, axis));
+    return units.length < axes.length ? dropUnitAxes(op, rewriter, units) : undefined;
+  },
+});
+
+const reduceUnitAxesFloat = rule({
+  name: 'reduce_unit_axes_float',
+  opcodes: ['reduce'],
+  floatClass: 'reassociating',
+  apply: (op, rewriter) => {
+    const units = op.attributes.axes.filter((axis) => isUnit(op, axis));
+    return units.length < op.attributes.axes.length ? dropUnitAxes(op, rewriter, units) : undefined;
   },
 });
 
@@ -295,9 +350,13 @@ const reduceBroadcastFloat = rule({
 
 export const contractionRules: readonly RewriteRule[] = [
   dotTranspose,
+  dotOuter,
+  dotOuterFloat,
   dotUnitContract,
   transposeDot,
+  reduceOneElement,
   reduceUnitAxes,
+  reduceUnitAxesFloat,
   reduceReduce,
   reduceReduceFloat,
   reduceTranspose,

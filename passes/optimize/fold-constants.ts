@@ -19,9 +19,12 @@ import { literalOf } from '../rewrite-match.ts';
 
 const context = { mode: 'rounded', bindings: new Map(), functions: new Map() } as const;
 
-/** Ops that make much out of nothing, cheaper to run than to store. */
+/**
+ * What is not folded: ops that make much out of little, cheaper to run than to store; and scatters, whose sums a kernel
+ * rounds after each update.
+ */
 const staysAsIs = (op: Op): boolean =>
-  op.operands.length === 0 || op.opcode === 'broadcast_in_dim' || !traitsOf(op.opcode).exact;
+  op.operands.length === 0 || op.opcode === 'broadcast_in_dim' || op.opcode === 'scatter' || !traitsOf(op.opcode).exact;
 
 function fits(op: Op, budget: number): boolean {
   return op.results.every(

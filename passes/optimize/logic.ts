@@ -6,6 +6,7 @@
  */
 import { byteSize, type DType, dtypeInfo, integerRange, isFloat, isInteger } from '../../base/dtype.ts';
 import type { CompareDirection } from '../../ir/opcodes.ts';
+import type { Value } from '../../ir/types.ts';
 import { type RewriteRule, rule } from '../rewrite.ts';
 import { convert, full } from '../rewrite-emit.ts';
 import { isConstant, isSplat, splatOf } from '../rewrite-match.ts';
@@ -117,6 +118,21 @@ const selectNot = rule({
   },
 });
 
+/** A choice within a choice by the same predicate is made already. */
+const selectSelect = rule({
+  name: 'select_select',
+  opcodes: ['select'],
+  floatClass: 'exact',
+  apply: ({ operands: [predicate, onTrue, onFalse] }, rewriter) => {
+    const chosen = (value: Value, side: 1 | 2): Value => {
+      const inner = rewriter.definedBy(value, 'select');
+      return inner && inner.operands[0] === predicate ? inner.operands[side] : value;
+    };
+    const [a, b] = [chosen(onTrue, 1), chosen(onFalse, 2)];
+    return a === onTrue && b === onFalse ? undefined : rewriter.op('select', [predicate, a, b]);
+  },
+});
+
 /** A choice between true and false is the predicate; between 1 and 0, its number. */
 const selectTruth = rule({
   name: 'select_truth',
@@ -205,6 +221,7 @@ export const logicRules: readonly RewriteRule[] = [
   selectConstant,
   selectSame,
   selectNot,
+  selectSelect,
   selectTruth,
   convertSame,
   convertConvert,

@@ -6,10 +6,11 @@
  *     launch 0   reads x, writes a          a: temporary 0, launches 0..1
  *     launch 1   reads a, writes b          b: temporary 0 too, if kernel 1 may work in place
  */
+
+import { planArena } from '../../base/arena.ts';
 import { type Dim, dimProduct, equalDims, isStatic, mulDims } from '../../base/dim.ts';
 import { byteSize } from '../../base/dtype.ts';
 import { internalError } from '../../base/error.ts';
-import { planArena } from '../../base/arena.ts';
 import type { Launch, LaunchBuffer, LoweredOutput, LoweredTemporary, OutputSource } from '../../ir/lowered.ts';
 import type { Literal, TensorType, Value } from '../../ir/types.ts';
 import type { LoweredGroup } from '../lower/lower-group.ts';
@@ -144,7 +145,13 @@ class Planner {
   }
 
   /** Memory of an operand that dies in this launch, or of a donated input that died before. */
-  #takeOver(value: Value, at: number, group: LoweredGroup, launch: number, output: number | undefined): Storage | undefined {
+  #takeOver(
+    value: Value,
+    at: number,
+    group: LoweredGroup,
+    launch: number,
+    output: number | undefined,
+  ): Storage | undefined {
     const { reads, kernel, inPlaceScatter } = group;
     const pair = kernel.buffers[reads.length + at].inPlaceOf;
     const operand = inPlaceScatter ? inPlaceScatter.operand : pair === undefined ? undefined : reads[pair];

@@ -13,6 +13,8 @@ export const unitBytes = 64;
 
 const subdivisionBits = 4;
 const subdivisions = 1 << subdivisionBits;
+/** Blocks of a size's own class that are looked at before larger ones are split. */
+const glances = 8;
 /** Rows for sizes up to 2^26 units, which is 4 GiB. */
 const rows = 26 - subdivisionBits + 2;
 
@@ -110,12 +112,15 @@ export class Allocator {
   }
 
   #findFit(units: number): Block | undefined {
-    // Any block of the class above fits. Only when there is none, the class of the size itself is searched.
-    const spread = units < subdivisions ? 0 : (1 << (31 - Math.clz32(units) - subdivisionBits)) - 1;
-    const found = this.#firstFrom(sizeClass(units + spread));
-    if (found || spread === 0) return found;
-    let block = this.#free[sizeClass(units)];
-    while (block && block.units < units) block = block.nextFree;
+    // Blocks of the size's own class may be too small. The latest few are looked at first, since programs ask for the
+    // same sizes again and again; any block of a class above fits; all of the own class are the last resort.
+    const own = sizeClass(units);
+    return this.#searchClass(own, units, glances) ?? this.#firstFrom(own + 1) ?? this.#searchClass(own, units);
+  }
+
+  #searchClass(index: number, units: number, most = Number.POSITIVE_INFINITY): Block | undefined {
+    let block = this.#free[index];
+    for (let seen = 0; block && block.units < units; seen++) block = seen < most ? block.nextFree : undefined;
     return block;
   }
 

@@ -12,7 +12,7 @@ import type { ArraySpec } from '../device.ts';
 import type { BufferRef, Program, Size } from '../program.ts';
 import { evaluateSize, symbolTable } from '../sizes.ts';
 import type { Block } from './allocator.ts';
-import type { ProgramMemory, WasmBuffer } from './executable.ts';
+import type { ProgramResources, WasmBuffer } from './executable.ts';
 import type { LoadedKernel } from './kernels.ts';
 import type { WasmMemory } from './memory.ts';
 
@@ -30,7 +30,7 @@ export interface BoundLaunch {
 
 export interface BindingMemory {
   readonly memory: WasmMemory;
-  readonly programMemory: ProgramMemory;
+  readonly resources: ProgramResources;
 }
 
 export class Binding {
@@ -59,7 +59,7 @@ export class Binding {
     bindings: DimBindings,
     kernels: readonly LoadedKernel[],
     constants: readonly Block[],
-    { memory, programMemory }: BindingMemory,
+    { memory, resources }: BindingMemory,
   ) {
     const symbols = symbolTable(program.symbols);
     this.#program = program;
@@ -80,11 +80,11 @@ export class Binding {
       (most, kernel) => Math.max(most, scratchOffset + this.#evaluate(kernel.scratchBytes)),
       arenaBytes,
     );
-    this.records = programMemory.allocate(this.#recordWords() * 4);
+    this.records = resources.allocate(this.#recordWords() * 4);
     try {
       this.launches = this.#writeRecords(memory, kernels, constants, offsets, scratchOffset);
     } catch (error) {
-      programMemory.release(this.records);
+      resources.release(this.records);
       throw error;
     }
   }

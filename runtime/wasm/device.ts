@@ -12,7 +12,7 @@ import { TaskQueue } from '../queue.ts';
 import { QueuedAlias, QueuedLaunch, QueuedRead, QueuedSignal, type TaskDevice } from '../tasks.ts';
 import { validateProgram } from '../validate.ts';
 import type { Block } from './allocator.ts';
-import { Executable, type ExecutableContext, type ProgramMemory, type WasmBuffer } from './executable.ts';
+import { Executable, type ExecutableContext, type ProgramResources, type WasmBuffer } from './executable.ts';
 import { KernelTable } from './kernels.ts';
 import { WasmMemory } from './memory.ts';
 import { Workspace } from './workspace.ts';
@@ -25,7 +25,7 @@ export interface WasmDeviceOptions {
 /** Everything that goes with a shutdown. */
 interface Resources extends ExecutableContext {
   readonly executables: WeakMap<Program, Executable>;
-  readonly collectedPrograms: FinalizationRegistry<ProgramMemory>;
+  readonly collectedPrograms: FinalizationRegistry<ProgramResources>;
 }
 
 export class WasmDevice implements TaskDevice<Block> {
@@ -33,7 +33,11 @@ export class WasmDevice implements TaskDevice<Block> {
   #resources: Resources | undefined;
   #tensors = 0;
   readonly #pressure = new MemoryPressure(() => this.memory());
-  readonly #queue = new TaskQueue(() => this.#pressure.relieve());
+  readonly #queue = new TaskQueue(async () => {
+    // Twice, since a collection that had begun before may miss what died since.
+    await this.#pressure.relieve();
+    await this.#pressure.relieve();
+  });
 
   constructor(options: WasmDeviceOptions = {}) {
     const memory = new WasmMemory(() => this.#relieve(), options.memoryLimit);
@@ -99,7 +103,7 @@ export class WasmDevice implements TaskDevice<Block> {
   }
 
   async warmup(program: Program): Promise<void> {
-    await this.#open().kernels.loadAll(validateProgram(program));
+    await this.#open().kernels.compileAll(validateProgram(program).kernels);
     this.load(program);
   }
 
@@ -200,7 +204,7 @@ export class WasmDevice implements TaskDevice<Block> {
     if (!executable) {
       executable = new Executable(validateProgram(program), resources);
       resources.executables.set(program, executable);
-      resources.collectedPrograms.register(program, executable.programMemory);
+      resources.collectedPrograms.register(program, executable.resources);
     }
     return executable;
   }

@@ -13,7 +13,7 @@ import { internalError, KilnError } from '../../base/error.ts';
 import type { DeviceBuffer } from '../buffer.ts';
 import type { ArraySpec } from '../device.ts';
 import { launchObserver } from '../profile.ts';
-import type { Program } from '../program.ts';
+import type { Program, ProgramKernel } from '../program.ts';
 import { bindSymbols } from '../sizes.ts';
 import type { Block } from './allocator.ts';
 import { Binding, type BoundLaunch } from './binding.ts';
@@ -31,13 +31,25 @@ export interface ExecutableContext {
   readonly workspace: Workspace;
 }
 
-/** Blocks that live as long as a program. Held by a finaliser, so it must not lead back to the program. */
-export class ProgramMemory {
+/**
+ * What a program holds on the device: blocks of memory and kernels. A finaliser releases it when the program is gone,
+ * so it must not lead back to the program.
+ */
+export class ProgramResources {
   readonly #memory: WasmMemory;
+  readonly #kernels: KernelTable;
   readonly #blocks = new Set<Block>();
+  #hashes: string[] = [];
 
-  constructor(memory: WasmMemory) {
+  constructor({ memory, kernels }: ExecutableContext) {
     this.#memory = memory;
+    this.#kernels = kernels;
+  }
+
+  kernel(kernel: ProgramKernel): LoadedKernel {
+    const loaded = this.#kernels.acquire(kernel);
+    this.#hashes.push(kernel.hash);
+    return loaded;
   }
 
   allocate(bytes: number): Block {
@@ -52,6 +64,8 @@ export class ProgramMemory {
 
   releaseAll(): void {
     for (const block of this.#blocks) this.release(block);
+    for (const hash of this.#hashes) this.#kernels.release(hash);
+    this.#hashes = [];
   }
 }
 
@@ -63,7 +77,7 @@ let runs = 0;
 export class Executable {
   readonly program: Program;
   /** What must be released when the program is gone. */
-  readonly programMemory: ProgramMemory;
+  readonly resources: ProgramResources;
   readonly constants: readonly Block[];
   readonly #context: ExecutableContext;
   readonly #kernels: readonly LoadedKernel[];
@@ -76,20 +90,20 @@ export class Executable {
   constructor(program: Program, context: ExecutableContext) {
     this.program = program;
     this.#context = context;
-    this.#kernels = program.kernels.map((kernel) => context.kernels.load(kernel));
     this.#symbolicAxes = program.inputs.flatMap(({ shape }, input) =>
       shape.flatMap((size, axis) => (typeof size === 'string' ? [[input, axis] as const] : [])),
     );
     this.#hasDonations = program.inputs.some((input) => input.donated);
-    this.programMemory = new ProgramMemory(context.memory);
+    this.resources = new ProgramResources(context);
     try {
+      this.#kernels = program.kernels.map((kernel) => this.resources.kernel(kernel));
       this.constants = program.constants.map(({ bytes }) => {
-        const block = this.programMemory.allocate(bytes.length);
+        const block = this.resources.allocate(bytes.length);
         context.memory.bytes.set(bytes, block.address);
         return block;
       });
     } catch (error) {
-      this.programMemory.releaseAll();
+      this.resources.releaseAll();
       throw error;
     }
   }
@@ -107,7 +121,7 @@ export class Executable {
       const symbols = this.program.symbols.length > 0 ? bindSymbols(this.program, shapes) : new Map<string, number>();
       binding = new Binding(this.program, symbols, this.#kernels, this.constants, {
         memory: this.#context.memory,
-        programMemory: this.programMemory,
+        resources: this.resources,
       });
       this.#keep(key, binding);
     }
@@ -120,7 +134,7 @@ export class Executable {
     if (this.#bindings.size >= maximumBindings) {
       const [oldestKey, oldest] = this.#bindings.entries().next().value!;
       this.#bindings.delete(oldestKey);
-      this.programMemory.release(oldest.records);
+      this.resources.release(oldest.records);
     }
     this.#bindings.set(key, binding);
   }

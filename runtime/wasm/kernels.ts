@@ -1,13 +1,13 @@
 /**
  * Kernels made callable: each distinct code (by its hash) is compiled and instantiated once for a memory, and shared by
- * every program that contains it, for as long as one of them lives.
+ * every program that contains it, until the last of them is gone.
  *
  * V8 starts a WASM function in its baseline tier and replaces it between calls, never inside a running loop. So a long
  * launch of a kernel that has not run for a while yet is cut into short calls; any split of the tiles gives the same
  * bytes.
  */
 import { KilnError } from '../../base/error.ts';
-import type { Program, ProgramKernel } from '../program.ts';
+import type { ProgramKernel } from '../program.ts';
 import { engine, type KernelModule, type LinearMemory } from './engine.ts';
 
 /** What a call of a new kernel should take; the time between two chances to meet better code. */
@@ -50,58 +50,59 @@ export class LoadedKernel {
   }
 }
 
+interface TableEntry {
+  readonly kernel: LoadedKernel;
+  users: number;
+}
+
 export class KernelTable {
   readonly #memory: LinearMemory;
-  /** Programs keep their kernels; the table only finds them. */
-  readonly #kernels = new Map<string, WeakRef<LoadedKernel>>();
-  #sweepAt = 64;
+  readonly #entries = new Map<string, TableEntry>();
 
   constructor(memory: LinearMemory) {
     this.#memory = memory;
   }
 
-  /** The kernel, compiled now where it is new. @throws KilnError `compile_failed` */
-  load(kernel: ProgramKernel): LoadedKernel {
-    return this.#find(kernel) ?? this.#instantiate(kernel, () => new (engine().Module)(kernel.code));
+  /** The kernel, compiled now where it is new, for one more user. @throws KilnError `compile_failed` */
+  acquire(kernel: ProgramKernel): LoadedKernel {
+    const entry = this.#entries.get(kernel.hash) ?? this.#add(kernel, () => new (engine().Module)(kernel.code));
+    entry.users += 1;
+    return entry.kernel;
   }
 
-  /** Compiles all kernels of a program that are new, off this thread where the engine can. Keep what it gives. */
-  async loadAll(program: Program): Promise<readonly LoadedKernel[]> {
-    return Promise.all(
-      program.kernels.map(async (kernel) => {
-        const found = this.#find(kernel);
-        if (found) return found;
-        const module = await engine()
+  /** One user less; the kernel goes with the last. */
+  release(hash: string): void {
+    const entry = this.#entries.get(hash);
+    if (!entry) return;
+    entry.users -= 1;
+    if (entry.users <= 0) this.#entries.delete(hash);
+  }
+
+  /** Compiles the kernels of a program that are new, off this thread where the engine can, so that `acquire` is quick. */
+  async compileAll(kernels: readonly ProgramKernel[]): Promise<void> {
+    const missing = kernels.filter(({ hash }) => !this.#entries.has(hash));
+    const modules = await Promise.all(
+      missing.map((kernel) =>
+        engine()
           .compile(kernel.code)
-          .catch((cause: unknown) => Promise.reject(invalidCode(kernel, cause)));
-        return this.#find(kernel) ?? this.#instantiate(kernel, () => module);
-      }),
+          .catch((cause: unknown) => Promise.reject(invalidCode(kernel, cause))),
+      ),
     );
+    missing.forEach((kernel, index) => {
+      if (!this.#entries.has(kernel.hash)) this.#add(kernel, () => modules[index]);
+    });
   }
 
-  #find(kernel: ProgramKernel): LoadedKernel | undefined {
-    return this.#kernels.get(kernel.hash)?.deref();
-  }
-
-  #instantiate(kernel: ProgramKernel, compile: () => KernelModule): LoadedKernel {
-    let loaded: LoadedKernel;
+  #add(kernel: ProgramKernel, compile: () => KernelModule): TableEntry {
     try {
       const instance = new (engine().Instance)(compile(), { kiln: { memory: this.#memory } });
       if (typeof instance.exports.run !== 'function') throw new TypeError('the module exports no function `run`');
-      loaded = new LoadedKernel(instance.exports.run);
+      const entry = { kernel: new LoadedKernel(instance.exports.run), users: 0 };
+      this.#entries.set(kernel.hash, entry);
+      return entry;
     } catch (cause) {
       throw invalidCode(kernel, cause);
     }
-    this.#sweep();
-    this.#kernels.set(kernel.hash, new WeakRef(loaded));
-    return loaded;
-  }
-
-  /** Forgets kernels that no program holds any more, whenever the table has doubled. */
-  #sweep(): void {
-    if (this.#kernels.size < this.#sweepAt) return;
-    for (const [hash, kernel] of this.#kernels) if (!kernel.deref()) this.#kernels.delete(hash);
-    this.#sweepAt = Math.max(64, 2 * this.#kernels.size);
   }
 }
 

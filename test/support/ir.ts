@@ -3,16 +3,21 @@
  *
  *     runOp('add', [array('i32', [1, 2]), array('i32', [3, 4])], {})       // i32[2] 4, 6
  */
+import fc from 'fast-check';
+import { expect } from 'vitest';
 import { dim, type SymbolRange } from '../../base/dim.ts';
 import { type DType, dtypeFromShortName } from '../../base/dtype.ts';
 import { KilnError } from '../../base/error.ts';
 import { GraphBuilder } from '../../ir/builder.ts';
 import { evaluateModule } from '../../ir/evaluate.ts';
-import { denseData } from '../../ir/literal.ts';
+import { denseData, elementAt, positionOf, rowMajorStrides } from '../../ir/literal.ts';
 import type { OpAttributes, Opcode } from '../../ir/opcodes.ts';
 import type { EvaluationMode } from '../../ir/ops/definition.ts';
+import { definitions } from '../../ir/ops/index.ts';
+import { Random } from '../../ir/ops/random.ts';
 import { parseModule } from '../../ir/parser.ts';
 import type { Func, Literal, Module, TensorType } from '../../ir/types.ts';
+import { runs } from './runs.ts';
 
 export type Nested = number | boolean | readonly Nested[];
 
@@ -98,4 +103,33 @@ export function errorOf(run: () => unknown): KilnError {
     throw error;
   }
   throw new Error('nothing was thrown');
+}
+
+/** A property of samples of an op, without NaN and infinities so that sums can be compared. */
+export function forSamples<K extends Opcode>(
+  opcode: K,
+  property: (operands: readonly Literal[], attributes: OpAttributes[K]) => void,
+  options: { readonly count?: number; readonly special?: boolean } = {},
+): void {
+  fc.assert(
+    fc.property(fc.integer(), (seed) => {
+      const sample = definitions[opcode].sample?.(new Random(seed, { special: options.special ?? false }));
+      if (!sample) throw new Error(`${opcode} has no sampler`);
+      property(sample.operands, sample.attributes);
+    }),
+    runs(options.count ?? 100),
+  );
+}
+
+/** The element at an index. */
+export const at = (literal: Literal, index: readonly number[]): number =>
+  elementAt(literal, positionOf(index, rowMajorStrides(literal.shape)));
+
+/** Equal shapes and elements, but for rounding in double precision. */
+export function close(a: Literal, b: Literal): void {
+  expect(a.shape).toEqual(b.shape);
+  const [x, y] = [denseData(a), denseData(b)];
+  for (let i = 0; i < x.length; i++) {
+    if (x[i] !== y[i]) expect(Math.abs(x[i] - y[i])).toBeLessThanOrEqual(1e-10 * (1 + Math.abs(x[i])));
+  }
 }

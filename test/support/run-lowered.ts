@@ -70,7 +70,8 @@ export function runLowered(lowered: Lowered, inputs: readonly Literal[]): Litera
     const kernel = lowered.kernels[number];
     const bound = kernel.buffers.map(({ dtype, size: count }, at) => {
       const view = viewAs(dtype, find(buffers[at]));
-      if (view.byteLength !== size(count) * byteSize(dtype)) throw new RangeError(`${kernel.name}: size of buffer ${at}`);
+      if (view.byteLength !== size(count) * byteSize(dtype))
+        throw new RangeError(`${kernel.name}: size of buffer ${at}`);
       return view;
     });
     interpretKernel(kernel, bound, bindings);

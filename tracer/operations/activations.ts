@@ -10,7 +10,7 @@ import { KilnError } from '../../base/error.ts';
 import { operation, type TensorLike } from '../operation.ts';
 import type { Tensor } from '../tensor.ts';
 import { emit } from '../trace.ts';
-import { clip, maximum, minimum, multiply, subtract } from './arithmetic.ts';
+import { clip, minimum, multiply, subtract } from './arithmetic.ts';
 import { where } from './logic.ts';
 import { axisOf, constantLike, type Floating, reduceAxes, requireTensor, requireTensors, shiftOf, spread, toFloat } from './support.ts';
 import { abs, erf, exp, expm1, log1p, negative, tanh } from './unary.ts';
@@ -66,11 +66,19 @@ export const prelu = operation<[x: Tensor, weight: TensorLike], Tensor>(
   { operands: [0, 1] },
 );
 
+/**
+ * Whether `x` is below 0, and `-|x|`. One question decides both, so that what is put together of them has the slope of
+ * one side at 0, whatever `abs` has there.
+ */
+function signed(x: Tensor): { readonly below: Tensor; readonly distance: Tensor } {
+  const below = compare(x, 'LT', 0);
+  return { below, distance: select(below, x, negative(x)) };
+}
+
 /** `1 / (1 + exp(-x))`, accurate in both tails: the exponential is taken of `-|x|`. */
 export const sigmoid = activation('sigmoid', (x) => {
-  // The select stands for |x|, whose slope at 0 would lose the gradient there.
-  const below = compare(x, 'LT', 0);
-  const e = emit('exponential', [select(below, x, negative(x))], {});
+  const { below, distance } = signed(x);
+  const e = exp(distance);
   const one = constantLike(x, 1);
   return emit('divide', [select(below, e, one), add(one, e)], {});
 });
@@ -81,8 +89,11 @@ export const logSigmoid = activation('logSigmoid', (x) => negative(softplus(nega
 /** `x * sigmoid(x)`, also called swish. */
 export const silu = activation('silu', (x) => multiply(x, sigmoid(x)));
 
-/** `log(1 + exp(x))`, as `max(x, 0) + log1p(exp(-|x|))`. */
-export const softplus = activation('softplus', (x) => add(maximum(x, 0), log1p(exp(negative(abs(x))))));
+/** `log(1 + exp(x))`, as `max(x, 0) + log1p(exp(-|x|))`; its slope at 0 is 1/2. */
+export const softplus = activation('softplus', (x) => {
+  const { below, distance } = signed(x);
+  return add(select(below, constantLike(x, 0), x), log1p(exp(distance)));
+});
 
 /** `x * tanh(softplus(x))`. */
 export const mish = activation('mish', (x) => multiply(x, tanh(softplus(x))));

@@ -78,6 +78,8 @@ export const multiply = binary('multiply', (x, y) => plain('multiply', x, y), { 
 /** True division `x / y`: integers and bools become float32. @throws KilnError `shape_mismatch` */
 export const divide = floatBinary('divide', (x, y) => plain('divide', x, y));
 
+export { divide as div, multiply as mul, subtract as sub };
+
 /**
  * `floor(x / y)`, of the same dtype. Floats as Python's `//`: `x` less its remainder, divided, so that the quotient
  * agrees with `remainder` at every magnitude. An integer divided by 0 gives what the primitive `divide` gives.
@@ -129,9 +131,13 @@ export const logaddexp = floatBinary('logaddexp', (x, y) => {
   // inf - inf has no value: there x + y is the limit, and the difference is taken of zeros.
   const difference = plain('subtract', x, y);
   const undefinedThere = compare(difference, 'NE', difference);
-  const delta = select(undefinedThere, constantLike(x, 0), difference);
-  const tail = plain('log_plus_one', plain('exponential', plain('negate', plain('abs', delta))));
-  return select(undefinedThere, plain('add', x, y), plain('add', plain('maximum', x, y), tail));
+  const zero = constantLike(x, 0);
+  const delta = select(undefinedThere, zero, difference);
+  // One question picks the greater operand and the sign of the distance, so that slopes at ties add up.
+  const below = compare(delta, 'LT', zero);
+  const distance = select(below, delta, plain('negate', delta));
+  const tail = plain('log_plus_one', plain('exponential', distance));
+  return select(undefinedThere, plain('add', x, y), plain('add', select(below, y, x), tail));
 });
 
 const powTensors = binary('pow', (x, y) => plain('power', x, y));

@@ -11,7 +11,7 @@ import { type DType, isFloat } from '../../base/dtype.ts';
 import { KilnError } from '../../base/error.ts';
 import { elementCount, literal } from '../../ir/literal.ts';
 import { encodeElements } from '../../runtime/elements.ts';
-import { deviceNamed } from '../devices.ts';
+import { deviceNamed } from '../../runtime/session.ts';
 import { currentLocation } from '../location.ts';
 import { elementOf, type PlainNumber } from '../operands.ts';
 import { Tensor } from '../tensor.ts';

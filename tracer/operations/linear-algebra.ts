@@ -166,12 +166,20 @@ export const dotGeneral = operation<[x: Tensor, y: Tensor, options: DotGeneralOp
   },
 ) as <X extends Tensor, Y extends Tensor>(x: X, y: Y, options: DotGeneralOptions) => Tensor<Promoted<X, Y>>;
 
+/** `x` with zeros wherever two axes have different positions, so that a sum over one of them leaves the diagonal. */
+function onDiagonal(x: Tensor, first: number, second: number): Tensor {
+  const { shape } = x.type;
+  const along = (axis: number): Tensor => emit('iota', [], { dtype: 'int32', shape, axis });
+  const isDiagonal = emit('compare', [along(first), along(second)], { direction: 'EQ' });
+  return emit('select', [isDiagonal, x, constantLike(x, 0)], {});
+}
+
 /** Sum of the diagonal of the last two axes. @throws KilnError `shape_mismatch` below rank 2 */
 export const trace = operation<[x: Tensor], Tensor>('trace', (operand) => {
   const [x] = operandsOf('trace', operand, operand);
   if (x.ndim < 2) throw new KilnError('shape_mismatch', 'trace: a matrix has two axes', { given: describe(x) });
-  const batch = range(x.ndim - 2).map(String);
-  return sumOthers(takeDiagonals({ tensor: x, letters: [...batch, 'i', 'i'] }), new Set(batch)).tensor;
+  const axes = [x.ndim - 2, x.ndim - 1];
+  return emit('reduce', [onDiagonal(x, axes[0], axes[1])], { kind: 'sum', axes });
 }) as <D extends DType>(x: Tensor<D>) => Tensor<D>;
 
 // Einstein summation.
@@ -188,11 +196,7 @@ function takeDiagonals({ tensor, letters }: Named): Named {
   if (second < 0) return { tensor, letters };
   const first = letters.indexOf(letters[second]);
   requireMatching('einsum', tensor, first, tensor, second);
-  const { shape } = tensor.type;
-  const along = (axis: number): Tensor => emit('iota', [], { dtype: 'int32', shape, axis });
-  const onDiagonal = emit('compare', [along(first), along(second)], { direction: 'EQ' });
-  const masked = emit('select', [onDiagonal, tensor, constantLike(tensor, 0)], {});
-  const diagonal = emit('reduce', [masked], { kind: 'sum', axes: [second] });
+  const diagonal = emit('reduce', [onDiagonal(tensor, first, second)], { kind: 'sum', axes: [second] });
   return takeDiagonals({ tensor: diagonal, letters: letters.filter((_, i) => i !== second) });
 }
 

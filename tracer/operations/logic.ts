@@ -172,6 +172,6 @@ export interface LogicMethods<D extends DType> {
   bitwiseInvert(): Tensor<D>;
   bitwiseLeftShift<Y extends TensorLike>(bits: Y): Tensor<Promoted<Tensor<D>, Y>>;
   bitwiseRightShift<Y extends TensorLike>(bits: Y): Tensor<Promoted<Tensor<D>, Y>>;
-  /** Elements of `x` where this tensor is true, of `y` elsewhere. */
-  where<X extends TensorLike, Y extends TensorLike>(x: X, y: Y): Tensor<Promoted<X, Y>>;
+  /** Elements of this tensor where `condition` is true, of `other` elsewhere. */
+  where<Y extends TensorLike>(condition: Tensor, other: Y): Tensor<Promoted<Tensor<D>, Y>>;
 }

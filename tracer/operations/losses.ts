@@ -9,7 +9,7 @@ import { isInteger } from '../../base/dtype.ts';
 import { operation, type TensorLike } from '../operation.ts';
 import type { Tensor } from '../tensor.ts';
 import { emit } from '../trace.ts';
-import { logSoftmax } from './activations.ts';
+import { logSoftmax, softplus } from './activations.ts';
 import { add, divide, maximum, multiply, subtract } from './arithmetic.ts';
 import { less, logicalAnd, notEqual, where } from './logic.ts';
 import { mean, sum } from './reduction.ts';
@@ -29,7 +29,7 @@ import {
   sizeScalar,
   toFloat,
 } from './support.ts';
-import { abs, exp, log, log1p, negative, square } from './unary.ts';
+import { abs, log, log1p, negative, square } from './unary.ts';
 
 /** What becomes of the losses of all elements. */
 export type Reduction = 'mean' | 'sum' | 'none';
@@ -97,11 +97,11 @@ export const huberLoss = operation<[input: TensorLike, target: TensorLike, optio
 );
 
 /**
- * Binary cross-entropy of logits and probabilities: `max(x, 0) - x * y + log1p(exp(-|x|))`, which does not overflow.
+ * Binary cross-entropy of logits and probabilities: `softplus(x) - x * y`, which does not overflow.
  * @throws KilnError `shape_mismatch`, `invalid_argument`
  */
 export const binaryCrossEntropyWithLogits = elementwiseLoss('binaryCrossEntropyWithLogits', (x, y) =>
-  add(subtract(maximum(x, 0), multiply(x, y)), log1p(exp(negative(abs(x))))),
+  subtract(softplus(x), multiply(x, y)),
 );
 
 /**

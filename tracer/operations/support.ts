@@ -239,9 +239,7 @@ export function meet(op: string, operands: readonly Tensor[], dtype: DType = pro
 
 /** A 0-d constant. */
 export const scalar = <D extends DType>(dtype: D, value: number): Tensor<D> =>
-  emit('constant', [], { value: { dtype, shape: [], data: [roundTo(dtype, value)] } }) as Tensor<D>;
-
-const roundTo = (dtype: DType, value: number): number => (dtype === 'float32' ? Math.fround(value) : value);
+  emit('constant', [], { value: { dtype, shape: [], data: [value] } }) as Tensor<D>;
 
 /** A constant of a shape, all elements equal. */
 export function constant<D extends DType>(dtype: D, shape: Shape, value: number): Tensor<D> {

@@ -60,6 +60,8 @@ const rounding = (name: string, body: (x: Tensor) => Tensor): SameFunction =>
 /** `-x`, of the same dtype (unsigned wraps). @throws KilnError `dtype_mismatch` for bool. */
 export const negative = sameFunction('negative', (x) => plain('negate', x));
 
+export { negative as neg };
+
 /** `x` itself, for symmetry with `negative`. @throws KilnError `dtype_mismatch` for bool. */
 export const positive = sameFunction('positive', (x) => x);
 

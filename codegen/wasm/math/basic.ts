@@ -33,7 +33,7 @@ export function rsqrt(e: VectorEmitter, x: Vector): Vector {
 }
 
 /** A mask: all ones where the operand is neither infinite nor NaN. */
-export function isFinite(e: VectorEmitter, x: Vector): Vector {
+export function finite(e: VectorEmitter, x: Vector): Vector {
   const { f32 } = e;
   return f32.lt(f32.abs(x), f32.constant(Number.POSITIVE_INFINITY));
 }

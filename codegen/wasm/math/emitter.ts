@@ -404,7 +404,8 @@ function integerLanes(scope: VectorScope, lanes: 'i32x4' | 'i64x2'): IntegerLane
       once(op(a.take(), module.i32.const(bits)));
   return {
     constant: (value) => {
-      const words = lanes === 'i32x4' ? new Int32Array(4).fill(Number(value)) : new BigInt64Array(2).fill(BigInt(value));
+      const words =
+        lanes === 'i32x4' ? new Int32Array(4).fill(Number(value)) : new BigInt64Array(2).fill(BigInt(value));
       return constantOf(scope, new Uint8Array(words.buffer));
     },
     add: binary(ops.add),

@@ -6,7 +6,7 @@
  */
 import type { Opcode } from '../../../ir/opcodes.ts';
 import { atan2 } from './atan2.ts';
-import { isFinite, rsqrt, sign } from './basic.ts';
+import { finite, rsqrt, sign } from './basic.ts';
 import type { Vector, VectorEmitter } from './emitter.ts';
 import { erf } from './erf.ts';
 import { exponential, exponentialMinusOne } from './exponential.ts';
@@ -31,7 +31,7 @@ export const unaryMath = {
   erf,
   exponential,
   exponential_minus_one: exponentialMinusOne,
-  is_finite: isFinite,
+  is_finite: finite,
   log,
   log_plus_one: logPlusOne,
   rsqrt,

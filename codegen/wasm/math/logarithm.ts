@@ -106,4 +106,3 @@ export function logPlusOne(e: VectorEmitter, operand: Vector): Vector {
   const usual = e.let(e.or(assemble(e, k, f), e.and(x, i32.constant(signBit))));
   return e.callIfAny(isExtreme(e, onePlusX), logPlusOneHelper, [onePlusX, usual], usual);
 }
-

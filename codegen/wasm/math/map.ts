@@ -22,9 +22,6 @@ export function buildMap(
   const module = new binaryen.Module();
   module.setFeatures(binaryen.Features.SIMD128);
 
-
-
-
   module.setMemory(pages, -1, null, [], false, false, 'memory');
   module.addMemoryImport('memory', 'env', 'memory');
   const scope = new FunctionScope({ binaryen, module }, ['i32', 'i32', 'i32', 'i32']);

@@ -14,7 +14,8 @@ import { type Helper, polynomial, type Vector, VectorEmitter } from './emitter.t
 
 /** log2(m) / s as a polynomial in s^2; relative error below 2^-44. */
 const log2OverS = [
-  2.885390081777849, 0.9617966941149177, 0.5770779418962102, 0.41220930082945123, 0.3199036650080258, 0.2829298220434414,
+  2.885390081777849, 0.9617966941149177, 0.5770779418962102, 0.41220930082945123, 0.3199036650080258,
+  0.2829298220434414,
 ];
 
 /** 2^f; relative error below 2^-29. */

@@ -30,8 +30,8 @@ const largestModerate = 2 ** 22;
 /** (sin(r) - r) / r^3 as a polynomial in r^2 on |r| <= pi/4; error relative to the sine below 2^-27.9. */
 const sineTail = [-0.16666654536604417, 0.008332156052166018, -0.00019514631668513297];
 
-/** (cos(r) - 1 + r^2 / 2) / r^4; error relative to the cosine below 2^-32. */
-const cosineTail = [0.041666645554497124, -0.0013887309867696063, 2.443241308699574e-5];
+/** cos(r) as a polynomial in r^2; relative error below 2^-32. */
+const cosineOfRoot = [1, -0.5, 0.041666645554497124, -0.0013887309867696063, 2.443241308699574e-5];
 
 /** The same for float64: sin(r) / r to 2^-37.7, cos(r) to 2^-34.2. */
 const sineOverR64 = [
@@ -53,8 +53,7 @@ function sineShifted(e: VectorEmitter, operand: Vector, quarterTurns: 0 | 1): Ve
   const quadrant = e.let(quarterTurns === 0 ? n : i32.add(n, i32.constant(quarterTurns)));
   const z = e.let(f32.mul(r, r));
   const sine = f32.mulAdd(f32.mul(r, z), polynomial(f32, z, sineTail), r);
-  const nearOne = f32.sub(f32.constant(1), f32.mul(z, f32.constant(0.5)));
-  const cosine = f32.mulAdd(f32.mul(z, z), polynomial(f32, z, cosineTail), nearOne);
+  const cosine = polynomial(f32, z, cosineOfRoot);
   const isOdd = i32.shrSigned(i32.shl(quadrant, 31), 31);
   const turned = i32.shl(quadrant, 30);
   // The sine is odd, the cosine even; without its sign a zero has no sign to lose on the way.
@@ -138,17 +137,11 @@ function sineOfLarge(scope: FunctionScope, quarterTurns: 0 | 1): Expression {
   const word = (index: number) => module.select(isSecond(), long(twoOverPi[index + 1]), long(twoOverPi[index]));
   const middle = scope.letScalar('i64', word(1));
   const joined = (first: Expression, second: Expression) =>
-    i64.or(
-      i64.shl(first, shift()),
-      i64.shr_u(i64.shr_u(second, i64.const(1n)), i64.sub(i64.const(63n), shift())),
-    );
+    i64.or(i64.shl(first, shift()), i64.shr_u(i64.shr_u(second, i64.const(1n)), i64.sub(i64.const(63n), shift())));
   const upper = joined(word(0), middle());
   const lower = i64.shr_u(joined(middle(), word(2)), i64.const(32n));
   // x 2/pi modulo 4, in units of 2^-62, with the sign of x.
-  const product = i64.add(
-    i64.mul(significand(), upper),
-    i64.shr_u(i64.mul(significand(), lower), i64.const(32n)),
-  );
+  const product = i64.add(i64.mul(significand(), upper), i64.shr_u(i64.mul(significand(), lower), i64.const(32n)));
   const positive = scope.letScalar('i64', product);
   const turns = scope.letScalar(
     'i64',
@@ -165,8 +158,8 @@ function sineOfLarge(scope: FunctionScope, quarterTurns: 0 | 1): Expression {
     module.select(i32.and(quadrant(), i32.const(1)), scalarPolynomial(module, z, cosine64), sine),
   );
   const signed = module.select(i32.and(quadrant(), i32.const(2)), f64.neg(chosen()), chosen());
-  const isFinite = i32.lt_u(magnitude(), i32.const(0x7f800000));
-  return module.select(isFinite, f32.demote(signed), f32.const(Number.NaN));
+  const inDomain = i32.lt_u(magnitude(), i32.const(0x7f800000));
+  return module.select(inDomain, f32.demote(signed), f32.const(Number.NaN));
 }
 
 function scalarPolynomial(module: Module, x: () => Expression, coefficients: readonly number[]): Expression {

@@ -16,7 +16,10 @@ export function clampedIndex(body: BodyBuilder, start: ScalarId, greatest: Dim):
   if (greatest === 0) return zeroIndex;
   const dtype = body.dtypeOf(start);
   const positive = dtype === 'uint32' ? start : body.apply(dtype, 'maximum', [start, body.constant(dtype, 0)]);
-  return body.algebra.value(asPosition(body, body.apply(dtype, 'minimum', [positive, body.size(dtype, greatest)])), greatest);
+  return body.algebra.value(
+    asPosition(body, body.apply(dtype, 'minimum', [positive, body.size(dtype, greatest)])),
+    greatest,
+  );
 }
 
 /** Whether the scalar is in `[0, greatest]`. */

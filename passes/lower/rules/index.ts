@@ -52,7 +52,12 @@ export const lowerRules: { readonly [K in Opcode]: ScalarRule<K> | NestRule } = 
 };
 
 /** Writes the scalar of an op's result at an index. */
-export function lowerScalar(op: Op, indices: readonly Index[], guard: ScalarId | undefined, emitter: Emitter): ScalarId {
+export function lowerScalar(
+  op: Op,
+  indices: readonly Index[],
+  guard: ScalarId | undefined,
+  emitter: Emitter,
+): ScalarId {
   const rule = lowerRules[op.opcode] as ScalarRule<Opcode> | NestRule;
   if (typeof rule !== 'function') throw internalError(`${op.opcode} has no scalar form: ${rule.nest}`);
   return rule(op, indices, guard, emitter);

@@ -18,8 +18,8 @@ import { otherAxes } from '../../../ir/ops/rules.ts';
 import type { OpOf, TensorType } from '../../../ir/types.ts';
 import type { Emitter } from '../emitter.ts';
 import { type Index, zeroIndex } from '../index-algebra.ts';
-import { undilate } from './shape.ts';
 import type { ScalarRule } from './rule.ts';
+import { undilate } from './shape.ts';
 
 /** Reduced axes of an operand in runs that are one axis each, as operand axes. */
 export function reducedRuns({ shape }: TensorType, axes: readonly number[]): readonly (readonly number[])[] {
@@ -53,7 +53,10 @@ export const reduceRule: ScalarRule<'reduce'> = (op, indices, guard, emitter) =>
         inner[axis] = indices[at];
       });
       runs.forEach((run, at) => {
-        const parts = emitter.body.algebra.delinearize(reduced[at], run.map((axis) => shape[axis]));
+        const parts = emitter.body.algebra.delinearize(
+          reduced[at],
+          run.map((axis) => shape[axis]),
+        );
         run.forEach((axis, i) => {
           inner[axis] = parts[i];
         });
@@ -193,4 +196,3 @@ export const reduceWindowRule: ScalarRule<'reduce_window'> = (op, indices, guard
   const extents = kept.map((axis) => window[axis]);
   return body.reduce(extents, { indices, when: guard }, { order: 'blocks', kind, dtype }, element);
 };
-

@@ -4,9 +4,9 @@
  */
 import { addDims, type Dim, equalDims, subDims } from '../../../base/dim.ts';
 import { internalError } from '../../../base/error.ts';
+import type { ScalarId } from '../../../ir/kernel.ts';
 import type { BodyBuilder } from '../body.ts';
 import { type Index, zeroIndex } from '../index-algebra.ts';
-import type { ScalarId } from '../../../ir/kernel.ts';
 import { compareIndex, within } from './predicate.ts';
 import type { ScalarRule } from './rule.ts';
 
@@ -88,7 +88,10 @@ export function undilate(
 export const concatenateRule: ScalarRule<'concatenate'> = (op, indices, guard, emitter) => {
   const { body } = emitter;
   const { axis } = op.attributes;
-  const pieces: { readonly end: Dim; readonly value: (from: ScalarId | undefined, to: ScalarId | undefined) => ScalarId }[] = [];
+  const pieces: {
+    readonly end: Dim;
+    readonly value: (from: ScalarId | undefined, to: ScalarId | undefined) => ScalarId;
+  }[] = [];
   let end: Dim = 0;
   for (const operand of op.operands) {
     const start = end;

@@ -1,0 +1,197 @@
+/** Contractions through the packed, register-tiled schedule against the interpreter, bit for bit. */
+import { describe, expect, it } from 'vitest';
+import { type Dim, dim, mulDims } from '../../base/dim.ts';
+import type { DType } from '../../base/dtype.ts';
+import type { Kernel, ScalarId } from '../../ir/kernel.ts';
+import { at, KernelMaker, read, write } from '../support/kernel-maker.ts';
+import { type Bindings, compareWithInterpreter, generate, makeInputs } from '../support/kernel-run.ts';
+
+const wave = (_: string, i: number): number => Math.fround(Math.sin(i * 12.9898 + 1) * 3);
+const usesTiles = (kernel: Kernel): boolean => generate(kernel).text().includes('f32x4.mul') && generate(kernel).code.length > 0;
+
+function check(kernel: Kernel, sizes: readonly Bindings[] = [{}], fill = wave): void {
+  const generated = generate(kernel);
+  for (const bindings of sizes) {
+    const difference = compareWithInterpreter(kernel, makeInputs(kernel, bindings, fill), bindings, generated);
+    expect(difference && `${JSON.stringify(bindings)}: ${difference}`).toBeUndefined();
+  }
+}
+
+interface Options {
+  readonly leftTransposed?: boolean;
+  readonly rightTransposed?: boolean;
+  readonly prologue?: boolean;
+  readonly epilogue?: boolean;
+  readonly batch?: Dim;
+  readonly dtype?: DType;
+}
+
+/** `y[b, i, j] = sum_k a[b, i, k] * b[b, k, j]`, with factors stored either way. */
+function matmul(rows: Dim, columns: Dim, depth: Dim, options: Options = {}): Kernel {
+  const { leftTransposed, rightTransposed, prologue, epilogue, batch, dtype = 'float32' } = options;
+  const times = batch ?? 1;
+  const size = (a: Dim, b: Dim): Dim => mulDims(times, mulDims(a, b));
+  const buffers = [
+    read('a', size(rows, depth), dtype),
+    read('b', size(depth, columns), dtype),
+    read('bias', columns),
+    write('y', size(rows, columns), dtype),
+  ];
+  const k = new KernelMaker('matmul', buffers);
+  const batchTerm = (elements: Dim): [Dim, string][] => (batch === undefined ? [] : [[elements, 'n']]);
+  const left = leftTransposed ? at([rows, 'k'], 'i') : at([depth, 'i'], 'k');
+  const right = rightTransposed ? at([depth, 'j'], 'k') : at([columns, 'k'], 'j');
+  const within = (index: ReturnType<typeof at>, elements: Dim): ReturnType<typeof at> => ({
+    ...index,
+    terms: [...at(...batchTerm(elements)).terms, ...index.terms],
+  });
+  const apply = (opcode: 'multiply' | 'negate' | 'abs', ...ids: ScalarId[]): ScalarId => k.applyTo(dtype, opcode, ...ids);
+  const body = (): void => {
+    k.parallel('i', rows, () =>
+      k.parallel('j', columns, () => {
+        const axes = [{ name: 'k', extent: depth }];
+        const [sum] = k.reduce(
+          axes,
+          ['sum'],
+          () => {
+            const a = k.load('a', within(left, mulDims(rows, depth)));
+            const b = k.load('b', within(right, mulDims(depth, columns)));
+            return [apply('multiply', prologue ? apply('negate', a) : a, prologue ? apply('abs', b) : b)];
+          },
+          { order: 'blocks', dtype },
+        );
+        const result = epilogue ? k.apply('maximum', k.apply('add', sum, k.load('bias', at('j'))), k.constant(0.5)) : sum;
+        k.store('y', within(at([columns, 'i'], 'j'), mulDims(rows, columns)), result);
+      }),
+    );
+  };
+  if (batch === undefined) body();
+  else k.parallel('n', batch, body);
+  return k.finish();
+}
+
+const small = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
+
+describe('matrix products', () => {
+  it('are recognised', () => {
+    expect(usesTiles(matmul(32, 32, 32))).toBe(true);
+    expect(generate(matmul(32, 32, 32)).scratchBytes).toBeGreaterThan(0);
+  });
+
+  it('have the same bits at every remainder of rows and columns', () => {
+    const [m, n, k] = [dim('M'), dim('N'), dim('K', { min: 0 })];
+    const kernels = [{}, { leftTransposed: true }, { rightTransposed: true }, { leftTransposed: true, rightTransposed: true }];
+    for (const options of kernels) {
+      const sizes = small.flatMap((M) => small.flatMap((N) => [0, 1, 7].map((K) => ({ M, N, K }))));
+      check(matmul(m, n, k, options), sizes.filter((_, i) => i % (options.leftTransposed ? 7 : 1) === 0));
+    }
+  });
+
+  it('have the same bits at every depth', () => {
+    const [m, n, k] = [dim('M'), dim('N'), dim('K', { min: 0 })];
+    const sizes = [0, 1, 2, 7, 255, 256, 257, 513, 770].flatMap((K) => [{ M: 5, N: 11, K }]);
+    for (const options of [{ prologue: true }, { rightTransposed: true }, { epilogue: true }]) check(matmul(m, n, k, options), sizes);
+  });
+
+  it('know static sizes', () => {
+    for (const depth of [1, 7, 255, 256, 257, 513]) {
+      for (const [rows, columns] of [[4, 8], [5, 9], [30, 33], [2, 300], [67, 12], [100, 5]] as const) {
+        check(matmul(rows, columns, depth, { epilogue: true, prologue: rows % 2 === 0, rightTransposed: rows === 67 }));
+      }
+    }
+  });
+
+  it('pack what is large, in either direction', () => {
+    check(matmul(70, 150, 130));
+    check(matmul(70, 150, 130, { leftTransposed: true, rightTransposed: true }));
+    check(matmul(70, 150, 130, { leftTransposed: true, prologue: true, epilogue: true }));
+  });
+
+  it('take batches', () => {
+    check(matmul(6, 10, 20, { batch: 3 }));
+    check(matmul(9, 13, 70, { batch: 5, prologue: true, epilogue: true, rightTransposed: true }));
+  });
+
+  it('take integers', () => {
+    for (const dtype of ['int32', 'uint32'] as const) {
+      check(matmul(9, 13, 300, { dtype }), [{}], (_, i) => (i * 7919) % 100000);
+    }
+  });
+
+  it('keep NaN and infinities', () => {
+    const values = [0, -0, 1, -1, Infinity, NaN, 2, 3];
+    check(matmul(9, 13, 33), [{}], (_, i) => values[(i * 5 + (i >> 3)) % (i % 50 === 3 ? 8 : 4)]);
+    check(matmul(9, 13, 300), [{}], () => -0);
+  });
+
+  it('have rows and columns the other way round', () => {
+    const k = new KernelMaker('swapped', [read('a', 20 * 30), read('b', 30 * 40), write('y', 40 * 20)]);
+    k.parallel('j', 40, () =>
+      k.parallel('i', 20, () => {
+        const [s] = k.reduce([{ name: 'k', extent: 30 }], ['sum'], () => [
+          k.apply('multiply', k.load('a', at([30, 'i'], 'k')), k.load('b', at([40, 'k'], 'j'))),
+        ], { order: 'blocks' });
+        k.store('y', at([20, 'j'], 'i'), s);
+      }),
+    );
+    check(k.finish());
+  });
+});
+
+describe('convolutions', () => {
+  /** `y[n, co, h, w] = sum x[n, ci, h + u - pad, w + v - pad] * f[co, ci, u, v]`. */
+  function convolution(batch: number, input: number, output: number, size: number, window: number, pad: number): Kernel {
+    const k = new KernelMaker('conv', [
+      read('x', batch * input * size * size),
+      read('f', output * input * window * window),
+      write('y', batch * output * size * size),
+    ]);
+    const axes = [
+      { name: 'c', extent: input },
+      { name: 'u', extent: window },
+      { name: 'v', extent: window },
+    ];
+    k.parallel('n', batch, () =>
+      k.parallel('o', output, () =>
+        k.parallel('h', size, () =>
+          k.parallel('w', size, () => {
+            const [s] = k.reduce(
+              axes,
+              ['sum'],
+              () => {
+                const inside = (a: string, b: string): ScalarId => {
+                  const position = k.applyTo('uint32', 'bitcast_convert', k.index(at(-pad, a, b)));
+                  return k.compare('LT', position, k.constant(size, 'uint32'));
+                };
+                const both = k.applyTo('bool', 'and', inside('h', 'u'), inside('w', 'v'));
+                const place = at(
+                  -pad * size - pad,
+                  [input * size * size, 'n'],
+                  [size * size, 'c'],
+                  [size, 'h'],
+                  [size, 'u'],
+                  'w',
+                  'v',
+                );
+                const x = k.load('x', place, both, 0);
+                const f = k.load('f', at([input * window * window, 'o'], [window * window, 'c'], [window, 'u'], 'v'));
+                return [k.apply('multiply', x, f)];
+              },
+              { order: 'blocks' },
+            );
+            const plane = size * size;
+            k.store('y', at([output * plane, 'n'], [plane, 'o'], [size, 'h'], 'w'), s);
+          }),
+        ),
+      ),
+    );
+    return k.finish();
+  }
+
+  it('are contractions with padded loads', () => {
+    check(convolution(1, 3, 5, 11, 3, 1));
+    check(convolution(2, 9, 4, 8, 3, 1));
+    check(convolution(1, 4, 6, 9, 1, 0));
+    check(convolution(2, 2, 3, 13, 5, 2));
+  });
+});

@@ -1,0 +1,79 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { KernelTable, LoadedKernel } from '../../runtime/wasm/kernels.ts';
+import { WasmMemory } from '../../runtime/wasm/memory.ts';
+import { addition, doubling } from './support.ts';
+
+const waste = (milliseconds: number): void => {
+  const end = performance.now() + milliseconds;
+  while (performance.now() < end);
+};
+
+describe('a long launch of a new kernel', () => {
+  it('runs every tile once, in order, however it is split', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 3000 }), fc.integer({ min: 0, max: 2 ** 28 }), (tiles, flops) => {
+        const ranges: [number, number][] = [];
+        const kernel = new LoadedKernel((_, begin, end) => ranges.push([begin, end]));
+        kernel.runAll(64, tiles, flops);
+        let next = 0;
+        for (const [begin, end] of ranges) {
+          expect(begin).toBe(next);
+          expect(end).toBeGreaterThan(begin);
+          next = end;
+        }
+        expect(next).toBe(tiles);
+      }),
+    );
+  });
+
+  it('is one call when it is short', () => {
+    let calls = 0;
+    const kernel = new LoadedKernel(() => {
+      calls += 1;
+    });
+    kernel.runAll(64, 1000, 1000);
+    expect(calls).toBe(1);
+  });
+
+  it('is cut into calls of about a millisecond until the engine has had time to optimise', () => {
+    const lengths: number[] = [];
+    const kernel = new LoadedKernel((_, begin, end) => {
+      lengths.push(end - begin);
+      waste((end - begin) * 0.02);
+    });
+    // 4000 tiles of 0.02 ms: 80 ms, of which the first 50 in short calls.
+    kernel.runAll(64, 4000, 2 ** 30);
+    expect(lengths.length).toBeGreaterThan(15);
+    expect(Math.max(...lengths.slice(0, -1))).toBeLessThan(400);
+    lengths.length = 0;
+    kernel.runAll(64, 4000, 2 ** 30);
+    expect(lengths).toEqual([4000]);
+  });
+});
+
+describe('KernelTable', () => {
+  const table = () => new KernelTable(new WasmMemory().memory);
+
+  it('shares a kernel until its last user is gone', () => {
+    const kernels = table();
+    const first = kernels.acquire(addition(4));
+    expect(kernels.acquire(addition(4))).toBe(first);
+    expect(kernels.acquire(doubling(4))).not.toBe(first);
+    kernels.release(addition(4).hash);
+    expect(kernels.acquire(addition(4))).toBe(first);
+    kernels.release(addition(4).hash);
+    kernels.release(addition(4).hash);
+    expect(kernels.acquire(addition(4))).not.toBe(first);
+  });
+
+  it('compiles in the background, and refuses what is no kernel', async () => {
+    const kernels = table();
+    await kernels.compileAll([addition(4), doubling(4), addition(4)]);
+    expect(kernels.acquire(addition(4))).toBeInstanceOf(LoadedKernel);
+    const broken = { ...addition(4), hash: '0'.repeat(64), code: new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0]) };
+    await expect(kernels.compileAll([broken])).rejects.toMatchObject({ code: 'compile_failed' });
+    expect(() => kernels.acquire(broken)).toThrow(/compile_failed.*kernel add[\s\S]*exports no function/);
+    await expect(kernels.compileAll([{ ...broken, code: new Uint8Array(3) }])).rejects.toThrow(/compile_failed/);
+  });
+});

@@ -1,0 +1,100 @@
+/**
+ * The session: which device and precision hold where nothing else is said, what memory is in use, and its end. Nothing
+ * of this is needed before first use.
+ *
+ *     await init({ precision: 'strict' });
+ *     memory()                             // { tensors: 2, bytes: 4096, peakBytes: 8192, … }
+ *     const y = tidy(() => f(x));          // what f made on the way is released
+ */
+import { KilnError } from '../base/error.ts';
+import { SourceLocation } from '../base/location.ts';
+import {
+  assertDevice,
+  chooseDevice,
+  currentDevice,
+  deviceNames,
+  memory as deviceMemory,
+  shutdown as shutdownDevices,
+} from '../runtime/session.ts';
+import type { MemoryStatistics } from '../runtime/device.ts';
+import { scoped } from '../runtime/scope.ts';
+import { endWorker } from './compiler-client.ts';
+import { currentTrace } from './graph-trace.ts';
+import { describe } from './outputs.ts';
+import { tree } from './pytree.ts';
+import { type Precision, setDefaultPrecision } from './settings.ts';
+import { Tensor } from './tensor.ts';
+
+export interface InitOptions {
+  /** Name of a device, or `'auto'` for the best one here. */
+  readonly device?: string;
+  /** Precision of eager operations, and of `compile` without the option; `'fast'` unless given. */
+  readonly precision?: Precision;
+}
+
+/**
+ * Chooses for the session and starts its device. Not needed before first use.
+ * @throws KilnError (as a rejection) `invalid_argument`, `unknown_device`; then nothing has changed
+ */
+export async function init(options: InitOptions = {}): Promise<void> {
+  const refuse = (given: string, expected: string): never => {
+    throw new KilnError('invalid_argument', 'init: an option is not right', {
+      given,
+      expected,
+      location: SourceLocation.capture(),
+    });
+  };
+  for (const key of Object.keys(options)) {
+    if (key !== 'device' && key !== 'precision') refuse(`option ${key}`, 'device, precision');
+  }
+  const { device, precision } = options;
+  if (precision !== undefined && precision !== 'fast' && precision !== 'strict') {
+    refuse(`precision: ${describe(precision)}`, "'fast' or 'strict'");
+  }
+  const name = device === 'auto' ? deviceNames()[0] : device;
+  if (name !== undefined) {
+    assertDevice(name);
+    chooseDevice(name);
+  }
+  setDefaultPrecision(precision ?? 'fast');
+  currentDevice();
+}
+
+/** Names of the devices that exist here. */
+export const devices = (): string[] => deviceNames();
+
+/** Sends new tensors to the device of that name. @throws KilnError `unknown_device` */
+export const setDevice = (name: string): void => chooseDevice(name);
+
+/** Tensors and bytes in use on all devices. */
+export const memory = (): MemoryStatistics => deviceMemory();
+
+/** Starts a new measurement of `memory().peakBytes` on the session's device, from what is in use now. */
+export const resetPeakMemory = (): void => currentDevice().resetPeak();
+
+/**
+ * Ends the session: every tensor is released, and using one afterwards is an error (`shut_down`). Compiled programs
+ * stay known; the next use starts a new session with the defaults.
+ */
+export async function shutdown(): Promise<void> {
+  endWorker();
+  shutdownDevices();
+  setDefaultPrecision('fast');
+}
+
+/**
+ * Runs `body` and releases every tensor that was made meanwhile and is not in what it returns. Inside a traced function
+ * there is nothing to release, and it only runs `body`.
+ * @param body a synchronous function; it returns a pytree, or anything without tensors
+ * @throws KilnError `async_function` when it returns a promise
+ */
+export function tidy<T>(body: () => T): T {
+  if (currentTrace()) return body();
+  return scoped(body, tensorsIn);
+}
+
+/** Tensors in a result; a result that is no pytree holds none that can be found. */
+function tensorsIn(result: unknown): Tensor[] {
+  if (typeof result !== 'object' || result === null) return [];
+  return (tree.leaves(result) as readonly unknown[]).filter((leaf) => leaf instanceof Tensor);
+}
