@@ -12,27 +12,42 @@ export type { DType } from './base/dtype.ts';
 export { type ErrorCode, KilnError } from './base/error.ts';
 export type { MemoryStatistics } from './runtime/device.ts';
 export type { Nested, ScalarOf, TypedArrayOf } from './runtime/elements.ts';
-export { checkGrads, type CheckGradsOptions } from './tracer/check-grads.ts';
+export { type CheckGradsOptions, checkGrads } from './tracer/check-grads.ts';
 export type { CompileStats } from './tracer/compilation.ts';
-export { compile, type Compiled, type CompileDecorator, type CompiledMembers, type WithSpecs } from './tracer/compile.ts';
+export {
+  type CompileDecorator,
+  type Compiled,
+  type CompiledMembers,
+  compile,
+  type WithSpecs,
+} from './tracer/compile.ts';
 export type { CompileOptions } from './tracer/compile-options.ts';
 export type { GroupReport, RefusalReport } from './tracer/compile-report.ts';
 export type { Explanation, Lowering, Stage } from './tracer/inspect.ts';
 export * from './tracer/operations/index.ts';
-export { profile, type Profile, type ProfiledLaunch } from './tracer/profile.ts';
-export { type ClassRegistration, type Leaf, type Mapped, tree, type TreeStructure } from './tracer/pytree.ts';
-export { devices, init, type InitOptions, memory, resetPeakMemory, setDevice, shutdown, tidy } from './tracer/session.ts';
+export { type Profile, type ProfiledLaunch, profile } from './tracer/profile.ts';
+export { type ClassRegistration, type Leaf, type Mapped, type TreeStructure, tree } from './tracer/pytree.ts';
+export {
+  devices,
+  type InitOptions,
+  init,
+  memory,
+  resetPeakMemory,
+  setDevice,
+  shutdown,
+  tidy,
+} from './tracer/session.ts';
 export type { Precision } from './tracer/settings.ts';
 export { spec, specOf, TensorSpec } from './tracer/spec.ts';
 export { Tensor } from './tracer/tensor.ts';
 export {
-  grad,
+  type Gradients,
   type GradOptions,
   type GradResult,
-  type Gradients,
+  grad,
   stopGradient,
   type ValueAndGradResult,
+  type VjpResult,
   valueAndGrad,
   vjp,
-  type VjpResult,
 } from './tracer/transforms.ts';

@@ -84,7 +84,7 @@ export class KilnError extends Error {
 
   /** The same error, pointing at a user's line, unless it points at one already. */
   at(location: SourceLocation | undefined): KilnError {
-    if (this.location || !location) return this;
+    if (this.location?.toString() || !location) return this;
     const { given, expected, hint, cause } = this;
     return new KilnError(this.code, this.summary, {
       ...(given !== undefined && { given }),

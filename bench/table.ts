@@ -43,8 +43,11 @@ export function benchmarkTable(report: Omit<BenchmarkReport, 'toString'>): strin
   });
   for (const row of report.rows) table.push(cells(row));
   const { breakEvenCalls, speedup } = report;
-  const paid = Number.isFinite(breakEvenCalls)
-    ? `compiling has paid for itself after ${formatCount(breakEvenCalls)} call${breakEvenCalls === 1 ? '' : 's'}`
-    : 'compiling does not pay for itself here';
+  const paid =
+    breakEvenCalls === 0
+      ? 'compiling has paid for itself with the first call'
+      : Number.isFinite(breakEvenCalls)
+        ? `compiling has paid for itself after ${formatCount(breakEvenCalls)} call${breakEvenCalls === 1 ? '' : 's'}`
+        : 'compiling does not pay for itself here';
   return `${report.name}\n${table.toString()}\ncompiled is ${speedup.toFixed(2)}x as fast; ${paid}`;
 }

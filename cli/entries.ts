@@ -49,30 +49,27 @@ async function importModule(
   const url = pathToFileURL(path).href;
   // When the tool itself runs from TypeScript sources, a loader is there already.
   if (!/\.[cm]?tsx?$/.test(path) || import.meta.url.endsWith('.ts')) return import(url);
-  let tsx: typeof import('tsx/esm/api');
   try {
-    tsx = await import('tsx/esm/api');
+    // For the whole process, so that the file and this tool share one copy of Kiln.
+    (await import('tsx/esm/api')).register();
   } catch (cause) {
     throw new KilnError('cli_usage', `${path} is TypeScript, and tsx is not installed`, {
       hint: 'npm install --save-dev tsx',
       cause,
     });
   }
-  return tsx.tsImport(url, import.meta.url);
+  return import(url);
 }
 
 /** The arguments with data in place of specifications: normal floats, zeros for other dtypes. */
 export function argumentsWithData(args: readonly unknown[], seed = 0): unknown[] {
   let key: Tensor = random.key(seed);
-  const filled = tree.map(
-    (leaf: unknown) => {
-      if (!(leaf instanceof TensorSpec)) return leaf;
-      const [use, next] = random.split(key).unstack();
-      key = next;
-      return dataFor(leaf, use);
-    },
-    args,
-  );
+  const filled = tree.map((leaf: unknown) => {
+    if (!(leaf instanceof TensorSpec)) return leaf;
+    const [use, next] = random.split(key).unstack();
+    key = next;
+    return dataFor(leaf, use);
+  }, args);
   return [...filled];
 }
 

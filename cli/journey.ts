@@ -56,10 +56,14 @@ export function journey(compiled: Inspectable, args: readonly unknown[]): string
   ].join('\n');
 }
 
-/** The group with a contraction that fuses most around it, or the largest. */
+/** The group that tells most: a contraction with work fused around it, most of it from one line; else the largest. */
 function mostTelling(groups: readonly GroupReport[]): GroupReport | undefined {
-  const weight = ({ ops }: GroupReport): number =>
-    Math.min(ops.length, 12) + (ops.some((op) => /^(dot_general|convolution)\b/.test(op)) ? 100 : 0);
+  const weight = (group: GroupReport): number => {
+    const contracts = group.ops.some((op) => /^(dot_general|convolution)\b/.test(op));
+    const place = mainPlace(group);
+    const fromOneLine = group.ops.filter((op) => samePlace(placeOf(op), place)).length / group.ops.length;
+    return (contracts ? 1000 : 0) + (group.ops.length > 2 ? 100 * fromOneLine : 0) + Math.min(group.ops.length, 20);
+  };
   return groups.reduce<GroupReport | undefined>(
     (best, group) => (!best || weight(group) > weight(best) ? group : best),
     undefined,
@@ -70,6 +74,8 @@ interface Place {
   readonly file: string;
   readonly line: number;
 }
+
+const samePlace = (a: Place | undefined, b: Place | undefined): boolean => a?.file === b?.file && a?.line === b?.line;
 
 /** `file:line` of an op description such as `add @model.ts:12:14`. */
 function placeOf(op: string): Place | undefined {
@@ -115,7 +121,10 @@ const opcodeOf = (line: string): string => /= (\w+)/.exec(line)?.[1] ?? '';
 
 function groupLines({ ops, bytesBefore, bytesAfter }: GroupReport): string[] {
   const opcodes = ops.map((op) => op.split(' ')[0]);
-  return [clip(opcodes.join(', ')), faint(`${formatBytes(bytesBefore)} of traffic alone, ${formatBytes(bytesAfter)} fused`)];
+  return [
+    clip(opcodes.join(', ')),
+    faint(`${formatBytes(bytesBefore)} of traffic alone, ${formatBytes(bytesAfter)} fused`),
+  ];
 }
 
 function refusalLines(refusals: readonly RefusalReport[], group: GroupReport): string[] {
@@ -124,8 +133,21 @@ function refusalLines(refusals: readonly RefusalReport[], group: GroupReport): s
   const chosen = touching.length > 0 ? touching : refusals;
   if (chosen.length === 0) return ['every edge was fused'];
   const name = (op: string): string => op.replace(/ @.*\/([^/]+:\d+):\d+$/, ' ($1)');
-  const lines = chosen.map(({ producer, consumer, rule, detail }) => `${name(producer)} | ${name(consumer)}: ${rule}: ${detail}`);
-  return excerpt([...new Set(lines)], 4);
+  const lines = chosen.map(({ producer, consumer, rule, detail }) =>
+    wrapped(`${name(producer)} | ${name(consumer)}: ${rule}: ${detail}`),
+  );
+  return [...new Set(lines.map((line) => line.join('\n')))].slice(0, 3).flatMap((line) => line.split('\n'));
+}
+
+/** Words on lines of the width; all but the first line stand further in. */
+function wrapped(text: string): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const line = lines.at(-1);
+    if (line !== undefined && line.length + word.length < width) lines[lines.length - 1] = `${line} ${word}`;
+    else lines.push(lines.length === 0 ? word : `  ${word}`);
+  }
+  return lines;
 }
 
 /** The lines of one kernel out of the text of all. */
@@ -137,19 +159,45 @@ function kernelText(text: string, kernel: string): string[] {
   return lines.slice(start, end + 1);
 }
 
-/** The longest loop without a loop inside, out of the module that names the kernel. */
+/** Of the loops without a loop inside, the one that computes most; out of the module that names the kernel. */
 function innermostLoop(text: string, kernel: string): string[] {
   const modules = text.split(/^(?=\(module|;; kernel )/m);
   const lines = (modules.find((module) => module.includes(kernel)) ?? text).split('\n');
   let best: string[] = [];
+  let most = -1;
   for (let start = 0; start < lines.length; start++) {
     if (!/\(loop\b/.test(lines[start])) continue;
     const depth = lines[start].search(/\S/);
     const length = lines.slice(start + 1).findIndex((line) => line.search(/\S/) <= depth && line.trim() !== '');
-    const body = lines.slice(start, start + 1 + Math.max(0, length) + 1);
-    const isInnermost = !body.slice(1).some((line) => /\(loop\b/.test(line));
-    if (isInnermost && body.some((line) => line.includes('f32x4')) && body.length > best.length) best = body;
+    const body = lines.slice(start, start + 2 + Math.max(0, length));
+    if (body.slice(1).some((line) => /\(loop\b/.test(line))) continue;
+    const vectors = body.filter((line) => /\b[fi]32x4\.(mul|add|relaxed_madd)/.test(line)).length / body.length;
+    if (vectors > most) [best, most] = [body, vectors];
   }
-  const margin = best.reduce((least, line) => (line.trim() ? Math.min(least, line.search(/\S/)) : least), 99);
-  return best.map((line) => line.slice(margin));
+  return compacted(best);
+}
+
+/** Nested expressions put on one line where they fit. */
+function compacted(lines: readonly string[]): string[] {
+  const out: string[] = [];
+  for (let start = 0; start < lines.length; start++) {
+    const depth = lines[start].search(/\S/);
+    let end = start;
+    while (end + 1 < lines.length && lines[end + 1].search(/\S/) > depth) end++;
+    if (end > start && lines[end + 1]?.search(/\S/) === depth && lines[end + 1].trim() === ')') end++;
+    const flat = lines
+      .slice(start, end + 1)
+      .map((line) => line.trim())
+      .join(' ')
+      .replaceAll('( ', '(')
+      .replaceAll(' )', ')');
+    if (flat.length <= width - 10 && !flat.startsWith('(loop')) {
+      out.push(' '.repeat(depth) + flat);
+      start = end;
+    } else {
+      out.push(lines[start]);
+    }
+  }
+  const margin = out.reduce((least, line) => (line.trim() ? Math.min(least, line.search(/\S/)) : least), width);
+  return out.map((line) => line.slice(margin));
 }

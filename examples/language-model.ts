@@ -112,6 +112,7 @@ export class CharacterText {
 
 export interface TrainingProgress {
   readonly step: number;
+  /** In nats, the mean of the last forty losses that were read: a single batch of 16 says little. */
   readonly loss: number;
   readonly stepsPerSecond: number;
 }
@@ -131,13 +132,17 @@ export async function train(
   const step = compile(trainingStep, { donate: [0] });
   const start = performance.now();
   let state = initialState(text.characters.length, 1);
+  const recent: number[] = [];
   for (let i = 1; i <= steps; i++) {
     const [tokens, targets] = text.nextBatch();
     const [loss, next] = step(state, tokens, targets);
     state = next;
     const last = i === steps || performance.now() - start > milliseconds;
     if (i % 50 === 0 || last) {
-      onProgress?.({ step: i, loss: Number(await loss.item()), stepsPerSecond: (i * 1000) / (performance.now() - start) });
+      recent.push(Number(await loss.item()));
+      if (recent.length > 40) recent.shift();
+      const mean = recent.reduce((sum, value) => sum + value, 0) / recent.length;
+      onProgress?.({ step: i, loss: mean, stepsPerSecond: (i * 1000) / (performance.now() - start) });
     }
     for (const done of [tokens, targets, loss]) done.dispose();
     if (last) break;

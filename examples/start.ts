@@ -13,7 +13,7 @@ import { CharacterText, type initialState, sample, train, trainingStep } from '.
 import { linearRegression } from './linear-regression.ts';
 import { documentation, textOf } from './text.ts';
 
-const steps = 6000;
+const steps = 12_000;
 const trainingMilliseconds = 20_000;
 
 const heading = (number: number, title: string): void => console.log(`\n${bold(`${number}. ${title}`)}\n`);
@@ -40,7 +40,7 @@ async function partTwo(text: CharacterText): Promise<ReturnType<typeof initialSt
     onProgress: (progress) => {
       last = progress;
       bar.update(progress.step, `loss ${progress.loss.toFixed(3)}  ${progress.stepsPerSecond.toFixed(0)} steps/s`);
-      if (progress.step % 1000 === 0 || progress.step === 50) {
+      if (progress.step % 2000 === 0 || progress.step === 50) {
         lines.push(`  step ${String(progress.step).padStart(5)}   loss ${progress.loss.toFixed(3)} nats`);
       }
     },

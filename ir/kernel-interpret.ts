@@ -99,33 +99,32 @@ class Interpreter {
     this.values.set(id, roundTo(dtype, value));
   }
 
-  let({ id, dtype, expression }: Let): void {
+  let(node: Let): void {
+    this.define(node.id, node.dtype, this.evaluate(node));
+  }
+
+  /** The value of an expression, not yet rounded. */
+  evaluate({ dtype, expression }: Let): number {
     switch (expression.kind) {
       case 'constant':
-        return this.define(id, dtype, expression.value);
+        return expression.value;
       case 'size':
-        return this.define(id, dtype, this.size(expression.size));
+        return this.size(expression.size);
       case 'index':
-        return this.define(id, dtype, this.index(expression.index));
+        return this.index(expression.index);
       case 'load': {
-        if (expression.when !== undefined && this.value(expression.when) === 0) {
-          return this.define(id, dtype, expression.otherwise ?? 0);
-        }
-        const from = this.dtypeOf(expression.memory);
-        return this.define(
-          id,
-          dtype,
-          convertFunction(from, dtype)(this.read(expression.memory, expression.index), 0, 0),
-        );
+        const { memory, index, when, otherwise = 0 } = expression;
+        if (when !== undefined && this.value(when) === 0) return otherwise;
+        return convertFunction(this.dtypeOf(memory), dtype)(this.read(memory, index), 0, 0);
       }
       case 'apply': {
         const { opcode, operands, direction } = expression;
         const from = this.dtypes.get(operands[0]) ?? dtype;
         const [a = 0, b = 0, c = 0] = operands.map((operand) => this.value(operand));
-        if (opcode === 'convert') return this.define(id, dtype, convertFunction(from, dtype)(a, 0, 0));
-        if (opcode === 'bitcast_convert') return this.define(id, dtype, bitcastFunction(from, dtype)(a, 0, 0));
-        if (opcode === 'compare') return this.define(id, dtype, compareFunction(direction ?? 'EQ')(a, b, 0));
-        return this.define(id, dtype, scalarFunction(opcode, from)(a, b, c));
+        if (opcode === 'convert') return convertFunction(from, dtype)(a, 0, 0);
+        if (opcode === 'bitcast_convert') return bitcastFunction(from, dtype)(a, 0, 0);
+        if (opcode === 'compare') return compareFunction(direction ?? 'EQ')(a, b, 0);
+        return scalarFunction(opcode, from)(a, b, c);
       }
     }
   }

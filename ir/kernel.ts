@@ -193,6 +193,9 @@ export interface Reduce {
  *   one after the other, starting with the first partial. An empty sweep gives the identity. In fast mode the
  *   multiply and add of a product may be contracted.
  *
+ * Tuples are combined in lanes too: element `r` into lane `r % reductionLanes`, whose tuple starts at the identity, and
+ * the lanes pairwise at the end; there are no inner partials.
+ *
  * Order does not matter to the other kinds: `max` and `min` give NaN if any element is NaN and rank -0 below +0;
  * `argmax` and `argmin` give the first extremum, the first NaN if there is one.
  */

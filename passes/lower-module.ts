@@ -49,7 +49,7 @@ export function lowerModule(module: Module, options: LowerOptions): Lowered {
   });
   const kernels = new KernelTable();
   const numbers = launches.map((launch, at) =>
-    kernels.add((plan.inPlaceScatters.has(at) && launch.inPlaceScatter?.kernel) || launch.kernel),
+    kernels.add((plan.inPlaceVariants.has(at) && launch.inPlaceVariant?.kernel) || launch.kernel),
   );
   return {
     name: options.name,

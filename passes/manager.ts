@@ -10,7 +10,7 @@
  * A pass that changes nothing returns the very module it was given: that is how "unchanged" is said everywhere.
  */
 import { internalError, KilnError } from '../base/error.ts';
-import type { Graph, Module } from '../ir/types.ts';
+import type { Graph, Module, Op } from '../ir/types.ts';
 import { verifyModule } from '../ir/verifier.ts';
 
 /** What every pass may rely on. */
@@ -23,6 +23,8 @@ export interface PassContext {
   readonly constantBudget: number;
   /** Told about each pass after it ran, before its result is verified: the place to time and to print. */
   trace?(record: PassRecord): void;
+  /** Told about each rewrite: the name of the rule and the op that it replaces. */
+  watch?(rule: string, op: Op): void;
 }
 
 /** One run of one pass. Both modules are complete, so a caller can print them. */

@@ -224,7 +224,7 @@ class RewriteDriver implements Rewriter {
 const equalTypes = (a: TensorType, b: TensorType): boolean => a.dtype === b.dtype && equalShapes(a.shape, b.shape);
 
 /** How often each value is an operand or a result. */
-export function countUses(graph: Graph): Map<Value, number> {
+function countUses(graph: Graph): Map<Value, number> {
   const uses = new Map<Value, number>();
   const count = (value: Value): void => {
     uses.set(value, (uses.get(value) ?? 0) + 1);

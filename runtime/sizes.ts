@@ -27,13 +27,26 @@ export function parseSize(size: Size, symbols: ReadonlyMap<string, SymbolRange>)
 }
 
 /** The number a size stands for. @throws KilnError `invalid_program`, `invalid_size` for a negative or unsafe result */
-export function evaluateSize(size: Size, symbols: ReadonlyMap<string, SymbolRange>, bindings: DimBindings): number {
+export const evaluateSize = (size: Size, symbols: ReadonlyMap<string, SymbolRange>, bindings: DimBindings): number =>
+  evaluateInteger(size, symbols, bindings, 0);
+
+/**
+ * The number an expression stands for, such as the distance between elements that a reversed axis walks backwards.
+ * @param least what it may not be below
+ * @throws KilnError `invalid_program`, `invalid_size`
+ */
+export function evaluateInteger(
+  size: Size,
+  symbols: ReadonlyMap<string, SymbolRange>,
+  bindings: DimBindings,
+  least: number,
+): number {
   if (typeof size === 'number') return size;
   const value = evaluateDim(parseSize(size, symbols), bindings);
-  if (Number.isSafeInteger(value) && value >= 0) return value;
+  if (Number.isSafeInteger(value) && value >= least) return value;
   const where = [...bindings].map(([name, bound]) => `${name}=${bound}`).join(', ');
   throw new KilnError('invalid_size', `the size ${size} is ${value} for ${where}`, {
-    expected: 'a size that is not negative',
+    expected: least === 0 ? 'a size that is not negative' : `an integer of at least ${least}`,
   });
 }
 

@@ -2,7 +2,7 @@
  * What waits in a device's queue: launches, reads, aliases and signals. Each pins the buffers it uses while it waits,
  * so that disposing one only takes effect behind it.
  */
-import { KilnError } from '../base/error.ts';
+import { internalError, KilnError } from '../base/error.ts';
 import type { BufferOwner, DeviceBuffer } from './buffer.ts';
 import type { ArraySpec, ProgramSource } from './device.ts';
 import type { Program } from './program.ts';
@@ -32,6 +32,7 @@ export class QueuedLaunch<Storage> implements QueuedTask {
   readonly #source: ProgramSource;
   readonly #inputs: readonly DeviceBuffer<Storage>[];
   readonly #outputs: readonly DeviceBuffer<Storage>[];
+  #program: Program | undefined;
   #preparation: Promise<void> | undefined;
 
   constructor(
@@ -42,6 +43,7 @@ export class QueuedLaunch<Storage> implements QueuedTask {
   ) {
     this.#device = device;
     this.#source = source;
+    this.#program = source.program;
     this.#inputs = inputs;
     this.#outputs = outputs;
     for (const input of inputs) input.pin();
@@ -51,21 +53,26 @@ export class QueuedLaunch<Storage> implements QueuedTask {
   }
 
   get isReady(): boolean {
-    const { program } = this.#source;
-    return program !== undefined && this.#device.isLoaded(program);
+    this.#program ??= this.#source.program;
+    return this.#program !== undefined && this.#device.isLoaded(this.#program);
   }
 
   prepare(): Promise<void> {
-    this.#preparation ??= this.#source.prepare().then((program) => this.#device.warmup(program));
+    this.#preparation ??= this.#source.prepare().then((program) => {
+      this.#program = program;
+      return this.#device.warmup(program);
+    });
     return this.#preparation;
   }
 
   prepareSync(): void {
-    this.#device.load(this.#source.program ?? this.#source.prepareSync());
+    this.#program ??= this.#source.program ?? this.#source.prepareSync();
+    this.#device.load(this.#program);
   }
 
   run(): void {
-    const program = this.#source.program ?? this.#source.prepareSync();
+    const program = this.#program;
+    if (!program) throw internalError(`${this.#source.name} has its turn before its program`);
     for (const input of this.#inputs) input.assertNotTaken();
     const result = this.#device.execute(program, this.#inputs, this.#outputs);
     this.#outputs.forEach((output, index) => {

@@ -3,7 +3,7 @@
  * field has its kind, every index points at something, every size is a number or parses over the symbols. The work is
  * bounded by the length of the program. What depends on concrete sizes is checked when the program is bound.
  */
-import { isDType } from '../base/dtype.ts';
+import { byteSize, type DType, isDType } from '../base/dtype.ts';
 import { KilnError } from '../base/error.ts';
 import {
   type BufferRef,
@@ -130,8 +130,9 @@ class Validator {
 
   #constant(value: Fields, what: string): void {
     this.#spec(value, what);
-    bytes(value.bytes, `${what}.bytes`);
-    for (const extent of list(value.shape, `${what}.shape`)) count(extent, `${what}.shape`);
+    let size = byteSize(value.dtype as DType);
+    for (const extent of list(value.shape, `${what}.shape`)) size *= count(extent, `${what}.shape`);
+    if (bytes(value.bytes, `${what}.bytes`).length !== size) fail(`${what} is not as long as its shape says`, size);
   }
 
   #output(value: Fields, what: string, index: number): void {

@@ -25,7 +25,7 @@ const mayImport: Readonly<Record<string, Rule>> = {
   runtime: { rooms: ['base'] },
   tracer: { rooms: ['base', 'ir', 'passes', 'codegen', 'runtime'] },
   nn: { rooms: [], files: ['index.ts'] },
-  bench: { rooms: [], files: ['index.ts'] },
+  bench: { rooms: ['*'] },
   cli: { rooms: ['tracer', 'runtime', 'base', 'bench'], files: ['index.ts'] },
   examples: { rooms: ['bench', 'cli'], files: ['index.ts'] },
   'index.ts': { rooms: ['tracer', 'runtime', 'base'] },
@@ -45,7 +45,7 @@ const sourcesUnder = (folder: string): string[] =>
 /** The relative specifiers a file imports, re-exports or loads with `import()`, types included. */
 function importsOf(path: string): string[] {
   const code = readFileSync(path, 'utf8');
-  const statements = code.matchAll(/^(?:import|export)\b[^;]*?\bfrom\s+'([^']+)'|^import\s+'([^']+)'/gm);
+  const statements = code.matchAll(/^(?:import|export)\b[^;]*?\bfrom\s+['"]([^'"]+)['"]|^import\s+['"]([^'"]+)['"]/gm);
   const dynamic = code.matchAll(/\bimport\(\s*'([^']+)'\s*\)|new URL\(\s*'([^']+\.ts)'\s*,\s*import\.meta\.url/g);
   return [...statements, ...dynamic].map((match) => match[1] ?? match[2]).filter((name) => name.startsWith('.'));
 }

@@ -6,13 +6,14 @@
  *     %h = call %x, %w {function=@layer}
  */
 import type { Func, TensorType } from '../ir/types.ts';
+import { typeOfArray } from './array-leaf.ts';
 import type { Compilation, SignedCall } from './compilation.ts';
 import type { Trace } from './graph-trace.ts';
 import { rebuild } from './pytree.ts';
 import { applyEffects } from './receiver.ts';
-import { Tensor } from './tensor.ts';
-import { type TracedGraph, traceFunction, typeOfArray } from './trace-function.ts';
+import type { Tensor } from './tensor.ts';
 import { emitResults } from './trace.ts';
+import { type TracedGraph, traceFunction } from './trace-function.ts';
 import { uploadView } from './typed-arrays.ts';
 
 /** A function that is in the module already. */

@@ -18,7 +18,7 @@ import { vjpGraph } from '../passes/grad/index.ts';
 import { currentDeviceName } from '../runtime/session.ts';
 import { tree } from './pytree.ts';
 import { sign } from './signature.ts';
-import { Tensor } from './tensor.ts';
+import type { Tensor } from './tensor.ts';
 import { traceFunction } from './trace-function.ts';
 import { uploadView } from './typed-arrays.ts';
 
@@ -102,7 +102,9 @@ function derivativeOf(graph: Graph, functions: ReadonlyMap<string, Func>) {
   const outputs = floatsAmong(graph.results);
   const whole = vjpGraph(graph, { wrt, outputs, functions });
   const gradients = whole.results.slice(graph.results.length);
-  const seeds = whole.parameters.slice(graph.parameters.length).map(({ type }) => type as { shape: number[] } & typeof type);
+  const seeds = whole.parameters
+    .slice(graph.parameters.length)
+    .map(({ type }) => type as { shape: number[] } & typeof type);
   return { whole, gradients, seeds, wrt, outputs };
 }
 

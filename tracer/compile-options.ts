@@ -9,7 +9,7 @@ import { describe } from './outputs.ts';
 import type { Precision } from './settings.ts';
 import { parameterNames } from './source-parse.ts';
 
-/** Which argument: its position, or the name of its parameter. */
+/** Which argument: its position, or the name of its parameter (which minifiers may change; positions stay). */
 export type ArgumentName = number | string;
 
 export interface CompileOptions {
@@ -77,7 +77,8 @@ export function resolveOptions(fn: (...args: never[]) => unknown, options: Compi
     if (!Array.isArray(wanted)) refuse({ given: `${option}: ${describe(wanted)}`, expected: 'an array of arguments' });
     for (const argument of wanted as readonly unknown[]) {
       const position = argument === 'this' ? -1 : typeof argument === 'string' ? names.indexOf(argument) : argument;
-      const exists = typeof position === 'number' && Number.isInteger(position) && (position >= 0 || argument === 'this');
+      const exists =
+        typeof position === 'number' && Number.isInteger(position) && (position >= 0 || argument === 'this');
       if (!exists) {
         refuse({
           given: `${option}: ${describe(argument)}`,

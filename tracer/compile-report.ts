@@ -103,7 +103,9 @@ function peakBytesOf(lowered: Lowered, numberOf: (size: Dim) => number): number 
     shape.reduce<number>((product, size) => product * numberOf(size), byteSize(dtype));
   const sum = (types: readonly TensorType[]): number => types.reduce((total, type) => total + bytesOf(type), 0);
   const own = lowered.outputs.filter(({ source }) => source.kind === 'own').map(({ type }) => type);
-  return sum(lowered.inputs.map(({ type }) => type)) + sum(own) + sum(lowered.constants) + arenaBytes(lowered, numberOf);
+  return (
+    sum(lowered.inputs.map(({ type }) => type)) + sum(own) + sum(lowered.constants) + arenaBytes(lowered, numberOf)
+  );
 }
 
 /** The planned arena, or for symbolic sizes the most bytes that are alive at one launch. */

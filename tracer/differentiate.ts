@@ -16,7 +16,7 @@ import { currentDeviceName } from '../runtime/session.ts';
 import { concreteOf, currentTrace, sharedFunctions, Trace, withTrace } from './graph-trace.ts';
 import { atUserCode } from './location.ts';
 import { flattenOutputs } from './outputs.ts';
-import { mapLeaves, rebuild, tree, type TreeStructure } from './pytree.ts';
+import { mapLeaves, rebuild, type TreeStructure, tree } from './pytree.ts';
 import { replay } from './replay.ts';
 import { checkSource } from './source-check.ts';
 import { Tensor } from './tensor.ts';

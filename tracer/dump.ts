@@ -19,7 +19,13 @@ export function dumpStages(name: string, report: CompileReport): void {
   count++;
   const base = `${folder}/${name.replace(/[^A-Za-z0-9_-]/g, '_')}-${count}`;
   const { graph, optimized, kernels, code, program } = report;
-  const stages = { 'graph.ir': graph, 'optimized.ir': optimized, 'kernels.txt': kernels, wat: code, 'program.txt': program };
+  const stages = {
+    'graph.ir': graph,
+    'optimized.ir': optimized,
+    'kernels.txt': kernels,
+    wat: code,
+    'program.txt': program,
+  };
   try {
     files.mkdirSync(folder, { recursive: true });
     for (const [extension, text] of Object.entries(stages)) files.writeFileSync(`${base}.${extension}`, text);

@@ -9,8 +9,8 @@
  */
 import type { DType } from '../base/dtype.ts';
 import { internalError, KilnError } from '../base/error.ts';
-import { attributesKey } from '../ir/canonical.ts';
 import { GraphBuilder } from '../ir/builder.ts';
+import { attributesKey } from '../ir/canonical.ts';
 import { denseData } from '../ir/literal.ts';
 import type { OpAttributes, Opcode } from '../ir/opcodes.ts';
 import type { Graph, Literal } from '../ir/types.ts';

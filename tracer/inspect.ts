@@ -6,14 +6,14 @@
  *     step.explain(params, x, y).kernels        // number of launches
  */
 import { KilnError } from '../base/error.ts';
+import { currentDeviceName, deviceNamed } from '../runtime/session.ts';
+import { typeOfArray } from './array-leaf.ts';
 import type { Compilation } from './compilation.ts';
 import type { CompileReport, GroupReport, RefusalReport } from './compile-report.ts';
 import { compileNow } from './compiler-client.ts';
-import { currentDeviceName, deviceNamed } from '../runtime/session.ts';
 import { currentTrace } from './graph-trace.ts';
 import { atLocation, currentLocation } from './location.ts';
 import { defaultPrecision } from './settings.ts';
-import { typeOfArray } from './trace-function.ts';
 
 /** One stage of a compile; it prints as its text. */
 export interface Stage {

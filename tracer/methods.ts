@@ -6,7 +6,6 @@
  *     x.matmul(w).add(b).relu()        // relu(add(matmul(x, w), b))
  */
 import type { DType } from '../base/dtype.ts';
-import * as operations from './operations/index.ts';
 import type {
   ActivationMethods,
   ArithmeticMethods,
@@ -20,6 +19,7 @@ import type {
   SlicingMethods,
   UnaryMethods,
 } from './operations/index.ts';
+import * as operations from './operations/index.ts';
 import { Tensor } from './tensor.ts';
 
 declare module './tensor.ts' {

@@ -3,7 +3,7 @@
  * computed again on the next call, so nothing else may be returned.
  */
 import { KilnError } from '../base/error.ts';
-import { tree, type TreeStructure, visitLeaves } from './pytree.ts';
+import { type TreeStructure, tree, visitLeaves } from './pytree.ts';
 import { Tensor } from './tensor.ts';
 
 /** The tensors a traced function gave, and how to put later ones together in the same way. */

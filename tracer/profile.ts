@@ -8,9 +8,12 @@
  */
 import { SourceLocation } from '../base/location.ts';
 import { type LaunchTiming, observeLaunches } from '../runtime/profile.ts';
-import { compileInBackground } from './compiler-client.ts';
 import { devicesInUse } from '../runtime/session.ts';
+import { compileInBackground } from './compiler-client.ts';
 import { sourcesNamed } from './program-cache.ts';
+
+/** Frames of the stack that are looked through for the user's line. */
+const deepest = 64;
 
 /** A launch and the user's line that was running, empty where it ran later from the queue. */
 export interface ProfiledLaunch extends LaunchTiming {
@@ -34,6 +37,8 @@ export interface Profile<T> {
  */
 export async function profile<T>(body: () => T): Promise<Profile<Awaited<T>>> {
   const launches: ProfiledLaunch[] = [];
+  const depth = Error.stackTraceLimit;
+  Error.stackTraceLimit = deepest; // a launch is far below the user's line
   const stop = observeLaunches((timing) => {
     launches.push({ ...timing, line: SourceLocation.capture().toString() });
   });
@@ -44,6 +49,7 @@ export async function profile<T>(body: () => T): Promise<Profile<Awaited<T>>> {
     return { result, launches, text, trace: chromeTrace(launches), toString: () => text };
   } finally {
     stop();
+    Error.stackTraceLimit = depth;
   }
 }
 

@@ -7,6 +7,7 @@
  *     source.program ?? (await source.prepare())
  */
 import type { KilnError } from '../base/error.ts';
+import { debug, isDebugging } from '../base/flags.ts';
 import { canonicalModule } from '../ir/canonical.ts';
 import type { Module } from '../ir/types.ts';
 import type { ProgramSource } from '../runtime/device.ts';
@@ -82,6 +83,7 @@ export function programFor(module: Module, options: ProgramOptions): { source: C
   const { name, precision, donated } = options;
   const key = `${precision};${donated.map(Number).join('')};${name.length}:${name};${canonicalModule(module)}`;
   const known = sources.get(key);
+  if (isDebugging('cache')) debug('cache', `${name}: ${known ? 'met in memory' : 'new'} (${key.length} characters)`);
   if (known) return { source: known, isNew: false };
   const source = new CompiledSource(module, options);
   sources.set(key, source);

@@ -108,7 +108,9 @@ export function staticKey(value: unknown): string {
 function objectKey(value: object): string {
   if (Array.isArray(value)) return `[${value.map(staticKey).join(',')}]`;
   if (!isPlainObject(value)) return `#${identity(value)}`;
-  return `{${sortedKeys(value).map((key) => `${key.length}:${key}=${staticKey(value[key])}`).join(',')}}`;
+  return `{${sortedKeys(value)
+    .map((key) => `${key.length}:${key}=${staticKey(value[key])}`)
+    .join(',')}}`;
 }
 
 /** Whether a value is an object whose class is `Object`, or that has none. */
@@ -132,8 +134,8 @@ export function sortedKeys(value: object): string[] {
 const leafClasses = new Set<object>();
 
 /** Makes instances of a class of ours leaves of every tree. */
-export const declareLeafClass = (constructor: { readonly prototype: object }): void => {
-  leafClasses.add(constructor.prototype);
+export const declareLeafClass = (leafClass: { readonly prototype: object }): void => {
+  leafClasses.add(leafClass.prototype);
 };
 
 /** How a value takes part in trees. @throws KilnError `unregistered_class` */
@@ -211,7 +213,8 @@ function define(target: Record<string, unknown>, key: string, value: unknown): v
 export function visitLeaves(value: unknown, visit: (leaf: unknown, path: string) => void, path = ''): void {
   const kind = nodeKind(value);
   if (kind === 'leaf') visit(value, path);
-  else if (kind === 'list') (value as readonly unknown[]).forEach((child, i) => visitLeaves(child, visit, `${path}[${i}]`));
+  else if (kind === 'list')
+    for (const [i, child] of (value as readonly unknown[]).entries()) visitLeaves(child, visit, `${path}[${i}]`);
   else if (kind === 'dict') {
     for (const key of sortedKeys(value as object)) {
       const step = /^[A-Za-z_$][\w$]*$/.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`;
@@ -260,7 +263,11 @@ export type Mapped<T, R> = T extends Tensor
  * @throws KilnError `tree_mismatch` when a tree of `rest` has another structure, `unregistered_class`
  */
 function map<T>(change: (leaf: Tensor, ...rest: Tensor[]) => Tensor, first: T, ...rest: readonly NoInfer<T>[]): T;
-function map<T, R>(change: (leaf: Leaf<T>, ...rest: Leaf<T>[]) => R, first: T, ...rest: readonly NoInfer<T>[]): Mapped<T, R>;
+function map<T, R>(
+  change: (leaf: Leaf<T>, ...rest: Leaf<T>[]) => R,
+  first: T,
+  ...rest: readonly NoInfer<T>[]
+): Mapped<T, R>;
 function map(change: (...leaves: never[]) => unknown, first: unknown, ...rest: readonly unknown[]): unknown {
   const leaves: unknown[] = [];
   const structure = flattenInto(first, leaves);
@@ -339,18 +346,18 @@ let registrations = 0;
  * @throws KilnError `invalid_argument` for something that is no class
  */
 function register<T extends object, C = unknown, A = unknown>(
-  constructor: Constructor<T>,
+  registered: Constructor<T>,
   parts?: ClassRegistration<T, C, A>,
 ): void {
-  if (typeof constructor !== 'function' || typeof constructor.prototype !== 'object') {
+  if (typeof registered !== 'function' || typeof registered.prototype !== 'object') {
     throw new KilnError('invalid_argument', 'tree.register: the first argument must be a class', {
-      given: String(constructor),
+      given: String(registered),
       location: SourceLocation.capture(),
     });
   }
-  const prototype = constructor.prototype as object;
+  const prototype = registered.prototype as object;
   registry.set(prototype, {
-    name: constructor.name,
+    name: registered.name,
     id: ++registrations,
     parts: (parts as ClassRegistration<object> | undefined) ?? fieldsOf(prototype),
   });
@@ -361,5 +368,22 @@ const fieldsOf = (prototype: object): ClassRegistration<object> => ({
   unflatten: (children) => Object.assign(Object.create(prototype) as object, children),
 });
 
+/** The function with the user's line added to its errors: a deep tree hides it from where they are thrown. */
+const located = <F extends (...args: never[]) => unknown>(fn: F): F =>
+  ((...args: never[]) => {
+    try {
+      return fn(...args);
+    } catch (error) {
+      throw error instanceof KilnError ? error.at(SourceLocation.capture()) : error;
+    }
+  }) as F;
+
 /** Functions over pytrees: nested arrays, plain objects and instances of registered classes. */
-export const tree = { map, leaves, flatten, unflatten, structure, register } as const;
+export const tree = {
+  map: located(map),
+  leaves: located(leaves),
+  flatten: located(flatten),
+  unflatten: located(unflatten),
+  structure: located(structure),
+  register,
+} as const;

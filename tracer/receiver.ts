@@ -11,7 +11,7 @@
  * Private `#fields` can not be visited; the source check refuses methods that read them.
  */
 import { KilnError } from '../base/error.ts';
-import { type TreeStructure, rebuild, sortedKeys, staticKey, tree } from './pytree.ts';
+import { rebuild, sortedKeys, staticKey, type TreeStructure, tree } from './pytree.ts';
 import { Tensor } from './tensor.ts';
 
 type Holder = Record<string, unknown>;
@@ -72,6 +72,17 @@ export function signReceiver(receiver: object): SignedReceiver {
   };
   visit(receiver as Holder, []);
   return { key, slots, holders };
+}
+
+/** Calls `visit` with each field that is known by its value, and its path, such as `this.layers.0.rate`. */
+export function visitStaticFields(signed: SignedReceiver, visit: (value: unknown, path: string) => void): void {
+  for (const [holder, path] of signed.holders) {
+    for (const key of sortedKeys(holder)) {
+      const value = (holder as Holder)[key];
+      const isInput = value instanceof Tensor || (typeof value === 'object' && value !== null && isVisited(value));
+      if (!isInput) visit(value, ['this', ...path, key].join('.'));
+    }
+  }
 }
 
 /**

@@ -5,13 +5,14 @@
  *     'x: f32[8,4] → f32[16,4]'
  */
 import { KilnError } from '../base/error.ts';
-import type { ResolvedOptions } from './compile-options.ts';
+import { isArrayLeaf, typeOfArray } from './array-leaf.ts';
 import type { SignedCall } from './compilation.ts';
+import type { ResolvedOptions } from './compile-options.ts';
 import { staticKey, visitLeaves } from './pytree.ts';
+import { visitStaticFields } from './receiver.ts';
 import { parameterNames } from './source-parse.ts';
 import { TensorSpec } from './spec.ts';
 import { Tensor } from './tensor.ts';
-import { isArrayLeaf, typeOfArray } from './trace-function.ts';
 
 /** What an argument is, by its path: a type, or a value. */
 type Description = ReadonlyMap<string, string>;
@@ -49,7 +50,10 @@ export class Recompiles {
 
   #describe({ receiver, args }: SignedCall): Description {
     const description = new Map<string, string>();
-    for (const { path, tensor } of receiver?.slots ?? []) description.set(path, tensor.signature);
+    if (receiver) {
+      for (const { path, tensor } of receiver.slots) description.set(path, tensor.signature);
+      visitStaticFields(receiver, (value, path) => this.#describeLeaf(value, path, description));
+    }
     args.forEach((arg, i) => {
       const name = this.#names[i] ?? `argument ${i}`;
       if (this.#options.isStatic(i)) description.set(name, staticText(arg));
@@ -90,7 +94,7 @@ const staticText = (value: unknown): string => {
   return typeof value === 'object' || typeof value === 'function' ? `static ${staticKey(value)}` : String(value);
 };
 
-/** What differs from the earlier description that differs least. */
+/** What differs from the earlier description that differs least, the latest of them. */
 function difference(seen: readonly Description[], now: Description): string {
   let best: string[] | undefined;
   for (const before of seen) {
@@ -99,7 +103,7 @@ function difference(seen: readonly Description[], now: Description): string {
       const [was, is] = [before.get(path) ?? 'absent', now.get(path) ?? 'absent'];
       if (was !== is) parts.push(`${path}: ${was} → ${is}`);
     }
-    if (!best || parts.length < best.length) best = parts;
+    if (!best || parts.length <= best.length) best = parts;
   }
   if (!best || best.length === 0) return 'the structure, a function or the precision has changed';
   const shown = best.slice(0, 3).join('; ');

@@ -52,8 +52,5 @@ function replayOp(op: Op, values: Map<Value, Tensor>, computed: ReadonlyMap<Valu
   const [result] = op.results;
   const known = computed?.get(result);
   const trace = currentTrace();
-  values.set(
-    result,
-    known && trace ? emitKnown(trace, op, operands, known) : emit(op.opcode, operands, op.attributes),
-  );
+  values.set(result, known && trace ? emitKnown(trace, op, operands, known) : emit(op.opcode, operands, op.attributes));
 }

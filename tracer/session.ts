@@ -8,16 +8,16 @@
  */
 import { KilnError } from '../base/error.ts';
 import { SourceLocation } from '../base/location.ts';
+import type { MemoryStatistics } from '../runtime/device.ts';
+import { scoped } from '../runtime/scope.ts';
 import {
   assertDevice,
   chooseDevice,
   currentDevice,
-  deviceNames,
   memory as deviceMemory,
+  deviceNames,
   shutdown as shutdownDevices,
 } from '../runtime/session.ts';
-import type { MemoryStatistics } from '../runtime/device.ts';
-import { scoped } from '../runtime/scope.ts';
 import { endWorker } from './compiler-client.ts';
 import { currentTrace } from './graph-trace.ts';
 import { describe } from './outputs.ts';

@@ -7,13 +7,11 @@
  * It runs on every call, so it makes one string and one array.
  */
 import { KilnError } from '../base/error.ts';
+import type { ArrayLeaf } from './array-leaf.ts';
 import { nodeKind, registrationOf, sortedKeys, staticKey } from './pytree.ts';
 import { TensorSpec } from './spec.ts';
 import { Tensor } from './tensor.ts';
 import { dtypeOfTypedArray } from './typed-arrays.ts';
-
-/** What stands for an array argument. */
-export type ArrayLeaf = Tensor | TensorSpec | ArrayBufferView;
 
 export interface Signed {
   readonly key: string;

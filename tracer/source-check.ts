@@ -35,7 +35,11 @@ export function checkSource(
   if (isTrusted(fn)) return;
   const parsed = parseFunction(fn);
   if (!parsed) throw unreadable(fn, label);
-  const flow = analyseFlow(parsed.node, args.map((arg) => known(arg)), method && known(method.receiver));
+  const flow = analyseFlow(
+    parsed.node,
+    args.map((arg) => known(arg)),
+    method && known(method.receiver),
+  );
   if (flow.tests.length > 0) throw tracedBranch(fn, label, parsed, flow.tests[0]);
   if (method && flow.privateFields.length > 0) throw privateField(fn, label, parsed, flow.privateFields[0]);
 }
@@ -80,7 +84,9 @@ function frameOf({ text, offset }: ParsedFunction, { start, end }: Place): strin
   const lineEnd = text.indexOf('\n', start);
   const line = text.slice(lineStart, lineEnd < 0 ? text.length - 1 : lineEnd);
   const indent = line.length - line.trimStart().length;
-  const mark = ' '.repeat(Math.max(0, start - lineStart - indent)) + '^'.repeat(Math.max(1, Math.min(end, lineStart + line.length) - start));
+  const mark =
+    ' '.repeat(Math.max(0, start - lineStart - indent)) +
+    '^'.repeat(Math.max(1, Math.min(end, lineStart + line.length) - start));
   return `${line.trim()}\n            ${mark}`;
 }
 

@@ -21,6 +21,21 @@ import type { Place } from './source-check.ts';
 import type { FunctionNode } from './source-parse.ts';
 import { type Binding, childrenOf, isFunction, type Scope, type Scopes, scopesOf } from './source-scope.ts';
 import {
+  type AnyFunctionNode,
+  bare,
+  elementCallbacks,
+  functionOf,
+  isCallOf,
+  isExpression,
+  isHarmless,
+  isPlainHolder,
+  isStringLiteral,
+  mutators,
+  plainCalls,
+  plainProperties,
+  reduceCallbacks,
+} from './source-syntax.ts';
+import {
   either,
   field,
   holding,
@@ -46,23 +61,6 @@ export interface Flow {
   readonly privateFields: readonly Place[];
 }
 
-/** Properties of a tensor that are plain values. */
-const plainProperties = new Set(['shape', 'dtype', 'ndim', 'size', 'device', 'length', 'isDisposed', 'name']);
-
-/** Functions and methods whose results are plain whatever they are given. */
-const plainCalls = new Set(
-  ['isArray', 'keys', 'hasOwn', 'isInteger', 'isSafeInteger', 'isFinite', 'isNaN', 'Number', 'String', 'BigInt'].concat(
-    ['some', 'every', 'includes', 'indexOf', 'findIndex', 'has', 'startsWith', 'endsWith', 'join', 'toString', 'is'],
-  ),
-);
-
-/** Array methods that call back with (element, index, array), or with an accumulator before them. */
-const elementCallbacks = new Set(
-  ['map', 'forEach', 'filter', 'some', 'every', 'find', 'findIndex', 'findLast', 'flatMap'].concat(['sort', 'toSorted']),
-);
-const reduceCallbacks = new Set(['reduce', 'reduceRight']);
-const mutators = new Set(['push', 'unshift', 'splice', 'set', 'add', 'fill', 'append']);
-
 /**
  * @param node the function
  * @param args what its parameters are in the call at hand; those beyond are undefined
@@ -80,8 +78,6 @@ export function analyseFlow(node: FunctionNode, args: readonly Possible[], recei
 
 const rest = (args: readonly Possible[]): Possible =>
   args.every(({ values }) => values?.length === 1) ? known(args.map(({ values }) => values![0])) : holding(args);
-
-type AnyFunctionNode = AnyNode & { readonly type: 'FunctionDeclaration' | 'FunctionExpression' | 'ArrowFunctionExpression' };
 
 /** More rounds than any real source needs; the levels can only rise. */
 const mostRounds = 20;
@@ -153,7 +149,8 @@ class FlowAnalysis implements Flow {
       case 'ArrayPattern':
         pattern.elements.forEach((element, i) => {
           if (!element) return;
-          if (element.type === 'RestElement') this.#assign(element.argument, value.level === none ? nothing : maybeContainer);
+          if (element.type === 'RestElement')
+            this.#assign(element.argument, value.level === none ? nothing : maybeContainer);
           else this.#assign(element, field(value, String(i)));
         });
         return;
@@ -429,7 +426,8 @@ class FlowAnalysis implements Flow {
   #callbacks(node: CallExpression, name: string, receiver: Possible, isTainted: boolean): void {
     if (!isTainted) return;
     for (const argument of node.arguments) {
-      const fn = argument.type === 'SpreadElement' ? undefined : (functionOf(argument) ?? this.#localFunction(argument));
+      const fn =
+        argument.type === 'SpreadElement' ? undefined : (functionOf(argument) ?? this.#localFunction(argument));
       if (!fn) continue;
       const isOverArray = receiver.level !== none;
       const skipsIndex = !isOverArray ? -1 : elementCallbacks.has(name) ? 1 : reduceCallbacks.has(name) ? 2 : -1;
@@ -457,40 +455,3 @@ class FlowAnalysis implements Flow {
     return this.#returned.get(fn) ?? nothing;
   }
 }
-
-/** A callee without the wrapping that module transforms put around it: `(0, lib.f)`. */
-const bare = (callee: AnyNode): AnyNode => {
-  if (callee.type === 'SequenceExpression') return bare(callee.expressions.at(-1)!);
-  if (callee.type === 'ChainExpression' || callee.type === 'ParenthesizedExpression') return bare(callee.expression);
-  return callee;
-};
-
-/** The function that an expression is, helpers of compilers seen through: `__name(() => ..., 'f')`. */
-function functionOf(node: AnyNode): AnyFunctionNode | undefined {
-  if (isFunction(node)) return node;
-  if (node.type !== 'CallExpression') return undefined;
-  const isHelper = node.callee.type === 'Identifier' && node.callee.name === '__name';
-  return isHelper && node.arguments[0] ? functionOf(node.arguments[0]) : undefined;
-}
-
-const isStringLiteral = (node: AnyNode): boolean =>
-  (node.type === 'Literal' && typeof node.value === 'string') || node.type === 'TemplateLiteral';
-
-/** What a comparison by identity may be made with: null, undefined, text, typeof. */
-const isHarmless = (node: AnyNode): boolean =>
-  isStringLiteral(node) ||
-  (node.type === 'Literal' && node.value === null && !('regex' in node && node.regex)) ||
-  (node.type === 'Identifier' && node.name === 'undefined') ||
-  (node.type === 'UnaryExpression' && (node.operator === 'typeof' || node.operator === 'void'));
-
-const isCallOf = (node: AnyNode, method: string): boolean =>
-  node.type === 'CallExpression' &&
-  node.callee.type === 'MemberExpression' &&
-  node.callee.property.type === 'Identifier' &&
-  node.callee.property.name === method;
-
-/** Whether a known value is an object of the user's with a field of that name, so that the field means what it says. */
-const isPlainHolder = (value: unknown, name: string): boolean =>
-  typeof value === 'object' && value !== null && Object.hasOwn(value, name) && !Array.isArray(value);
-
-const isExpression = (node: AnyNode): boolean => /(?:Expression|Literal|Identifier)$/.test(node.type);

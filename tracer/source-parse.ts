@@ -3,7 +3,13 @@
  * functions come back as a function node with its text; what has no readable source (bound and native functions)
  * comes back as `undefined`. Each function is parsed once.
  */
-import { type ArrowFunctionExpression, type Expression, type FunctionExpression, type Node, parseExpressionAt } from 'acorn';
+import {
+  type ArrowFunctionExpression,
+  type Expression,
+  type FunctionExpression,
+  type Node,
+  parseExpressionAt,
+} from 'acorn';
 import { full } from 'acorn-walk';
 
 type AnyFunction = (...args: never[]) => unknown;

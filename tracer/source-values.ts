@@ -6,7 +6,7 @@
  *     container   an object or array that may hold tensors; itself no tensor
  *     tensor      may be a traced tensor
  */
-import { isArrayLeaf } from './trace-function.ts';
+import { isArrayLeaf } from './array-leaf.ts';
 
 export type Level = 0 | 1 | 2;
 export const none: Level = 0;

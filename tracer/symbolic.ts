@@ -8,9 +8,9 @@ import { bindDims } from '../base/bind-dims.ts';
 import { type Dim, type DimBindings, evaluateDim } from '../base/dim.ts';
 import { KilnError } from '../base/error.ts';
 import type { TensorType } from '../ir/types.ts';
-import { registrationOf, nodeKind, sortedKeys } from './pytree.ts';
+import { isArrayLeaf, typeOfArray } from './array-leaf.ts';
+import { nodeKind, registrationOf, sortedKeys } from './pytree.ts';
 import { TensorSpec } from './spec.ts';
-import { isArrayLeaf, typeOfArray } from './trace-function.ts';
 
 /** Values of the symbols under which the patterns are the actual types, within bounds; `undefined` if there are none. */
 export function solveSizes(patterns: readonly TensorType[], actual: readonly TensorType[]): DimBindings | undefined {
@@ -39,7 +39,7 @@ export const bindShape = (shape: readonly Dim[], bindings: DimBindings): readonl
  */
 export function dynamicTypes(args: readonly unknown[], dynamic: readonly unknown[]): (TensorType | undefined)[] {
   const types: (TensorType | undefined)[] = [];
-  args.forEach((arg, i) => collectTypes(arg, dynamic[i], `argument ${i}`, types));
+  for (const [i, arg] of args.entries()) collectTypes(arg, dynamic[i], `argument ${i}`, types);
   return types;
 }
 
@@ -52,7 +52,12 @@ function collectTypes(value: unknown, pattern: unknown, path: string, types: (Te
   if (kind === 'leaf' || kind === 'nothing') return;
   if (kind === 'instance') {
     const held = (instance: object): unknown => registrationOf(instance)?.parts.flatten(instance)[0];
-    collectTypes(held(value as object), typeof pattern === 'object' && pattern ? held(pattern) : undefined, path, types);
+    collectTypes(
+      held(value as object),
+      typeof pattern === 'object' && pattern ? held(pattern) : undefined,
+      path,
+      types,
+    );
     return;
   }
   const fields = (pattern ?? {}) as Record<string, unknown>;

@@ -142,12 +142,16 @@ export class Tensor<D extends DType = DType> extends DeviceArray<D> {
     const { traced } = this;
     if (traced?.trace.closed) return leakedTracer(this, traced.trace, 'an operator', location);
     if (traced) {
-      return new KilnError('traced_value', 'a traced tensor is used as a number (an operator, a comparison or Math.*)', {
-        given: `${this.signature} in ${traced.trace.label}`,
-        expected: 'operations on tensors: it has no value while the function is traced',
-        hint: 'use methods such as x.add(y), x.greater(0), x.exp(), and where(condition, a, b) to choose',
-        location,
-      });
+      return new KilnError(
+        'traced_value',
+        'a traced tensor is used as a number (an operator, a comparison or Math.*)',
+        {
+          given: `${this.signature} in ${traced.trace.label}`,
+          expected: 'operations on tensors: it has no value while the function is traced',
+          hint: 'use methods such as x.add(y), x.greater(0), x.exp(), and where(condition, a, b) to choose',
+          location,
+        },
+      );
     }
     return new KilnError('invalid_argument', 'a tensor is used as a number (an operator, a comparison or Math.*)', {
       given: this.signature,
@@ -157,7 +161,6 @@ export class Tensor<D extends DType = DType> extends DeviceArray<D> {
   }
 }
 
-// biome-ignore lint/complexity/useLiteralKeys: a symbol key
 const representation = (DeviceArray.prototype as unknown as { readonly [inspect]: () => string })[inspect];
 
 const tracedText = (tensor: Tensor, traced: TracedValue, print: (concrete: Tensor) => string): string => {

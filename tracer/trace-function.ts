@@ -9,16 +9,15 @@
  */
 import { KilnError } from '../base/error.ts';
 import type { Graph, TensorType } from '../ir/types.ts';
-import { checkSource } from './source-check.ts';
-import { currentLocation, atUserCode } from './location.ts';
-import { assertOpen, Trace, type TraceKind, type TracedFunctions, withTrace } from './graph-trace.ts';
+import { isArrayLeaf, typeOfArray } from './array-leaf.ts';
+import { assertOpen, Trace, type TracedFunctions, type TraceKind, withTrace } from './graph-trace.ts';
+import { atUserCode, currentLocation } from './location.ts';
 import { assertSomeOutput, flattenOutputs } from './outputs.ts';
-import { rebuild, tree, type TreeStructure, visitLeaves } from './pytree.ts';
+import { rebuild, type TreeStructure, tree, visitLeaves } from './pytree.ts';
 import { type Effect, effectsOf, type SignedReceiver, withReplacedFields } from './receiver.ts';
+import { checkSource } from './source-check.ts';
 import { parameterNames } from './source-parse.ts';
-import { TensorSpec } from './spec.ts';
 import { Tensor } from './tensor.ts';
-import { dtypeOfTypedArray } from './typed-arrays.ts';
 
 type AnyFunction = (...args: never[]) => unknown;
 
@@ -49,15 +48,6 @@ export interface TracedGraph {
   readonly resultCount: number;
   readonly effects: readonly Effect[];
 }
-
-/** Whether a leaf of the arguments is an array, so a parameter. */
-export const isArrayLeaf = (leaf: unknown): leaf is Tensor | TensorSpec | ArrayBufferView =>
-  leaf instanceof Tensor || leaf instanceof TensorSpec || dtypeOfTypedArray(leaf) !== undefined;
-
-export const typeOfArray = (leaf: Tensor | TensorSpec | ArrayBufferView): TensorType =>
-  leaf instanceof Tensor || leaf instanceof TensorSpec
-    ? leaf.type
-    : { dtype: dtypeOfTypedArray(leaf)!, shape: [(leaf as unknown as ArrayLike<unknown>).length] };
 
 /**
  * @throws KilnError `traced_branch`, `unreadable_source`, `async_function`, `invalid_output`, and whatever the
@@ -103,9 +93,7 @@ function tracedArguments({ fn, args, isStatic, types }: TraceRequest, trace: Tra
 function runTraced(request: TraceRequest, trace: Trace, fields: readonly Tensor[], args: unknown[]): TracedGraph {
   const { fn, label, receiver } = request;
   const call = (): unknown => atUserCode(() => Reflect.apply(fn, request.thisArg, args));
-  const { result, assigned } = receiver
-    ? withReplacedFields(receiver, fields, call)
-    : { result: call(), assigned: [] };
+  const { result, assigned } = receiver ? withReplacedFields(receiver, fields, call) : { result: call(), assigned: [] };
   const outputs = flattenOutputs(result, label);
   const tensors = [...outputs.tensors];
   const effects = effectsOf(assigned, tensors);

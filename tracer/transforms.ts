@@ -8,8 +8,8 @@
 import { isFloat } from '../base/dtype.ts';
 import { KilnError } from '../base/error.ts';
 import { splat } from '../ir/literal.ts';
-import { compilations } from './compiled-functions.ts';
 import { compile } from './compile.ts';
+import { compilations } from './compiled-functions.ts';
 import { type ArgumentTree, type Derivative, differentiate } from './differentiate.ts';
 import { currentTrace } from './graph-trace.ts';
 import { currentLocation } from './location.ts';
@@ -94,11 +94,14 @@ function gradientOf<A extends readonly unknown[]>(
   const compilation = compilations.get(fn);
   if (!compilation) return compute;
   const { device, precision } = compilation.options;
-  const compiled = compile(markTrusted((...args: A) => ({ ...compute(args) })), {
-    name: `${name}_${compilation.options.name}`,
-    ...(device !== undefined && { device }),
-    ...(precision !== undefined && { precision }),
-  });
+  const compiled = compile(
+    markTrusted((...args: A) => ({ ...compute(args) })),
+    {
+      name: `${name}_${compilation.options.name}`,
+      ...(device !== undefined && { device }),
+      ...(precision !== undefined && { precision }),
+    },
+  );
   return (args) => (currentTrace() ? compute(args) : compiled(...args));
 }
 

@@ -32,7 +32,10 @@ export function normalizeIndex({ offset, terms }: IndexExpression): IndexExpress
 }
 
 /** Replaces axes by index expressions, also inside floordiv and mod. */
-export function substituteAxes(index: IndexExpression, replacements: ReadonlyMap<string, IndexExpression>): IndexExpression {
+export function substituteAxes(
+  index: IndexExpression,
+  replacements: ReadonlyMap<string, IndexExpression>,
+): IndexExpression {
   let offset = index.offset;
   const terms: IndexTerm[] = [];
   for (const { coefficient, factor } of index.terms) {

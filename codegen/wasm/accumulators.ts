@@ -77,6 +77,9 @@ export function beginAccumulator(
   if (accumulator.kind === 'argmax' || accumulator.kind === 'argmin') return extremum(emitter, accumulator, sweep);
   const kind = accumulator.kind;
   const ordered = accumulator.dtype === 'float32' && (kind === 'sum' || kind === 'product');
+  if (accumulator.dtype === 'float32' && (kind === 'max' || kind === 'min')) {
+    return floatExtremum(emitter, accumulator, kind, sweep);
+  }
   if (ordered && order === 'blocks') return blocks(emitter, accumulator, kind, sweep);
   return lanes(emitter, accumulator, kind, sweep, ordered);
 }
@@ -210,6 +213,68 @@ function blocks(
   };
 }
 
+/**
+ * Float maximum and minimum. One `max` that heeds NaN and -0 is about six instructions on x86; three simple sums in
+ * their stead are four: the extremum without regard to either (`pmax`), whether there was a NaN, and the sign bits of
+ * all elements, which decide the sign of a result that is zero.
+ */
+function floatExtremum(
+  emitter: NestEmitter,
+  accumulator: ClosedAccumulator,
+  kind: 'max' | 'min',
+  sweep: Sweep,
+): AccumulatorCode {
+  const { f } = emitter.env;
+  const { f32x4, v128 } = f.module;
+  const identity = (): Expression => f.splat('float32', identityOf(kind, 'float32'));
+  const slots = sweep.across ? 2 : 1;
+  const best = grid(f, slots, sweep.copies, identity);
+  const nan = grid(f, slots, sweep.copies, () => f.splat('int32', 0));
+  const signs = grid(f, slots, sweep.copies, () => f.splat('int32', kind === 'max' ? -1 : 0));
+  const extreme = kind === 'max' ? f32x4.pmax : f32x4.pmin;
+  const joinSigns = kind === 'max' ? v128.and : v128.or;
+  const merge = (target: readonly number[], source: readonly number[]): void => {
+    [extreme, v128.or, joinSigns].forEach((join, i) => {
+      f.set(target[i], join(f.get(target[i]), f.get(source[i])));
+    });
+  };
+  return {
+    slots: 1,
+    step: ({ slot, copy, from, mask }) => {
+      const row = slots === 1 ? 0 : slot;
+      const read = emitter.env.read(accumulator.value, from);
+      const value = f.let('v128', mask ? v128.bitselect(read, identity(), mask()) : read);
+      f.set(best[row][copy], extreme(f.get(best[row][copy]), f.get(value)));
+      f.set(nan[row][copy], v128.or(f.get(nan[row][copy]), f32x4.ne(f.get(value), f.get(value))));
+      f.set(signs[row][copy], joinSigns(f.get(signs[row][copy]), f.get(value)));
+    },
+    flush: () => {},
+    rotate: () => {},
+    finish: () => {
+      const results = best[0].map((_, copy) => {
+        const parts = [best, nan, signs].map((state) => state[0][copy]);
+        if (sweep.across) {
+          merge(
+            parts,
+            [best, nan, signs].map((state) => state[1][copy]),
+          );
+          for (const distance of [2, 1] as const) {
+            merge(
+              parts,
+              parts.map((part) => f.let('v128', swapped(f, part, distance))),
+            );
+          }
+        }
+        const [extremum, anyNaN, sign] = parts.map((part) => () => f.get(part));
+        const zero = v128.and(sign(), f.splat('int32', -(2 ** 31)));
+        const signed = v128.bitselect(zero, extremum(), f32x4.eq(extremum(), f.splat('float32', 0)));
+        return f.let('v128', v128.bitselect(f.splat('float32', Number.NaN), signed, anyNaN()));
+      });
+      define(emitter, accumulator.result, 'float32', results);
+    },
+  };
+}
+
 /** Position of the first extremum; the first NaN where there is one. */
 function extremum(emitter: NestEmitter, accumulator: ClosedAccumulator, sweep: Sweep): AccumulatorCode {
   const { env } = emitter;
@@ -222,7 +287,12 @@ function extremum(emitter: NestEmitter, accumulator: ClosedAccumulator, sweep: S
   const slots = sweep.across ? 2 : 1;
   const best = grid(f, slots, sweep.copies, worst);
   const where = best.map((row, slot) =>
-    row.map(() => f.let('v128', sweep.across ? f.lanes([4 * slot, 4 * slot + 1, 4 * slot + 2, 4 * slot + 3]) : f.lanes([0, 0, 0, 0]))),
+    row.map(() =>
+      f.let(
+        'v128',
+        sweep.across ? f.lanes([4 * slot, 4 * slot + 1, 4 * slot + 2, 4 * slot + 3]) : f.lanes([0, 0, 0, 0]),
+      ),
+    ),
   );
   const beats = (a: number, b: number): Expression => {
     if (float) return f32x4[greatest ? 'gt' : 'lt'](f.get(a), f.get(b));
@@ -230,13 +300,11 @@ function extremum(emitter: NestEmitter, accumulator: ClosedAccumulator, sweep: S
     const op = greatest ? (`gt${suffix}` as const) : (`lt${suffix}` as const);
     return i32x4[op](f.get(a), f.get(b));
   };
-  const isNaN = (a: number): Expression => f32x4.ne(f.get(a), f.get(a));
+  const isNan = (a: number): Expression => f32x4.ne(f.get(a), f.get(a));
   const wins = (a: number, b: number): Expression =>
-    float ? v128.or(beats(a, b), v128.andnot(isNaN(a), isNaN(b))) : beats(a, b);
+    float ? v128.or(beats(a, b), v128.andnot(isNan(a), isNan(b))) : beats(a, b);
   const ties = (a: number, b: number): Expression =>
-    float
-      ? v128.or(f32x4.eq(f.get(a), f.get(b)), v128.and(isNaN(a), isNaN(b)))
-      : i32x4.eq(f.get(a), f.get(b));
+    float ? v128.or(f32x4.eq(f.get(a), f.get(b)), v128.and(isNan(a), isNan(b))) : i32x4.eq(f.get(a), f.get(b));
   /** Takes `b` into `a` where it wins, or ties and comes first. */
   const merge = (a: number, aAt: number, b: number, bAt: number): void => {
     const earlier = v128.and(ties(b, a), i32x4.lt_s(f.get(bAt), f.get(aAt)));
@@ -300,7 +368,10 @@ function tuple(emitter: NestEmitter, accumulator: TupleAccumulator, sweep: Sweep
     slots: reductionLanes,
     step: ({ slot, copy, from, mask }) => {
       const current = stateOf(slot, copy);
-      const next = join(current, accumulator.values.map((id) => f.let('v128', env.read(id, from))));
+      const next = join(
+        current,
+        accumulator.values.map((id) => f.let('v128', env.read(id, from))),
+      );
       next.forEach((local, i) => {
         const value = f.get(local);
         f.set(current[i], mask ? f.module.v128.bitselect(value, f.get(current[i]), mask()) : value);
@@ -314,14 +385,25 @@ function tuple(emitter: NestEmitter, accumulator: TupleAccumulator, sweep: Sweep
       const results = Array.from({ length: sweep.copies }, (_, copy) => {
         if (sweep.across) {
           const four = join(stateOf(0, copy), stateOf(1, copy));
-          const two = join(four, four.map((local) => f.let('v128', swapped(f, local, 2))));
-          return join(two, two.map((local) => f.let('v128', swapped(f, local, 1))));
+          const two = join(
+            four,
+            four.map((local) => f.let('v128', swapped(f, local, 2))),
+          );
+          return join(
+            two,
+            two.map((local) => f.let('v128', swapped(f, local, 1))),
+          );
         }
         const pairs = [0, 1, 2, 3].map((l) => join(stateOf(l, copy), stateOf(l + 4, copy)));
         return join(join(pairs[0], pairs[2]), join(pairs[1], pairs[3]));
       });
       accumulator.results.forEach((id, i) => {
-        define(emitter, id, dtypes[i], results.map((copy) => copy[i]));
+        define(
+          emitter,
+          id,
+          dtypes[i],
+          results.map((copy) => copy[i]),
+        );
       });
     },
   };

@@ -9,8 +9,8 @@ import type { Dim } from '../../base/dim.ts';
 import type { DType } from '../../base/dtype.ts';
 import { internalError } from '../../base/error.ts';
 import type { IndexExpression, IndexFactor, ScalarId } from '../../ir/kernel.ts';
-import type { KernelFacts } from '../common/walk.ts';
 import { visitLeaves } from '../common/linear-index.ts';
+import type { KernelFacts } from '../common/walk.ts';
 import type { FunctionBuilder, Scope } from './function-builder.ts';
 import type { Expression } from './math/emitter.ts';
 

@@ -61,7 +61,15 @@ export class FunctionBuilder implements VectorScope {
   }
 
   newLocal(type: WasmType | number): number {
-    this.#types.push(typeof type === 'string' ? type : type === this.binaryen.v128 ? 'v128' : type === this.binaryen.f32 ? 'f32' : 'i32');
+    this.#types.push(
+      typeof type === 'string'
+        ? type
+        : type === this.binaryen.v128
+          ? 'v128'
+          : type === this.binaryen.f32
+            ? 'f32'
+            : 'i32',
+    );
     return this.#parameters + this.#types.length - 1;
   }
 
@@ -187,11 +195,7 @@ export class FunctionBuilder implements VectorScope {
       step === 0
         ? this.get(counter)
         : module.local.tee(counter, module.i32.add(this.get(counter), this.i32(step)), this.binaryen.i32);
-    const statements = [
-      ...scope.statements,
-      ...scope.steps,
-      module.br_if(again, module.i32.lt_s(advanced, limit())),
-    ];
+    const statements = [...scope.statements, ...scope.steps, module.br_if(again, module.i32.lt_s(advanced, limit()))];
     const loop = module.loop(again, module.block(null, statements));
     const guarded = shape.nonEmpty ? loop : module.if(module.i32.lt_s(this.get(counter), limit()), loop);
     this.statement(module.block(done, [guarded]));

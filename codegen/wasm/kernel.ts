@@ -2,7 +2,7 @@
  * Kernel → WASM. The module imports `kiln.memory` and exports `run(record: i32, begin: i32, end: i32)`, which does the
  * tiles from `begin` to `end`; any split of the range [0, tiles) into calls gives the same bytes.
  */
-import { addDims, type Dim, isStatic } from '../../base/dim.ts';
+import { addDims, type Dim } from '../../base/dim.ts';
 import type { Kernel } from '../../ir/kernel.ts';
 import { flopsOf } from '../common/cost.ts';
 import { normalizeNodes } from '../common/normalize.ts';
@@ -129,14 +129,17 @@ function buildDispatch(
     const least = (a: () => number, b: () => number): number => module.select(i32.lt_s(a(), b()), a(), b());
     const greatest = (a: () => number, b: () => number): number => module.select(i32.gt_s(a(), b()), a(), b());
     const shifted = (parameter: number) => (): number => i32.sub(f.get(parameter), f.size(start));
-    const from = f.let('i32', greatest(shifted(1), () => f.i32(0)));
-    const to = f.let('i32', least(shifted(2), () => f.size(tiles)));
+    const from = f.let(
+      'i32',
+      greatest(shifted(1), () => f.i32(0)),
+    );
+    const to = f.let(
+      'i32',
+      least(shifted(2), () => f.size(tiles)),
+    );
     const call = module.call(`part${i}`, [f.get(0), f.get(from), f.get(to)], binaryen.none);
     f.statement(module.if(i32.lt_s(f.get(from), f.get(to)), call));
     base = addDims(base, tiles);
   });
   return f;
 }
-
-/** Whether any size of a kernel is symbolic. */
-export const isSymbolic = (generated: GeneratedKernel): boolean => !generated.sizes.every(isStatic);

@@ -31,7 +31,12 @@ function loadSplat(f: FunctionBuilder, dtype: DType, offset: number, base: Expre
 }
 
 /** Four stored elements from four addresses. */
-function loadLanes(f: FunctionBuilder, dtype: DType, offsets: readonly number[], bases: readonly Expression[]): Expression {
+function loadLanes(
+  f: FunctionBuilder,
+  dtype: DType,
+  offsets: readonly number[],
+  bases: readonly Expression[],
+): Expression {
   const { v128, i32, i32x4 } = f.module;
   if (dtype !== 'bool') {
     let vector = v128.load32_zero(offsets[0], 4, bases[0]);
@@ -47,7 +52,7 @@ function loadLanes(f: FunctionBuilder, dtype: DType, offsets: readonly number[],
 function converted(f: FunctionBuilder, from: DType, to: DType, value: Expression): Expression {
   if (from === to) return value;
   const local = f.let('v128', value);
-  return applyOperator(f, { opcode: 'convert', from, dtype: to, operands: [local], amountIsUniform: true });
+  return applyOperator(f, { opcode: 'convert', from, dtype: to, operands: [local], known: [], amountIsUniform: true });
 }
 
 /** How an index moves with the lanes. */
@@ -128,7 +133,15 @@ function loadAlways(env: Environment, { memory, index }: Load, stored: DType, co
   const movement = movementOf(env, index);
   if (movement.scattered.length > 0 || (movement.stride !== 0 && movement.stride !== 1)) {
     const { offsets, bases } = laneAddresses(env, memory, bytes, movement, copy);
-    return f.let('v128', loadLanes(f, stored, offsets, bases.map((base) => base())));
+    return f.let(
+      'v128',
+      loadLanes(
+        f,
+        stored,
+        offsets,
+        bases.map((base) => base()),
+      ),
+    );
   }
   const address = addressOf(env, memory, bytes, movement.carried);
   const base = addressExpression(env, address);
@@ -152,7 +165,16 @@ function loadWhen(env: Environment, load: Load, stored: DType, copy: number): nu
     const isTrue = i32x4.extract_lane(f.get(mask), 0);
     if (scattered || (movement.stride !== 0 && movement.stride !== 1)) {
       const { offsets, bases } = laneAddresses(env, memory, bytes, movement, copy);
-      f.when(isTrue, () => set(loadLanes(f, stored, offsets, bases.map((base) => base()))));
+      f.when(isTrue, () =>
+        set(
+          loadLanes(
+            f,
+            stored,
+            offsets,
+            bases.map((base) => base()),
+          ),
+        ),
+      );
       return result;
     }
     const address = addressOf(env, memory, bytes, movement.carried);
@@ -231,7 +253,14 @@ function merged(f: FunctionBuilder, store: Store, dtype: DType, value: number, o
   return combine(f, combineOpcode[store.combine], dtype, old(), f.get(value));
 }
 
-function storeLane(f: FunctionBuilder, dtype: DType, lane: number, offset: number, base: Expression, value: Expression): void {
+function storeLane(
+  f: FunctionBuilder,
+  dtype: DType,
+  lane: number,
+  offset: number,
+  base: Expression,
+  value: Expression,
+): void {
   const { v128, i32, i32x4 } = f.module;
   if (dtype !== 'bool') f.statement(v128.store32_lane(offset, 4, lane, base, value));
   else f.statement(i32.store8(offset, 1, base, i32.and(i32x4.extract_lane(value, lane), f.i32(1))));
@@ -249,7 +278,14 @@ function storeSingle(env: Environment, store: Store, stored: DType, movement: Mo
   else f.when(f.module.i32x4.extract_lane(env.read(store.when), 0), write);
 }
 
-function storeVector(env: Environment, store: Store, stored: DType, movement: Movement, value: number, copy: number): void {
+function storeVector(
+  env: Environment,
+  store: Store,
+  stored: DType,
+  movement: Movement,
+  value: number,
+  copy: number,
+): void {
   const { f } = env;
   const { v128 } = f.module;
   const bytes = byteSize(stored);
@@ -275,14 +311,20 @@ function packBytes(f: FunctionBuilder, mask: Expression): Expression {
   return f.module.i8x16.shuffle(f.get(local), f.get(local), bytes);
 }
 
-function storeLanes(env: Environment, store: Store, stored: DType, movement: Movement, value: number, copy: number): void {
+function storeLanes(
+  env: Environment,
+  store: Store,
+  stored: DType,
+  movement: Movement,
+  value: number,
+  copy: number,
+): void {
   const { f } = env;
   const { i32, i32x4 } = f.module;
   const { offsets, bases } = laneAddresses(env, store.memory, byteSize(stored), movement, copy);
   const remaining = env.lanes?.remaining;
   const predicate = store.when === undefined ? undefined : env.value(store.when);
-  const bits =
-    predicate && f.let('i32', i32x4.bitmask(f.get(predicate.locals[copy % predicate.locals.length])));
+  const bits = predicate && f.let('i32', i32x4.bitmask(f.get(predicate.locals[copy % predicate.locals.length])));
   for (let lane = 0; lane < 4; lane++) {
     const write = (): void => {
       const old = (): Expression => loadSplat(f, stored, offsets[lane], bases[lane]());

@@ -8,7 +8,7 @@
 import { type Dim, isStatic } from '../../base/dim.ts';
 import { internalError } from '../../base/error.ts';
 import type { KernelNode, Let, Loop, ScalarId } from '../../ir/kernel.ts';
-import { normalizeIndex } from "../common/linear-index.ts";
+import { normalizeIndex } from '../common/linear-index.ts';
 import { operandsOf } from '../common/walk.ts';
 import { indexValue } from './addressing.ts';
 import type { Environment } from './environment.ts';
@@ -114,7 +114,7 @@ export class NestEmitter {
       case 'apply': {
         const { operands, opcode, direction } = expression;
         const values = operands.map((operand) => env.value(operand));
-        const amount = this.#constants.get(operands[1]);
+        const known = operands.map((operand) => this.#constants.get(operand));
         return each((copy) =>
           applyOperator(f, {
             opcode,
@@ -122,7 +122,7 @@ export class NestEmitter {
             from: values[0].dtype,
             ...(direction && { direction }),
             operands: values.map(({ locals }) => locals[copy % locals.length]),
-            ...(amount !== undefined && { amount }),
+            known,
             amountIsUniform: values.length < 2 || !values[1].varying,
           }),
         );

@@ -22,8 +22,9 @@ export interface Application {
   readonly direction?: CompareDirection;
   /** Locals of the operands. */
   readonly operands: readonly number[];
-  /** The second operand where it is a known number, and whether it is the same in every lane. */
-  readonly amount?: number;
+  /** The numbers that operands are known to be. */
+  readonly known: readonly (number | undefined)[];
+  /** Whether the second operand is the same in every lane. */
   readonly amountIsUniform: boolean;
 }
 
@@ -67,12 +68,34 @@ const binary =
     return (op[a.from as keyof typeof op] as Binary)(x(f, a), y(f, a));
   };
 
+/**
+ * `max` and `min` are about six instructions on x86 for the sake of NaN and -0, `pmax(x, c)` (`x < c ? c : x`) is one.
+ * Against a known number the two differ only where that number is a zero: pmax gives -0 for (-0, 0), which adding 0
+ * mends; pmin needs no mending for 0, and -0 is left to `min`.
+ */
+const extremum =
+  (name: 'maximum' | 'minimum', general: Row): Row =>
+  (f, a) => {
+    const at = a.known.findIndex((number) => number !== undefined && !Number.isNaN(number));
+    const number = a.known[at];
+    if (a.from !== 'float32' || number === undefined) return general(f, a);
+    const { f32x4 } = f.module;
+    const other = f.get(a.operands[1 - at]);
+    const bound = f.splat('float32', number);
+    if (name === 'minimum') return Object.is(number, -0) ? general(f, a) : f32x4.pmin(other, bound);
+    const greater = f32x4.pmax(other, bound);
+    return Object.is(number, 0) ? f32x4.add(greater, f.splat('float32', 0)) : greater;
+  };
+
 const bitwise =
   (op: 'and' | 'or' | 'xor'): Row =>
   (f, a) =>
     f.module.v128[op](x(f, a), y(f, a));
 
-const roundings = (op: 'floor' | 'ceil' | 'nearest' | 'sqrt'): Row => (f, a) => f.module.f32x4[op](x(f, a));
+const roundings =
+  (op: 'floor' | 'ceil' | 'nearest' | 'sqrt'): Row =>
+  (f, a) =>
+    f.module.f32x4[op](x(f, a));
 
 const math =
   (opcode: VectorMathOpcode): Row =>
@@ -103,8 +126,8 @@ const shift =
   (f, a) => {
     const { i32x4, i32, v128 } = f.module;
     const last = name === 'shr_s' ? 31 : undefined;
-    if (a.amount !== undefined) {
-      const amount = a.amount >>> 0;
+    if (a.known[1] !== undefined) {
+      const amount = a.known[1] >>> 0;
       if (amount >= 32 && last === undefined) return f.splat('int32', 0);
       return i32x4[name](x(f, a), f.i32(Math.min(amount, 31)));
     }
@@ -184,8 +207,8 @@ const rows: { readonly [K in ScalarOpcode]: Row } = {
   divide: integerPairs((f, a) => f.module.f32x4.div(x(f, a), y(f, a)), 'divide'),
   remainder: integerPairs(math('remainder'), 'remainder'),
   power: integerPairs(math('power'), 'power'),
-  maximum: binary('max', 'max_s', 'max_u', 'or'),
-  minimum: binary('min', 'min_s', 'min_u', 'and'),
+  maximum: extremum('maximum', binary('max', 'max_s', 'max_u', 'or')),
+  minimum: extremum('minimum', binary('min', 'min_s', 'min_u', 'and')),
   and: bitwise('and'),
   or: bitwise('or'),
   xor: bitwise('xor'),

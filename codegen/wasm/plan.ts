@@ -7,7 +7,7 @@
  *     parallel i { reduce j {load x[M*j + i]} }      the loop: contiguous loads again, eight partial sums a lane
  */
 import { isStatic } from '../../base/dim.ts';
-import type { IndexExpression, KernelNode, Loop, Reduce, ScalarId } from '../../ir/kernel.ts';
+import type { Accumulator, IndexExpression, KernelNode, Loop, Reduce, ScalarId } from '../../ir/kernel.ts';
 import { contractionBlock } from '../../ir/kernel.ts';
 import { likelyExtent, priceOf } from '../common/cost.ts';
 import { axesOfIndex, coefficientOf, valuesOfIndex } from '../common/linear-index.ts';
@@ -33,21 +33,35 @@ export class Plan {
     return this.#costs.get(node) ?? 1;
   }
 
-  /** How many vectors one round of a vector loop handles. */
+  /**
+   * How many vectors one round of a vector loop handles. Two hide the latency of most bodies. Long sums down the columns
+   * of a matrix take four, a cache line a row: that beats keeping their partial sums in registers.
+   */
   copies(loop: Loop): number {
     if (isStatic(loop.axis.extent) && loop.axis.extent < 8) return 1;
-    let nodes = 0;
-    for (const node of walk(loop.body)) {
-      nodes++;
-      if (node.kind !== 'reduce' || node.order !== 'lanes') continue;
-      if (node.accumulators.some((a) => a.kind === 'tuple' || isOrderedSum(a))) return 1;
+    const nodes = [...walk(loop.body)];
+    const isContiguous = (node: KernelNode): boolean => {
+      if (node.kind !== 'let' || node.expression.kind !== 'load') return true;
+      const stride = coefficientOf(node.expression.index, loop.axis.name);
+      return stride === 0 || stride === 1;
+    };
+    const wide = nodes.length <= wideNodes && likelyExtent(loop.axis.extent) >= 32 && nodes.every(isContiguous);
+    let copies = nodes.length > longNodes ? 1 : 2;
+    for (const node of nodes) {
+      if (node.kind !== 'reduce' || !node.accumulators.some(isOrdered)) continue;
+      const isLong = node.axes.some(({ extent }) => likelyExtent(extent) >= 64);
+      copies = wide && isLong ? 4 : node.order === 'lanes' ? 1 : copies;
     }
-    return nodes > 200 ? 1 : 2;
+    return copies;
   }
 }
 
-const isOrderedSum = (a: { readonly kind: string; readonly dtype?: string }): boolean =>
-  (a.kind === 'sum' || a.kind === 'product') && a.dtype === 'float32';
+/** Bodies with at most this many nodes may be repeated for four vectors, with more than `longNodes` for one only. */
+const wideNodes = 8;
+const longNodes = 200;
+
+const isOrdered = (a: Accumulator): boolean =>
+  a.kind === 'tuple' || ((a.kind === 'sum' || a.kind === 'product') && a.dtype === 'float32');
 
 /** Plans a tree. `fixed` loops never run across the lanes. */
 export function planNodes(nodes: readonly KernelNode[], fixed: ReadonlySet<KernelNode>): Plan {
@@ -101,11 +115,13 @@ function vectorCost(nodes: readonly KernelNode[], axis: string, varying: Set<Sca
     if (node.kind === 'let') {
       const { expression } = node;
       const reads = operandsOf(expression).some((id) => varying.has(id));
-      const moves = (expression.kind === 'load' || expression.kind === 'index') && axesOfIndex(expression.index).has(axis);
+      const moves =
+        (expression.kind === 'load' || expression.kind === 'index') && axesOfIndex(expression.index).has(axis);
       if (reads || moves) varying.add(node.id);
       if (expression.kind === 'load') {
         cost += accessCost(expression.index, axis, varying) + (expression.when === undefined ? 0 : 2);
-      } else if (expression.kind === 'apply') cost += priceOf(expression.opcode) * (isByLane(node.dtype, expression.opcode) ? 6 : 1);
+      } else if (expression.kind === 'apply')
+        cost += priceOf(expression.opcode) * (isByLane(node.dtype, expression.opcode) ? 6 : 1);
       else if (expression.kind === 'index') cost += 2;
     } else if (node.kind === 'store') cost += accessCost(node.index, axis, varying) + 0.5;
     else if (node.kind === 'loop') {

@@ -13,7 +13,13 @@ import type { Kernel } from '../../ir/kernel.ts';
 import { kernelKey } from '../../ir/kernel-print.ts';
 import type { Lowered } from '../../ir/lowered.ts';
 import type { Literal, TensorType } from '../../ir/types.ts';
-import { type Program, type ProgramConstant, type ProgramKernel, programVersion, type Size } from '../../runtime/program.ts';
+import {
+  type Program,
+  type ProgramConstant,
+  type ProgramKernel,
+  programVersion,
+  type Size,
+} from '../../runtime/program.ts';
 import { type GeneratedKernel, generateKernel, type KernelOptions } from './kernel.ts';
 import type { Binaryen } from './math/emitter.ts';
 

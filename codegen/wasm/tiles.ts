@@ -52,7 +52,8 @@ export function tileUnit({ nodes }: Unit, plan: Plan): Tiling {
     return chain[length - 1].body.reduce((sum, inner) => sum + plan.cost(inner), 0);
   };
   let length = 0;
-  while (length < longest && (rowCost(length) > tileCost || (length === 0 && !isStatic(chain[0].axis.extent)))) length++;
+  while (length < longest && (rowCost(length) > tileCost || (length === 0 && !isStatic(chain[0].axis.extent))))
+    length++;
   const prefix = chain.slice(0, length);
   const rowCount = dimProduct(prefix.map((loop) => loop.axis.extent));
   const cost = Math.max(rowCost(length), 1);
@@ -132,7 +133,10 @@ function emitRows(emitter: NestEmitter, { prefix, rows }: Tiling, tileRow: () =>
   f.loop({ counter: row, start: f.get(first), step: 1, limit: () => f.get(end), nonEmpty: true }, () => {
     const { scope } = f;
     const bind = (level: number): void => {
-      if (level === prefix.length) return body();
+      if (level === prefix.length) {
+        body();
+        return;
+      }
       const step = prefix.length === 1 ? { step: 1 } : {};
       env.withAxis(prefix[level].axis.name, { local: locals[level], delta: 0, scope, ...step }, () => bind(level + 1));
     };

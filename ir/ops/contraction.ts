@@ -157,7 +157,9 @@ const convolutionDefinition = define({
     convolution_c7: 'spatial sizes of rhs are at least 1',
     convolution_c8: 'padded sizes are known well enough to count the windows',
   },
-  notes: 'Negative padding crops. The size of a spatial result axis is 0 where the window does not fit.',
+  notes:
+    'Negative padding crops. Padding and gaps hold zeros, so an infinite or NaN weight over them gives NaN. The size ' +
+    'of a spatial result axis is 0 where the window does not fit.',
   infer: ([lhs, rhs], attributes) => {
     const { strides, padding, lhs_dilation, rhs_dilation, groups } = attributes;
     const pads = padding.map(([low, high]) => `[${low},${high}]`);
@@ -200,14 +202,15 @@ const convolutionDefinition = define({
       forEachIndex([groupChannels, ...window], ([ci, ...tap]) => {
         let left = n * lhsStrides[0] + (firstChannel + ci) * lhsStrides[1];
         let right = co * rhsStrides[0] + ci * rhsStrides[1];
+        let isPadding = false;
         for (let axis = 0; axis < tap.length; axis++) {
           const spread = output[axis] * strides[axis] + tap[axis] * rhs_dilation[axis] - low[axis];
           const at = spread / lhs_dilation[axis];
-          if (spread < 0 || !Number.isInteger(at) || at >= inputs[axis]) return;
+          isPadding ||= spread < 0 || !Number.isInteger(at) || at >= inputs[axis];
           left += at * lhsStrides[axis + 2];
           right += tap[axis] * rhsStrides[axis + 2];
         }
-        sum = accumulate(sum, elementAt(lhs, left), elementAt(rhs, right));
+        sum = accumulate(sum, isPadding ? 0 : elementAt(lhs, left), elementAt(rhs, right));
       });
       return sum;
     };

@@ -46,6 +46,7 @@ export class GraphAnalysis {
 
   /** Values that are an epilogue of a contraction: elementwise on its result and what follows from it alone. */
   readonly #epilogues = new Set<Value>();
+  readonly #ready = new Set<Value>();
 
   constructor(graph: Graph) {
     this.graph = graph;
@@ -114,10 +115,14 @@ export class GraphAnalysis {
 
   /** Whether a value is in memory whatever fusion decides, or probably so because several ops use it. */
   isProbablyStored(value: Value): boolean {
-    const op = this.producerOf(value);
-    if (!op || this.isResult(value)) return true;
-    if (isView(op)) return this.isProbablyStored(op.operands[0]);
-    return this.usesOf(value).length > 1 && !isFree(op);
+    const root = this.storageOf(value);
+    const op = this.producerOf(root);
+    return !op || this.isResult(root) || (this.usesOf(root).length > 1 && !isFree(op));
+  }
+
+  /** Whether a value is stored, or a few operations away from values that are. */
+  isReady(value: Value): boolean {
+    return this.#ready.has(value) || this.isProbablyStored(value);
   }
 
   /** Whether a contraction could write a value in place of its own result. */
@@ -167,6 +172,7 @@ export class GraphAnalysis {
         source += this.sourceBytesOf(operand);
       }
     }
+    if (cone <= cheapFlops && op.operands.every((operand) => this.isReady(operand))) this.#ready.add(result);
     this.#cones.set(result, cone);
     this.#work.set(result, Math.min(work, mostWork));
     this.#sources.set(result, selectsElements(op) ? Math.min(source, bytes) : source);

@@ -20,9 +20,9 @@ import type { Graph, Op, Value } from '../../ir/types.ts';
 import { GraphAnalysis, isContraction, isView } from './analysis.ts';
 import { dependsOn, FusionGroup } from './fusion-group.ts';
 import type { Partition } from './partition.ts';
-import { haveCommonLoops, mayDuplicate, outputAxes, type Refusal, refusalToInline } from './rules.ts';
+import { haveCommonLoops, mayDuplicate, mostOps, outputAxes, type Refusal, refusalToInline } from './rules.ts';
 import { scheduleGroups } from './schedule.ts';
-import { operandViews, ReduceTokens, type View } from './view.ts';
+import { operandViews, ReduceTokens, unknown, type View } from './view.ts';
 
 export function fuseGraph(graph: Graph): Partition {
   return new Fuser(graph).run();
@@ -62,7 +62,7 @@ class Fuser {
     const groups = this.#groupsThatWant(value);
     const isResult = this.#analysis.isResult(value);
     if (!this.#analysis.producerOf(value) || (groups.length === 0 && !isResult)) return;
-    if (isView(op)) {
+    if (isView(op) && groups.every((group) => group.members.size < mostOps)) {
       for (const group of groups) this.#compute(op, position, group);
       return;
     }
@@ -137,7 +137,6 @@ class Fuser {
     for (const { group, refusal } of verdicts) {
       const demand = group.wanted.get(value);
       if (refusal || !demand || !outputAxes(op, demand.views, group)) continue;
-      if (isContraction(op) && verdicts.length > 1 && group.outputs.length > 0 && group.kind !== 'map') continue;
       const first = verdicts.every(({ group: other }) => other === group || !dependsOn(group, other));
       if (first) return group;
     }
@@ -151,6 +150,7 @@ class Fuser {
     this.#groups.push(group);
     const axes = shape.map((size, axis) => (size === 1 ? [] : [axis]));
     group.addOutput(value, axes, position);
+    if (op.opcode === 'concatenate') group.pieces = op;
     if (op.opcode === 'scatter') {
       group.kind = 'scatter';
       group.scatter = op;
@@ -177,12 +177,22 @@ class Fuser {
       group.rows = inLoops.axes.flat().sort((a, b) => a - b);
     }
     group.noteRowValue(op, views, this.#analysis);
+    if (group.pieces === op) {
+      for (const operand of op.operands) this.#want(group, operand, this.#pieceView(operand), op);
+      return;
+    }
     for (const view of views) {
       const counted = { ...view, evaluations: group.evaluationsOf(view, this.#tokens) };
       operandViews(op, counted, this.#tokens).forEach((operandView, at) => {
         this.#want(group, op.operands[at], operandView, op);
       });
     }
+  }
+
+  /** An operand of a concatenation that is written part by part: computed once for each element. */
+  #pieceView(operand: Value): View {
+    const axes = operand.type.shape.map((size) => (size === 1 ? [] : [unknown]));
+    return { axes, place: 'loops', evaluations: this.#analysis.elementsOf(operand) };
   }
 
   #want(group: FusionGroup, value: Value, view: View, consumer: Op): void {

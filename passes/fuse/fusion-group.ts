@@ -3,7 +3,7 @@
  * reads what the other writes; it must stay free of cycles.
  */
 import type { Dim } from '../../base/dim.ts';
-import type { Op, Value } from '../../ir/types.ts';
+import type { Op, OpOf, Value } from '../../ir/types.ts';
 import { estimate, type GraphAnalysis, isAnchor } from './analysis.ts';
 import { firstReduceToken, type ReduceTokens, unknown, type View, viewKey } from './view.ts';
 
@@ -28,6 +28,8 @@ export class FusionGroup {
   rows: readonly number[] = [];
   /** The contraction, and how its axes are walked. */
   anchor: { readonly op: Op; readonly axes: readonly (readonly number[])[] } | undefined;
+  /** The concatenation that is this group's only output: each operand is written by loops of its own. */
+  pieces: OpOf<'concatenate'> | undefined;
   /** The op of a group of kind `scatter`. */
   scatter: Op | undefined;
   readonly members = new Set<number>();

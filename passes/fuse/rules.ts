@@ -6,9 +6,10 @@
  * a launch `launchCost`.
  */
 import { equalDims, equalShapes } from '../../base/dim.ts';
-import type { Op, OpOf, Value } from '../../ir/types.ts';
-import { cheapFlops, type GraphAnalysis, isAnchor, isContraction, isFree } from './analysis.ts';
+import type { Op, Value } from '../../ir/types.ts';
+import { cheapFlops, estimate, type GraphAnalysis, isAnchor, isFree } from './analysis.ts';
 import type { FusionGroup, GroupOutput } from './fusion-group.ts';
+import type { FusionRule } from './rule-names.ts';
 import { firstReduceToken, type ReduceTokens, unknown, type View } from './view.ts';
 
 export const launchCost = 20_000;
@@ -20,7 +21,7 @@ export const mostOps = 320;
 export const smallReduction = 65_536;
 
 export interface Refusal {
-  readonly rule: string;
+  readonly rule: FusionRule;
   readonly detail: string;
 }
 
@@ -36,26 +37,31 @@ export interface Question {
 /** Why an op can not be computed inside a group that uses it; `undefined`: it can. */
 export function refusalToInline(question: Question): Refusal | undefined {
   const { op } = question;
-  return (
-    refuseSize(question) ??
-    (op.opcode === 'scatter'
-      ? { rule: 'scatter', detail: 'a scatter writes its result in an order of its own' }
-      : undefined) ??
-    (isContraction(op) ? refuseContraction(question) : undefined) ??
-    (op.opcode === 'reduce' ? refuseReduction(question) : undefined) ??
-    (op.opcode === 'reduce_window' ? refuseWindow(question) : undefined) ??
-    (isAnchor(op)
-      ? undefined
-      : (refuseEpilogue(question) ??
+  const size = refuseSize(question);
+  if (size) return size;
+  switch (op.opcode) {
+    case 'scatter':
+      return { rule: 'scatter', detail: `the consumer is a kernel of kind ${question.group.kind}` };
+    case 'dot_general':
+    case 'convolution':
+      return refuseContraction(question);
+    case 'reduce':
+      return refuseReduction(question);
+    case 'reduce_window':
+      return refuseWindow(question);
+    default:
+      return (
+        refuseEpilogue(question) ??
         refuseOperand(question) ??
         refuseScatterOperand(question) ??
-        refuseRecomputation(question)))
-  );
+        refuseRecomputation(question)
+      );
+  }
 }
 
 function refuseSize({ op, group }: Question): Refusal | undefined {
-  if (isFree(op) && op.operands.length <= 1) return undefined;
-  if (group.members.size >= mostOps) return { rule: 'code-size', detail: `the kernel has ${group.members.size} ops` };
+  const most = isFree(op) ? 2 * mostOps : mostOps;
+  if (group.members.size >= most) return { rule: 'code-size', detail: `the kernel has ${group.members.size} ops` };
   const buffers = group.bufferCount + op.operands.length - 1;
   return buffers > mostBuffers ? { rule: 'bindings', detail: `the kernel would have ${buffers} buffers` } : undefined;
 }
@@ -74,7 +80,8 @@ function refuseContraction({ op, views, group }: Question): Refusal | undefined 
 }
 
 /** A reduction is computed once for each row of the loops that use it. */
-function refuseReduction({ op, views, group, analysis }: Question): Refusal | undefined {
+function refuseReduction({ op, value, views, group, analysis, tokens: reduceTokens }: Question): Refusal | undefined {
+  if (group.pieces) return { rule: 'reduction-in-concatenate', detail: 'each operand has loops of its own' };
   const operandElements = analysis.elementsOf(op.operands[0]);
   if (group.kind === 'contraction' || group.kind === 'scatter') {
     return { rule: 'reduction-in-contraction', detail: `the consumer is a kernel of kind ${group.kind}` };
@@ -92,40 +99,47 @@ function refuseReduction({ op, views, group, analysis }: Question): Refusal | un
     if (view.place === 'reduction') {
       const own = tokens.filter((token) => token < firstReduceToken);
       if (tokens.length === own.length && sameTokens(own, group.rows)) continue;
-      if (!small) return { rule: 'nested-reduction', detail: `${operandElements} elements under another reduction` };
-      continue;
+      const elements = Math.max(analysis.elementsOf(value), 1);
+      const extra = group.evaluationsOf(view, reduceTokens) - elements;
+      const work = (operandElements / elements) * (1 + analysis.workOf(op.operands[0]));
+      if (small && extra * work <= launchCost) continue;
+      return {
+        rule: 'nested-reduction',
+        detail: `${extra} sums more than ${elements}, ${Math.round(work)} operations each`,
+      };
     }
-    const rows = refuseRows(tokens, group, op, small, analysis);
+    const rows = refuseRows(tokens, group, operandElements);
     if (rows) return rows;
   }
   return undefined;
 }
 
-function refuseRows(
-  tokens: readonly number[],
-  group: FusionGroup,
-  op: OpOf<'reduce'> | Op,
-  small: boolean,
-  analysis: GraphAnalysis,
-): Refusal | undefined {
-  if (new Set(tokens).size !== tokens.length)
+function refuseRows(tokens: readonly number[], group: FusionGroup, elements: number): Refusal | undefined {
+  if (new Set(tokens).size !== tokens.length) {
     return { rule: 'reduction-index', detail: 'the consumer reads a diagonal' };
+  }
   if (group.kind === 'rows' && !sameTokens(tokens, group.rows)) {
     return { rule: 'other-rows', detail: `rows over axes [${tokens}] in a kernel with rows over [${group.rows}]` };
   }
   const inner = group.domain.flatMap((size, token) => (size === 1 || tokens.includes(token) ? [] : [token]));
   if (inner.length === 0) return undefined;
-  const domainElements = analysis.elementsOf(op.operands[0]);
-  if (tokens.length === 0 && !small)
-    return { rule: 'whole-reduction', detail: `${domainElements} elements on one thread` };
+  const most = Math.max(
+    elements,
+    group.domain.reduce<number>((count, size) => count * estimate(size), 1),
+  );
+  const small = most <= smallReduction;
+  if (tokens.length === 0 && !small) return { rule: 'whole-reduction', detail: `${most} elements on one thread` };
   if (inner[inner.length - 1] < Math.max(...tokens) && !small) {
     return { rule: 'strided-rows', detail: `the last axis of [${group.domain}] is not part of a row` };
   }
-  const awkward = group.outputs.some(({ axes }) =>
-    axes.some((axis) => axis.length > 1 && axis.some((t) => inner.includes(t))),
-  );
-  return awkward ? { rule: 'other-rows', detail: 'an output walks rows and columns as one axis' } : undefined;
+  return walkRowsApart(group.outputs, tokens)
+    ? undefined
+    : { rule: 'other-rows', detail: 'an output walks rows and columns as one axis' };
 }
+
+/** Whether no axis of an output is walked by loops of the rows and by others together. */
+const walkRowsApart = (outputs: readonly GroupOutput[], rows: readonly number[]): boolean =>
+  outputs.every(({ axes }) => axes.every((axis) => axis.length <= 1 || axis.every((token) => rows.includes(token))));
 
 const sameTokens = (a: readonly number[], b: readonly number[]): boolean =>
   a.length === b.length && a.every((token) => b.includes(token));
@@ -147,18 +161,10 @@ function refuseOperand({ op, value, views, analysis }: Question): Refusal | unde
   const source = analysis.sourceBytesOf(value);
   if (source > 1.25 * analysis.bytesOf(value))
     return { rule: 'operand-bytes', detail: `${source} bytes to read instead of ${analysis.bytesOf(value)}` };
-  const ready = op.operands.every((operand) => isReady(operand, analysis));
+  const ready = op.operands.every((operand) => analysis.isReady(operand));
   return ready
     ? undefined
     : { rule: 'operand-of-producer', detail: `${op.opcode} goes with the kernel that makes its operand` };
-}
-
-function isReady(value: Value, analysis: GraphAnalysis): boolean {
-  const op = analysis.producerOf(value);
-  if (analysis.isProbablyStored(value) || !op) return true;
-  return (
-    !isAnchor(op) && op.operands.every((operand) => isReady(operand, analysis)) && analysis.coneOf(value) <= cheapFlops
-  );
 }
 
 /** What a contraction can do to its own result on the way to memory is not left to a consumer that reads it again. */
@@ -213,7 +219,7 @@ export function mayDuplicate(op: Op, value: Value, groups: readonly FusionGroup[
   ) {
     return op.opcode === 'convert' || cone <= cheapFlops;
   }
-  if (cone > cheapFlops || !op.operands.every((operand) => isReady(operand, analysis))) return false;
+  if (cone > cheapFlops || !op.operands.every((operand) => analysis.isReady(operand))) return false;
   let extra = 0;
   for (const group of groups) {
     for (const operand of new Set(op.operands)) {
@@ -226,34 +232,31 @@ export function mayDuplicate(op: Op, value: Value, groups: readonly FusionGroup[
 
 /** How a group could write a value whose elements it computes anyway; `undefined`: it can not. */
 export function outputAxes(op: Op, views: readonly View[], group: FusionGroup): GroupOutput['axes'] | undefined {
-  if (group.kind === 'scatter' || group.outputs.length >= mostBuffers / 2) return undefined;
+  if (group.kind === 'scatter' || group.pieces || group.outputs.length >= mostBuffers / 2) return undefined;
   const inLoops = views.find((view) => view.place === 'loops');
   if (op.opcode === 'reduce' && group.kind === 'map' && inLoops) return inLoops.axes; // these become the rows
   for (const { axes, place } of views) {
     const tokens = axes.flat();
     if (tokens.includes(unknown) || place === 'operand') continue;
-    if (place === 'loops' && coversDomain(axes, group)) {
-      if (group.kind !== 'rows' || axes.every((axis) => axis.length <= 1 || axis.every((t) => group.rows.includes(t))))
-        return axes;
-    }
+    const whole = place === 'loops' && coversDomain(axes, group);
+    if (whole && group.kind !== 'rows') return axes;
     if (group.kind !== 'rows' || new Set(tokens).size !== tokens.length) continue;
     const rows = tokens.filter((token) => group.rows.includes(token));
-    const inner = tokens.filter((token) => !group.rows.includes(token));
-    if (!sameTokens(rows, group.rows)) continue;
-    if (
-      inner.every((token) => token >= firstReduceToken) &&
-      axes.every((axis) => axis.length <= 1 || axis.every((t) => rows.includes(t)))
-    ) {
-      return axes;
-    }
+    const inRow = tokens.every((token) => rows.includes(token) || token >= firstReduceToken);
+    const apart = axes.every((axis) => axis.length <= 1 || axis.every((token) => rows.includes(token)));
+    if (sameTokens(rows, group.rows) && apart && (whole || inRow)) return axes;
   }
   return undefined;
 }
 
 /** Whether two groups have loops that one kernel can run: the same domain, or rows of the same extents. */
 export function haveCommonLoops(a: FusionGroup, b: FusionGroup): boolean {
+  if (a.pieces || b.pieces) return false;
   if (a.anchor || b.anchor || a.kind === 'scatter' || b.kind === 'scatter') return false;
   if (a.members.size + b.members.size > mostOps || a.bufferCount + b.bufferCount > mostBuffers) return false;
+  const { rows } = a.kind === 'rows' ? a : b;
+  const apart = walkRowsApart(a.outputs, rows) && walkRowsApart(b.outputs, rows);
+  if ((a.kind === 'rows' || b.kind === 'rows') && !apart) return false;
   if (equalShapes(a.domain, b.domain)) return a.kind !== 'rows' || b.kind !== 'rows' || sameTokens(a.rows, b.rows);
   const [long, short] = a.domain.length >= b.domain.length ? [a, b] : [b, a];
   if (long.kind !== 'rows' || !short.domain.every((size, token) => equalDims(size, long.domain[token]))) return false;

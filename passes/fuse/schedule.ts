@@ -5,12 +5,13 @@
  * Two groups at the same height (the longest way to the end of the program) can not depend on each other, whatever was
  * merged before, so that merging at equal heights makes no cycle.
  */
+import { addDims, type Dim } from '../../base/dim.ts';
 import { internalError } from '../../base/error.ts';
-import type { Value } from '../../ir/types.ts';
-import type { KernelGroup, LoopNest, Nest, NestOutput } from '../lower/group.ts';
+import type { OpOf, Value } from '../../ir/types.ts';
+import { type KernelGroup, type LoopNest, type Nest, type NestOutput, wholeNest } from '../lower/group.ts';
 import type { GraphAnalysis } from './analysis.ts';
 import type { FusionGroup } from './fusion-group.ts';
-import { mostBuffers, mostOps } from './rules.ts';
+import { haveCommonLoops, mostBuffers, mostOps } from './rules.ts';
 
 /** Bytes below which a kernel's launch costs more than its work. */
 const smallTraffic = 65_536;
@@ -18,7 +19,9 @@ const smallTraffic = 65_536;
 export function scheduleGroups(groups: readonly FusionGroup[], analysis: GraphAnalysis): KernelGroup[] {
   const order = sortByDependence(groups);
   const heights = heightsOf(order);
-  const batches = batchSiblings(order, heights, analysis);
+  joinReaders(order, heights, analysis);
+  const joined = order.filter((group) => group.current === group);
+  const batches = batchSiblings(joined, heights, analysis);
   return sortBatches(batches).map((batch) => kernelGroup(batch, analysis));
 }
 
@@ -111,6 +114,27 @@ function heightsOf(order: readonly FusionGroup[]): ReadonlyMap<FusionGroup, numb
   return heights;
 }
 
+/** Makes one group of siblings that run the same loops over the same memory, so that it is read once. */
+function joinReaders(
+  order: readonly FusionGroup[],
+  heights: ReadonlyMap<FusionGroup, number>,
+  analysis: GraphAnalysis,
+): void {
+  const readers = new Map<string, FusionGroup>();
+  const numbers = new Map<Value, number>();
+  for (const group of order) {
+    for (const value of group.reads) {
+      if (analysis.elementsOf(value) <= 1) continue;
+      if (!numbers.has(value)) numbers.set(value, numbers.size);
+      const key = `${heights.get(group)} ${numbers.get(value)} ${group.domain} ${group.kind} ${group.rows}`;
+      const partner = readers.get(key)?.current;
+      if (partner && partner !== group.current && haveCommonLoops(partner, group.current)) {
+        partner.absorb(group.current);
+      } else if (!partner) readers.set(key, group);
+    }
+  }
+}
+
 /** Puts siblings together that are the end of the program, or small. */
 function batchSiblings(
   order: readonly FusionGroup[],
@@ -157,7 +181,7 @@ function fits(
 function kernelGroup(batch: readonly FusionGroup[], analysis: GraphAnalysis): KernelGroup {
   const { graph } = analysis;
   const members = [...new Set(batch.flatMap((group) => [...group.members]))].sort((a, b) => a - b);
-  const nests = batch.map((group) => nestOf(group));
+  const nests = batch.flatMap((group) => (group.pieces ? pieceNests(group.pieces) : [nestOf(group)]));
   const scratch = new Map(batch.flatMap((group) => [...group.scratchValues(analysis)]));
   return { ops: members.map((position) => graph.ops[position]), nests, scratch };
 }
@@ -181,4 +205,17 @@ function nestOf(group: FusionGroup): Nest {
 function scatterNest(group: FusionGroup): Nest {
   if (group.scatter?.opcode !== 'scatter') throw internalError('a scatter group without its scatter');
   return { kind: 'scatter', op: group.scatter, inPlace: false };
+}
+
+/** A concatenation written part by part, each operand in loops of its own. */
+function pieceNests(op: OpOf<'concatenate'>): Nest[] {
+  const [of] = op.results;
+  const { axis } = op.attributes;
+  let offset: Dim = 0;
+  return op.operands.map((operand): Nest => {
+    const part = { of, axis, offset };
+    offset = addDims(offset, operand.type.shape[axis]);
+    const nest = wholeNest(operand, 'map');
+    return { ...nest, outputs: nest.outputs.map((output) => ({ ...output, part })) };
+  });
 }

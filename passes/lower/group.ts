@@ -55,9 +55,7 @@ export interface UpdateNest {
 
 /** The values a nest writes. */
 export const writtenBy = (nest: Nest): readonly Value[] =>
-  nest.kind !== 'loops'
-    ? nest.op.results
-    : [...new Set(nest.outputs.map((output) => output.part?.of ?? output.value))];
+  nest.kind !== 'loops' ? nest.op.results : [...new Set(nest.outputs.map((output) => output.part?.of ?? output.value))];
 
 /** A nest that writes one value over its whole shape, every axis a parallel loop. */
 export function wholeNest(value: Value, form: LoopNest['form']): LoopNest {

@@ -7,8 +7,8 @@
  *                  parallel j { %0 = load x0[N*i + j]; ...; store y0[N*i + j] } }    y0 may be x0: a row is read first
  */
 import { type Dim, equalDims, isAtMostDim, mulDims, subDims } from '../../base/dim.ts';
-import { byteSize } from '../../base/dtype.ts';
 import type { IndexExpression, Kernel, KernelBuffer, KernelNode, Loop } from '../../ir/kernel.ts';
+import { indexText } from './loops.ts';
 
 /** The kernel with `inPlaceOf` set where it is legal; each input is offered to one output. */
 export function findInPlacePairs(kernel: Kernel): Kernel {
@@ -18,7 +18,7 @@ export function findInPlacePairs(kernel: Kernel): Kernel {
     const found = kernel.buffers.findIndex(
       (other, at) =>
         !taken.has(at) &&
-        sameBytes(other, buffer) &&
+        haveSameType(other, buffer) &&
         other.access === 'read' &&
         isLegal(kernel, other.name, buffer.name),
     );
@@ -29,8 +29,7 @@ export function findInPlacePairs(kernel: Kernel): Kernel {
   return taken.size > 0 ? { ...kernel, buffers } : kernel;
 }
 
-const sameBytes = (a: KernelBuffer, b: KernelBuffer): boolean =>
-  byteSize(a.dtype) === byteSize(b.dtype) && equalDims(a.size, b.size);
+const haveSameType = (a: KernelBuffer, b: KernelBuffer): boolean => a.dtype === b.dtype && equalDims(a.size, b.size);
 
 interface Access {
   readonly index: IndexExpression;
@@ -110,12 +109,3 @@ function split(
 
 const addReach = (extent: Dim, coefficient: Dim, size: Dim): Dim =>
   subDims(extent, mulDims(-1, mulDims(coefficient, subDims(size, 1))));
-
-const indexText = ({ offset, terms }: IndexExpression): string =>
-  [...terms.map(({ coefficient, factor }) => `${coefficient}*${factorText(factor)}`).sort(), `${offset}`].join('+');
-
-function factorText(factor: IndexExpression['terms'][number]['factor']): string {
-  if (factor.kind === 'axis') return factor.axis;
-  if (factor.kind === 'value') return `%${factor.id}`;
-  return `${factor.kind}(${indexText(factor.dividend)},${factor.divisor})`;
-}

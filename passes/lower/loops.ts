@@ -162,3 +162,13 @@ export function forEachIndexExpression(nodes: readonly KernelNode[], visit: (ind
     }
   });
 }
+
+/** Text that two indices share exactly when they are equal. */
+export const indexText = ({ offset, terms }: IndexExpression): string =>
+  [...terms.map(({ coefficient, factor }) => `${coefficient}*${factorText(factor)}`).sort(), `${offset}`].join('+');
+
+function factorText(factor: IndexExpression['terms'][number]['factor']): string {
+  if (factor.kind === 'axis') return factor.axis;
+  if (factor.kind === 'value') return `%${factor.id}`;
+  return `${factor.kind}(${indexText(factor.dividend)},${factor.divisor})`;
+}

@@ -6,25 +6,33 @@
  * A kernel is emitted once to see which axes reshapes want to split, and again with those axes as several loops, so
  * that indices stay linear; afterwards loops that always move together become one (`loops.ts`).
  */
-import { type Dim, dimProduct, subDims } from '../../base/dim.ts';
+import { type Dim, dimProduct } from '../../base/dim.ts';
 import type { Kernel, KernelBuffer, ScalarId } from '../../ir/kernel.ts';
-import { otherAxes } from '../../ir/ops/rules.ts';
-import type { Op, OpOf, Value } from '../../ir/types.ts';
+import type { Op, Value } from '../../ir/types.ts';
 import type { AxisSplits } from './body.ts';
 import { Emitter } from './emitter.ts';
-import { type KernelGroup, type LoopNest, type Nest, type NestOutput, writtenBy } from './group.ts';
+import {
+  type KernelGroup,
+  type LoopNest,
+  type Nest,
+  type NestOutput,
+  type ScatterNest,
+  type UpdateNest,
+  writtenBy,
+} from './group.ts';
 import { findInPlacePairs } from './in-place.ts';
 import { type Index, zeroIndex } from './index-algebra.ts';
 import { collapseLoops, findSplits } from './loops.ts';
-import { clampedIndex, indexVector, inRange } from './rules/dynamic.ts';
+import { mergeReduces } from './merge-reduces.ts';
+import { emitScatter, emitUpdate } from './updates.ts';
 
 export interface LoweredGroup {
   readonly kernel: Kernel;
   /** What the kernel's buffers are: values read, then values written. */
   readonly reads: readonly Value[];
   readonly writes: readonly Value[];
-  /** The same without the copy, for when the operand's memory becomes the result's. */
-  readonly inPlaceScatter?: Omit<LoweredGroup, 'inPlaceScatter'> & { readonly operand: Value };
+  /** The same without a copy of `operand`, for when the operand's memory becomes the result's. */
+  readonly inPlaceVariant?: Omit<LoweredGroup, 'inPlaceVariant'> & { readonly operand: Value };
 }
 
 /**
@@ -35,13 +43,23 @@ export function lowerGroup(group: KernelGroup): LoweredGroup | undefined {
   const producers = new Map<Value, Op>();
   for (const op of group.ops) for (const result of op.results) producers.set(result, op);
   const lowered = finishGroup(group, producers);
-  const [nest] = group.nests;
-  if (!lowered || nest.kind !== 'scatter') return lowered;
+  const nest = updatingNest(group, producers);
+  if (!lowered || !nest) return lowered;
   const [operand] = nest.op.operands;
   if (!lowered.reads.includes(operand)) return lowered;
-  const variant = finishGroup({ ...group, nests: [{ ...nest, inPlace: true }] }, producers);
+  const variant = finishGroup({ ...group, nests: [nest] }, producers);
   if (!variant || variant.reads.includes(operand)) return lowered;
-  return { ...lowered, inPlaceScatter: { ...variant, operand } };
+  return { ...lowered, inPlaceVariant: { ...variant, operand } };
+}
+
+/** The nest that changes its operand where it lies, for a group that is one scatter or one update of a slice. */
+function updatingNest(group: KernelGroup, producers: ReadonlyMap<Value, Op>): ScatterNest | UpdateNest | undefined {
+  const [nest] = group.nests;
+  if (group.nests.length > 1) return undefined;
+  if (nest.kind === 'scatter') return { ...nest, inPlace: true };
+  if (nest.kind === 'update' || nest.outputs.length > 1) return undefined;
+  const op = producers.get(nest.outputs[0].value);
+  return op?.opcode === 'dynamic_update_slice' ? { kind: 'update', op } : undefined;
 }
 
 function finishGroup(group: KernelGroup, producers: ReadonlyMap<Value, Op>): LoweredGroup | undefined {
@@ -49,7 +67,7 @@ function finishGroup(group: KernelGroup, producers: ReadonlyMap<Value, Op>): Low
   if (first.kernel.body.every((node) => node.kind === 'let')) return undefined;
   const splits = findSplits(first.kernel.body);
   const emitted = splits.size > 0 ? emitGroup(group, producers, splits) : first;
-  const body = collapseLoops(emitted.kernel.body);
+  const body = collapseLoops(mergeReduces(emitted.kernel.body));
   const kernel = findInPlacePairs({ ...emitted.kernel, body });
   return { ...emitted, kernel };
 }
@@ -62,7 +80,8 @@ function emitGroup(group: KernelGroup, producers: ReadonlyMap<Value, Op>, splits
   for (const nest of group.nests) emitNest(nest, nameOf, emitter);
   const reads = emitter.reads;
   const combines = group.nests.some(
-    (nest) => nest.kind === 'scatter' && (nest.inPlace || nest.op.attributes.kind !== 'assign'),
+    (nest) =>
+      nest.kind === 'update' || (nest.kind === 'scatter' && (nest.inPlace || nest.op.attributes.kind !== 'assign')),
   );
   const buffers = [
     ...reads.map((value): KernelBuffer => buffer(emitter.bufferOf(value), 'read', value)),
@@ -94,6 +113,7 @@ function kernelName(ops: readonly Op[]): string {
 
 function emitNest(nest: Nest, nameOf: (value: Value) => string, emitter: Emitter): void {
   if (nest.kind === 'scatter') emitScatter(nest.op, nest.inPlace, nameOf(nest.op.results[0]), emitter);
+  else if (nest.kind === 'update') emitUpdate(nest.op, nameOf(nest.op.results[0]), emitter);
   else emitLoops(nest, nameOf, emitter);
 }
 
@@ -163,64 +183,4 @@ function emitStore(
   const at = part ? indices.with(part.axis, body.algebra.shift(indices[part.axis], part.offset)) : indices;
   const index = body.algebra.linearize(at, target.type.shape);
   body.store({ memory: nameOf(target), index, value: id, combine: 'assign' });
-}
-
-function emitScatter(op: OpOf<'scatter'>, inPlace: boolean, memory: string, emitter: Emitter): void {
-  const [operand, where, updates] = op.operands;
-  const { update_window_axes, inserted_window_axes, scatter_axes_to_operand_axes, index_vector_axis, kind } =
-    op.attributes;
-  const { body } = emitter;
-  const { shape } = operand.type;
-  if (shape.includes(0)) return;
-  if (!inPlace) {
-    body.loops(
-      'parallel',
-      shape,
-      (indices) => {
-        const value = emitter.emit(operand, indices);
-        body.store({ memory, index: body.algebra.linearize(indices, shape), value, combine: 'assign' });
-      },
-      { always: true },
-    );
-  }
-  const updateShape = updates.type.shape;
-  if (updateShape.includes(0)) return;
-  const batchAxes = otherAxes(updateShape.length, update_window_axes);
-  const windowAxes = otherAxes(shape.length, inserted_window_axes);
-  const windowSizes: Dim[] = shape.map(() => 1);
-  windowAxes.forEach((axis, at) => {
-    windowSizes[axis] = updateShape[update_window_axes[at]];
-  });
-  const pick = (axes: readonly number[]): Dim[] => axes.map((axis) => updateShape[axis]);
-  body.loops(
-    'sequential',
-    pick(batchAxes),
-    (batch) => {
-      let inside: ScalarId | undefined;
-      const starts: Index[] = shape.map(() => zeroIndex);
-      scatter_axes_to_operand_axes.forEach((axis, component) => {
-        const start = indexVector(where, index_vector_axis, batch, component, emitter, undefined);
-        const last = subDims(shape[axis], windowSizes[axis]);
-        inside = body.both(inside, inRange(body, start, last));
-        starts[axis] = clampedIndex(body, start, last);
-      });
-      body.loops('parallel', pick(update_window_axes), (window) => {
-        const at: Index[] = updateShape.map(() => zeroIndex);
-        batchAxes.forEach((axis, i) => {
-          at[axis] = batch[i];
-        });
-        update_window_axes.forEach((axis, i) => {
-          at[axis] = window[i];
-        });
-        const value = emitter.emit(updates, at);
-        const target = [...starts];
-        windowAxes.forEach((axis, i) => {
-          target[axis] = body.algebra.add(starts[axis], window[i]);
-        });
-        const index = body.algebra.linearize(target, shape);
-        body.store({ memory, index, value, combine: kind, ...(inside !== undefined && { when: inside }) });
-      });
-    },
-    { always: true },
-  );
 }

@@ -2,6 +2,7 @@
  * Brings graphs into canonical form by the rules of this folder. All rules stand in one list; which of them run is
  * decided by their float class and the precision, nothing else.
  */
+import type { Op } from '../../ir/types.ts';
 import { mapGraphs, type Pass } from '../manager.ts';
 import { type RewriteRule, type RuleTable, rewriteGraph, ruleTable } from '../rewrite.ts';
 import { arithmeticRules } from './arithmetic.ts';
@@ -28,6 +29,8 @@ const tables: Readonly<Record<'fast' | 'strict', RuleTable>> = {
 
 export const canonicalize: Pass = {
   name: 'canonicalize',
-  run: (module, { precision, verify }) =>
-    mapGraphs(module, (graph) => rewriteGraph(graph, tables[precision], { verify })),
+  run: (module, { precision, verify, watch }) => {
+    const options = watch ? { verify, watch: (by: RewriteRule, op: Op) => watch(by.name, op) } : { verify };
+    return mapGraphs(module, (graph) => rewriteGraph(graph, tables[precision], options));
+  },
 };

@@ -32,8 +32,8 @@ export interface MemoryPlan {
   readonly arenaBytes?: number;
   /** Buffers of each launch: values read, then values written. */
   readonly bindings: readonly Launch['buffers'][];
-  /** Launches whose scatter works on its operand's memory. */
-  readonly inPlaceScatters: ReadonlySet<number>;
+  /** Launches that change their operand's memory and run their in-place variant. */
+  readonly inPlaceVariants: ReadonlySet<number>;
 }
 
 /** Memory that one or several values use in turn. */
@@ -60,7 +60,7 @@ class Planner {
   readonly #sources: OutputSource[];
   /** Donated inputs that hold something else by now, or do from some launch on. */
   readonly #claimed = new Set<number>();
-  readonly #inPlaceScatters = new Set<number>();
+  readonly #inPlaceVariants = new Set<number>();
 
   constructor(request: PlanRequest) {
     this.#request = request;
@@ -94,16 +94,24 @@ class Planner {
     const numbers = new Map(temporaries.map((storage, number) => [storage, number]));
     const bind = (value: Value): LaunchBuffer => this.#binding(value, numbers);
     return {
-      outputs: results.map(({ type }, output) => ({ type, source: this.#sources[output] })),
+      outputs: results.map(({ type }, output) => ({ type, source: this.#sourceOf(output) })),
       constants: this.#constants,
       ...placeTemporaries(temporaries),
       bindings: launches.map((group, launch) => this.#bindings(group, launch, bind)),
-      inPlaceScatters: this.#inPlaceScatters,
+      inPlaceVariants: this.#inPlaceVariants,
     };
   }
 
+  /** An output that repeats another is where that one is; a fresh buffer is named by the first. */
+  #sourceOf(output: number): OutputSource {
+    const source = this.#sources[output];
+    if (source.kind !== 'output') return source;
+    const first = this.#sources[source.index];
+    return first.kind === 'input' || first.kind === 'constant' ? first : source;
+  }
+
   #bindings(group: LoweredGroup, launch: number, bind: (value: Value) => LaunchBuffer): LaunchBuffer[] {
-    const { reads, writes } = (this.#inPlaceScatters.has(launch) && group.inPlaceScatter) || group;
+    const { reads, writes } = (this.#inPlaceVariants.has(launch) && group.inPlaceVariant) || group;
     return [...reads, ...writes].map(bind);
   }
 
@@ -152,12 +160,12 @@ class Planner {
     launch: number,
     output: number | undefined,
   ): Storage | undefined {
-    const { reads, kernel, inPlaceScatter } = group;
+    const { reads, kernel, inPlaceVariant } = group;
     const pair = kernel.buffers[reads.length + at].inPlaceOf;
-    const operand = inPlaceScatter ? inPlaceScatter.operand : pair === undefined ? undefined : reads[pair];
+    const operand = inPlaceVariant ? inPlaceVariant.operand : pair === undefined ? undefined : reads[pair];
     const storage = operand && this.#storageOf(operand);
     if (operand && storage && this.#mayTake(operand, storage, launch)) {
-      if (inPlaceScatter) this.#inPlaceScatters.add(launch);
+      if (inPlaceVariant) this.#inPlaceVariants.add(launch);
       return this.#claim(storage, output);
     }
     if (output === undefined) return undefined;

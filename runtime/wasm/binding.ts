@@ -10,7 +10,7 @@ import { internalError, KilnError } from '../../base/error.ts';
 import { denseBytes } from '../buffer.ts';
 import type { ArraySpec } from '../device.ts';
 import type { BufferRef, Program, Size } from '../program.ts';
-import { evaluateSize, symbolTable } from '../sizes.ts';
+import { evaluateInteger, evaluateSize, symbolTable } from '../sizes.ts';
 import type { Block } from './allocator.ts';
 import type { ProgramResources, WasmBuffer } from './executable.ts';
 import type { LoadedKernel } from './kernels.ts';
@@ -44,6 +44,7 @@ export class Binding {
   readonly workspaceBytes: number;
   readonly #program: Program;
   readonly #evaluate: (size: Size) => number;
+  readonly #evaluateWord: (size: Size) => number;
   readonly #inputBytes: readonly number[];
   readonly #outputSpecs: readonly ArraySpec[];
   readonly #inputSlots: number[] = [];
@@ -64,6 +65,8 @@ export class Binding {
     const symbols = symbolTable(program.symbols);
     this.#program = program;
     this.#evaluate = (size) => evaluateSize(size, symbols, bindings);
+    // Distances between elements may be negative: a reversed axis walks backwards.
+    this.#evaluateWord = (size) => evaluateInteger(size, symbols, bindings, -(2 ** 31));
     const concrete = ({ dtype, shape }: { dtype: ArraySpec['dtype']; shape: readonly Size[] }): ArraySpec => ({
       dtype,
       shape: shape.map(this.#evaluate),
@@ -183,22 +186,21 @@ export class Binding {
         else this.#workspaceSlots.push(word, offsets[at]);
         word += 1;
       }
-      for (const size of kernel.sizes) words[word++] = this.#word(size);
+      for (const size of kernel.sizes) words[word++] = this.#checkWord(size, this.#evaluateWord(size));
       this.#workspaceSlots.push(word++, scratchOffset);
       return {
         kernel: kernels[index],
         name: kernel.name,
         record,
-        tiles: this.#word(kernel.tiles),
+        tiles: this.#checkWord(kernel.tiles, this.#evaluate(kernel.tiles)),
         flops: this.#evaluate(kernel.flops),
         bytes: buffers.reduce((sum, ref) => sum + this.#bufferBytes(ref), 0),
       };
     });
   }
 
-  /** A size that a kernel computes with as an int32. */
-  #word(size: Size): number {
-    const value = this.#evaluate(size);
+  /** The value of what a kernel computes with as an int32. */
+  #checkWord(size: Size, value: number): number {
     if (value < 2 ** 31) return value;
     throw new KilnError('invalid_size', `${this.#program.name}: a size is beyond what a kernel can count`, {
       given: `${size}${typeof size === 'string' ? ` = ${value}` : ''}`,

@@ -10,16 +10,21 @@ import { KilnError } from '../../base/error.ts';
 import type { ProgramKernel } from '../program.ts';
 import { engine, type KernelModule, type LinearMemory } from './engine.ts';
 
-/** What a call of a new kernel should take; the time between two chances to meet better code. */
-const chunkMilliseconds = 1;
-/** After this much time in long launches the engine has had its chance to optimise. */
-const warmupMilliseconds = 50;
+/**
+ * What a call of a new kernel should take, and for how much time in long launches: short calls while the engine's
+ * compiler is at work, longer ones in case it is late, then the whole launch at once.
+ */
+const phases = [
+  { until: 50, callMilliseconds: 1 },
+  { until: 500, callMilliseconds: 10 },
+] as const;
 /** A first guess of what one call may do: about a millisecond of baseline code. */
 const firstChunkFlops = 2 ** 19;
 
 export class LoadedKernel {
   readonly run: (record: number, begin: number, end: number) => void;
-  #coldMilliseconds = warmupMilliseconds;
+  /** Time spent in long launches so far. */
+  #milliseconds = 0;
 
   constructor(run: (record: number, begin: number, end: number) => void) {
     this.run = run;
@@ -30,22 +35,28 @@ export class LoadedKernel {
    * @param flops a rough count for the whole launch
    */
   runAll(record: number, tiles: number, flops: number): void {
-    if (this.#coldMilliseconds <= 0 || flops <= firstChunkFlops || tiles <= 1) {
+    if (flops <= firstChunkFlops || tiles <= 1 || this.#milliseconds >= phases[1].until) {
       if (tiles > 0) this.run(record, 0, tiles);
       return;
     }
+    this.#runInCalls(record, tiles, flops);
+  }
+
+  #runInCalls(record: number, tiles: number, flops: number): void {
     let chunk = Math.max(1, Math.floor((tiles * firstChunkFlops) / flops));
     let before = performance.now();
     for (let begin = 0; begin < tiles; ) {
-      const end = this.#coldMilliseconds > 0 ? Math.min(tiles, begin + chunk) : tiles;
+      const phase = phases.find(({ until }) => this.#milliseconds < until);
+      const end = phase ? Math.min(tiles, begin + chunk) : tiles;
       this.run(record, begin, end);
       begin = end;
       const now = performance.now();
       const took = now - before;
       before = now;
-      this.#coldMilliseconds -= took;
-      if (took < chunkMilliseconds / 2) chunk *= 2;
-      else if (took > chunkMilliseconds * 2 && chunk > 1) chunk = Math.ceil(chunk / 2);
+      this.#milliseconds += took;
+      if (!phase) continue;
+      if (took < phase.callMilliseconds / 2) chunk *= 2;
+      else if (took > phase.callMilliseconds * 2) chunk = Math.ceil(chunk / 2);
     }
   }
 }

@@ -7,7 +7,8 @@ import { at, KernelMaker, read, write } from '../support/kernel-maker.ts';
 import { type Bindings, compareWithInterpreter, generate, makeInputs } from '../support/kernel-run.ts';
 
 const wave = (_: string, i: number): number => Math.fround(Math.sin(i * 12.9898 + 1) * 3);
-const usesTiles = (kernel: Kernel): boolean => generate(kernel).text().includes('f32x4.mul') && generate(kernel).code.length > 0;
+const usesTiles = (kernel: Kernel): boolean =>
+  generate(kernel).text().includes('f32x4.mul') && generate(kernel).code.length > 0;
 
 function check(kernel: Kernel, sizes: readonly Bindings[] = [{}], fill = wave): void {
   const generated = generate(kernel);
@@ -45,7 +46,8 @@ function matmul(rows: Dim, columns: Dim, depth: Dim, options: Options = {}): Ker
     ...index,
     terms: [...at(...batchTerm(elements)).terms, ...index.terms],
   });
-  const apply = (opcode: 'multiply' | 'negate' | 'abs', ...ids: ScalarId[]): ScalarId => k.applyTo(dtype, opcode, ...ids);
+  const apply = (opcode: 'multiply' | 'negate' | 'abs', ...ids: ScalarId[]): ScalarId =>
+    k.applyTo(dtype, opcode, ...ids);
   const body = (): void => {
     k.parallel('i', rows, () =>
       k.parallel('j', columns, () => {
@@ -60,7 +62,9 @@ function matmul(rows: Dim, columns: Dim, depth: Dim, options: Options = {}): Ker
           },
           { order: 'blocks', dtype },
         );
-        const result = epilogue ? k.apply('maximum', k.apply('add', sum, k.load('bias', at('j'))), k.constant(0.5)) : sum;
+        const result = epilogue
+          ? k.apply('maximum', k.apply('add', sum, k.load('bias', at('j'))), k.constant(0.5))
+          : sum;
         k.store('y', within(at([columns, 'i'], 'j'), mulDims(rows, columns)), result);
       }),
     );
@@ -80,22 +84,38 @@ describe('matrix products', () => {
 
   it('have the same bits at every remainder of rows and columns', () => {
     const [m, n, k] = [dim('M'), dim('N'), dim('K', { min: 0 })];
-    const kernels = [{}, { leftTransposed: true }, { rightTransposed: true }, { leftTransposed: true, rightTransposed: true }];
+    const kernels = [
+      {},
+      { leftTransposed: true },
+      { rightTransposed: true },
+      { leftTransposed: true, rightTransposed: true },
+    ];
     for (const options of kernels) {
       const sizes = small.flatMap((M) => small.flatMap((N) => [0, 1, 7].map((K) => ({ M, N, K }))));
-      check(matmul(m, n, k, options), sizes.filter((_, i) => i % (options.leftTransposed ? 7 : 1) === 0));
+      check(
+        matmul(m, n, k, options),
+        sizes.filter((_, i) => i % (options.leftTransposed ? 7 : 1) === 0),
+      );
     }
   });
 
   it('have the same bits at every depth', () => {
     const [m, n, k] = [dim('M'), dim('N'), dim('K', { min: 0 })];
     const sizes = [0, 1, 2, 7, 255, 256, 257, 513, 770].flatMap((K) => [{ M: 5, N: 11, K }]);
-    for (const options of [{ prologue: true }, { rightTransposed: true }, { epilogue: true }]) check(matmul(m, n, k, options), sizes);
+    for (const options of [{ prologue: true }, { rightTransposed: true }, { epilogue: true }])
+      check(matmul(m, n, k, options), sizes);
   });
 
   it('know static sizes', () => {
     for (const depth of [1, 7, 255, 256, 257, 513]) {
-      for (const [rows, columns] of [[4, 8], [5, 9], [30, 33], [2, 300], [67, 12], [100, 5]] as const) {
+      for (const [rows, columns] of [
+        [4, 8],
+        [5, 9],
+        [30, 33],
+        [2, 300],
+        [67, 12],
+        [100, 5],
+      ] as const) {
         check(matmul(rows, columns, depth, { epilogue: true, prologue: rows % 2 === 0, rightTransposed: rows === 67 }));
       }
     }
@@ -128,9 +148,12 @@ describe('matrix products', () => {
     const k = new KernelMaker('swapped', [read('a', 20 * 30), read('b', 30 * 40), write('y', 40 * 20)]);
     k.parallel('j', 40, () =>
       k.parallel('i', 20, () => {
-        const [s] = k.reduce([{ name: 'k', extent: 30 }], ['sum'], () => [
-          k.apply('multiply', k.load('a', at([30, 'i'], 'k')), k.load('b', at([40, 'k'], 'j'))),
-        ], { order: 'blocks' });
+        const [s] = k.reduce(
+          [{ name: 'k', extent: 30 }],
+          ['sum'],
+          () => [k.apply('multiply', k.load('a', at([30, 'i'], 'k')), k.load('b', at([40, 'k'], 'j')))],
+          { order: 'blocks' },
+        );
         k.store('y', at([20, 'j'], 'i'), s);
       }),
     );
@@ -140,7 +163,14 @@ describe('matrix products', () => {
 
 describe('convolutions', () => {
   /** `y[n, co, h, w] = sum x[n, ci, h + u - pad, w + v - pad] * f[co, ci, u, v]`. */
-  function convolution(batch: number, input: number, output: number, size: number, window: number, pad: number): Kernel {
+  function convolution(
+    batch: number,
+    input: number,
+    output: number,
+    size: number,
+    window: number,
+    pad: number,
+  ): Kernel {
     const k = new KernelMaker('conv', [
       read('x', batch * input * size * size),
       read('f', output * input * window * window),

@@ -55,7 +55,7 @@ describe('samples in README and docs', () => {
 
   for (const sample of samples.filter(({ runs }) => runs)) {
     test(`${sample.name} runs`, () => {
-      const output = execFileSync(process.execPath, ['--import', 'tsx', pathOf(sample)], { cwd: root, encoding: 'utf8' });
+      const output = execFileSync(process.execPath, ['--import', './scripts/preload.mjs', '--import', 'tsx', pathOf(sample)], { cwd: root, encoding: 'utf8' });
       expect(output).not.toMatch(/NaN|KilnError/);
     });
   }

@@ -139,6 +139,20 @@ describe('kinks and ties, as in JAX', () => {
     ]);
   });
 
+  it('reduce max of NaN has gradient NaN', () => {
+    const x = floats([2, 2], [1, NaN, 1, 2]);
+    expect(gradients(single('reduce', [x], { kind: 'max', axes: [1] }), [x])).toEqual([[NaN, NaN, 0, 1]]);
+  });
+
+  it('no gradient flows through integers and positions', () => {
+    const b = new GraphBuilder();
+    const x = b.parameter({ dtype: 'float32', shape: [3] });
+    const whole = b.op('convert', [b.op('convert', [x], { dtype: 'int32' })], { dtype: 'float32' });
+    const place = b.op('convert', [b.op('reduce', [x], { kind: 'argmax', axes: [0] })], { dtype: 'float32' });
+    const sum = b.op('reduce', [b.op('add', [whole, x])], { kind: 'sum', axes: [0] });
+    expect(gradients(b.build([b.op('multiply', [sum, place])]), [floats([3], [1.5, 2.5, 0.5])])).toEqual([[1, 1, 1]]);
+  });
+
   it('a windowed maximum gives all to the first of equal elements', () => {
     const x = floats([4], [3, 3, 3, 1]);
     const attributes = {
@@ -351,6 +365,19 @@ describe('vjpGraph', () => {
     expect(failure(() => vjpGraph(large, { wrt: [0], outputs: [0] })).message).toContain('2000 positions');
   });
 
+  it('says where a symbolic size leaves a gradient open', () => {
+    const T = dim('T', { min: 1, max: 9 });
+    const b = new GraphBuilder();
+    const x = b.parameter(f32(T));
+    const location = SourceLocation.of('model.ts', 5, 2);
+    const slice = { start: [1], limit: [T], strides: [2] };
+    const error = failure(() =>
+      vjpGraph(b.build([b.op('slice', [x], slice, { location })]), { wrt: [0], outputs: [0] }),
+    );
+    expect(error.code).toBe('unknown_size');
+    expect(error.message).toContain('model.ts:5:2');
+  });
+
   it('refuses parameters and results that are not floats', () => {
     const b = new GraphBuilder();
     const i = b.parameter({ dtype: 'int32', shape: [2] }, 'labels');
@@ -382,7 +409,7 @@ describe('vjpGraph', () => {
       return user / 1000;
     };
     const [small, large] = [time(5_000), time(50_000)];
-    expect(large).toBeLessThan(3_000);
+    expect(large).toBeLessThan(5_000);
     expect(large / Math.max(small, 5)).toBeLessThan(40);
   });
 });

@@ -363,6 +363,21 @@ describe('memory', () => {
   });
 });
 
+describe('memory above 2 GiB', () => {
+  it('is addressed by kernels as any other', () => {
+    const device = new WasmDevice();
+    const elements = 2 ** 29 + 2 ** 20;
+    // Nothing touches this array, so it costs addresses only.
+    const [low] = run(device, programOf({ outputs: [ownOutput([elements])] }), [], [elements]);
+    const [x, y] = [upload(device, [1, 2, 3]), upload(device, [10, 20, 30])];
+    const [sum] = run(device, additionProgram(3), [x, y], [3]);
+    expect(valuesOf(device, sum)).toEqual([11, 22, 33]);
+    expect(device.memory().reservedBytes).toBeGreaterThan(2 ** 31);
+    low.dispose();
+    device.shutdown();
+  });
+});
+
 describe('shutdown', () => {
   it('ends every use with shut_down', async () => {
     const device = new WasmDevice();

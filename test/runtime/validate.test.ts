@@ -83,6 +83,7 @@ describe('validateProgram', () => {
     ['a size without end', ['kernels', 0, 'tiles'], '1+'.repeat(10_000)],
     ['a negative size', ['temporaries', 0, 'bytes'], -4],
     ['a symbolic constant', ['constants', 0, 'shape', 0], 'B'],
+    ['a constant shorter than its shape', ['constants', 0, 'shape', 0], 3],
     ['an output that takes over what is not donated', ['outputs', 1, 'source', 'input'], 0],
     ['an output that is itself', ['outputs', 4, 'source', 'index'], 4],
     ['an unknown kernel', ['steps', 0, 'kernel'], 1],

@@ -11,7 +11,9 @@ export interface Tolerance {
 }
 
 const agrees = (given: number, expected: number, { relative, absolute }: Tolerance): boolean =>
-  Object.is(given, expected) || given === expected || Math.abs(given - expected) <= absolute + relative * Math.abs(expected);
+  Object.is(given, expected) ||
+  given === expected ||
+  Math.abs(given - expected) <= absolute + relative * Math.abs(expected);
 
 /** What is different, in words; `undefined` when nothing is. */
 export function difference(given: Literal, expected: Literal, tolerance: Tolerance): string | undefined {

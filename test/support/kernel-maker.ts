@@ -57,14 +57,22 @@ export function at(...parts: readonly (number | TermLike)[]): IndexExpression {
     else {
       const [coefficient, what] = part;
       const factor: IndexFactor =
-        typeof what === 'string' ? { kind: 'axis', axis: what } : typeof what === 'number' ? { kind: 'value', id: what } : what;
+        typeof what === 'string'
+          ? { kind: 'axis', axis: what }
+          : typeof what === 'number'
+            ? { kind: 'value', id: what }
+            : what;
       terms.push({ coefficient, factor });
     }
   }
   return { offset, terms };
 }
 
-export const floordiv = (dividend: IndexExpression, divisor: Dim): IndexFactor => ({ kind: 'floordiv', dividend, divisor });
+export const floordiv = (dividend: IndexExpression, divisor: Dim): IndexFactor => ({
+  kind: 'floordiv',
+  dividend,
+  divisor,
+});
 export const mod = (dividend: IndexExpression, divisor: Dim): IndexFactor => ({ kind: 'mod', dividend, divisor });
 
 export class KernelMaker {
@@ -203,7 +211,17 @@ export class KernelMaker {
       body: nodes,
       order: 'lanes',
       accumulators: [
-        { kind: 'tuple', results, dtypes: identity.map(() => dtype), identity, values, left, right, body: lets, combined },
+        {
+          kind: 'tuple',
+          results,
+          dtypes: identity.map(() => dtype),
+          identity,
+          values,
+          left,
+          right,
+          body: lets,
+          combined,
+        },
       ],
     });
     return results;

@@ -8,8 +8,8 @@ import type { Dim } from '../../base/dim.ts';
 import type { DType } from '../../base/dtype.ts';
 import { evaluateModule } from '../../ir/evaluate.ts';
 import { denseData, literal } from '../../ir/literal.ts';
-import { verifyModule } from '../../ir/verifier.ts';
 import { type Literal, type Module, mainOf, type TensorType } from '../../ir/types.ts';
+import { verifyModule } from '../../ir/verifier.ts';
 import { vjpGraph } from '../../passes/grad/index.ts';
 import { sharedFunctions, Trace, withTrace } from '../../tracer/graph-trace.ts';
 import '../../tracer/methods.ts';
@@ -42,7 +42,10 @@ export function evaluateAll(
   inputs: readonly Literal[],
   mode: 'double' | 'rounded' = 'double',
 ): Literal[] {
-  return evaluateModule(moduleOf(fn, inputs), inputs, { mode }).map((result) => ({ ...result, data: denseData(result) }));
+  return evaluateModule(moduleOf(fn, inputs), inputs, { mode }).map((result) => ({
+    ...result,
+    data: denseData(result),
+  }));
 }
 
 /** The only result of a function on literals. */
@@ -54,7 +57,10 @@ export const values = (fn: AnyTensorFunction, ...inputs: readonly Literal[]): nu
   Array.from(evaluate(fn, inputs).data);
 
 /** Types of a function's results, such as `f32[2,3]`, for inputs of the given types. */
-export function resultTypes(fn: AnyTensorFunction, types: readonly { dtype: DType; shape: readonly Dim[] }[]): TensorType[] {
+export function resultTypes(
+  fn: AnyTensorFunction,
+  types: readonly { dtype: DType; shape: readonly Dim[] }[],
+): TensorType[] {
   const module = moduleOf(fn, types);
   return module.functions[module.functions.length - 1].graph.results.map(({ type }) => type);
 }
@@ -66,7 +72,10 @@ export function gradients(fn: AnyTensorFunction, inputs: readonly Literal[]): Li
   const functions = new Map(module.functions.map((f) => [f.name, f]));
   const wrt = inputs.map((_, i) => i).filter((i) => inputs[i].dtype === 'float32');
   const vjp = vjpGraph(graph, { wrt, outputs: [0], functions });
-  const differentiated: Module = { functions: [...module.functions.slice(0, -1), { name: 'main', graph: vjp }], main: 'main' };
+  const differentiated: Module = {
+    functions: [...module.functions.slice(0, -1), { name: 'main', graph: vjp }],
+    main: 'main',
+  };
   verifyModule(differentiated);
   const { dtype, shape } = graph.results[0].type;
   const cotangent = literal(dtype, shape as readonly number[], [1]);

@@ -7,6 +7,8 @@ import { readFileSync } from 'node:fs';
 import type { DType } from '../../base/dtype.ts';
 import { literal } from '../../ir/literal.ts';
 import type { Literal } from '../../ir/types.ts';
+import * as operations from '../../tracer/operations/index.ts';
+import type { Tensor } from '../../tracer/tensor.ts';
 
 interface RecordedArray {
   readonly dtype: DType;
@@ -48,7 +50,9 @@ export const decodeArray = ({ dtype, shape, data }: RecordedArray): Literal =>
 export const decodeArguments = (args: readonly unknown[]): unknown[] =>
   args.map((arg) =>
     typeof arg === 'object' && arg !== null && !Array.isArray(arg)
-      ? Object.fromEntries(Object.entries(arg).map(([name, value]) => [name, name === 'ord' ? decodeNumber(value) : value]))
+      ? Object.fromEntries(
+          Object.entries(arg).map(([name, value]) => [name, name === 'ord' ? decodeNumber(value) : value]),
+        )
       : arg,
   );
 
@@ -63,3 +67,32 @@ export const recordedCases = (): RecordedCase[] =>
 
 export const recordedStreams = (): RecordedStream[] =>
   lines().filter((entry) => Object.hasOwn(entry as object, 'random')) as RecordedStream[];
+
+type AnyOperation = (...args: readonly unknown[]) => Tensor | readonly Tensor[];
+type Call = (op: AnyOperation, inputs: readonly Tensor[], args: readonly unknown[]) => Tensor | readonly Tensor[];
+
+/** Operations whose tensors are not the first arguments one by one. */
+const calls: Readonly<Record<string, Call>> = {
+  concat: (op, inputs, args) => op(inputs, ...args),
+  stack: (op, inputs, args) => op(inputs, ...args),
+  einsum: (op, inputs, [formula]) => op(formula, inputs),
+};
+
+/** The operation of a case as a function of its inputs. */
+export function asFunction({ op, args }: RecordedCase): (...inputs: Tensor[]) => Tensor | readonly Tensor[] {
+  const operation = (operations as unknown as Readonly<Record<string, AnyOperation>>)[op];
+  const rest = decodeArguments(args);
+  const call: Call = calls[op] ?? ((f, inputs, more) => f(...inputs, ...more));
+  return (...inputs) => call(operation, inputs, rest);
+}
+
+/** How a case is called, for messages. */
+export const caseText = ({ op, inputs, args }: RecordedCase): string =>
+  `${op}(${inputs.map(({ dtype, shape }) => `${dtype}[${shape}]`).join(', ')}; ${JSON.stringify(args)})`;
+
+/** All cases by operation, in the order in which they were recorded. */
+export function casesByOperation(): Map<string, RecordedCase[]> {
+  const found = new Map<string, RecordedCase[]>();
+  for (const entry of recordedCases()) found.set(entry.op, [...(found.get(entry.op) ?? []), entry]);
+  return found;
+}

@@ -11,6 +11,7 @@ import { planArena } from '../../base/arena.ts';
 import { type Dim, type DimBindings, evaluateDim } from '../../base/dim.ts';
 import { byteSize, type DType } from '../../base/dtype.ts';
 import { type BufferData, interpretKernel, newBufferData } from '../../ir/kernel-interpret.ts';
+import { verifyKernel } from '../../ir/kernel-verify.ts';
 import { denseData, elementCount } from '../../ir/literal.ts';
 import type { LaunchBuffer, Lowered } from '../../ir/lowered.ts';
 import type { Literal, TensorType } from '../../ir/types.ts';
@@ -66,6 +67,7 @@ export function runLowered(lowered: Lowered, inputs: readonly Literal[]): Litera
   );
   const memory = { input: inputData, output: outputs, constant: constants, temporary: temporaries };
   const find = ({ kind, index }: LaunchBuffer): BufferData => memory[kind][index];
+  for (const kernel of lowered.kernels) verifyKernel(kernel);
   for (const { kernel: number, buffers } of lowered.launches) {
     const kernel = lowered.kernels[number];
     const bound = kernel.buffers.map(({ dtype, size: count }, at) => {

@@ -130,7 +130,17 @@ describe('classes', () => {
 describe('keys of static values', () => {
   it('are equal exactly for values that can not be told apart', () => {
     const values: unknown[] = [0, -0, Number.NaN, 1, '1', 'a,b', 'a', true, false, null, undefined, 1n, [], {}, [1, 2]];
-    values.push(['1,2'], { a: 1 }, { a: '1' }, () => 1, () => 1, Symbol('s'), Symbol('s'), new Map(), new Map());
+    values.push(
+      ['1,2'],
+      { a: 1 },
+      { a: '1' },
+      () => 1,
+      () => 1,
+      Symbol('s'),
+      Symbol('s'),
+      new Map(),
+      new Map(),
+    );
     values.forEach((a, i) => {
       values.forEach((b, j) => {
         expect(staticKey(a) === staticKey(b), `${String(i)} and ${String(j)}`).toBe(i === j);

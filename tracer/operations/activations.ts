@@ -12,7 +12,17 @@ import type { Tensor } from '../tensor.ts';
 import { emit } from '../trace.ts';
 import { clip, minimum, multiply, subtract } from './arithmetic.ts';
 import { where } from './logic.ts';
-import { axisOf, constantLike, type Floating, reduceAxes, requireTensor, requireTensors, shiftOf, spread, toFloat } from './support.ts';
+import {
+  axisOf,
+  constantLike,
+  type Floating,
+  reduceAxes,
+  requireTensor,
+  requireTensors,
+  shiftOf,
+  spread,
+  toFloat,
+} from './support.ts';
 import { abs, erf, exp, expm1, log1p, negative, tanh } from './unary.ts';
 
 type Activation = <D extends DType>(x: Tensor<D>) => Tensor<Floating<D>>;
@@ -105,7 +115,9 @@ export const softsign = activation('softsign', (x) => emit('divide', [x, add(con
 export const hardtanh = activation('hardtanh', (x) => clip(x, -1, 1));
 
 /** `relu6(x + 3) / 6`. */
-export const hardsigmoid = activation('hardsigmoid', (x) => emit('divide', [relu6(add(x, constantLike(x, 3))), constantLike(x, 6)], {}));
+export const hardsigmoid = activation('hardsigmoid', (x) =>
+  emit('divide', [relu6(add(x, constantLike(x, 3))), constantLike(x, 6)], {}),
+);
 
 /** `x * hardsigmoid(x)`. */
 export const hardswish = activation('hardswish', (x) => multiply(x, hardsigmoid(x)));

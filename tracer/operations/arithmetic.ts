@@ -58,10 +58,7 @@ function binary(name: string, body: (x: Tensor, y: Tensor) => Tensor, options: B
 }
 
 /** The same for a function of floats. */
-type FloatBinaryFunction = <X extends TensorLike, Y extends TensorLike>(
-  x: X,
-  y: Y,
-) => Tensor<Floating<Promoted<X, Y>>>;
+type FloatBinaryFunction = <X extends TensorLike, Y extends TensorLike>(x: X, y: Y) => Tensor<Floating<Promoted<X, Y>>>;
 
 const floatBinary = (name: string, body: (x: Tensor, y: Tensor) => Tensor): FloatBinaryFunction =>
   binary(name, body, { float: true }) as FloatBinaryFunction;

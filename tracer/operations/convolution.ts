@@ -71,7 +71,13 @@ function withBias(op: string, x: Tensor, bias: Tensor | null | undefined): Tenso
   if (bias === null || bias === undefined) return x;
   requireTensor(op, bias, 'the bias');
   if (bias.ndim !== 1) throw new KilnError('shape_mismatch', `${op}: the bias has one axis`, { given: describe(bias) });
-  requireEqualSizes(op, bias.type.shape[0], x.type.shape[1], 'the bias has one element for each channel', `${describe(bias)} for ${describe(x)}`);
+  requireEqualSizes(
+    op,
+    bias.type.shape[0],
+    x.type.shape[1],
+    'the bias has one element for each channel',
+    `${describe(bias)} for ${describe(x)}`,
+  );
   return emit('add', [x, expandAt(convert(bias, x.dtype), x.type.shape, [1])], {});
 }
 

@@ -17,9 +17,19 @@ import { elementOf, type PlainNumber } from '../operands.ts';
 import { Tensor } from '../tensor.ts';
 import { currentTrace, emit } from '../trace.ts';
 import { broadcastTo } from './shape.ts';
-import { constant, constantLike, convert, describe, requireDType, requireShape, requireSize, requireTensor, type Shape } from './support.ts';
-import { astype } from './unary.ts';
+import {
+  constant,
+  constantLike,
+  convert,
+  describe,
+  requireDType,
+  requireShape,
+  requireSize,
+  requireTensor,
+  type Shape,
+} from './support.ts';
 import { type DataDType, type ElementData, elementsOf, type TensorData } from './tensor-data.ts';
+import { astype } from './unary.ts';
 
 export interface CreationOptions<D extends DType = DType> {
   readonly dtype?: D;
@@ -65,12 +75,23 @@ function requireTraceDevice(op: string, device: string | undefined): void {
   });
 }
 
+/** What a number becomes when it is stored. */
+function storedAs(dtype: DType): (value: number | boolean | bigint) => number {
+  if (dtype === 'float32') return (value) => Math.fround(Number(value));
+  return dtype === 'bool' ? (value) => (Number(value) === 0 ? 0 : 1) : Number;
+}
+
 /** Elements as a tensor: a constant inside a trace, unless there are many, and uploaded outside. */
-function ofElements(op: string, dtype: DType, shape: readonly number[], elements: ElementData, device?: string): Tensor {
+function ofElements(
+  op: string,
+  dtype: DType,
+  shape: readonly number[],
+  elements: ElementData,
+  device?: string,
+): Tensor {
   requireTraceDevice(op, device);
   if (currentTrace() && elements.length <= constantLimit) {
-    const data = Float64Array.from(elements, dtype === 'float32' ? (value) => Math.fround(Number(value)) : Number);
-    return emit('constant', [], { value: literal(dtype, shape, data) });
+    return emit('constant', [], { value: literal(dtype, shape, Float64Array.from(elements, storedAs(dtype))) });
   }
   return Tensor.of(dtype, shape, deviceNamed(device).upload(dtype, shape, encodeElements(dtype, elements)));
 }
@@ -112,7 +133,9 @@ function filled(op: string, shape: Shape, dtype: DType, value: number, device: s
   requireTraceDevice(op, device);
   if (currentTrace()) return constant(dtype, shape, value);
   if (!isStaticShape(shape)) {
-    throw new KilnError('unknown_size', `${op}: a tensor outside compile has fixed sizes`, { given: `[${shape.join(',')}]` });
+    throw new KilnError('unknown_size', `${op}: a tensor outside compile has fixed sizes`, {
+      given: `[${shape.join(',')}]`,
+    });
   }
   const elements = new Float64Array(elementCount(shape)).fill(value);
   return ofElements(op, dtype, Object.freeze([...shape]), elements, device);
@@ -203,7 +226,8 @@ export function arange<D extends DType = DType>(
     requireComputed('arange', dtype);
     const count = Math.max(0, Math.ceil((to - from) / step));
     requireSize('arange', count);
-    const isExact = Number.isInteger(from) && Number.isInteger(step) && Math.abs(from) + count * Math.abs(step) < 2 ** 24;
+    const isExact =
+      Number.isInteger(from) && Number.isInteger(step) && Math.abs(from) + count * Math.abs(step) < 2 ** 24;
     if (currentTrace() && isExact && dtype !== 'bool' && (dtype !== 'uint32' || from >= 0)) {
       const position = emit('iota', [], { dtype, shape: [count], axis: 0 });
       const scaled = step === 1 ? position : emit('multiply', [position, constantLike(position, step)], {});

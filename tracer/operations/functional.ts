@@ -13,7 +13,7 @@ import type { Tensor } from '../tensor.ts';
 import { emit } from '../trace.ts';
 import { softmax } from './activations.ts';
 import { add, divide, multiply, subtract } from './arithmetic.ts';
-import { take, type TakeOptions } from './indexing.ts';
+import { type TakeOptions, take } from './indexing.ts';
 import { matmul } from './linear-algebra.ts';
 import { less, where } from './logic.ts';
 import { randomWords, unitFloats } from './random-bits.ts';
@@ -46,12 +46,15 @@ import { rsqrt } from './unary.ts';
  * @param bias `[out]`
  * @throws KilnError `shape_mismatch`
  */
-export const linear = operation<[x: Tensor, weight: Tensor, bias?: Tensor | null], Tensor>('linear', (x, weight, bias) => {
-  requireTensor('linear', x);
-  requireTensor('linear', weight, 'the weight');
-  const product = matmul(x, weight.ndim < 2 ? weight : matrixTranspose(weight));
-  return bias === undefined || bias === null ? product : add(product, bias);
-});
+export const linear = operation<[x: Tensor, weight: Tensor, bias?: Tensor | null], Tensor>(
+  'linear',
+  (x, weight, bias) => {
+    requireTensor('linear', x);
+    requireTensor('linear', weight, 'the weight');
+    const product = matmul(x, weight.ndim < 2 ? weight : matrixTranspose(weight));
+    return bias === undefined || bias === null ? product : add(product, bias);
+  },
+);
 
 /**
  * Rows of a table.
@@ -80,7 +83,11 @@ const times = (x: Tensor, y: Tensor): Tensor => emit('multiply', [x, y], {});
 function normalizedAxes(op: string, x: Tensor, weight: Tensor | null | undefined, axis: Axes | undefined): number[] {
   if (axis !== undefined) return axesOf(op, axis, x.ndim);
   const count = weight ? weight.ndim : 1;
-  return axesOf(op, range(count).map((i) => i - count), x.ndim);
+  return axesOf(
+    op,
+    range(count).map((i) => i - count),
+    x.ndim,
+  );
 }
 
 function meanAlong(x: Tensor, axes: readonly number[]): Tensor {
@@ -104,7 +111,13 @@ function parameterLike(op: string, what: string, parameter: Tensor, x: Tensor, a
     throw new KilnError('shape_mismatch', `${op}: ${what} does not have the normalised shape`, { given });
   }
   axes.forEach((axis, i) => {
-    requireEqualSizes(op, parameter.type.shape[i], x.type.shape[axis], `${what} does not have the normalised shape`, given);
+    requireEqualSizes(
+      op,
+      parameter.type.shape[i],
+      x.type.shape[axis],
+      `${what} does not have the normalised shape`,
+      given,
+    );
   });
   return expandAt(convert(parameter, x.dtype), x.type.shape, axes);
 }
@@ -170,7 +183,10 @@ export const dropout = operation<[x: Tensor, key: Tensor, options?: DropoutOptio
   (operand, key, { p = 0.5, training = true }: DropoutOptions = {}) => {
     requireTensor('dropout', operand);
     if (!(p >= 0 && p <= 1)) {
-      throw new KilnError('invalid_argument', 'dropout: p is not a probability', { given: String(p), expected: '0 to 1' });
+      throw new KilnError('invalid_argument', 'dropout: p is not a probability', {
+        given: String(p),
+        expected: '0 to 1',
+      });
     }
     const x = toFloat(operand);
     if (!training || p === 0) return x;
@@ -206,7 +222,9 @@ export const scaledDotProductAttention = operation<
   const op = 'scaledDotProductAttention';
   for (const x of [query, key, value]) requireTensor(op, x);
   if (query.ndim < 2 || key.ndim < 2) {
-    throw new KilnError('shape_mismatch', `${op}: operands are matrices`, { given: `${describe(query)} and ${describe(key)}` });
+    throw new KilnError('shape_mismatch', `${op}: operands are matrices`, {
+      given: `${describe(query)} and ${describe(key)}`,
+    });
   }
   const size = query.type.shape[query.ndim - 1];
   const factor = scale === undefined ? rsqrt(sizeScalar(size, 'float32')) : constant('float32', [], scale);

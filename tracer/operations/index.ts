@@ -1,6 +1,8 @@
 /**
  * The user-level operations, family by family. Random numbers stay together under `random`.
  */
+
+export type { TensorLike } from '../operation.ts';
 export * from './activations.ts';
 export * from './arithmetic.ts';
 export * from './convolution.ts';
@@ -19,4 +21,3 @@ export type { Layout, Padding, PerAxis } from './spatial.ts';
 export type { Axes, Floating, Promoted, Shape } from './support.ts';
 export type { DataDType, NestedData, TensorData } from './tensor-data.ts';
 export * from './unary.ts';
-export type { TensorLike } from '../operation.ts';

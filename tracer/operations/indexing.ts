@@ -79,7 +79,10 @@ function filled(read: Tensor, inRange: Tensor, axes: readonly number[]): Tensor 
 
 function requireMode(op: string, mode: unknown): void {
   if (mode === 'fill' || mode === 'clamp') return;
-  throw new KilnError('invalid_argument', `${op}: no such mode`, { given: String(mode), expected: "'fill' or 'clamp'" });
+  throw new KilnError('invalid_argument', `${op}: no such mode`, {
+    given: String(mode),
+    expected: "'fill' or 'clamp'",
+  });
 }
 
 /** @throws KilnError `shape_mismatch` when there is nothing to read from. */
@@ -206,7 +209,8 @@ export const indexAdd = operation<[x: Tensor, indices: Tensor, updates: Tensor, 
 function broadcastsTo(op: string, x: Tensor, shape: Shape): void {
   const result = broadcastShapes(op, [x.type.shape, shape]);
   const given = `updates ${describe(x)} for [${shape.join(',')}]`;
-  if (result.length !== shape.length) throw new KilnError('shape_mismatch', `${op}: updates have too many axes`, { given });
+  if (result.length !== shape.length)
+    throw new KilnError('shape_mismatch', `${op}: updates have too many axes`, { given });
   result.forEach((size, i) => {
     requireEqualSizes(op, size, shape[i], 'updates do not fit', given);
   });
@@ -245,13 +249,17 @@ export const scatterAdd = operation<[x: Tensor, indices: Tensor, updates: Tensor
     broadcastsTo('scatterAdd', updates, shape);
     if (x.type.shape.includes(0)) return x;
     const positions = wrapped(indices, x.type.shape[at]);
-    return emit('scatter', [x, indexVectors(positions, at), expandTo(convertUpdates('scatterAdd', updates, x), shape)], {
-      update_window_axes: [],
-      inserted_window_axes: range(x.ndim),
-      scatter_axes_to_operand_axes: range(x.ndim),
-      index_vector_axis: x.ndim,
-      kind: 'add',
-    });
+    return emit(
+      'scatter',
+      [x, indexVectors(positions, at), expandTo(convertUpdates('scatterAdd', updates, x), shape)],
+      {
+        update_window_axes: [],
+        inserted_window_axes: range(x.ndim),
+        scatter_axes_to_operand_axes: range(x.ndim),
+        index_vector_axis: x.ndim,
+        kind: 'add',
+      },
+    );
   },
 ) as <D extends DType>(x: Tensor<D>, indices: Tensor, updates: Tensor, axis?: number) => Tensor<D>;
 
@@ -273,7 +281,8 @@ function startScalars(op: string, starts: readonly Position[], x: Tensor): reado
       if (start >= 0) return scalar('int32', start);
     } else {
       requireInteger(op, 'a start', start);
-      if (start.ndim !== 0) throw new KilnError('shape_mismatch', `${op}: a start is a 0-d tensor`, { given: describe(start) });
+      if (start.ndim !== 0)
+        throw new KilnError('shape_mismatch', `${op}: a start is a 0-d tensor`, { given: describe(start) });
     }
     return wrapped(typeof start === 'number' ? scalar('int32', start) : convert(start, 'int32'), x.type.shape[axis]);
   });

@@ -220,10 +220,7 @@ function contractPair(a: Named, b: Named, kept: ReadonlySet<string>): Named {
   const shared = a.letters.filter((letter) => b.letters.includes(letter));
   const batch = shared.filter((letter) => kept.has(letter));
   const summed = shared.filter((letter) => !kept.has(letter));
-  const [x, y] = [
-    sumOthers(a, new Set([...kept, ...b.letters])),
-    sumOthers(b, new Set([...kept, ...a.letters])),
-  ];
+  const [x, y] = [sumOthers(a, new Set([...kept, ...b.letters])), sumOthers(b, new Set([...kept, ...a.letters]))];
   const axes = (list: readonly string[]): AxisPair => [
     list.map((letter) => x.letters.indexOf(letter)),
     list.map((letter) => y.letters.indexOf(letter)),
@@ -267,7 +264,14 @@ function requireSizes(formula: string, operands: readonly Named[]): void {
     letters.forEach((letter, axis) => {
       const size = tensor.type.shape[axis];
       const before = sizes.get(letter) ?? size;
-      if (!equalDims(before, size)) requireEqualSizes('einsum', before, size, `letter ${letter} has two sizes`, `${before} and ${size} in ${formula}`);
+      if (!equalDims(before, size))
+        requireEqualSizes(
+          'einsum',
+          before,
+          size,
+          `letter ${letter} has two sizes`,
+          `${before} and ${size} in ${formula}`,
+        );
       sizes.set(letter, before);
     });
   }
@@ -279,23 +283,26 @@ function requireSizes(formula: string, operands: readonly Named[]): void {
  * @param formula such as `'bij,bjk->bik'`; without `->` the letters that occur once, in order
  * @throws KilnError `invalid_argument` for a formula that does not fit the operands, `shape_mismatch`
  */
-export const einsum = operation<[formula: string, operands: readonly Tensor[]], Tensor>('einsum', (formula, operands) => {
-  if (!Array.isArray(operands) || operands.length === 0) {
-    throw new KilnError('invalid_argument', 'einsum: an array of operands is needed', { given: describe(operands) });
-  }
-  requireTensors('einsum', ...operands);
-  const { inputs, output } = parseFormula(formula, operands.length);
-  const dtype = promote(operands);
-  const named = operands.map((x, i): Named => ({ tensor: toNumber(convert(x, dtype)), letters: inputs[i] }));
-  requireSizes(formula, named);
-  const needed = (from: number): Set<string> => new Set([...output, ...named.slice(from).flatMap((x) => x.letters)]);
-  const [first, ...others] = named.map(takeDiagonals);
-  let result = sumOthers(first, needed(1));
-  others.forEach((operand, i) => {
-    result = contractPair(result, operand, needed(i + 2));
-  });
-  return inOrder(result, output);
-});
+export const einsum = operation<[formula: string, operands: readonly Tensor[]], Tensor>(
+  'einsum',
+  (formula, operands) => {
+    if (!Array.isArray(operands) || operands.length === 0) {
+      throw new KilnError('invalid_argument', 'einsum: an array of operands is needed', { given: describe(operands) });
+    }
+    requireTensors('einsum', ...operands);
+    const { inputs, output } = parseFormula(formula, operands.length);
+    const dtype = promote(operands);
+    const named = operands.map((x, i): Named => ({ tensor: toNumber(convert(x, dtype)), letters: inputs[i] }));
+    requireSizes(formula, named);
+    const needed = (from: number): Set<string> => new Set([...output, ...named.slice(from).flatMap((x) => x.letters)]);
+    const [first, ...others] = named.map(takeDiagonals);
+    let result = sumOthers(first, needed(1));
+    others.forEach((operand, i) => {
+      result = contractPair(result, operand, needed(i + 2));
+    });
+    return inOrder(result, output);
+  },
+);
 
 /** Methods of this family; each does what the function of its name does. */
 export interface LinearAlgebraMethods<D extends DType> {

@@ -4,8 +4,9 @@
  *     crossEntropy(logits, labels)                  // f32[] of f32[8,10] and i32[8]
  *     mseLoss(prediction, target, { reduction: 'sum' })
  */
-import { KilnError } from '../../base/error.ts';
+
 import { isInteger } from '../../base/dtype.ts';
+import { KilnError } from '../../base/error.ts';
 import { operation, type TensorLike } from '../operation.ts';
 import type { Tensor } from '../tensor.ts';
 import { emit } from '../trace.ts';
@@ -160,7 +161,9 @@ function requireTargets(op: string, rows: Tensor, targets: Tensor, axis: number)
 function rowLosses(op: string, logs: Tensor, targets: Tensor, axis: number, options: CrossEntropyOptions): Tensor {
   const { labelSmoothing = 0, ignoreIndex, reduction } = options;
   if (!(labelSmoothing >= 0 && labelSmoothing <= 1)) {
-    throw new KilnError('invalid_argument', `${op}: labelSmoothing is not in [0, 1]`, { given: String(labelSmoothing) });
+    throw new KilnError('invalid_argument', `${op}: labelSmoothing is not in [0, 1]`, {
+      given: String(labelSmoothing),
+    });
   }
   const isPosition = isInteger(targets.dtype);
   const gain = isPosition

@@ -31,7 +31,10 @@ const rotations = [
 const parity = 0x1bd11bda;
 
 /** Two words of randomness for each pair of counter words: 20 rounds. All operands are uint32; the keys scalars. */
-export function threefry(key: readonly [Tensor, Tensor], counter: readonly [Tensor, Tensor]): readonly [Tensor, Tensor] {
+export function threefry(
+  key: readonly [Tensor, Tensor],
+  counter: readonly [Tensor, Tensor],
+): readonly [Tensor, Tensor] {
   const { shape } = counter[0].type;
   const mixed = plain('xor', plain('xor', key[0], key[1]), scalar('uint32', parity));
   const schedule = [key[0], key[1], mixed];
@@ -69,7 +72,10 @@ export function keyWords(op: string, key: Tensor): readonly [Tensor, Tensor] {
 function counters(op: string, shape: Shape): readonly [Tensor, Tensor] {
   const size = dimProduct(shape);
   if (isStatic(size) && size >= 2 ** 32) {
-    throw new KilnError('invalid_size', `${op}: too many elements`, { given: `[${shape.join(',')}]`, expected: 'below 2^32' });
+    throw new KilnError('invalid_size', `${op}: too many elements`, {
+      given: `[${shape.join(',')}]`,
+      expected: 'below 2^32',
+    });
   }
   const position = (of: readonly Dim[]): Tensor => emit('iota', [], { dtype: 'uint32', shape: of, axis: 0 });
   const low = shape.length === 1 ? position(shape) : emit('reshape', [position([size])], { shape });
@@ -125,8 +131,7 @@ const erfinvTail = [
 export function erfinvFloat(x: Tensor): Tensor {
   const w = plain('negate', plain('log_plus_one', plain('negate', plain('multiply', x, x))));
   const central = emit('compare', [w, constantLike(x, 5)], { direction: 'LT' });
-  const choose = (a: number, b: number): Tensor =>
-    plain('select', central, constantLike(x, a), constantLike(x, b));
+  const choose = (a: number, b: number): Tensor => plain('select', central, constantLike(x, a), constantLike(x, b));
   const shifted = plain('subtract', w, constantLike(x, 2.5));
   const rooted = plain('subtract', plain('sqrt', w), constantLike(x, 3));
   const t = plain('select', central, shifted, rooted);

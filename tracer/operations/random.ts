@@ -68,7 +68,8 @@ export function key(seed: number | bigint | Tensor): Key {
 
 const keyOfTensor = operation<[seed: Tensor], Tensor>('random.key', (seed) => {
   requireInteger('random.key', 'the seed', seed);
-  if (seed.ndim !== 0) throw new KilnError('invalid_argument', 'random.key: the seed is a 0-d tensor', { given: describe(seed) });
+  if (seed.ndim !== 0)
+    throw new KilnError('invalid_argument', 'random.key: the seed is a 0-d tensor', { given: describe(seed) });
   return stackWords([scalar('uint32', 0), convert(seed, 'uint32')]);
 }) as (seed: Tensor) => Key;
 
@@ -97,7 +98,8 @@ export const foldIn = operation<[key: Tensor, data: TensorLike], Tensor>(
   'random.foldIn',
   (from, data) => {
     requireInteger('random.foldIn', 'the data', data);
-    if (data.ndim !== 0) throw new KilnError('invalid_argument', 'random.foldIn: the data is a 0-d tensor', { given: describe(data) });
+    if (data.ndim !== 0)
+      throw new KilnError('invalid_argument', 'random.foldIn: the data is a 0-d tensor', { given: describe(data) });
     return foldedKey('random.foldIn', from, data);
   },
   uint32Data,
@@ -201,21 +203,21 @@ export const bernoulli = operation<[key: Tensor, p?: TensorLike, shape?: Shape],
  * Integers in `[minval, maxval)`; `minval` everywhere when the range is empty.
  * @throws KilnError `invalid_argument` for what is no key or bounds that are no integers of the dtype, `invalid_size`
  */
-export const randint = operation<[key: Tensor, shape: Shape, minval: number, maxval: number, options?: RandintOptions], Tensor>(
-  'random.randint',
-  (from, shape, minval, maxval, { dtype = 'int32' }: RandintOptions = {}) => {
-    requireShape('random.randint', shape);
-    requireRange(minval, maxval, dtype);
-    // 64 random bits modulo the span, so that no number is favoured noticeably: (high * 2^32 + low) mod span.
-    const span = Math.max(1, maxval - minval);
-    const keys = stackWords(wordPairs('random.randint', from, [2]));
-    const keyAt = (i: number): Tensor =>
-      emit('reshape', [emit('slice', [keys], { start: [i, 0], limit: [i + 1, 2], strides: [1, 1] })], { shape: [2] });
-    const [high, low] = [0, 1].map((i) => randomWords('random.randint', keyAt(i), shape));
-    const offset = span >= 2 ** 32 ? low : offsetBelow(high, low, span);
-    return emit('add', [convert(offset, dtype), constantLike(convert(offset, dtype), minval)], {});
-  },
-) as <D extends DType = 'int32'>(
+export const randint = operation<
+  [key: Tensor, shape: Shape, minval: number, maxval: number, options?: RandintOptions],
+  Tensor
+>('random.randint', (from, shape, minval, maxval, { dtype = 'int32' }: RandintOptions = {}) => {
+  requireShape('random.randint', shape);
+  requireRange(minval, maxval, dtype);
+  // 64 random bits modulo the span, so that no number is favoured noticeably: (high * 2^32 + low) mod span.
+  const span = Math.max(1, maxval - minval);
+  const keys = stackWords(wordPairs('random.randint', from, [2]));
+  const keyAt = (i: number): Tensor =>
+    emit('reshape', [emit('slice', [keys], { start: [i, 0], limit: [i + 1, 2], strides: [1, 1] })], { shape: [2] });
+  const [high, low] = [0, 1].map((i) => randomWords('random.randint', keyAt(i), shape));
+  const offset = span >= 2 ** 32 ? low : offsetBelow(high, low, span);
+  return emit('add', [convert(offset, dtype), constantLike(convert(offset, dtype), minval)], {});
+}) as <D extends DType = 'int32'>(
   key: Tensor,
   shape: Shape,
   minval: number,
@@ -235,7 +237,13 @@ function offsetBelow(high: Tensor, low: Tensor, span: number): Tensor {
 function requireRange(minval: number, maxval: number, dtype: DType): void {
   const expected = isInteger(dtype) && dtype !== 'int64' ? integerRange(dtype) : undefined;
   const [low, top] = expected ?? [0, -1];
-  const fits = Number.isInteger(minval) && Number.isInteger(maxval) && minval >= low && minval <= top && maxval >= low && maxval <= top + 1;
+  const fits =
+    Number.isInteger(minval) &&
+    Number.isInteger(maxval) &&
+    minval >= low &&
+    minval <= top &&
+    maxval >= low &&
+    maxval <= top + 1;
   if (fits) return;
   throw new KilnError('invalid_argument', 'random.randint: bounds that the dtype does not hold', {
     given: `${String(minval)} to ${String(maxval)} in ${dtype}`,
@@ -284,10 +292,14 @@ export class Generator {
   next(): Key {
     const trace = currentTrace();
     if (trace?.kind === 'symbolic') {
-      throw new KilnError('invalid_argument', 'random.generator: a generator has a state, which a traced function can not change', {
-        given: `a generator inside ${trace.label}`,
-        hint: 'pass a key as an argument, and make new ones with random.split or random.foldIn(key, step)',
-      });
+      throw new KilnError(
+        'invalid_argument',
+        'random.generator: a generator has a state, which a traced function can not change',
+        {
+          given: `a generator inside ${trace.label}`,
+          hint: 'pass a key as an argument, and make new ones with random.split or random.foldIn(key, step)',
+        },
+      );
     }
     requireSize('random.generator', this.#count);
     return foldIn(this.#key, this.#count++);
@@ -309,7 +321,12 @@ export class Generator {
   }
 
   /** As `random.randint`. */
-  randint<D extends DType = 'int32'>(shape: Shape, minval: number, maxval: number, options?: RandintOptions<D>): Tensor<D> {
+  randint<D extends DType = 'int32'>(
+    shape: Shape,
+    minval: number,
+    maxval: number,
+    options?: RandintOptions<D>,
+  ): Tensor<D> {
     return randint(this.next(), shape, minval, maxval, options);
   }
 

@@ -51,7 +51,9 @@ export interface NormOptions extends ReduceOptions {
 type Summed<D extends DType> = D extends 'bool' ? 'int32' : D;
 
 function withKept(reduced: Tensor, x: Tensor, axes: readonly number[], keepdims: boolean | undefined): Tensor {
-  return keepdims && axes.length > 0 ? emit('reshape', [reduced], { shape: shapeWithout(x.type.shape, axes, true) }) : reduced;
+  return keepdims && axes.length > 0
+    ? emit('reshape', [reduced], { shape: shapeWithout(x.type.shape, axes, true) })
+    : reduced;
 }
 
 const plain = (opcode: 'add' | 'subtract' | 'multiply' | 'divide' | 'maximum', x: Tensor, y: Tensor) =>
@@ -94,7 +96,10 @@ export const prod = reduction('prod', (x, axes) => reduceAxes(toNumber(x), 'prod
 const meanAxes = (x: Tensor, axes: readonly number[], correction = 0): Tensor => {
   const total = reduceAxes(x, 'sum', axes);
   const size = sizeScalar(dimProduct(axes.map((axis) => x.type.shape[axis])), x.dtype);
-  const count = correction === 0 ? size : plain('maximum', plain('subtract', size, constantLike(size, correction)), constantLike(size, 0));
+  const count =
+    correction === 0
+      ? size
+      : plain('maximum', plain('subtract', size, constantLike(size, correction)), constantLike(size, 0));
   return plain('divide', total, expandTo(count, total.type.shape));
 };
 

@@ -5,14 +5,7 @@
  *     permuteDims(x, [0, 2, 1])            // f32[8,4,3] of f32[8,3,4]
  *     broadcastTo(tensor([1, 2]), [3, 2])  // f32[3,2]
  */
-import {
-  type Dim,
-  dimProduct,
-  equalDims,
-  floorDivDims,
-  isStaticShape,
-  mulDims,
-} from '../../base/dim.ts';
+import { type Dim, dimProduct, equalDims, floorDivDims, isStaticShape, mulDims } from '../../base/dim.ts';
 import type { DType } from '../../base/dtype.ts';
 import { KilnError } from '../../base/error.ts';
 import { operation } from '../operation.ts';
@@ -40,7 +33,9 @@ import {
 const text = (shape: Shape): string => `[${shape.join(',')}]`;
 
 const reshapeTo = (x: Tensor, shape: Shape): Tensor =>
-  shape.length === x.ndim && shape.every((size, i) => equalDims(size, x.type.shape[i])) ? x : emit('reshape', [x], { shape });
+  shape.length === x.ndim && shape.every((size, i) => equalDims(size, x.type.shape[i]))
+    ? x
+    : emit('reshape', [x], { shape });
 
 /** A shape in which one size may be -1, with that size worked out. */
 function completeShape(x: Tensor, wanted: Shape): Shape {
@@ -197,7 +192,8 @@ export const squeeze = operation<[x: Tensor, axis?: Axes], Tensor>('squeeze', (x
   const { shape } = x.type;
   const named = axis !== undefined && axis !== null;
   const axes = named ? axesOf('squeeze', axis, shape.length) : range(shape.length).filter((i) => shape[i] === 1);
-  for (const i of axes) requireEqualSizes('squeeze', shape[i], 1, 'the axis has a size other than 1', `${describe(x)}, axis ${i}`);
+  for (const i of axes)
+    requireEqualSizes('squeeze', shape[i], 1, 'the axis has a size other than 1', `${describe(x)}, axis ${i}`);
   return reshapeTo(x, shapeWithout(shape, axes));
 }) as <D extends DType>(x: Tensor<D>, axis?: Axes) => Tensor<D>;
 
@@ -226,45 +222,51 @@ export const broadcastTo = operation<[x: Tensor, shape: Shape], Tensor>('broadca
  * @param repetitions numbers of copies, aligned at the last axis; missing ones are 1
  * @throws KilnError `invalid_size` unless they are non-negative integers
  */
-export const tile = operation<[x: Tensor, repetitions: number | readonly number[]], Tensor>('tile', (x, repetitions) => {
-  requireTensor('tile', x);
-  const given = [repetitions].flat();
-  requireShape('tile', given);
-  const rank = Math.max(given.length, x.ndim);
-  const shape = [...range(rank - x.ndim).map(() => 1), ...x.type.shape];
-  const copies = [...range(rank - given.length).map(() => 1), ...given];
-  const repeated = expandAt(
-    x,
-    shape.flatMap((size, i) => [copies[i], size]),
-    range(x.ndim).map((axis) => 2 * (axis + rank - x.ndim) + 1),
-  );
-  return reshapeTo(
-    repeated,
-    shape.map((size, i) => mulDims(size, copies[i])),
-  );
-}) as <D extends DType>(x: Tensor<D>, repetitions: number | readonly number[]) => Tensor<D>;
+export const tile = operation<[x: Tensor, repetitions: number | readonly number[]], Tensor>(
+  'tile',
+  (x, repetitions) => {
+    requireTensor('tile', x);
+    const given = [repetitions].flat();
+    requireShape('tile', given);
+    const rank = Math.max(given.length, x.ndim);
+    const shape = [...range(rank - x.ndim).map(() => 1), ...x.type.shape];
+    const copies = [...range(rank - given.length).map(() => 1), ...given];
+    const repeated = expandAt(
+      x,
+      shape.flatMap((size, i) => [copies[i], size]),
+      range(x.ndim).map((axis) => 2 * (axis + rank - x.ndim) + 1),
+    );
+    return reshapeTo(
+      repeated,
+      shape.map((size, i) => mulDims(size, copies[i])),
+    );
+  },
+) as <D extends DType>(x: Tensor<D>, repetitions: number | readonly number[]) => Tensor<D>;
 
 /**
  * Each element `count` times in a row along an axis; without `axis` of the flattened tensor.
  * @throws KilnError `invalid_size` unless `count` is a non-negative integer, `invalid_argument` for a bad axis
  */
-export const repeat = operation<[x: Tensor, count: number, axis?: number | null], Tensor>('repeat', (x, count, axis) => {
-  requireTensor('repeat', x);
-  requireSize('repeat', count);
-  const flat = axis === undefined || axis === null;
-  const operand = flat ? reshapeTo(x, [dimProduct(x.type.shape)]) : x;
-  const { shape } = operand.type;
-  const at = flat ? 0 : axisOf('repeat', axis, shape.length);
-  const wide = expandAt(
-    operand,
-    [...shape.slice(0, at + 1), count, ...shape.slice(at + 1)],
-    range(shape.length).map((i) => (i <= at ? i : i + 1)),
-  );
-  return reshapeTo(
-    wide,
-    shape.map((size, i) => (i === at ? mulDims(size, count) : size)),
-  );
-}) as <D extends DType>(x: Tensor<D>, count: number, axis?: number | null) => Tensor<D>;
+export const repeat = operation<[x: Tensor, count: number, axis?: number | null], Tensor>(
+  'repeat',
+  (x, count, axis) => {
+    requireTensor('repeat', x);
+    requireSize('repeat', count);
+    const flat = axis === undefined || axis === null;
+    const operand = flat ? reshapeTo(x, [dimProduct(x.type.shape)]) : x;
+    const { shape } = operand.type;
+    const at = flat ? 0 : axisOf('repeat', axis, shape.length);
+    const wide = expandAt(
+      operand,
+      [...shape.slice(0, at + 1), count, ...shape.slice(at + 1)],
+      range(shape.length).map((i) => (i <= at ? i : i + 1)),
+    );
+    return reshapeTo(
+      wide,
+      shape.map((size, i) => (i === at ? mulDims(size, count) : size)),
+    );
+  },
+) as <D extends DType>(x: Tensor<D>, count: number, axis?: number | null) => Tensor<D>;
 
 // Triangles and diagonals.
 

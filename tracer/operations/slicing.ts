@@ -196,8 +196,13 @@ export interface PadOptions {
 function padPairs(op: string, amounts: PadAmounts, rank: number): readonly (readonly [number, number])[] {
   const pairs = Array.isArray(amounts) && amounts.some(Array.isArray) ? amounts : undefined;
   const single = pairs?.length === 1 ? pairs[0] : amounts;
-  const list = pairs && pairs.length !== 1 ? pairs : range(rank).map(() => (typeof single === 'number' ? [single, single] : single));
-  const fits = list.length === rank && list.every((pair) => Array.isArray(pair) && pair.length === 2 && pair.every(Number.isSafeInteger));
+  const list =
+    pairs && pairs.length !== 1
+      ? pairs
+      : range(rank).map(() => (typeof single === 'number' ? [single, single] : single));
+  const fits =
+    list.length === rank &&
+    list.every((pair) => Array.isArray(pair) && pair.length === 2 && pair.every(Number.isSafeInteger));
   if (fits) return list as readonly (readonly [number, number])[];
   throw new KilnError('invalid_argument', `${op}: padding does not fit the tensor`, {
     given: `${JSON.stringify(amounts)} for ${rank} axes`,
@@ -232,7 +237,9 @@ export const pad = operation<[x: Tensor, amounts: PadAmounts, options?: PadOptio
 
 function requireList(op: string, tensors: readonly Tensor[]): void {
   if (!Array.isArray(tensors) || tensors.length === 0) {
-    throw new KilnError('invalid_argument', `${op}: an array of at least one tensor is needed`, { given: describe(tensors) });
+    throw new KilnError('invalid_argument', `${op}: an array of at least one tensor is needed`, {
+      given: describe(tensors),
+    });
   }
   for (const x of tensors) requireTensor(op, x, 'an element of the array');
 }
@@ -265,7 +272,11 @@ export const concat = operation<[tensors: readonly Tensor[], axis?: number], Ten
   return operands.length === 1 ? operands[0] : emit('concatenate', operands, { axis: at });
 }) as Join;
 
-const insertAxis = (shape: Shape, axis: number, size: Dim): Shape => [...shape.slice(0, axis), size, ...shape.slice(axis)];
+const insertAxis = (shape: Shape, axis: number, size: Dim): Shape => [
+  ...shape.slice(0, axis),
+  size,
+  ...shape.slice(axis),
+];
 
 /**
  * Tensors of one shape along a new axis; dtypes promote.

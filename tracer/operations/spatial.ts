@@ -48,7 +48,10 @@ export function paddingOf(
     return sizes.map((size, axis): Pair => {
       const stride = strides[axis];
       const n = stride === 1 ? 0 : requireStatic(op, size, "an axis padded with 'same' and a stride");
-      const total = Math.max(0, stride === 1 ? reach[axis] - 1 : (Math.ceil(n / stride) - 1) * stride + reach[axis] - n);
+      const total = Math.max(
+        0,
+        stride === 1 ? reach[axis] - 1 : (Math.ceil(n / stride) - 1) * stride + reach[axis] - n,
+      );
       return [Math.floor(total / 2), Math.ceil(total / 2)];
     });
   }
@@ -63,9 +66,18 @@ export function paddingOf(
 }
 
 /** Runs `body` on `x` as `[N, C, ...spatial]` and brings its result back to the layout and rank of `x`. */
-export function inChannelsFirst(op: string, x: Tensor, spatial: number, layout: Layout, body: (x: Tensor) => Tensor): Tensor {
+export function inChannelsFirst(
+  op: string,
+  x: Tensor,
+  spatial: number,
+  layout: Layout,
+  body: (x: Tensor) => Tensor,
+): Tensor {
   if (layout !== 'NCHW' && layout !== 'NHWC') {
-    throw new KilnError('invalid_argument', `${op}: no such layout`, { given: String(layout), expected: "'NCHW' or 'NHWC'" });
+    throw new KilnError('invalid_argument', `${op}: no such layout`, {
+      given: String(layout),
+      expected: "'NCHW' or 'NHWC'",
+    });
   }
   if (x.ndim !== spatial + 1 && x.ndim !== spatial + 2) {
     throw new KilnError('shape_mismatch', `${op}: rank of the input`, {
@@ -77,7 +89,9 @@ export function inChannelsFirst(op: string, x: Tensor, spatial: number, layout: 
   const batch = single ? emit('reshape', [x], { shape: [1, ...x.type.shape] }) : x;
   const space = range(spatial);
   const last = layout === 'NHWC';
-  const first = last ? emit('transpose', [batch], { permutation: [0, spatial + 1, ...space.map((i) => i + 1)] }) : batch;
+  const first = last
+    ? emit('transpose', [batch], { permutation: [0, spatial + 1, ...space.map((i) => i + 1)] })
+    : batch;
   const result = body(first);
   const back = last ? emit('transpose', [result], { permutation: [0, ...space.map((i) => i + 2), 1] }) : result;
   return single ? emit('reshape', [back], { shape: back.type.shape.slice(1) }) : back;

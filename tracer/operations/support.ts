@@ -38,7 +38,13 @@ export type Promoted<X, Y> =
 
 /** `f32[2,3]`, or for what is no tensor its JavaScript kind. */
 export const describe = (x: unknown): string =>
-  x instanceof Tensor ? formatType(x.type) : x === null ? 'null' : Array.isArray(x) ? 'an array' : `${typeof x} ${String(x)}`;
+  x instanceof Tensor
+    ? formatType(x.type)
+    : x === null
+      ? 'null'
+      : Array.isArray(x)
+        ? 'an array'
+        : `${typeof x} ${String(x)}`;
 
 /** @throws KilnError `invalid_argument` for anything that is not a tensor. */
 export function requireTensor(op: string, x: unknown, what = 'the operand'): asserts x is Tensor {
@@ -71,7 +77,10 @@ export function requireInteger(op: string, what: string, x: Tensor): void {
 
 export function requireDType(op: string, dtype: unknown): asserts dtype is DType {
   if (isDType(dtype)) return;
-  throw new KilnError('invalid_argument', `${op}: no such dtype`, { given: String(dtype), expected: 'such as float32' });
+  throw new KilnError('invalid_argument', `${op}: no such dtype`, {
+    given: String(dtype),
+    expected: 'such as float32',
+  });
 }
 
 // Sizes and axes.
@@ -137,7 +146,9 @@ export const shapeWithout = (shape: Shape, axes: readonly number[], keepdims = f
 export function requireEqualSizes(op: string, a: Dim, b: Dim, summary: string, given: string): void {
   if (equalDims(a, b)) return;
   const answer = isEqualDim(a, b);
-  if (answer === 'never') throw new KilnError('shape_mismatch', `${op}: ${summary}`, { given });
+  if (answer === 'never') {
+    throw new KilnError('shape_mismatch', `${op}: ${summary}`, { given, expected: `equal sizes, not ${a} and ${b}` });
+  }
   throw new KilnError('unknown_size', `${op}: ${summary}, as far as their bounds tell`, {
     given,
     hint: 'use one symbolic size for both, or fixed sizes',
@@ -185,7 +196,8 @@ export function broadcastShapes(op: string, shapes: readonly Shape[]): Shape {
   });
 }
 
-const sameShape = (a: Shape, b: Shape): boolean => a === b || (a.length === b.length && a.every((d, i) => equalDims(d, b[i])));
+const sameShape = (a: Shape, b: Shape): boolean =>
+  a === b || (a.length === b.length && a.every((d, i) => equalDims(d, b[i])));
 
 /** `x` repeated to `shape`, aligned at the last axis. The shapes are known to fit. */
 export function expandTo(x: Tensor, shape: Shape): Tensor {

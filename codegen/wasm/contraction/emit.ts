@@ -63,7 +63,12 @@ export function buildContraction(
 }
 
 /** The plain load that a factor is, if its elements can be read in place. */
-function inPlaceLoad(f: FunctionBuilder, factor: Factor, own: Axis, { reduced, dtype }: Contraction): InPlace | undefined {
+function inPlaceLoad(
+  f: FunctionBuilder,
+  factor: Factor,
+  own: Axis,
+  { reduced, dtype }: Contraction,
+): InPlace | undefined {
   const [only] = factor.lets;
   if (factor.lets.length !== 1 || reduced.length !== 1 || only.expression.kind !== 'load') return undefined;
   const { memory, index, when } = only.expression;
@@ -177,9 +182,16 @@ class Schedule {
     });
     env.axes.set(c.row.name, { local: row, delta: 0, scope: f.root });
     env.axes.set('$shift', { local: shift, delta: 0, scope: f.root });
-    const axis = (name: string): IndexExpression['terms'][number] => ({ coefficient: 1, factor: { kind: 'axis', axis: name } });
+    const axis = (name: string): IndexExpression['terms'][number] => ({
+      coefficient: 1,
+      factor: { kind: 'axis', axis: name },
+    });
     const index = { offset: 0, terms: [axis('$shift'), axis(c.column.name)] };
-    const span = { start: () => f.get(from), limit: () => f.get(to), multiple: isStatic(c.column.extent) && c.column.extent % 8 === 0 ? 8 : 1 };
+    const span = {
+      start: () => f.get(from),
+      limit: () => f.get(to),
+      multiple: isStatic(c.column.extent) && c.column.extent % 8 === 0 ? 8 : 1,
+    };
     emitter.vectorLoop(c.column.name, span, 2, () => {
       emitter.emitLet({ kind: 'let', id: c.result, dtype: c.dtype, expression: { kind: 'load', memory, index } });
       emitter.emit(c.epilogue);
@@ -272,7 +284,12 @@ class Schedule {
       this.#choose(
         [...new Set(vectors)].sort(),
         () => i32.shr_u(i32.add(width(), f.i32(3)), f.i32(2)),
-        (v) => this.#choose(this.#variants(c.row.extent, tileRows), () => f.get(rows), (r) => this.#callTile(r, v, operands)),
+        (v) =>
+          this.#choose(
+            this.#variants(c.row.extent, tileRows),
+            () => f.get(rows),
+            (r) => this.#callTile(r, v, operands),
+          ),
       );
     });
     const done = f.newLocal('i32');

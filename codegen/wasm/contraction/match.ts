@@ -120,7 +120,8 @@ function closure(value: ScalarId, definitions: ReadonlyMap<ScalarId, Let>): Let[
 /** Whether the epilogue needs a value that is computed before the sweep. */
 function isNeeded(node: Let, epilogue: readonly KernelNode[], before: readonly Let[]): boolean {
   const needed = new Set(epilogue.flatMap((n) => [...freeValues(n)]));
-  for (const l of [...before].reverse()) if (needed.has(l.id)) for (const id of operandsOf(l.expression)) needed.add(id);
+  for (const l of [...before].reverse())
+    if (needed.has(l.id)) for (const id of operandsOf(l.expression)) needed.add(id);
   return needed.has(node.id);
 }
 

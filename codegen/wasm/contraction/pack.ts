@@ -72,7 +72,12 @@ function isAlongDepth({ factor, axis }: Panel, reduced: readonly Axis[]): boolea
 }
 
 /** The index of element `c` of step `(k1, k2, ...)` of the panel. */
-function panelIndex({ width }: Panel, reduced: readonly Axis[], column: readonly IndexTerm[], offset: number): IndexExpression {
+function panelIndex(
+  { width }: Panel,
+  reduced: readonly Axis[],
+  column: readonly IndexTerm[],
+  offset: number,
+): IndexExpression {
   const terms: IndexTerm[] = [{ coefficient: 1, factor: { kind: 'axis', axis: placeAxis } }, ...column];
   let stride: Dim = width;
   for (const { name, extent } of [...reduced].reverse()) {
@@ -91,7 +96,13 @@ function depthLoops(emitter: NestEmitter, reduced: readonly Axis[], end: number,
   }
 }
 
-function packAlongAxis(emitter: NestEmitter, { reduced }: Contraction, panel: Panel, first: number, count: number): void {
+function packAlongAxis(
+  emitter: NestEmitter,
+  { reduced }: Contraction,
+  panel: Panel,
+  first: number,
+  count: number,
+): void {
   const { env } = emitter;
   const { f } = env;
   const { i32 } = f.module;
@@ -132,11 +143,20 @@ function packAlongAxis(emitter: NestEmitter, { reduced }: Contraction, panel: Pa
 function clear({ env }: NestEmitter, { memory, width }: Panel, reduced: readonly Axis[]): void {
   const { f } = env;
   const bytes = reduced.reduce<Dim>((product, { extent }) => mulDims(product, extent), 4 * width);
-  const start = addressOf(env, memory, 4, { offset: 0, terms: [{ coefficient: 1, factor: { kind: 'axis', axis: placeAxis } }] });
+  const start = addressOf(env, memory, 4, {
+    offset: 0,
+    terms: [{ coefficient: 1, factor: { kind: 'axis', axis: placeAxis } }],
+  });
   f.statement(f.module.memory.fill(addressExpression(env, start), f.i32(0), f.size(bytes)));
 }
 
-function packAlongDepth(emitter: NestEmitter, { reduced, dtype }: Contraction, panel: Panel, first: number, count: number): void {
+function packAlongDepth(
+  emitter: NestEmitter,
+  { reduced, dtype }: Contraction,
+  panel: Panel,
+  first: number,
+  count: number,
+): void {
   const { env } = emitter;
   const { f } = env;
   const { i32 } = f.module;

@@ -12,105 +12,28 @@
  * it owns the locals and the block under construction, and may hoist constants out of loops.
  */
 import type binaryen from 'binaryen';
-import { internalError } from '../../../base/error.ts';
+import { type FloatLanes, floatLanes, type IntegerLanes, integerLanes } from './lanes.ts';
+import {
+  type Binaryen,
+  type Expression,
+  isReusable,
+  type Module,
+  once,
+  reusable,
+  type Vector,
+  type VectorScope,
+} from './vector.ts';
 
-export type Binaryen = typeof binaryen;
-export type Module = binaryen.Module;
-export type Expression = binaryen.ExpressionRef;
-
-/** A 128-bit value. `take` gives the expression that computes or reads it. */
-export interface Vector {
-  take(): Expression;
-}
-
-/** A vector that is computed where it is used. */
-export function once(expression: Expression): Vector {
-  let spent = false;
-  return {
-    take() {
-      if (spent) throw internalError('a vector expression is used twice; name it with let()');
-      spent = true;
-      return expression;
-    },
-  };
-}
-
-/** Vectors that `reusable` made: `let` leaves them alone. */
-const reusables = new WeakSet<Vector>();
-
-/** A vector that `read` gives an expression for as often as it is wanted, such as a `local.get`. */
-export function reusable(read: () => Expression): Vector {
-  const vector = { take: read };
-  reusables.add(vector);
-  return vector;
-}
-
-/** What the surrounding emitter provides. `FunctionScope` is a straightforward one. */
-export interface VectorScope {
-  readonly binaryen: Binaryen;
-  readonly module: Module;
-  /** A fresh local of the function under construction. */
-  newLocal(type: binaryen.Type): number;
-  /** Appends a statement to the block under construction: it runs before whatever is built later. */
-  statement(expression: Expression): void;
-  /**
-   * An expression for a constant of 16 bytes; asked anew for each use. Left out, it is a `v128.const` in place, which
-   * V8 rebuilds with several instructions, so inside a loop a local that is set before the loop is much faster.
-   */
-  constant?(bytes: Uint8Array): Expression;
-  /** `a * b + c`, where a fused one exists and may be used. Left out, the product is rounded before the addition. */
-  mulAdd?(lanes: 'f32x4' | 'f64x2', a: Expression, b: Expression, c: Expression): Expression;
-}
-
-export type Unary = (a: Vector) => Vector;
-export type Binary = (a: Vector, b: Vector) => Vector;
-type Shift = (a: Vector, bits: number) => Vector;
-
-/** Lane-wise IEEE 754 arithmetic, and comparisons that give a mask of all ones or all zeros a lane. */
-export interface FloatLanes {
-  /** The same number in every lane. */
-  constant(value: number): Vector;
-  readonly add: Binary;
-  readonly sub: Binary;
-  readonly mul: Binary;
-  readonly div: Binary;
-  /** `a * b + c`, fused where the scope says so. */
-  mulAdd(a: Vector, b: Vector, c: Vector): Vector;
-  /** `b < a ? b : a`, one instruction; gives `a` when either is NaN. */
-  readonly pmin: Binary;
-  /** `a < b ? b : a`, one instruction; gives `a` when either is NaN. */
-  readonly pmax: Binary;
-  readonly abs: Unary;
-  readonly neg: Unary;
-  readonly sqrt: Unary;
-  readonly floor: Unary;
-  readonly trunc: Unary;
-  /** To the nearest integer, ties to even. */
-  readonly nearest: Unary;
-  readonly eq: Binary;
-  readonly ne: Binary;
-  readonly lt: Binary;
-  readonly le: Binary;
-  readonly gt: Binary;
-  readonly ge: Binary;
-}
-
-/** Lane-wise integer arithmetic modulo 2^32 or 2^64. */
-export interface IntegerLanes {
-  /** The same number in every lane: -2^31 to 2^32 - 1, sign-extended on 64-bit lanes unless a bigint. */
-  constant(value: number | bigint): Vector;
-  readonly add: Binary;
-  readonly sub: Binary;
-  readonly mul: Binary;
-  readonly shl: Shift;
-  readonly shrSigned: Shift;
-  readonly shrUnsigned: Shift;
-  readonly eq: Binary;
-  readonly ne: Binary;
-  /** Signed comparisons. */
-  readonly lt: Binary;
-  readonly gt: Binary;
-}
+export type { FloatLanes, IntegerLanes } from './lanes.ts';
+export {
+  type Binaryen,
+  type Expression,
+  type Module,
+  once,
+  reusable,
+  type Vector,
+  type VectorScope,
+} from './vector.ts';
 
 /** A function of the module, added when it is first called. */
 export interface Helper {
@@ -144,7 +67,7 @@ export class VectorEmitter {
 
   /** Computes the vector now and names it, so that it can be used any number of times. */
   let(vector: Vector): Vector {
-    if (reusables.has(vector)) return vector;
+    if (isReusable(vector)) return vector;
     const { module, scope } = this;
     const local = scope.newLocal(scope.binaryen.v128);
     scope.statement(module.local.set(local, vector.take()));
@@ -345,78 +268,4 @@ export function callHelper(scope: VectorScope, helper: Helper, operands: readonl
 /** The byte indices of a shuffle that moves 32-bit lanes. */
 function byteIndices(lanes: readonly number[]): number[] {
   return lanes.flatMap((lane) => [4 * lane, 4 * lane + 1, 4 * lane + 2, 4 * lane + 3]);
-}
-
-function constantOf(scope: VectorScope, bytes: Uint8Array): Vector {
-  return reusable(() => scope.constant?.(bytes) ?? scope.module.v128.const(bytes));
-}
-
-function floatLanes(scope: VectorScope, lanes: 'f32x4' | 'f64x2'): FloatLanes {
-  const ops = scope.module[lanes];
-  const unary =
-    (op: (a: Expression) => Expression): Unary =>
-    (a) =>
-      once(op(a.take()));
-  const binary =
-    (op: (a: Expression, b: Expression) => Expression): Binary =>
-    (a, b) =>
-      once(op(a.take(), b.take()));
-  return {
-    constant: (value) => {
-      const numbers = lanes === 'f32x4' ? new Float32Array(4) : new Float64Array(2);
-      return constantOf(scope, new Uint8Array(numbers.fill(value).buffer));
-    },
-    add: binary(ops.add),
-    sub: binary(ops.sub),
-    mul: binary(ops.mul),
-    div: binary(ops.div),
-    mulAdd: (a, b, c) => {
-      const [left, right, sum] = [a.take(), b.take(), c.take()];
-      return once(scope.mulAdd?.(lanes, left, right, sum) ?? ops.add(ops.mul(left, right), sum));
-    },
-    pmin: binary(ops.pmin),
-    pmax: binary(ops.pmax),
-    abs: unary(ops.abs),
-    neg: unary(ops.neg),
-    sqrt: unary(ops.sqrt),
-    floor: unary(ops.floor),
-    trunc: unary(ops.trunc),
-    nearest: unary(ops.nearest),
-    eq: binary(ops.eq),
-    ne: binary(ops.ne),
-    lt: binary(ops.lt),
-    le: binary(ops.le),
-    gt: binary(ops.gt),
-    ge: binary(ops.ge),
-  };
-}
-
-function integerLanes(scope: VectorScope, lanes: 'i32x4' | 'i64x2'): IntegerLanes {
-  const { module } = scope;
-  const ops = module[lanes];
-  const binary =
-    (op: (a: Expression, b: Expression) => Expression): Binary =>
-    (a, b) =>
-      once(op(a.take(), b.take()));
-  const shift =
-    (op: (a: Expression, bits: Expression) => Expression): Shift =>
-    (a, bits) =>
-      once(op(a.take(), module.i32.const(bits)));
-  return {
-    constant: (value) => {
-      const words =
-        lanes === 'i32x4' ? new Int32Array(4).fill(Number(value)) : new BigInt64Array(2).fill(BigInt(value));
-      return constantOf(scope, new Uint8Array(words.buffer));
-    },
-    add: binary(ops.add),
-    sub: binary(ops.sub),
-    mul: binary(ops.mul),
-    shl: shift(ops.shl),
-    shrSigned: shift(ops.shr_s),
-    shrUnsigned: shift(ops.shr_u),
-    eq: binary(ops.eq),
-    ne: binary(ops.ne),
-    lt: binary(ops.lt_s),
-    gt: binary(ops.gt_s),
-  };
 }

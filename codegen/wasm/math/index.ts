@@ -16,6 +16,7 @@ import { remainder } from './remainder.ts';
 import { tanh } from './tanh.ts';
 import { cosine, sine } from './trigonometric.ts';
 
+export { maximumOfConstant, minimumOfConstant } from './basic.ts';
 export type { Helper, Vector, VectorScope } from './emitter.ts';
 export { FunctionScope, once, reusable, VectorEmitter } from './emitter.ts';
 

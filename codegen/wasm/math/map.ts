@@ -1,28 +1,21 @@
 /**
  * Builds a module that maps one vector function over arrays: what the tests and the measurements of `vectorMath` run.
- * The module imports `env.memory` and exports `map(x, y, result, bytes)`, all four in bytes: for each 16 bytes
- * `result[i] = f(x[i], y[i])`. The first `bytes` of each array are read in whole vectors of 16 bytes.
+ * The module imports `env.memory` and exports `map(x, y, result, bytes)`: three addresses, and the size of each
+ * array, a multiple of 16. For each vector, `result[i] = f(x[i], y[i])`.
  */
+import { internalError } from '../../../base/error.ts';
 import { type Binaryen, FunctionScope, reusable, type Vector, VectorEmitter } from './emitter.ts';
 
-export interface MapOptions {
-  /** How many vectors an iteration handles; `bytes` must be a multiple of 16 times it. */
-  readonly unroll?: number;
-  /** Pages of 64 KiB that the imported memory has at least. */
-  readonly pages?: number;
-}
-
-/** The bytes of the module that maps `f`; throws if the module does not validate. */
+/** The code that maps `f`, `unroll` vectors a round; `bytes` must then be a multiple of 16 times that. */
 export function buildMap(
   binaryen: Binaryen,
   f: (e: VectorEmitter, x: Vector, y: Vector) => Vector,
-  options: MapOptions = {},
+  unroll = 1,
 ): Uint8Array<ArrayBuffer> {
-  const { unroll = 1, pages = 1 } = options;
   const module = new binaryen.Module();
   module.setFeatures(binaryen.Features.SIMD128);
-
-  module.setMemory(pages, -1, null, [], false, false, 'memory');
+  // At least one page, and no upper limit.
+  module.setMemory(1, -1, null, [], false, false, 'memory');
   module.addMemoryImport('memory', 'env', 'memory');
   const scope = new FunctionScope({ binaryen, module }, ['i32', 'i32', 'i32', 'i32']);
   const e = new VectorEmitter(scope);
@@ -41,7 +34,7 @@ export function buildMap(
   scope.statement(module.if(scope.parameter(3), module.loop('next', body)));
   scope.finish('map', 'none');
   module.addFunctionExport('map', 'map');
-  if (!module.validate()) throw new Error('the module that maps a vector function is not valid');
+  if (!module.validate()) throw internalError('the code that maps a vector function is not valid');
   const bytes = new Uint8Array(module.emitBinary());
   module.dispose();
   return bytes;

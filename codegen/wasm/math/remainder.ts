@@ -54,18 +54,17 @@ const remainderScalar: Helper = {
 /** The scalar function; its second parameter is not negative. */
 function remainderOfLane(scope: FunctionScope): Expression {
   const { binaryen, module } = scope;
-  const { f64, f32 } = module;
+  const { f32, f64, i32 } = module;
   const x = scope.letScalar('f64', f64.promote(f32.abs(scope.parameter(0))));
-  const y = scope.letScalar('f64', f64.promote(scope.parameter(1)));
+  const y = scope.letScalar('f64', f64.min(f64.promote(scope.parameter(1)), f64.const(beyondFloat32)));
   const rest = scope.newLocal(binaryen.f64);
   const scaled = scope.newLocal(binaryen.f64);
   const get = (local: number) => module.local.get(local, binaryen.f64);
-  const step = f64.const(largestQuotient);
-  // y times the power of 2^28 that leaves a quotient below 2^28; y = 0 and infinities do not enter.
+  // The power of 2^28 times y that leaves a quotient below 2^28.
   const grow = scope.block(() => {
     const next = f64.mul(get(scaled), f64.const(largestQuotient));
     scope.statement(module.br('grown', f64.gt(next, get(rest))));
-    scope.statement(module.local.set(scaled, f64.mul(get(scaled), step)));
+    scope.statement(module.local.set(scaled, f64.mul(get(scaled), f64.const(largestQuotient))));
     scope.statement(module.br('grow'));
   });
   const reduce = scope.block(() => {
@@ -75,24 +74,13 @@ function remainderOfLane(scope: FunctionScope): Expression {
     scope.statement(module.local.set(scaled, f64.mul(get(scaled), f64.const(1 / largestQuotient))));
     scope.statement(module.br('reduce'));
   });
-  const isPlain = module.i32.and(
-    f64.lt(x(), f64.const(Number.POSITIVE_INFINITY)),
-    module.i32.and(f64.gt(y(), f64.const(0)), f64.lt(y(), f64.const(Number.POSITIVE_INFINITY))),
-  );
-  const loops = scope.block(() => {
+  const divide = scope.block(() => {
+    scope.statement(module.local.set(rest, x()));
     scope.statement(module.local.set(scaled, y()));
     scope.statement(module.block('grown', [module.loop('grow', grow)]));
     scope.statement(module.block('reduced', [module.loop('reduce', reduce)]));
   });
-  scope.statement(module.local.set(rest, x()));
-  // Otherwise x itself for an infinite y, or NaN: x - x is NaN for an infinite x, 0 / 0 for y = 0.
-  const infiniteDivisor = f64.eq(y(), f64.const(Number.POSITIVE_INFINITY));
-  const invalid = f64.div(f64.sub(x(), x()), y());
-  const unusual = module.if(
-    module.i32.and(infiniteDivisor, f64.lt(x(), f64.const(Number.POSITIVE_INFINITY))),
-    module.nop(),
-    module.local.set(rest, invalid),
-  );
-  scope.statement(module.if(isPlain, loops, unusual));
+  const isDefined = i32.and(f64.lt(x(), f64.const(Number.POSITIVE_INFINITY)), f64.gt(y(), f64.const(0)));
+  scope.statement(module.if(isDefined, divide, module.local.set(rest, f64.const(Number.NaN))));
   return f32.copysign(f32.demote(get(rest)), scope.parameter(0));
 }

@@ -27,14 +27,10 @@ export function tanh(e: VectorEmitter, operand: Vector): Vector {
   const n = f32.sub(shifted, f32.constant(roundingShift32));
   // One part of ln(2) / 2 is enough: its error grows with n, and the slope of tanh falls faster.
   const w = e.let(f32.mulAdd(n, f32.constant(-Math.LN2 / 2), x));
-  const t = e.let(f32.mul(w, polynomial(f32, f32Square(e, w), tanhOverW)));
+  const t = e.let(f32.mul(w, polynomial(f32, e.let(f32.mul(w, w)), tanhOverW)));
   const power = e.let(i32.add(i32.shl(shifted, 23), f32.constant(1)));
   // 1 - 2^n rather than 2^n - 1: subtracted, it leaves the sign of a zero alone.
   const below = e.let(f32.sub(f32.constant(1), power));
   const above = e.let(f32.add(power, f32.constant(1)));
   return f32.div(f32.sub(f32.mul(t, above), below), f32.sub(above, f32.mul(t, below)));
-}
-
-function f32Square(e: VectorEmitter, x: Vector): Vector {
-  return e.let(e.f32.mul(x, x));
 }

@@ -34,7 +34,12 @@ const asPosition = (body: BodyBuilder, id: ScalarId): ScalarId =>
   body.dtypeOf(id) === 'int32' ? id : body.apply('int32', 'convert', [id]);
 
 /** The starts of a dynamic slice, moved inside. */
-function dynamicStarts(emitter: Emitter, operand: Value, starts: readonly Value[], sizes: readonly Dim[]): Index[] {
+export function dynamicStarts(
+  emitter: Emitter,
+  operand: Value,
+  starts: readonly Value[],
+  sizes: readonly Dim[],
+): Index[] {
   return starts.map((start, axis) => {
     const size = operand.type.shape[axis];
     if (equalDims(size, sizes[axis])) return zeroIndex;

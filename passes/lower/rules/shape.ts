@@ -55,7 +55,8 @@ export const padRule: ScalarRule<'pad'> = (op, indices, guard, emitter) => {
   const result = op.results[0].type.shape;
   const tests = indices.map((index, axis): { inner: Index; inside: ScalarId | undefined } => {
     const size = operand.type.shape[axis];
-    if (equalDims(result[axis], size) && equalDims(low[axis], 0)) return { inner: index, inside: undefined };
+    if (equalDims(result[axis], size) && equalDims(low[axis], 0) && interior[axis] === 0)
+      return { inner: index, inside: undefined };
     return undilate(emitter, algebra.shift(index, subDims(0, low[axis])), interior[axis] + 1, size);
   });
   const inside = tests.reduce<ScalarId | undefined>((all, test) => body.both(all, test.inside), undefined);

@@ -1,0 +1,33 @@
+/**
+ * The rules that keep two ops apart, each with what it says. Refusals name their rule, `explain()` prints it, and
+ * `docs/fusion.md` lists them.
+ */
+export const fusionRules = {
+  'code-size': 'A kernel has a bounded number of ops, so that compile time stays proportional to the graph.',
+  bindings: 'A kernel has a bounded number of buffers.',
+  scatter: 'A scatter writes its result in an order of its own; its readers read memory.',
+  'scatter-cost': 'Updates of a scatter apply in order; what is dear to compute is computed beforehand, in parallel.',
+  'one-contraction': 'A kernel computes one contraction: its tiles belong to that one.',
+  'contraction-in-rows': 'A contraction is not computed inside a row kernel, which would need all of a row at once.',
+  'contraction-epilogue':
+    'An epilogue computes one element from one element of the contraction; a reader that repeats, moves in part or reduces elements reads memory.',
+  epilogue: 'What a contraction can do to its own result on the way to memory is not left to a kernel that reads it.',
+  'operand-cost':
+    'Operands of contractions are packed again and again; only what is nearly free is computed on the way.',
+  'operand-bytes': 'An operand that would read much more than it yields is stored instead.',
+  'operand-of-producer':
+    'An operation on a value that is stored nowhere else goes with the kernel that makes the value.',
+  'reduction-in-contraction': 'A reduction is not computed inside a contraction or scatter.',
+  'reduction-in-concatenate': 'A concatenation is written part by part, each with loops of its own.',
+  'reduction-index': 'A reduction is computed once for a row; a reader that looks at other rows reads memory.',
+  'nested-reduction': 'A reduction inside another runs on one thread, which is for small arrays.',
+  'whole-reduction':
+    'A reduction of a whole array, with what follows it, runs on one thread, which is for small arrays.',
+  'strided-rows': 'A large row that jumps through memory is reduced in a kernel of its own, column by column.',
+  'other-rows': 'All reductions of a kernel run over the same rows.',
+  'window-epilogue': 'A window is computed once for each result; a reader that repeats elements reads memory.',
+  recomputation: 'Work that would be repeated must cost less than a launch and the traffic it saves.',
+  'stored-once': 'A value that several kernels need, and that is not cheap, is computed once and stored.',
+} as const;
+
+export type FusionRule = keyof typeof fusionRules;

@@ -1,0 +1,242 @@
+/**
+ * Whole random graphs, the same in every way of running them: op by op, compiled without fusion and with it, at several
+ * sizes from one program, with inputs given up; and close to the reference evaluator, gradients included. A failure
+ * prints the seed and the smallest module that still fails.
+ */
+import { describe, expect, test } from 'vitest';
+import { type DimBindings, evaluateDim, SymbolicDim } from '../../base/dim.ts';
+import { isFloat } from '../../base/dtype.ts';
+import { KilnError } from '../../base/error.ts';
+import { evaluateModule } from '../../ir/evaluate.ts';
+import { elementAt, elementCount, literal } from '../../ir/literal.ts';
+import type { Opcode } from '../../ir/opcodes.ts';
+import { Random } from '../../ir/ops/random.ts';
+import { printModule } from '../../ir/printer.ts';
+import { type Graph, type Literal, type Module, mainOf, type Op, type Value } from '../../ir/types.ts';
+import { vjpGraph } from '../../passes/grad/index.ts';
+import { bitDifference, compileModule, runEager, runModule, runProgram } from '../support/device-run.ts';
+import { type RandomModuleOptions, randomModule } from '../support/random-graph.ts';
+import { isFullRun } from '../support/runs.ts';
+import { type Runnable, shrink } from '../support/shrink.ts';
+
+const firstSeed = Number(process.env.KILN_TEST_SEED ?? 0);
+const seeds = (sample: number, full: number): number[] =>
+  Array.from({ length: isFullRun ? full : sample }, (_, i) => firstSeed + i);
+
+const moduleOf = (graph: Graph): Module => ({ functions: [{ name: 'main', graph }], main: 'main' });
+
+/** A random graph whose results are all values that nothing else uses, so that no op is dead. */
+function randomGraph(seed: number, options: RandomModuleOptions): Runnable {
+  const { module, inputs } = randomModule(seed, options);
+  const { parameters, ops } = mainOf(module).graph;
+  const used = new Set(ops.flatMap((op) => op.operands));
+  const results = ops.flatMap((op) => op.results).filter((value) => !used.has(value));
+  return { module: moduleOf({ parameters, ops, results: results.length > 0 ? results : [parameters[0]] }), inputs };
+}
+
+type Check = (runnable: Runnable) => string | undefined;
+
+const message = (error: unknown): string => (error instanceof Error ? (error.stack ?? error.message) : String(error));
+
+interface Fault {
+  /** Of the kind of its exception, or 'difference': a smaller module must fail in the same way. */
+  readonly kind: string;
+  readonly text: string;
+}
+
+/** What is wrong with a module, an exception included. */
+function faultOf(check: Check, runnable: Runnable): Fault | undefined {
+  try {
+    const text = check(runnable);
+    return text === undefined ? undefined : { kind: 'difference', text };
+  } catch (error) {
+    if (error instanceof KilnError) return { kind: error.code, text: message(error) };
+    return { kind: 'exception', text: message(error) };
+  }
+}
+
+function checkAll(numbers: readonly number[], make: (seed: number) => Runnable, check: Check): void {
+  for (const seed of numbers) {
+    const whole = make(seed);
+    const fault = faultOf(check, whole);
+    if (fault === undefined) continue;
+    const small = shrink(whole, (candidate) => faultOf(check, candidate)?.kind === fault.kind);
+    const inputs = small.inputs.map(({ data }) => `[${Array.from(data)}]`).join('\n');
+    const text = faultOf(check, small)?.text;
+    expect.fail(`seed ${seed}: ${text}\n${printModule(small.module)}\n${inputs}\nwhole graph: ${fault.text}`);
+  }
+}
+
+/** NaN bits are not part of the meaning, but `bitcast_convert` would show them. */
+const withoutBits = (opcode: Opcode): boolean => opcode !== 'bitcast_convert';
+
+/**
+ * How far results may be from the reference: what rounding every op to float32 changes, 64 times over (sums in other
+ * orders, functions of a few ULP), and 2^-20 of the greatest element.
+ */
+function distantFrom(given: readonly Literal[], module: Module, inputs: readonly Literal[]): string | undefined {
+  const double = evaluateModule(module, inputs, { mode: 'double' });
+  const rounded = evaluateModule(module, inputs, { mode: 'rounded' });
+  for (let r = 0; r < double.length; r++) {
+    if (!isFloat(double[r].dtype)) {
+      const fault = bitDifference([given[r]], [rounded[r]]);
+      if (fault) return `result ${r}: ${fault}`;
+      continue;
+    }
+    const count = elementCount(double[r].shape);
+    let [greatest, noise] = [1, 0];
+    for (let i = 0; i < count; i++) {
+      greatest = Math.max(greatest, Math.abs(elementAt(double[r], i)));
+      noise = Math.max(noise, Math.abs(elementAt(double[r], i) - elementAt(rounded[r], i)));
+    }
+    const bound = 64 * noise + 2 ** -20 * greatest;
+    if (!Number.isFinite(bound)) continue;
+    for (let i = 0; i < count; i++) {
+      const [a, b] = [elementAt(given[r], i), elementAt(double[r], i)];
+      if (!(Math.abs(a - b) <= bound)) return `result ${r}, element ${i} is ${a} instead of ${b}, bound ${bound}`;
+    }
+  }
+  return undefined;
+}
+
+/** Every way of running a module in strict mode against op by op. */
+const sameBits: Check = ({ module, inputs }) => {
+  const eager = runEager(module, inputs, 'strict');
+  for (const fusion of ['full', 'none'] as const) {
+    const fault = bitDifference(runModule(module, inputs, { precision: 'strict', fusion }), eager);
+    if (fault) return `fusion ${fusion} against op by op: ${fault}`;
+  }
+  const donated = inputs.map(() => true);
+  const fault = bitDifference(runModule(module, inputs, { precision: 'strict', donated }), eager);
+  return fault && `with inputs given up: ${fault}`;
+};
+
+describe('strict: op by op, without fusion and with it, the same bits', () => {
+  test('ordinary values', () => {
+    checkAll(seeds(24, 1500), (seed) => randomGraph(seed, { ops: 16 }), sameBits);
+  });
+
+  test('NaN, infinities, -0, extreme integers, empty arrays', () => {
+    checkAll(seeds(16, 1500), (seed) => randomGraph(seed, { ops: 12, special: true, allow: withoutBits }), sameBits);
+  });
+});
+
+describe.each(['fast', 'strict'] as const)('%s: close to the reference', (precision) => {
+  test('values', () => {
+    const close: Check = ({ module, inputs }) => distantFrom(runModule(module, inputs, { precision }), module, inputs);
+    checkAll(seeds(16, 1500), (seed) => randomGraph(seed, { ops: 16, smooth: true }), close);
+  });
+
+  test('gradients', () => {
+    const close: Check = ({ module, inputs }) => {
+      const differentiated = gradientOf({ module, inputs });
+      if (!differentiated) return undefined;
+      const given = runModule(differentiated.module, differentiated.inputs, { precision });
+      return distantFrom(given, differentiated.module, differentiated.inputs);
+    };
+    checkAll(seeds(12, 1000), (seed) => randomGraph(seed, { ops: 10, smooth: true }), close);
+  });
+});
+
+test('gradients in strict mode: op by op and compiled, the same bits', () => {
+  const same: Check = (runnable) => {
+    const differentiated = gradientOf(runnable);
+    return differentiated && sameBits(differentiated);
+  };
+  checkAll(seeds(6, 500), (seed) => randomGraph(seed, { ops: 8, smooth: true }), same);
+});
+
+/** The module of the gradients of all float results for all float parameters, with random cotangents. */
+function gradientOf({ module, inputs }: Runnable): Runnable | undefined {
+  const { graph } = mainOf(module);
+  const wrt = graph.parameters.flatMap(({ type }, i) => (isFloat(type.dtype) ? [i] : []));
+  const outputs = graph.results.flatMap(({ type }, i) => (isFloat(type.dtype) ? [i] : []));
+  if (wrt.length === 0 || outputs.length === 0) return undefined;
+  const random = new Random(firstSeed, { special: false });
+  const cotangents = outputs.map((i) => random.literal('float32', graph.results[i].type.shape.map(Number)));
+  const differentiated = differentiate(graph, wrt, outputs);
+  return differentiated && { module: moduleOf(differentiated), inputs: [...inputs, ...cotangents] };
+}
+
+/** `undefined` for graphs with an op that has no gradient, such as a scatter that takes the least. */
+function differentiate(graph: Graph, wrt: readonly number[], outputs: readonly number[]): Graph | undefined {
+  try {
+    return vjpGraph(graph, { wrt, outputs });
+  } catch (error) {
+    if (error instanceof KilnError && error.code === 'not_differentiable') return undefined;
+    throw error;
+  }
+}
+
+/**
+ * One program at several sizes, against the reference; in strict mode also against a program made for each size, bit
+ * for bit. Size 1 is compared with the reference only: axes known to have it are dropped before the order of a sum is
+ * settled.
+ */
+describe('symbolic sizes: one program at several sizes', () => {
+  test.each(['fast', 'strict'] as const)('%s', (precision) => {
+    const check: Check = ({ module, inputs }) => {
+      const program = compileModule(module, { precision });
+      const { graph } = mainOf(module);
+      for (const size of multiplies(graph) ? [1, 2, 5] : [1, 2, 5, 64]) {
+        const resized = resize(graph, inputs, size);
+        const given = runProgram(program, graph, resized);
+        const fixed = precision === 'strict' && size > 1 ? atSize(graph, new Map([['B', size]])) : undefined;
+        const fault =
+          distantFrom(given, module, resized) ??
+          (fixed && bitDifference(given, runModule(fixed, resized, { precision })));
+        if (fault) return `at size ${size}: ${fault}`;
+      }
+      return undefined;
+    };
+    checkAll(seeds(10, 600), (seed) => randomGraph(seed, { ops: 10, smooth: true, symbolic: true }), check);
+  });
+});
+
+/** Whether there are products of many elements, which leave the range of float32 when there are too many. */
+const multiplies = ({ ops }: Graph): boolean =>
+  ops.some(({ attributes }) => 'kind' in attributes && ['product', 'multiply'].includes(attributes.kind));
+
+/** Inputs with another size of `B`, elements repeated as needed. */
+function resize({ parameters }: Graph, inputs: readonly Literal[], size: number): Literal[] {
+  return parameters.map(({ type: { dtype, shape } }, i) => {
+    const sizes = shape.map((d) => (typeof d === 'number' ? d : size));
+    const data = Float64Array.from(
+      { length: elementCount(sizes) },
+      (_, k) => inputs[i].data[k % inputs[i].data.length],
+    );
+    return literal(dtype, sizes, data);
+  });
+}
+
+/** The module with numbers in the place of symbolic sizes. */
+function atSize({ parameters, ops, results }: Graph, bindings: DimBindings): Module {
+  const fixed = new Map<Value, Value>();
+  const fix = (value: Value): Value => {
+    const known = fixed.get(value);
+    if (known) return known;
+    const shape = value.type.shape.map((size) => evaluateDim(size, bindings));
+    const made: Value = { ...value, type: { dtype: value.type.dtype, shape } };
+    fixed.set(value, made);
+    return made;
+  };
+  const concrete = (part: unknown): unknown => {
+    if (part instanceof SymbolicDim) return evaluateDim(part, bindings);
+    if (Array.isArray(part)) return part.map(concrete);
+    if (typeof part !== 'object' || part === null || ArrayBuffer.isView(part)) return part;
+    return Object.fromEntries(Object.entries(part).map(([name, value]) => [name, concrete(value)]));
+  };
+  return moduleOf({
+    parameters: parameters.map(fix),
+    ops: ops.map(
+      (op) =>
+        ({
+          ...op,
+          operands: op.operands.map(fix),
+          attributes: concrete(op.attributes),
+          results: op.results.map(fix),
+        }) as Op,
+    ),
+    results: results.map(fix),
+  });
+}

@@ -1,0 +1,60 @@
+/**
+ * How far a float32 result may be from the exact one: the bounds of docs/accuracy.md, in one table. Functions with an
+ * instruction of their own are correctly rounded and have no row; for sums and products of many elements see
+ * `accumulationBound`.
+ *
+ *     ulpBounds.tanh          // 2.5: at most two and a half units in the last place
+ */
+import { elementAt, elementCount } from '../../ir/literal.ts';
+import type { Literal } from '../../ir/types.ts';
+
+/** Largest error of a function in ULP of the exact result. */
+export const ulpBounds = {
+  atan2: 2,
+  cosine: 1.6,
+  erf: 2,
+  exponential: 1,
+  exponential_minus_one: 2,
+  log: 1,
+  log_plus_one: 1.5,
+  power: 0.54,
+  remainder: 0,
+  rsqrt: 1.5,
+  sign: 0,
+  sine: 1.6,
+  tanh: 2.5,
+} as const;
+
+/** Half the distance between 1 and the next float32: the relative error of one rounding. */
+export const unitRoundoff = 2 ** -24;
+const smallest = 2 ** -149;
+
+/**
+ * The error of a sum of `count` terms, each perhaps a product, whose absolute values add up to `magnitude`: one
+ * rounding for each term and each addition, in whatever order (Higham, Accuracy and Stability, chapter 4).
+ */
+export const accumulationBound = (count: number, magnitude: number): number => {
+  const roundings = 2 * count + 1;
+  return 1.01 * roundings * (unitRoundoff * magnitude + smallest);
+};
+
+/**
+ * What is wrong with an accumulated result, in words; `undefined` when each element is within its bound. NaN and
+ * infinities must be the same; a zero may have either sign.
+ * @param counts how many terms each element has
+ * @param magnitudes the same with absolute values of all terms
+ */
+export function accumulationFault(
+  given: Literal,
+  exact: Literal,
+  counts: Literal,
+  magnitudes: Literal,
+): string | undefined {
+  for (let i = 0; i < elementCount(exact.shape); i++) {
+    const [a, b] = [elementAt(given, i), elementAt(exact, i)];
+    if (Object.is(a, b) || Math.fround(b) === a) continue;
+    const bound = accumulationBound(elementAt(counts, i), elementAt(magnitudes, i));
+    if (!(Math.abs(a - b) <= bound)) return `element ${i} is ${a} instead of ${b}, bound ${bound}`;
+  }
+  return undefined;
+}
