@@ -8,13 +8,14 @@ import { addDims, type Dim, type SymbolRange, symbolsOf } from '../base/dim.ts';
 import { internalError } from '../base/error.ts';
 import type { Kernel } from '../ir/kernel.ts';
 import { kernelKey } from '../ir/kernel-print.ts';
-import type { FusionGroupReport, Launch, Lowered } from '../ir/lowered.ts';
+import type { FusionGroupReport, FusionRefusal, Launch, Lowered } from '../ir/lowered.ts';
 import { flopsOf } from '../ir/ops/index.ts';
 import { type Graph, type Literal, type Module, mainOf, type Op, type Value } from '../ir/types.ts';
 import { fuseGraph } from './fuse/fuse-graph.ts';
-import { partitionByOp } from './fuse/unfused.ts';
+import { groupsByOp, partitionByOp } from './fuse/unfused.ts';
 import { isInlineConstant } from './lower/emitter.ts';
-import type { KernelGroup } from './lower/group.ts';
+import { type KernelGroup, writtenBy } from './lower/group.ts';
+import { forEachNode } from './lower/loops.ts';
 import { type LoweredGroup, lowerGroup } from './lower/lower-group.ts';
 
 import { bytesOf, planMemory } from './plan/plan-memory.ts';
@@ -34,11 +35,8 @@ export function lowerModule(module: Module, options: LowerOptions): Lowered {
   const call = graph.ops.find((op) => op.opcode === 'call');
   if (call) throw internalError('calls are inlined before lowering');
   const partition = options.fusion === 'none' ? partitionByOp(graph) : fuseGraph(graph);
-  const lowered: { readonly group: KernelGroup; readonly result: LoweredGroup }[] = [];
-  for (const group of partition.groups) {
-    const result = lowerGroup(group);
-    if (result) lowered.push({ group, result });
-  }
+  const refusals = [...partition.refusals];
+  const lowered = partition.groups.flatMap((group) => lowerBounded(group, refusals));
   const launches = lowered.map(({ result }) => result);
   const plan = planMemory({
     parameters: graph.parameters,
@@ -64,9 +62,39 @@ export function lowerModule(module: Module, options: LowerOptions): Lowered {
     report: {
       opCount: graph.ops.filter((op) => op.opcode !== 'constant').length,
       groups: lowered.map(({ group, result }, launch) => groupReport(group, result, numbers[launch], launch)),
-      refusals: partition.refusals,
+      refusals,
     },
   };
+}
+
+interface LoweredPart {
+  readonly group: KernelGroup;
+  readonly result: LoweredGroup;
+}
+
+/** Nodes of a kernel above which its code would be a burden. Fusion's bounds on ops keep nearly all far below. */
+const mostNodes = 4000;
+
+/** Lowers a group to one kernel, or to one for each op if that kernel came out too large. */
+function lowerBounded(group: KernelGroup, refusals: FusionRefusal[]): readonly LoweredPart[] {
+  const result = lowerGroup(group);
+  if (!result) return [];
+  let nodes = 0;
+  forEachNode(result.kernel.body, () => nodes++);
+  if (nodes <= mostNodes || group.ops.length === 1) return [{ group, result }];
+  const parts = groupsByOp(group.ops, new Set(group.nests.flatMap(writtenBy)));
+  const producers = new Map(group.ops.flatMap((op) => op.results.map((value) => [value, op] as const)));
+  for (const consumer of group.ops) {
+    for (const operand of consumer.operands) {
+      const producer = producers.get(operand);
+      if (!producer || producer.opcode === 'constant') continue;
+      refusals.push({ producer, consumer, rule: 'code-size', detail: `the kernel came out with ${nodes} nodes` });
+    }
+  }
+  return parts.flatMap((part) => {
+    const lowered = lowerGroup(part);
+    return lowered ? [{ group: part, result: lowered }] : [];
+  });
 }
 
 /** Equal kernels once, in the order of their first launch. */

@@ -16,11 +16,10 @@ import { denseData } from '../ir/literal.ts';
 import type { Func, Graph, Literal } from '../ir/types.ts';
 import { vjpGraph } from '../passes/grad/index.ts';
 import { currentDeviceName } from '../runtime/session.ts';
-import { tree } from './pytree.ts';
+import { arraysAsTensors } from './array-leaf.ts';
 import { sign } from './signature.ts';
 import type { Tensor } from './tensor.ts';
 import { traceFunction } from './trace-function.ts';
-import { uploadView } from './typed-arrays.ts';
 
 export interface CheckGradsOptions {
   /** Which derivatives: 1 checks the gradient, 2 also the gradient of the gradient. 1 unless given. */
@@ -54,7 +53,7 @@ export async function checkGrads<A extends readonly unknown[]>(
   const { order = 1, epsilon = 1e-5, tolerance = 1e-5, directions = 4, seed = 0 } = options;
   const location = SourceLocation.capture();
   const label = `checkGrads(${fn.name || 'anonymous'})`;
-  const uploaded = args.map((arg) => arraysAsTensors(arg));
+  const uploaded = args.map(arraysAsTensors);
   const shared = { functions: new Map<string, Func>(), calls: new Map() };
   const { graph, captures } = traceFunction({
     fn: fn as never,
@@ -85,9 +84,6 @@ export async function checkGrads<A extends readonly unknown[]>(
     throw error instanceof KilnError ? error.at(location) : error;
   }
 }
-
-const arraysAsTensors = (arg: unknown): unknown =>
-  tree.map((leaf: unknown) => (ArrayBuffer.isView(leaf) ? uploadView(leaf) : leaf), arg as never);
 
 async function literalOf(tensor: Tensor): Promise<Literal> {
   const data = (await tensor.data()) as unknown as ArrayLike<number>;

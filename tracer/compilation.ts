@@ -7,7 +7,7 @@
  * A call signs its arguments, finds what is bound to the key, and launches. A key that is new is first tried on the
  * entries with symbolic sizes; otherwise the function is traced, and its graph meets the programs in memory.
  */
-import { symbolsOf } from '../base/dim.ts';
+import { equalShapes, symbolsOf } from '../base/dim.ts';
 import type { DType } from '../base/dtype.ts';
 import { internalError, KilnError } from '../base/error.ts';
 import { debug, isDebugging } from '../base/flags.ts';
@@ -15,7 +15,7 @@ import { printModule } from '../ir/printer.ts';
 import { type Module, mainOf, type TensorType } from '../ir/types.ts';
 import type { BufferHandle, Device } from '../runtime/device.ts';
 import { deviceNamed } from '../runtime/session.ts';
-import { type ArrayLeaf, typeOfArray } from './array-leaf.ts';
+import { type ArrayLeaf, arraysAsTensors, typeOfArray } from './array-leaf.ts';
 import { callInTrace } from './call.ts';
 import type { ResolvedOptions } from './compile-options.ts';
 import { assertOpen, currentTrace, type TracedFunctions } from './graph-trace.ts';
@@ -121,8 +121,9 @@ export class Compilation {
   /** Inside a gradient that runs op by op, a compiled function is the plain function. */
   #runInline(thisArg: unknown, args: readonly unknown[]): unknown {
     assertSynchronous(this.fn, this.label);
-    checkSource(this.fn, this.label, args, this.takesReceiver ? { receiver: thisArg } : undefined);
-    return Reflect.apply(this.fn, thisArg, args);
+    const tensors = args.map((arg, i) => (this.options.isStatic(i) ? arg : arraysAsTensors(arg)));
+    checkSource(this.fn, this.label, tensors, this.takesReceiver ? { receiver: thisArg } : undefined);
+    return Reflect.apply(this.fn, thisArg, tensors);
   }
 
   sign(thisArg: unknown, args: readonly unknown[]): SignedCall {
@@ -142,10 +143,8 @@ export class Compilation {
     const shapelessKey = this.#shapelessKey(signed);
     let bound = this.#bindSymbolic(shapelessKey, actual);
     if (!bound) {
-      this.#recompiles.record(signed);
       const types = this.options.dynamic && this.#dynamicTypes(signed, this.options.dynamic, actual);
-      const entry = this.#trace(signed, types ?? actual, shapelessKey);
-      bound = boundTo(entry, actual);
+      bound = boundTo(this.#trace(signed, types ?? actual, shapelessKey), actual);
     }
     this.#bound.set(signed.key, bound);
     return bound;
@@ -187,14 +186,19 @@ export class Compilation {
     const bound = this.#bound.get(signed.key);
     if (bound) return bound.entry.source;
     const types = signed.arrays.map(typeOfArray);
-    this.#recompiles.record(signed);
-    const entry = this.#trace(signed, types, this.#shapelessKey(signed));
+    const shapelessKey = this.#shapelessKey(signed);
+    const known = this.#symbolic.find(
+      (entry) => entry.shapelessKey === shapelessKey && equalTypes(entry.patterns, types),
+    );
+    if (known) return known.source;
+    const entry = this.#trace(signed, types, shapelessKey);
     if (!entry.shapelessKey) this.#bound.set(signed.key, boundTo(entry, types));
     return entry.source;
   }
 
   #trace(signed: SignedCall, types: readonly TensorType[], shapelessKey: string): Entry {
     const { options } = this;
+    const note = this.#recompiles.admit(signed);
     const device = this.#deviceOf(signed);
     const traced = this.traceModule(signed, types, device.name);
     const precision = options.precision ?? defaultPrecision();
@@ -217,6 +221,7 @@ export class Compilation {
       shapelessKey: isSymbolic ? shapelessKey : undefined,
     };
     if (isSymbolic) this.#symbolic.push(entry);
+    note();
     return entry;
   }
 
@@ -315,6 +320,17 @@ export class Compilation {
     };
   }
 }
+
+/** Whether types are the same, the bounds of their symbolic sizes included. */
+const equalTypes = (a: readonly TensorType[], b: readonly TensorType[]): boolean =>
+  a.length === b.length &&
+  a.every(({ dtype, shape }, i) => dtype === b[i].dtype && equalShapes(shape, b[i].shape)) &&
+  boundsText(a) === boundsText(b);
+
+const boundsText = (types: readonly TensorType[]): string =>
+  symbolsOf(...types.flatMap(({ shape }) => shape))
+    .map(({ name, min, max }) => `${name} ${min} ${max}`)
+    .join();
 
 /** An entry's outputs under concrete types of its arguments. */
 function boundTo(entry: Entry, actual: readonly TensorType[]): Bound {

@@ -36,6 +36,7 @@ export interface CompileOptions {
 export interface ResolvedOptions {
   readonly device: string | undefined;
   readonly name: string;
+  readonly statics: ReadonlySet<number>;
   readonly isStatic: (position: number) => boolean;
   readonly isDonated: (position: number) => boolean;
   readonly donatesReceiver: boolean;
@@ -93,6 +94,7 @@ export function resolveOptions(fn: (...args: never[]) => unknown, options: Compi
   return {
     device,
     name: name ?? (fn.name || 'anonymous'),
+    statics,
     isStatic: (position) => statics.has(position),
     isDonated: (position) => donated.has(position),
     donatesReceiver: donated.has(-1),

@@ -5,7 +5,8 @@
  *
  *     const result = await compileInBackground(() => request);
  */
-import { type ErrorCode, KilnError } from '../base/error.ts';
+import { type ErrorCode, type ErrorDetails, KilnError } from '../base/error.ts';
+import { type SourceFrame, SourceLocation } from '../base/location.ts';
 import { printModule } from '../ir/printer.ts';
 import type * as Compiler from './compiler.ts';
 import type { CompileRequest, CompileResult } from './compiler.ts';
@@ -55,9 +56,17 @@ export const compileNow = (request: CompileRequest): CompileResult =>
 export type WorkerRequest = Omit<CompileRequest, 'module'> & { readonly text: string };
 
 /** What the worker answers. */
-export type WorkerAnswer =
-  | { readonly result: CompileResult }
-  | { readonly failure: { readonly code: ErrorCode; readonly summary: string; readonly stack: string } };
+export type WorkerAnswer = { readonly result: CompileResult } | { readonly failure: WorkerFailure };
+
+/** An error as it travels. */
+export interface WorkerFailure {
+  readonly code: ErrorCode;
+  readonly summary: string;
+  readonly details: Omit<ErrorDetails, 'location' | 'cause'>;
+  /** The user's line. */
+  readonly frame: SourceFrame | undefined;
+  readonly stack: string;
+}
 
 /** What the worker is started with. `state[0]`: 0 starting, 1 ready, then 1 more for each answer. */
 export interface WorkerStart {
@@ -97,7 +106,9 @@ function compileInWorker(request: CompileRequest): CompileResult {
   }
   const { message } = answer;
   if ('result' in message) return message.result;
-  throw new KilnError(message.failure.code, message.failure.summary, { cause: message.failure.stack });
+  const { code, summary, details, frame, stack } = message.failure;
+  const location = frame && SourceLocation.of(frame.file, frame.line, frame.column);
+  throw new KilnError(code, summary, { ...details, ...(location && { location }), cause: stack });
 }
 
 interface NodeProcess {
@@ -140,7 +151,11 @@ function newThread(threads: NodeThreads, process: NodeProcess, options: object):
   }
   const source = new URL('./compiler-worker.ts', import.meta.url);
   if (process.features.typescript) return new threads.Worker(source, options);
-  const hooks = JSON.stringify(import.meta.resolve('tsx/esm/api'));
-  const code = `import(${hooks}).then(({ register }) => { register(); return import(${JSON.stringify(source)}); });`;
+  // Binaryen first: the hooks would rewrite its 15 MB, which takes seconds.
+  const [binaryen, hooks] = ['binaryen', 'tsx/esm/api'].map((name) => JSON.stringify(import.meta.resolve(name)));
+  const code = `import(${binaryen}).then(() => import(${hooks})).then(({ register }) => {
+    register();
+    return import(${JSON.stringify(source)});
+  });`;
   return new threads.Worker(code, { ...options, eval: true, execArgv: [] });
 }

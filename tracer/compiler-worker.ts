@@ -15,9 +15,13 @@ const wake = (): void => {
 };
 
 const describeFailure = (error: unknown): WorkerAnswer => {
-  const { code, summary } =
-    error instanceof KilnError ? error : { code: 'compile_failed' as const, summary: String(error) };
-  return { failure: { code, summary, stack: error instanceof Error ? (error.stack ?? '') : '' } };
+  const stack = error instanceof Error ? (error.stack ?? '') : '';
+  if (!(error instanceof KilnError)) {
+    return { failure: { code: 'compile_failed', summary: String(error), details: {}, frame: undefined, stack } };
+  }
+  const { code, summary, given, expected, hint, location } = error;
+  const details = { ...(given && { given }), ...(expected && { expected }), ...(hint && { hint }) };
+  return { failure: { code, summary, details, frame: location?.frames[0], stack } };
 };
 
 const compiler = import('./compiler.ts').then(async (loaded) => {

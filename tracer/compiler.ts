@@ -5,7 +5,7 @@
  *     await ready();
  *     const { program } = compile({ module, name: 'step', precision: 'fast', donated: [false, false] });
  */
-import { KilnError } from '../base/error.ts';
+import { internalError, KilnError } from '../base/error.ts';
 import { debug, flag, isDebugging, isFlagOn } from '../base/flags.ts';
 import { loadBinaryen } from '../codegen/wasm/load.ts';
 import { generateProgram } from '../codegen/wasm/program.ts';
@@ -49,11 +49,24 @@ export async function ready(): Promise<void> {
 
 /**
  * Compiles a module, whose functions are traced graphs, to a program.
- * @throws KilnError `not_differentiable`, `unsupported_dtype` and the like from passes; `internal` for faults of ours
+ * @throws KilnError `not_differentiable`, `unsupported_dtype` and the like from passes; `internal` and
+ *   `compile_failed` for faults of ours
  */
 export function compile(request: CompileRequest): CompileResult {
-  if (!binaryen) throw new KilnError('internal', 'compile before ready()');
-  const { module, name, precision, donated } = request;
+  try {
+    return runStages(request);
+  } catch (error) {
+    if (error instanceof KilnError) throw error;
+    throw new KilnError('compile_failed', `the compiler failed on ${request.name}`, {
+      given: String(error),
+      hint: 'this is a fault of Kiln; please report it together with the output of KILN_DUMP=dir',
+      cause: error,
+    });
+  }
+}
+
+function runStages({ module, name, precision, donated, report: asked }: CompileRequest): CompileResult {
+  if (!binaryen) throw internalError('compile before ready()');
   const start = performance.now();
   const optimized = optimize(module, precision);
   const lowered = lowerModule(optimized, { name, donated, precision });
@@ -61,11 +74,10 @@ export function compile(request: CompileRequest): CompileResult {
   if (isDebugging('kernels')) debug('kernels', lowered.kernels.map((kernel) => printKernel(kernel)).join('\n'));
   const { program, texts } = generateProgram(binaryen, lowered, { precision });
   const milliseconds = performance.now() - start;
-  const wantsReport = request.report ?? (flag('KILN_DUMP') ? { bindings: [] } : undefined);
-  if (!wantsReport) return { program, milliseconds };
-  const stages = { module, optimized, lowered, program, texts };
-  const report = reportOf(stages, new Map(wantsReport.bindings));
-  dumpStages(name, report);
+  const wanted = asked ?? (flag('KILN_DUMP') ? { bindings: [] } : undefined);
+  if (!wanted) return { program, milliseconds };
+  const report = reportOf({ module, optimized, lowered, program, texts }, new Map(wanted.bindings));
+  if (!asked) dumpStages(name, report);
   return { program, milliseconds, report };
 }
 

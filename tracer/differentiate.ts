@@ -13,6 +13,7 @@ import { KilnError } from '../base/error.ts';
 import type { Graph, Value } from '../ir/types.ts';
 import { vjpGraph } from '../passes/grad/index.ts';
 import { currentDeviceName } from '../runtime/session.ts';
+import { arraysAsTensors, leavesOf } from './array-leaf.ts';
 import { concreteOf, currentTrace, sharedFunctions, Trace, withTrace } from './graph-trace.ts';
 import { atUserCode } from './location.ts';
 import { flattenOutputs } from './outputs.ts';
@@ -21,7 +22,6 @@ import { replay } from './replay.ts';
 import { checkSource } from './source-check.ts';
 import { Tensor } from './tensor.ts';
 import { assertSynchronous } from './trace-function.ts';
-import { dtypeOfTypedArray, uploadView } from './typed-arrays.ts';
 
 type AnyFunction = (...args: never[]) => unknown;
 
@@ -131,7 +131,7 @@ export function differentiate(request: DifferentiateRequest, made: Tensor[]): De
 
 const deviceOf = (args: readonly unknown[]): string => {
   for (const arg of args) {
-    const found = (tree.leaves(arg) as readonly unknown[]).find((leaf) => leaf instanceof Tensor);
+    const found = leavesOf(arg).find((leaf) => leaf instanceof Tensor);
     if (found?.handle) return found.handle.device.name;
   }
   return currentDeviceName();
@@ -188,7 +188,7 @@ function parametersFor(
   trace: Trace,
   sources: Tensor[],
 ): { readonly args: readonly unknown[]; readonly argStructures: readonly ArgumentTree[] } {
-  const concrete = args.map((arg) => mapArrays(arg));
+  const concrete = args.map(arraysAsTensors);
   const replaced = [...concrete];
   const argStructures = argnums.map((position) => {
     if (!Number.isInteger(position) || position < 0 || position >= args.length) {
@@ -213,9 +213,6 @@ function parametersFor(
   });
   return { args: replaced, argStructures };
 }
-
-const mapArrays = (arg: unknown): unknown =>
-  mapLeaves(arg, (leaf) => (dtypeOfTypedArray(leaf) ? uploadView(leaf as ArrayBufferView) : leaf));
 
 function assertFloat(leaf: Tensor, position: number, label: string): void {
   if (isFloat(leaf.dtype)) return;

@@ -10,6 +10,7 @@ import type {
   ActivationMethods,
   ArithmeticMethods,
   ConvolutionMethods,
+  CumulativeMethods,
   IndexingMethods,
   LinearAlgebraMethods,
   LogicMethods,
@@ -27,6 +28,7 @@ declare module './tensor.ts' {
     extends ActivationMethods<D>,
       ArithmeticMethods<D>,
       ConvolutionMethods<D>,
+      CumulativeMethods<D>,
       IndexingMethods<D>,
       LinearAlgebraMethods<D>,
       LogicMethods<D>,
@@ -45,6 +47,7 @@ type MethodName = Exclude<
   | keyof ActivationMethods<DType>
   | keyof ArithmeticMethods<DType>
   | keyof ConvolutionMethods<DType>
+  | keyof CumulativeMethods<DType>
   | keyof IndexingMethods<DType>
   | keyof LinearAlgebraMethods<DType>
   | keyof LogicMethods<DType>

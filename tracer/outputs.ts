@@ -18,6 +18,7 @@ export interface Outputs {
  */
 export function flattenOutputs(result: unknown, label: string): Outputs {
   if (isThenable(result)) {
+    result.then(undefined, () => undefined); // its failure is nobody's: it must not end the process
     throw new KilnError('async_function', `${label}: the function returned a promise`, {
       hint: 'trace a synchronous function; await its inputs before and its results after the call',
     });
@@ -44,7 +45,7 @@ export function assertSomeOutput(count: number, result: unknown, label: string):
   });
 }
 
-const isThenable = (value: unknown): boolean =>
+const isThenable = (value: unknown): value is PromiseLike<unknown> =>
   typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
 
 /** A value in a few words. */

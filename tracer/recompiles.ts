@@ -32,8 +32,12 @@ export class Recompiles {
     this.#options = options;
   }
 
-  /** Notes a signature that must be traced. @throws KilnError `too_many_recompiles`, before it is noted */
-  record(signed: SignedCall): void {
+  /**
+   * A signature that must be traced.
+   * @returns notes it, to be called once it has been traced
+   * @throws KilnError `too_many_recompiles`
+   */
+  admit(signed: SignedCall): () => void {
     const { name, maxRecompiles } = this.#options;
     const description = this.#describe(signed);
     const reason = this.#seen.length > 0 ? difference(this.#seen, description) : undefined;
@@ -44,8 +48,10 @@ export class Recompiles {
         hint: 'pass changing numbers as tensors, make changing sizes symbolic with dim(), or raise maxRecompiles',
       });
     }
-    this.#seen.push(description);
-    if (reason) this.reasons.push({ reason });
+    return () => {
+      this.#seen.push(description);
+      if (reason) this.reasons.push({ reason });
+    };
   }
 
   #describe({ receiver, args }: SignedCall): Description {

@@ -14,6 +14,7 @@
 import { KilnError } from '../base/error.ts';
 import { SourceLocation } from '../base/location.ts';
 import { currentLocation } from './location.ts';
+import { sign } from './signature.ts';
 import { analyseFlow, type TruthTest } from './source-flow.ts';
 import { type ParsedFunction, parseFunction } from './source-parse.ts';
 import { known } from './source-values.ts';
@@ -35,6 +36,9 @@ export function checkSource(
   if (isTrusted(fn)) return;
   const parsed = parseFunction(fn);
   if (!parsed) throw unreadable(fn, label);
+  if (!parsed.hasTests) return;
+  const key = method ? undefined : keyOf(args);
+  if (key !== undefined && parsed.harmless.has(key)) return;
   const flow = analyseFlow(
     parsed.node,
     args.map((arg) => known(arg)),
@@ -42,6 +46,21 @@ export function checkSource(
   );
   if (flow.tests.length > 0) throw tracedBranch(fn, label, parsed, flow.tests[0]);
   if (method && flow.privateFields.length > 0) throw privateField(fn, label, parsed, flow.privateFields[0]);
+  if (key === undefined) return;
+  if (parsed.harmless.size >= mostKeys) parsed.harmless.clear();
+  parsed.harmless.add(key);
+}
+
+const mostKeys = 256;
+
+/** What the verdict depends on: which arguments are arrays, and the values of all others. */
+function keyOf(args: readonly unknown[]): string | undefined {
+  try {
+    return sign(args, undefined, true).key;
+  } catch (error) {
+    if (error instanceof KilnError) return undefined; // an argument that is no pytree, such as a static one
+    throw error;
+  }
 }
 
 function unreadable(fn: AnyFunction, label: string): KilnError {

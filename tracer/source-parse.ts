@@ -4,6 +4,7 @@
  * comes back as `undefined`. Each function is parsed once.
  */
 import {
+  type AnyNode,
   type ArrowFunctionExpression,
   type Expression,
   type FunctionExpression,
@@ -22,18 +23,24 @@ export interface ParsedFunction {
   readonly text: string;
   /** Length of the wrapper before the function's own text. */
   readonly offset: number;
+  /** Whether there is any test or comparison in it. */
+  readonly hasTests: boolean;
+  /** Keys of arguments for which its tests have been found harmless. */
+  readonly harmless: Set<string>;
 }
 
-const cache = new WeakMap<AnyFunction, { readonly parsed: ParsedFunction | undefined }>();
+/** By source text, since a function made anew on each call has the same one. */
+const bySource = new Map<string, ParsedFunction | undefined>();
+const mostSources = 1000;
 
 /** The function's syntax tree, or `undefined` when its source can not be read. */
 export function parseFunction(fn: AnyFunction): ParsedFunction | undefined {
-  let known = cache.get(fn);
-  if (!known) {
-    known = { parsed: parse(Function.prototype.toString.call(fn)) };
-    cache.set(fn, known);
-  }
-  return known.parsed;
+  const source = Function.prototype.toString.call(fn);
+  if (bySource.has(source)) return bySource.get(source);
+  const parsed = parse(source);
+  if (bySource.size >= mostSources) bySource.clear();
+  bySource.set(source, parsed);
+  return parsed;
 }
 
 /** A function expression stands alone, a method in an object or (with private names) a class. */
@@ -48,7 +55,7 @@ function parse(source: string): ParsedFunction | undefined {
   for (const [before, after] of wrappers) {
     const text = before + source + after;
     const node = functionIn(tryParse(text));
-    if (node) return { node, text, offset: before.length };
+    if (node) return { node, text, offset: before.length, hasTests: hasTestsIn(node), harmless: new Set() };
   }
   return undefined;
 }
@@ -84,6 +91,28 @@ function functionIn(expression: Expression | undefined): FunctionNode | undefine
     default:
       return undefined;
   }
+}
+
+const testing = new Set(
+  ['IfStatement', 'WhileStatement', 'DoWhileStatement', 'ForStatement', 'SwitchStatement'].concat([
+    'ConditionalExpression',
+    'LogicalExpression',
+    'BinaryExpression',
+    'UnaryExpression',
+    'AssignmentExpression',
+  ]),
+);
+
+/** Whether anything in a function could be a truth test or read a private field; most have nothing of the kind. */
+function hasTestsIn(root: FunctionNode): boolean {
+  let found = false;
+  full(root, (visited: Node) => {
+    const node = visited as AnyNode;
+    found ||= testing.has(node.type);
+    if (node.type === 'Identifier') found ||= node.name === 'Boolean' || node.name === '__privateGet';
+    if (node.type === 'MemberExpression') found ||= node.property.type === 'PrivateIdentifier';
+  });
+  return found;
 }
 
 /** Names of the parameters; `undefined` where one is a pattern, or when the source can not be read. */

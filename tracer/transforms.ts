@@ -8,6 +8,7 @@
 import { isFloat } from '../base/dtype.ts';
 import { KilnError } from '../base/error.ts';
 import { splat } from '../ir/literal.ts';
+import { leavesOf } from './array-leaf.ts';
 import { compile } from './compile.ts';
 import { compilations } from './compiled-functions.ts';
 import { type ArgumentTree, type Derivative, differentiate } from './differentiate.ts';
@@ -93,11 +94,12 @@ function gradientOf<A extends readonly unknown[]>(
   const compute = (args: A): Computed => computeGradient(label, fn as never, args, options);
   const compilation = compilations.get(fn);
   if (!compilation) return compute;
-  const { device, precision } = compilation.options;
+  const { device, precision, statics } = compilation.options;
   const compiled = compile(
     markTrusted((...args: A) => ({ ...compute(args) })),
     {
       name: `${name}_${compilation.options.name}`,
+      static: [...statics],
       ...(device !== undefined && { device }),
       ...(precision !== undefined && { precision }),
     },
@@ -225,7 +227,7 @@ export function vjp<A extends readonly unknown[], R, const O extends GradOptions
 }
 
 const hasFloats = (arg: unknown): boolean => {
-  const tensors = (tree.leaves(arg) as readonly unknown[]).filter((leaf) => leaf instanceof Tensor);
+  const tensors = leavesOf(arg).filter((leaf) => leaf instanceof Tensor);
   return tensors.length > 0 && tensors.every(({ dtype }) => isFloat(dtype));
 };
 

@@ -85,7 +85,7 @@ export function beginAccumulator(
 }
 
 const grid = (f: FunctionBuilder, slots: number, copies: number, value: () => Expression): number[][] =>
-  Array.from({ length: slots }, () => Array.from({ length: copies }, () => f.let('v128', value())));
+  Array.from({ length: slots }, () => Array.from({ length: copies }, () => f.let('v128', value(), 'partial')));
 
 function define(emitter: NestEmitter, id: number, dtype: DType, locals: readonly number[]): void {
   const { env } = emitter;

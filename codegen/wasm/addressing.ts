@@ -69,7 +69,7 @@ function pointerOf(env: Environment, memory: string, bytes: number, offset: Dim,
   if (known !== undefined) return known;
   const top = terms.filter((term) => env.depthOf(term.factor) === depth);
   const rest = terms.filter((term) => env.depthOf(term.factor) < depth);
-  const pointer = f.newLocal('i32');
+  const pointer = f.newLocal('i32', `at_${memory}`);
   scope.derived.set(key, pointer);
   if (depth === 0) {
     f.at(scope, () => f.set(pointer, sum(env, f.base(memory), offset, bytes, terms)));
@@ -80,7 +80,9 @@ function pointerOf(env: Environment, memory: string, bytes: number, offset: Dim,
   const binding = top.length === 1 && first.factor.kind === 'axis' ? env.axis(first.factor.axis) : undefined;
   if (binding?.local !== undefined && binding.step !== undefined && scope.parent) {
     const stride = mulDims(first.coefficient, bytes);
-    const start = f.module.i32.add(f.get(outer), scaled(env, f.get(binding.local), stride));
+    const start = binding.fromZero
+      ? f.get(outer)
+      : f.module.i32.add(f.get(outer), scaled(env, f.get(binding.local), stride));
     f.at(scope.parent, () => f.set(pointer, start));
     const advanced = f.module.i32.add(f.get(pointer), f.size(mulDims(stride, binding.step)));
     scope.steps.push(f.module.local.set(pointer, advanced));

@@ -22,6 +22,8 @@ export interface AxisBinding {
   readonly scope: Scope;
   /** The local grows by `step` at the end of each round of the scope's loop, from a start set before it. */
   readonly step?: number;
+  /** The local starts at 0. */
+  readonly fromZero?: boolean;
 }
 
 export interface Value {

@@ -6,7 +6,7 @@
  * an outer scope while the inner loop is still being built, and so ends up in front of it: that is how invariants are
  * hoisted and how induction pointers get their start.
  */
-import { type Dim, dimBounds, equalDims, isStatic } from '../../base/dim.ts';
+import { type Dim, equalDims, isStatic } from '../../base/dim.ts';
 import type { DType } from '../../base/dtype.ts';
 import type { Binaryen, Expression, Module, VectorScope } from './math/emitter.ts';
 import type { RecordLayout } from './record.ts';
@@ -46,35 +46,33 @@ export class FunctionBuilder implements VectorScope {
   readonly layout: RecordLayout;
   scope = new Scope();
   readonly root = this.scope;
-  readonly #parameters: number;
+  readonly #parameters: readonly string[];
+  readonly #names = new Map<number, string>();
   readonly #types: WasmType[] = [];
   readonly #constants = new Map<string, { local: number; value: () => Expression }>();
   readonly #sizes = new Map<string, { local: number; size: Dim }>();
   readonly #bases = new Map<string, number>();
   #labels = 0;
 
-  constructor(binaryen: Binaryen, module: Module, layout: RecordLayout, parameters: number) {
+  /** @param parameters names of the parameters, all i32; the first is the record */
+  constructor(binaryen: Binaryen, module: Module, layout: RecordLayout, parameters: readonly string[]) {
     this.binaryen = binaryen;
     this.module = module;
     this.layout = layout;
     this.#parameters = parameters;
   }
 
-  newLocal(type: WasmType | number): number {
-    this.#types.push(
-      typeof type === 'string'
-        ? type
-        : type === this.binaryen.v128
-          ? 'v128'
-          : type === this.binaryen.f32
-            ? 'f32'
-            : 'i32',
-    );
-    return this.#parameters + this.#types.length - 1;
+  /** A fresh local; the name is for the text form. */
+  newLocal(type: WasmType | number, name?: string): number {
+    const { v128, f32 } = this.binaryen;
+    this.#types.push(typeof type === 'string' ? type : type === v128 ? 'v128' : type === f32 ? 'f32' : 'i32');
+    const local = this.#parameters.length + this.#types.length - 1;
+    if (name !== undefined) this.#names.set(local, name);
+    return local;
   }
 
   get(local: number): Expression {
-    const type = local < this.#parameters ? 'i32' : this.#types[local - this.#parameters];
+    const type = this.#types[local - this.#parameters.length] ?? 'i32';
     return this.module.local.get(local, this.binaryen[type]);
   }
 
@@ -83,8 +81,8 @@ export class FunctionBuilder implements VectorScope {
   }
 
   /** Computes a value now, in a new local. */
-  let(type: WasmType, value: Expression): number {
-    const local = this.newLocal(type);
+  let(type: WasmType, value: Expression, name?: string): number {
+    const local = this.newLocal(type, name);
     this.set(local, value);
     return local;
   }
@@ -107,7 +105,7 @@ export class FunctionBuilder implements VectorScope {
     let known = this.#constants.get(key);
     if (!known) {
       const copy = bytes.slice();
-      known = { local: this.newLocal('v128'), value: () => this.module.v128.const(copy) };
+      known = { local: this.newLocal('v128', 'constant'), value: () => this.module.v128.const(copy) };
       this.#constants.set(key, known);
     }
     return this.get(known.local);
@@ -132,7 +130,7 @@ export class FunctionBuilder implements VectorScope {
     let known = this.#sizes.get(key);
     if (!known) {
       this.layout.sizeIndex(size);
-      known = { local: this.newLocal('i32'), size };
+      known = { local: this.newLocal('i32', `size_${key}`), size };
       this.#sizes.set(key, known);
     }
     return this.get(known.local);
@@ -148,7 +146,7 @@ export class FunctionBuilder implements VectorScope {
     if (local === undefined) {
       const offset = this.layout.scratchOffset(memory);
       if (offset !== undefined && !equalDims(offset, 0)) this.size(offset);
-      local = this.newLocal('i32');
+      local = this.newLocal('i32', memory);
       this.#bases.set(memory, local);
     }
     return local;
@@ -229,12 +227,25 @@ export class FunctionBuilder implements VectorScope {
       entry.push(module.local.set(local, shifted));
     }
     for (const { local, value } of this.#constants.values()) entry.push(module.local.set(local, value()));
-    const parameters = binaryen.createType(new Array<number>(this.#parameters).fill(binaryen.i32));
+    const parameters = binaryen.createType(this.#parameters.map(() => binaryen.i32));
     const types = this.#types.map((type) => binaryen[type]);
     const body = module.block(null, [...entry, ...this.root.statements]);
-    module.addFunction(name, parameters, binaryen.none, types, body);
+    const made = module.addFunction(name, parameters, binaryen.none, types, body);
+    if (layout.named) this.#nameLocals(made);
+  }
+
+  /** Gives locals their names, made unique and fit for the text form. */
+  #nameLocals(made: number): void {
+    // Binaryen's declarations have `Function` on modules; it is on the library.
+    const { Function: functions } = this.binaryen as unknown as Pick<Module, 'Function'>;
+    const taken = new Set<string>();
+    const all = [...this.#parameters.entries(), ...this.#names];
+    for (const [local, name] of all) {
+      const plain = name.replace(/[^A-Za-z0-9_.]/g, '_');
+      let unique = plain;
+      for (let i = 2; taken.has(unique); i++) unique = `${plain}.${i}`;
+      taken.add(unique);
+      functions.setLocalName(made, local, unique);
+    }
   }
 }
-
-/** Whether a size is certainly at least `least`. */
-export const isAtLeast = (size: Dim, least: number): boolean => dimBounds(size)[0] >= least;

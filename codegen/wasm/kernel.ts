@@ -4,6 +4,7 @@
  */
 import { addDims, type Dim } from '../../base/dim.ts';
 import type { Kernel } from '../../ir/kernel.ts';
+import { blockTransposes } from '../common/block.ts';
 import { flopsOf } from '../common/cost.ts';
 import { normalizeNodes } from '../common/normalize.ts';
 import { splitUnits, type Unit } from '../common/units.ts';
@@ -36,26 +37,7 @@ export interface GeneratedKernel {
 
 /** Generates the code of a kernel. @throws KilnError `unsupported_dtype` */
 export function generateKernel(binaryen: Binaryen, kernel: Kernel, _options: KernelOptions): GeneratedKernel {
-  const body = normalizeNodes(kernel.body);
-  const facts: KernelFacts = {
-    extents: axisExtents(body),
-    written: writtenMemory(kernel),
-    dtypes: valueDTypes(body),
-  };
-  const layout = new RecordLayout(kernel);
-  const module = newModule(binaryen);
-  const units = splitUnits(body, kernel.independent);
-  const scratch = new Set(kernel.scratch.map(({ name }) => name));
-  const parts = units.map((unit, i) => buildUnit(binaryen, module, layout, facts, unit, scratch, `c${i}_`));
-  const tiles = parts.reduce<Dim>((sum, part) => addDims(sum, part.tiles), 0);
-  let dispatch: FunctionBuilder | undefined;
-  if (parts.length !== 1) dispatch = buildDispatch(binaryen, module, layout, parts);
-  parts.forEach(({ builder, helpers }, i) => {
-    for (const [name, helper] of helpers) helper.finish(name);
-    builder.finish(parts.length === 1 ? 'run' : `part${i}`);
-  });
-  dispatch?.finish('run');
-  module.addFunctionExport('run', 'run');
+  const { module, layout, tiles } = buildModule(binaryen, kernel, false);
   const code = module.emitBinary();
   module.dispose();
   return {
@@ -65,12 +47,41 @@ export function generateKernel(binaryen: Binaryen, kernel: Kernel, _options: Ker
     scratchBytes: layout.scratchBytes,
     flops: flopsOf(kernel.body),
     text: () => {
-      const read = binaryen.readBinary(code);
-      const text = read.emitText();
-      read.dispose();
+      const named = buildModule(binaryen, kernel, true).module;
+      const text = named.emitText();
+      named.dispose();
       return text;
     },
   };
+}
+
+interface BuiltModule {
+  readonly module: Module;
+  readonly layout: RecordLayout;
+  readonly tiles: Dim;
+}
+
+function buildModule(binaryen: Binaryen, kernel: Kernel, named: boolean): BuiltModule {
+  const body = blockTransposes(normalizeNodes(kernel.body));
+  const facts: KernelFacts = {
+    extents: axisExtents(body),
+    written: writtenMemory(kernel),
+    dtypes: valueDTypes(body),
+  };
+  const layout = new RecordLayout(kernel, named);
+  const module = newModule(binaryen);
+  const units = splitUnits(body, kernel.independent);
+  const scratch = new Set(kernel.scratch.map(({ name }) => name));
+  const parts = units.map((unit, i) => buildUnit(binaryen, module, layout, facts, unit, scratch, `c${i}_`));
+  const tiles = parts.reduce<Dim>((sum, part) => addDims(sum, part.tiles), 0);
+  const dispatch = parts.length === 1 ? undefined : buildDispatch(binaryen, module, layout, parts);
+  parts.forEach(({ builder, helpers }, i) => {
+    for (const [name, helper] of helpers) helper.finish(name);
+    builder.finish(dispatch ? `part${i}` : 'run');
+  });
+  dispatch?.finish('run');
+  module.addFunctionExport('run', 'run');
+  return { module, layout, tiles };
 }
 
 function newModule(binaryen: Binaryen): Module {
@@ -81,6 +92,8 @@ function newModule(binaryen: Binaryen): Module {
   module.addMemoryImport('0', 'kiln', 'memory', false);
   return module;
 }
+
+const runParameters = ['record', 'begin', 'end'] as const;
 
 interface Part {
   readonly builder: FunctionBuilder;
@@ -98,7 +111,7 @@ function buildUnit(
   scratch: ReadonlySet<string>,
   prefix: string,
 ): Part {
-  const builder = new FunctionBuilder(binaryen, module, layout, 3);
+  const builder = new FunctionBuilder(binaryen, module, layout, runParameters);
   const contraction = matchContraction(unit, facts.written);
   if (contraction) return buildContraction(builder, facts, contraction, prefix);
   const usesScratch = [...walk(unit.nodes)].some(
@@ -121,7 +134,7 @@ function buildDispatch(
   layout: RecordLayout,
   parts: readonly Part[],
 ): FunctionBuilder {
-  const f = new FunctionBuilder(binaryen, module, layout, 3);
+  const f = new FunctionBuilder(binaryen, module, layout, runParameters);
   const { i32 } = module;
   let base: Dim = 0;
   parts.forEach(({ tiles }, i) => {

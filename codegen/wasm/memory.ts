@@ -3,7 +3,7 @@
  * lane by lane (strided and gathered). Loads may run up to 16 bytes past a buffer, stores never; in the last vectors
  * of a loop only `remaining` lanes count, and the others touch nothing that lane 0 does not.
  */
-import { addDims, type Dim, isStatic, mulDims } from '../../base/dim.ts';
+import { type Dim, isStatic, mulDims } from '../../base/dim.ts';
 import { byteSize, type DType } from '../../base/dtype.ts';
 import type { IndexExpression, IndexTerm, ScalarExpression, Store } from '../../ir/kernel.ts';
 import { coefficientOf, normalizeIndex } from '../common/linear-index.ts';
@@ -114,20 +114,21 @@ export const loadVaries = (env: Environment, { index, when }: Load): boolean =>
   env.indexVaries(index) || (when !== undefined && env.value(when).varying);
 
 /** Loads into locals: one for a uniform value, one for each copy of the vector loop otherwise. */
-export function emitLoad(env: Environment, load: Load, dtype: DType): number[] {
+export function emitLoad(env: Environment, load: Load, dtype: DType, name: string): number[] {
   const { f } = env;
   const stored = f.layout.dtypeOf(load.memory);
   requireComputed(stored, `load from ${load.memory}`);
   const copies = loadVaries(env, load) ? (env.lanes?.copies ?? 1) : 1;
   const locals: number[] = [];
   for (let copy = 0; copy < copies; copy++) {
-    const local = load.when === undefined ? loadAlways(env, load, stored, copy) : loadWhen(env, load, stored, copy);
+    const local =
+      load.when === undefined ? loadAlways(env, load, stored, copy, name) : loadWhen(env, load, stored, copy, name);
     locals.push(stored === dtype ? local : f.let('v128', converted(f, stored, dtype, f.get(local))));
   }
   return locals;
 }
 
-function loadAlways(env: Environment, { memory, index }: Load, stored: DType, copy: number): number {
+function loadAlways(env: Environment, { memory, index }: Load, stored: DType, copy: number, name: string): number {
   const { f } = env;
   const bytes = byteSize(stored);
   const movement = movementOf(env, index);
@@ -145,19 +146,19 @@ function loadAlways(env: Environment, { memory, index }: Load, stored: DType, co
   }
   const address = addressOf(env, memory, bytes, movement.carried);
   const base = addressExpression(env, address);
-  if (movement.stride === 0) return f.let('v128', loadSplat(f, stored, address.offset, base));
-  return f.let('v128', loadVector(f, stored, address.offset + 4 * copy * bytes, base));
+  if (movement.stride === 0) return f.let('v128', loadSplat(f, stored, address.offset, base), name);
+  return f.let('v128', loadVector(f, stored, address.offset + 4 * copy * bytes, base), name);
 }
 
 /** A predicated load. All lanes true: a plain load. Else lanes that are false read the buffer's start instead. */
-function loadWhen(env: Environment, load: Load, stored: DType, copy: number): number {
+function loadWhen(env: Environment, load: Load, stored: DType, copy: number, name: string): number {
   const { f } = env;
   const { i32, i32x4, v128 } = f.module;
   const { memory, index, when, otherwise = 0 } = load;
   const bytes = byteSize(stored);
   const predicate = env.value(when!);
   const mask = predicate.locals[copy % predicate.locals.length];
-  const result = f.let('v128', f.splat(stored, otherwise));
+  const result = f.let('v128', f.splat(stored, otherwise), name);
   const set = (value: Expression): void => f.set(result, value);
   const movement = movementOf(env, index);
   const scattered = movement.scattered.length > 0;
@@ -382,6 +383,3 @@ const storeBytesHelper: Helper = {
     return i32.const(0);
   },
 };
-
-/** The number of elements that `copies` vectors hold, as a size to add to a counter. */
-export const vectorElements = (copies: number): Dim => addDims(0, 4 * copies);

@@ -91,7 +91,7 @@ export class NestEmitter {
     const { i32x4, f32x4 } = f.module;
     const copies = varying ? (env.lanes?.copies ?? 1) : 1;
     const each = (make: (copy: number) => Expression): number[] =>
-      Array.from({ length: copies }, (_, copy) => f.let('v128', make(copy)));
+      Array.from({ length: copies }, (_, copy) => f.let('v128', make(copy), `v${id}`));
     switch (expression.kind) {
       case 'constant':
         this.#constants.set(id, expression.value);
@@ -106,11 +106,11 @@ export class NestEmitter {
         return each(() => (dtype === 'float32' ? f32x4.convert_i32x4_s(words()) : words()));
       }
       case 'index': {
-        if (!varying) return [f.let('v128', i32x4.splat(indexValue(env, expression.index)))];
+        if (!varying) return [f.let('v128', i32x4.splat(indexValue(env, expression.index)), `v${id}`)];
         return each((copy) => indexVector(env, normalizeIndex(expression.index), copy));
       }
       case 'load':
-        return emitLoad(env, expression, dtype);
+        return emitLoad(env, expression, dtype, `v${id}`);
       case 'apply': {
         const { operands, opcode, direction } = expression;
         const values = operands.map((operand) => env.value(operand));
@@ -150,10 +150,10 @@ export class NestEmitter {
   scalarLoop(name: string, extent: Dim, body: () => void): void {
     const { env } = this;
     const { f } = env;
-    const counter = f.newLocal('i32');
+    const counter = f.newLocal('i32', name);
     const nonEmpty = isStatic(extent) && extent > 0;
     f.loop({ counter, start: f.i32(0), step: 1, limit: () => f.size(extent), nonEmpty }, () => {
-      env.withAxis(name, { local: counter, delta: 0, scope: f.scope, step: 1 }, body);
+      env.withAxis(name, { local: counter, delta: 0, scope: f.scope, step: 1, fromZero: true }, body);
     });
   }
 
@@ -163,7 +163,7 @@ export class NestEmitter {
     const { f } = env;
     const { i32 } = f.module;
     const step = 4 * copies;
-    const counter = f.newLocal('i32');
+    const counter = f.newLocal('i32', name);
     const bound = (scopeStep: number, lanes: { copies: number; remaining?: number }): void => {
       env.withAxis(name, { local: counter, delta: 0, scope: f.scope, step: scopeStep }, () => {
         env.withLanes({ axis: name, ...lanes }, body);
@@ -180,7 +180,7 @@ export class NestEmitter {
     const whole = span.multiple % 4 === 0;
     f.loop({ counter, step: 4, limit: span.limit, nonEmpty: span.count !== undefined }, () => {
       if (whole) bound(4, { copies: 1 });
-      else bound(4, { copies: 1, remaining: f.let('i32', i32.sub(span.limit(), f.get(counter))) });
+      else bound(4, { copies: 1, remaining: f.let('i32', i32.sub(span.limit(), f.get(counter)), 'remaining') });
     });
   }
 
@@ -193,7 +193,7 @@ export class NestEmitter {
     const indices = Array.from({ length: copies }, (_, copy) => copy);
     const states = (loop.carried ?? []).map((carried) => ({
       carried,
-      locals: indices.map((copy) => f.let('v128', env.read(carried.initial, copy))),
+      locals: indices.map((copy) => f.let('v128', env.read(carried.initial, copy), `v${carried.id}`)),
     }));
     const define = (): void => {
       for (const { carried, locals } of states) {
@@ -226,7 +226,7 @@ export function wholeSpan({ f }: Environment, extent: Dim): Span {
 function laterLimit({ f }: Environment, span: Span, margin: number): () => Expression {
   const { i32 } = f.module;
   if (span.count !== undefined) return () => i32.sub(span.limit(), f.i32(margin));
-  const local = f.let('i32', i32.sub(span.limit(), f.i32(margin)));
+  const local = f.let('i32', i32.sub(span.limit(), f.i32(margin)), 'last_full');
   return () => f.get(local);
 }
 

@@ -14,8 +14,11 @@ export class RecordLayout {
   readonly #buffers = new Map<string, { word: number; dtype: DType }>();
   readonly #scratch = new Map<string, { offset: Dim; dtype: DType }>();
   scratchBytes: Dim = 0;
+  /** Whether functions name their locals, for the text form. */
+  readonly named: boolean;
 
-  constructor(kernel: Kernel) {
+  constructor(kernel: Kernel, named = false) {
+    this.named = named;
     kernel.buffers.forEach(({ name, dtype }, word) => {
       this.#buffers.set(name, { word, dtype });
     });

@@ -131,7 +131,7 @@ function flushAtBlockEnd(round: Round, position: Expression): void {
 function sweepAcross(round: Round): void {
   const { f, count } = round;
   const { i32 } = f.module;
-  const counter = f.let('i32', f.i32(0));
+  const counter = f.let('i32', f.i32(0), round.axis.name);
   if (count === undefined || count >= reductionLanes) {
     const full = count === undefined ? f.let('i32', i32.and(round.extent(), f.i32(-reductionLanes))) : undefined;
     const limit = (): Expression => (full === undefined ? f.i32(count! - (count! % reductionLanes)) : f.get(full));
@@ -171,10 +171,10 @@ function sweepPlain(round: Round): void {
     for (let at = 0; at < round.count; at++) round.along({ delta: at }, 0);
     return;
   }
-  const counter = f.newLocal('i32');
+  const counter = f.newLocal('i32', round.axis.name);
   const nonEmpty = round.count !== undefined;
   f.loop({ counter, start: f.i32(0), step: 1, limit: () => round.extent(), nonEmpty }, () =>
-    round.along({ local: counter, delta: 0, step: 1 }, 0),
+    round.along({ local: counter, delta: 0, step: 1, fromZero: true }, 0),
   );
 }
 
@@ -187,14 +187,14 @@ function sweepUnrolled(round: Round): void {
     return;
   }
   const even = count !== undefined && count % reductionLanes === 0;
-  const counter = f.newLocal('i32');
+  const counter = f.newLocal('i32', round.axis.name);
   const shape = { counter, start: f.i32(0), step: reductionLanes, limit: () => round.extent() };
   f.loop({ ...shape, nonEmpty: count !== undefined }, (done) => {
     for (let slot = 0; slot < reductionLanes; slot++) {
       if (slot > 0 && !even) {
         f.statement(f.module.br_if(done, i32.ge_s(i32.add(f.get(counter), f.i32(slot)), round.extent())));
       }
-      round.along({ local: counter, delta: slot, step: reductionLanes }, slot);
+      round.along({ local: counter, delta: slot, step: reductionLanes, fromZero: true }, slot);
     }
     if (round.isBlocked) flushAtBlockEnd(round, i32.add(f.get(counter), f.i32(reductionLanes)));
   });
@@ -204,13 +204,13 @@ function sweepUnrolled(round: Round): void {
 function sweepRotating(round: Round): void {
   const { f, count } = round;
   const { i32 } = f.module;
-  const counter = f.newLocal('i32');
+  const counter = f.newLocal('i32', round.axis.name);
   const rotate = (): void => {
     for (const code of round.codes) code.rotate();
   };
   const shape = { counter, start: f.i32(0), step: 1, limit: () => round.extent() };
   f.loop({ ...shape, nonEmpty: count !== undefined && count > 0 }, () => {
-    round.along({ local: counter, delta: 0, step: 1 }, 0);
+    round.along({ local: counter, delta: 0, step: 1, fromZero: true }, 0);
     rotate();
     if (round.isBlocked) flushAtBlockEnd(round, i32.add(f.get(counter), f.i32(1)));
   });

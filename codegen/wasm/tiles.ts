@@ -83,7 +83,7 @@ export function emitTiles(emitter: NestEmitter, unit: Unit, tiling: Tiling): voi
   emitter.emit(unit.lets);
   const chain = outerLoops(unit.nodes[0], emitter.plan);
   const inner = chain[prefix.length];
-  const tile = f.newLocal('i32');
+  const tile = f.newLocal('i32', 'tile');
   f.loop({ counter: tile, start: f.get(1), step: 1, limit: () => f.get(2) }, () => {
     let row = (): Expression => f.get(tile);
     let span: Span | undefined;
@@ -110,10 +110,10 @@ function columnSpan(emitter: NestEmitter, extent: Dim, columns: number, tile: nu
   const { i32 } = f.module;
   const blocks = ceilDivDims(extent, columns);
   const block = hasRows ? i32.rem_u(f.get(tile), f.size(blocks)) : f.get(tile);
-  const start = f.let('i32', i32.mul(block, f.i32(columns)));
+  const start = f.let('i32', i32.mul(block, f.i32(columns)), 'start');
   const later = f.let('i32', i32.add(f.get(start), f.i32(columns)));
   const { limit } = wholeSpan(emitter.env, extent);
-  const end = f.let('i32', f.module.select(i32.lt_s(f.get(later), limit()), f.get(later), limit()));
+  const end = f.let('i32', f.module.select(i32.lt_s(f.get(later), limit()), f.get(later), limit()), 'end');
   const multiple = isStatic(extent) ? ([64, 8, 4].find((m) => extent % m === 0) ?? 1) : 1;
   return { start: () => f.get(start), limit: () => f.get(end), multiple };
 }
@@ -124,7 +124,7 @@ function emitRows(emitter: NestEmitter, { prefix, rows }: Tiling, tileRow: () =>
   const { f } = env;
   const { i32 } = f.module;
   const total = dimProduct(prefix.map((loop) => loop.axis.extent));
-  const row = f.newLocal('i32');
+  const row = f.newLocal('i32', prefix.length === 1 ? prefix[0].axis.name : 'row');
   const first = f.let('i32', rows === 1 ? tileRow() : i32.mul(tileRow(), f.i32(rows)));
   const later = f.let('i32', i32.add(f.get(first), f.i32(rows)));
   const end = f.let('i32', f.module.select(i32.lt_s(f.get(later), f.size(total)), f.get(later), f.size(total)));
@@ -149,7 +149,7 @@ function emitRows(emitter: NestEmitter, { prefix, rows }: Tiling, tileRow: () =>
 function decode(emitter: NestEmitter, extents: readonly Dim[], row: number): number[] {
   const { f } = emitter.env;
   const { i32 } = f.module;
-  const locals = extents.map(() => f.newLocal('i32'));
+  const locals = extents.map((_, level) => f.newLocal('i32', `axis${level}`));
   const rest = f.let('i32', f.get(row));
   for (let level = extents.length - 1; level > 0; level--) {
     f.set(locals[level], i32.rem_u(f.get(rest), f.size(extents[level])));

@@ -12,6 +12,7 @@ import { byteSize } from '../../base/dtype.ts';
 import { flopsOf, traitsOf } from '../../ir/ops/index.ts';
 import type { Graph, Op, Value } from '../../ir/types.ts';
 import { isInlineConstant } from '../lower/emitter.ts';
+import { type ReshapeSegment, reshapeSegments } from '../lower/index-algebra.ts';
 
 /** What a symbolic size is taken for when costs are compared. */
 const symbolEstimate = 64;
@@ -47,6 +48,8 @@ export class GraphAnalysis {
   /** Values that are an epilogue of a contraction: elementwise on its result and what follows from it alone. */
   readonly #epilogues = new Set<Value>();
   readonly #ready = new Set<Value>();
+  /** Shapes of contractions behind values whose axes are products of theirs. */
+  readonly #unmerged = new Map<Value, readonly Dim[]>();
 
   constructor(graph: Graph) {
     this.graph = graph;
@@ -125,6 +128,22 @@ export class GraphAnalysis {
     return this.#ready.has(value) || this.isProbablyStored(value);
   }
 
+  /**
+   * The loops of a group with a value as root: one for each axis, or the axes of the contraction that a reshape has
+   * merged into the value's, so that the contraction can be part of the group.
+   */
+  loopsOf(value: Value): { readonly domain: readonly Dim[]; readonly axes: readonly (readonly number[])[] } {
+    const { shape } = value.type;
+    const domain = this.#unmerged.get(value) ?? shape;
+    const axes = shape.map((): readonly number[] => []);
+    for (const { fromStart, fromEnd, toStart, toEnd } of reshapeSegments(domain, shape)) {
+      const loops = domain.flatMap((size, at) => (at >= fromStart && at < fromEnd && size !== 1 ? [at] : []));
+      const wide = shape.findIndex((size, axis) => axis >= toStart && axis < toEnd && size !== 1);
+      if (wide >= 0) axes[wide] = loops;
+    }
+    return { domain, axes };
+  }
+
   /** Whether a contraction could write a value in place of its own result. */
   isEpilogue(value: Value): boolean {
     return this.#epilogues.has(value);
@@ -148,6 +167,18 @@ export class GraphAnalysis {
     });
   }
 
+  /** The shape of a contraction that an op continues after a reshape that merged axes. */
+  #unmergedShape(op: Op): readonly Dim[] | undefined {
+    const { shape } = op.results[0].type;
+    if (isContraction(op)) return shape;
+    if (op.opcode !== 'reshape' && !traitsOf(op.opcode).elementwise) return undefined;
+    for (const operand of op.operands) {
+      const known = this.#unmerged.get(operand);
+      if (known && reshapeSegments(known, shape).every((part) => isMerge(part, shape))) return known;
+    }
+    return undefined;
+  }
+
   #rankOf({ operands }: Op): number {
     return operands.reduce((rank, operand) => Math.max(rank, this.#ranks.get(operand) ?? 0), 0);
   }
@@ -156,6 +187,8 @@ export class GraphAnalysis {
     const [result] = op.results;
     if (!result) return;
     const bytes = this.bytesOf(result);
+    const unmerged = this.#unmergedShape(op);
+    if (unmerged) this.#unmerged.set(result, unmerged);
     this.#ranks.set(result, this.#rankOf(op) + (isAnchor(op) ? 1 : 0));
     if (isAnchor(op) || (op.opcode === 'constant' && !isInlineConstant(op))) {
       this.#cones.set(result, Infinity);
@@ -178,6 +211,10 @@ export class GraphAnalysis {
     this.#sources.set(result, selectsElements(op) ? Math.min(source, bytes) : source);
   }
 }
+
+/** Whether a run of axes becomes one axis, but for axes of size 1. */
+const isMerge = ({ toStart, toEnd }: ReshapeSegment, shape: readonly Dim[]): boolean =>
+  shape.slice(toStart, toEnd).filter((size) => size !== 1).length <= 1;
 
 /** Ops whose elements are sums or the like: they are computed once, in one place. */
 export const isAnchor = ({ opcode }: Op): boolean =>

@@ -22,7 +22,7 @@ import { dependsOn, FusionGroup } from './fusion-group.ts';
 import type { Partition } from './partition.ts';
 import { haveCommonLoops, mayDuplicate, mostOps, outputAxes, type Refusal, refusalToInline } from './rules.ts';
 import { scheduleGroups } from './schedule.ts';
-import { operandViews, ReduceTokens, unknown, type View } from './view.ts';
+import { type ExtentOf, firstReduceToken, operandViews, ReduceTokens, unknown, type View } from './view.ts';
 
 export function fuseGraph(graph: Graph): Partition {
   return new Fuser(graph).run();
@@ -145,10 +145,10 @@ class Fuser {
 
   #newGroup(op: Op, position: number): FusionGroup {
     const [value] = op.results;
-    const { shape } = value.type;
-    const group = new FusionGroup(this.#groups.length, shape, position);
+    const loops = this.#analysis.loopsOf(value);
+    const group = new FusionGroup(this.#groups.length, loops.domain, position);
     this.#groups.push(group);
-    const axes = shape.map((size, axis) => (size === 1 ? [] : [axis]));
+    const { axes } = loops;
     group.addOutput(value, axes, position);
     if (op.opcode === 'concatenate') group.pieces = op;
     if (op.opcode === 'scatter') {
@@ -176,14 +176,16 @@ class Fuser {
       group.kind = 'rows';
       group.rows = inLoops.axes.flat().sort((a, b) => a - b);
     }
-    group.noteRowValue(op, views, this.#analysis);
+    group.noteViews(op.results[0], views);
     if (group.pieces === op) {
       for (const operand of op.operands) this.#want(group, operand, this.#pieceView(operand), op);
       return;
     }
+    const extentOf: ExtentOf = (token) =>
+      token < firstReduceToken ? group.domain[token] : this.#tokens.extentOf(token);
     for (const view of views) {
       const counted = { ...view, evaluations: group.evaluationsOf(view, this.#tokens) };
-      operandViews(op, counted, this.#tokens).forEach((operandView, at) => {
+      operandViews(op, counted, this.#tokens, extentOf).forEach((operandView, at) => {
         this.#want(group, op.operands[at], operandView, op);
       });
     }

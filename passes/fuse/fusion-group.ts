@@ -4,7 +4,7 @@
  */
 import type { Dim } from '../../base/dim.ts';
 import type { Op, OpOf, Value } from '../../ir/types.ts';
-import { estimate, type GraphAnalysis, isAnchor } from './analysis.ts';
+import { estimate } from './analysis.ts';
 import { firstReduceToken, type ReduceTokens, unknown, type View, viewKey } from './view.ts';
 
 export interface GroupOutput {
@@ -37,8 +37,8 @@ export class FusionGroup {
   /** Values read from memory, and values wanted whose op has not had its turn. */
   readonly reads = new Set<Value>();
   readonly wanted = new Map<Value, Demand>();
-  /** Values that are dear to compute, and how they are looked at: candidates for a scratch row. */
-  readonly rowValues = new Map<Value, View[]>();
+  /** How the values that are computed in the group are looked at. */
+  readonly views = new Map<Value, readonly View[]>();
   readonly successors = new Set<FusionGroup>();
   firstOutput: number;
   lastMember: number;
@@ -76,38 +76,9 @@ export class FusionGroup {
     this.firstOutput = Math.min(this.firstOutput, position);
   }
 
-  /** Remembers a computed value whose elements are worth keeping for a second use in the same row. */
-  noteRowValue(op: Op, views: readonly View[], analysis: GraphAnalysis): void {
-    if (isAnchor(op) || analysis.flopsOf(op) < scratchFlops) return;
-    const known = this.rowValues.get(op.results[0]) ?? [];
-    const fresh = views.filter((view) => !known.some((other) => viewKey(other) === viewKey(view)));
-    this.rowValues.set(op.results[0], [...known, ...fresh]);
-  }
-
-  /** Values to compute once for a row and keep, with a mark on the axes that lie within the row. */
-  scratchValues(analysis: GraphAnalysis): Map<Value, readonly boolean[]> {
-    const found = new Map<Value, readonly boolean[]>();
-    if (this.kind !== 'rows') return found;
-    for (const [value, views] of this.rowValues) {
-      const marks = views.length > 1 ? this.#rowAxes(value, views) : undefined;
-      const rows = this.rows.reduce((count, token) => count * estimate(this.domain[token]), 1);
-      if (marks && analysis.elementsOf(value) / Math.max(rows, 1) <= longestRow) found.set(value, marks);
-    }
-    return found;
-  }
-
-  /** Which axes of a value lie within a row, if every view walks one whole row for each index of the rows. */
-  #rowAxes({ type }: Value, views: readonly View[]): readonly boolean[] | undefined {
-    const inRows = (axis: readonly number[]): boolean => axis.every((token) => this.rows.includes(token));
-    const marks = type.shape.map((size, axis) => size !== 1 && !inRows(views[0].axes[axis]));
-    const whole = views.every(({ axes, place }) => {
-      const tokens = axes.flat();
-      const rows = tokens.filter((token) => this.rows.includes(token));
-      const fits = axes.every((axis, at) => (marks[at] ? axis.length === 1 && !inRows(axis) : inRows(axis)));
-      const distinct = new Set(tokens).size === tokens.length && rows.length === this.rows.length;
-      return fits && distinct && !tokens.includes(unknown) && (place === 'loops' || place === 'reduction');
-    });
-    return whole && marks.includes(true) ? marks : undefined;
+  /** Remembers how the group looks at a value that it computes. */
+  noteViews(value: Value, views: readonly View[]): void {
+    this.views.set(value, mergeViews(this.views.get(value) ?? [], views));
   }
 
   /** How often the loops of some axes run, the loops around them included. */
@@ -138,8 +109,7 @@ export class FusionGroup {
     for (const value of other.reads) this.reads.add(value);
     for (const [value, demand] of other.wanted)
       for (const view of demand.views) this.want(value, view, demand.consumer);
-    for (const [value, views] of other.rowValues)
-      this.rowValues.set(value, mergeViews(this.rowValues.get(value) ?? [], views));
+    for (const [value, views] of other.views) this.noteViews(value, views);
     for (const successor of other.successors) this.successors.add(successor);
     this.firstOutput = Math.min(this.firstOutput, other.firstOutput);
     this.lastMember = Math.max(this.lastMember, other.lastMember);
@@ -156,11 +126,6 @@ const mergeViews = (a: readonly View[], b: readonly View[]): View[] => [
   ...a,
   ...b.filter((view) => !a.some((other) => viewKey(other) === viewKey(view))),
 ];
-
-/** Operations for an element from which on keeping it in scratch memory beats computing it again. */
-const scratchFlops = 8;
-/** Elements of a scratch row, at most. */
-const longestRow = 65_536;
 
 /** Groups looked at before a search gives up. */
 const searchBound = 512;

@@ -12,6 +12,7 @@ import { type KernelGroup, type LoopNest, type Nest, type NestOutput, wholeNest 
 import type { GraphAnalysis } from './analysis.ts';
 import type { FusionGroup } from './fusion-group.ts';
 import { haveCommonLoops, mostBuffers, mostOps } from './rules.ts';
+import { scratchRows } from './scratch-rows.ts';
 
 /** Bytes below which a kernel's launch costs more than its work. */
 const smallTraffic = 65_536;
@@ -143,7 +144,7 @@ function batchSiblings(
 ): FusionGroup[][] {
   const open = new Map<number, { batch: FusionGroup[]; ops: number; buffers: Set<Value> }>();
   const batches: FusionGroup[][] = [];
-  for (const group of order) {
+  for (const group of likeWithLike(order)) {
     const height = heights.get(group) ?? 0;
     const buffers = [...group.reads, ...group.outputs.map(({ value }) => value)];
     const current = open.get(height);
@@ -160,6 +161,18 @@ function batchSiblings(
     }
   }
   return batches;
+}
+
+/** Groups of one form side by side, so that the layers of a network fill equal kernels. */
+function likeWithLike(order: readonly FusionGroup[]): readonly FusionGroup[] {
+  const forms = new Map<string, FusionGroup[]>();
+  for (const group of order) {
+    const form = `${group.kind} ${group.domain} ${group.outputs.length} ${group.members.size}`;
+    const alike = forms.get(form);
+    if (alike) alike.push(group);
+    else forms.set(form, [group]);
+  }
+  return [...forms.values()].flat();
 }
 
 function mayShareKernel(group: FusionGroup, buffers: readonly Value[], analysis: GraphAnalysis): boolean {
@@ -179,14 +192,12 @@ function fits(
 }
 
 function kernelGroup(batch: readonly FusionGroup[], analysis: GraphAnalysis): KernelGroup {
-  const { graph } = analysis;
   const members = [...new Set(batch.flatMap((group) => [...group.members]))].sort((a, b) => a - b);
-  const nests = batch.flatMap((group) => (group.pieces ? pieceNests(group.pieces) : [nestOf(group)]));
-  const scratch = new Map(batch.flatMap((group) => [...group.scratchValues(analysis)]));
-  return { ops: members.map((position) => graph.ops[position]), nests, scratch };
+  const nests = batch.flatMap((group) => (group.pieces ? pieceNests(group.pieces) : [nestOf(group, analysis)]));
+  return { ops: members.map((position) => analysis.graph.ops[position]), nests };
 }
 
-function nestOf(group: FusionGroup): Nest {
+function nestOf(group: FusionGroup, analysis: GraphAnalysis): Nest {
   const { kind, anchor, domain } = group;
   if (kind === 'scatter') return scatterNest(group);
   const every = domain.flatMap((size, token) => (size === 1 ? [] : [token]));
@@ -199,7 +210,8 @@ function nestOf(group: FusionGroup): Nest {
     });
     return { value, axes: loops };
   });
-  return { kind: 'loops', axes: tokens.map((token) => domain[token]), form: kind, outputs } satisfies LoopNest;
+  const axes = tokens.map((token) => domain[token]);
+  return { kind: 'loops', axes, form: kind, outputs, scratch: scratchRows(group, analysis) } satisfies LoopNest;
 }
 
 function scatterNest(group: FusionGroup): Nest {

@@ -8,7 +8,7 @@
  * A loop is named by a token: `0..` for the loops of the group's domain, from `firstReduceToken` on for the axes of
  * reductions; `unknown` where an axis moves in any other way.
  */
-import { type Dim, equalDims, equalShapes } from '../../base/dim.ts';
+import { type Dim, equalDims } from '../../base/dim.ts';
 import { otherAxes } from '../../ir/ops/rules.ts';
 import type { Op, OpOf } from '../../ir/types.ts';
 import { reshapeSegments } from '../lower/index-algebra.ts';
@@ -40,15 +40,21 @@ export interface View {
 export class ReduceTokens {
   readonly #numbers = new Map<string, number>();
   readonly #evaluations: number[] = [];
+  readonly #extents: Dim[] = [];
 
   tokenFor(view: View, extents: readonly Dim[], axis: number, evaluations: number): number {
     const key = `${view.place} ${view.axes.join(';')} | ${extents} | ${axis}`;
     let number = this.#numbers.get(key);
     if (number === undefined) {
       number = firstReduceToken + this.#evaluations.push(evaluations) - 1;
+      this.#extents.push(extents[axis]);
       this.#numbers.set(key, number);
     }
     return number;
+  }
+
+  extentOf(token: number): Dim {
+    return this.#extents[token - firstReduceToken];
   }
 
   evaluationsOf(token: number): number {
@@ -56,8 +62,11 @@ export class ReduceTokens {
   }
 }
 
+/** The extent of a group's loop, or of an axis of a reduction. */
+export type ExtentOf = (token: number) => Dim;
+
 /** The views of an op's operands, from a view of its result. */
-export function operandViews(op: Op, view: View, tokens: ReduceTokens): readonly View[] {
+export function operandViews(op: Op, view: View, tokens: ReduceTokens, extentOf: ExtentOf): readonly View[] {
   switch (op.opcode) {
     case 'broadcast_in_dim': {
       const { shape } = op.operands[0].type;
@@ -71,7 +80,7 @@ export function operandViews(op: Op, view: View, tokens: ReduceTokens): readonly
       return [{ ...view, axes }];
     }
     case 'reshape':
-      return [{ ...view, axes: reshapedAxes(op, view) }];
+      return [{ ...view, axes: reshapedAxes(op, view, extentOf) }];
     case 'reverse':
       return [{ ...view, axes: view.axes.map((axis, at) => (op.attributes.axes.includes(at) ? lost(axis) : axis)) }];
     case 'slice':
@@ -126,23 +135,25 @@ function isIdentity(op: Op, axis: number): boolean {
   return true;
 }
 
-function reshapedAxes(op: OpOf<'reshape'>, view: View): (readonly number[])[] {
+/** Axes of a reshape's operand: whole loops of the result's axes where the extents of loops say so. */
+function reshapedAxes(op: OpOf<'reshape'>, view: View, extentOf: ExtentOf): (readonly number[])[] {
   const from = op.attributes.shape;
   const to = op.operands[0].type.shape;
-  return reshapeSegments(from, to).flatMap(({ fromStart, fromEnd, toStart, toEnd }) => {
+  const axes: (readonly number[])[] = to.map((size) => (size === 1 ? [] : [unknown]));
+  for (const { fromStart, fromEnd, toStart, toEnd } of reshapeSegments(from, to)) {
     const tokens = view.axes.slice(fromStart, fromEnd).flat();
-    const sizes = to.slice(toStart, toEnd);
-    const wide = sizes.filter((size) => size !== 1).length;
-    const fromSizes = from.slice(fromStart, fromEnd).filter((size) => size !== 1);
-    if (wide <= 1) return sizes.map((size) => (size === 1 ? [] : tokens));
-    const same =
-      equalShapes(
-        fromSizes,
-        sizes.filter((size) => size !== 1),
-      ) && tokens.length === wide;
-    let next = 0;
-    return sizes.map((size) => (size === 1 ? [] : same ? [tokens[next++]] : [unknown]));
-  });
+    const wide = axes.flatMap((_, axis) => (axis >= toStart && axis < toEnd && to[axis] !== 1 ? [axis] : []));
+    if (tokens.includes(unknown)) continue;
+    if (wide.length === 1) axes[wide[0]] = tokens;
+    else {
+      const sizes = wide.map((axis) => to[axis]);
+      for (const part of reshapeSegments(tokens.map(extentOf), sizes)) {
+        const walked = tokens.slice(part.fromStart, part.fromEnd);
+        if (part.toEnd - part.toStart === 1) axes[wide[part.toStart]] = walked;
+      }
+    }
+  }
+  return axes;
 }
 
 function gatherViews(op: OpOf<'gather'>, view: View): readonly View[] {

@@ -23,8 +23,6 @@ import { lowerScalar } from './rules/index.ts';
 export interface ValueSource {
   /** The op that makes a value, when it is computed inside this kernel. */
   inlined(value: Value): Op | undefined;
-  /** Values to keep in scratch memory for a row; see `KernelGroup`. */
-  readonly scratch?: ReadonlyMap<Value, readonly boolean[]> | undefined;
 }
 
 export class Emitter {
@@ -34,6 +32,8 @@ export class Emitter {
   readonly #reads = new Map<Value, string>();
   readonly #numbers = new Map<Value, number>();
   readonly #known = new Map<string, ScalarId>();
+  /** Values that the nest under construction keeps in scratch memory; see `LoopNest`. */
+  scratchRows: ReadonlyMap<Value, readonly boolean[]> | undefined;
   /** Scratch rows in use, and their names by value and row. */
   readonly scratch: KernelScratch[] = [];
   readonly #rows = new Map<string, string>();
@@ -55,7 +55,7 @@ export class Emitter {
     const known = this.#known.get(key);
     if (known !== undefined && this.body.isVisible(known)) return known;
     const op = this.#source.inlined(value);
-    const marks = guard === undefined ? this.#source.scratch?.get(value) : undefined;
+    const marks = guard === undefined ? this.scratchRows?.get(value) : undefined;
     let id: ScalarId;
     if (op && marks) id = this.#emitFromScratch(op, indices, marks);
     else id = op ? lowerScalar(op, indices, guard, this) : this.load(value, indices, guard);

@@ -12,8 +12,6 @@ export interface KernelGroup {
   readonly ops: readonly Op[];
   /** Several nests write different values and do not read what the others write. */
   readonly nests: readonly Nest[];
-  /** Values to compute once for a row and keep in scratch memory: which of their axes lie within the row. */
-  readonly scratch?: ReadonlyMap<Value, readonly boolean[]>;
 }
 
 export type Nest = LoopNest | ScatterNest | UpdateNest;
@@ -28,6 +26,8 @@ export interface LoopNest {
    */
   readonly form: 'map' | 'rows' | 'contraction';
   readonly outputs: readonly NestOutput[];
+  /** Values to compute once for a row and keep in scratch memory: which of their axes lie within the row. */
+  readonly scratch?: ReadonlyMap<Value, readonly boolean[]>;
 }
 
 export interface NestOutput {

@@ -73,7 +73,7 @@ function finishGroup(group: KernelGroup, producers: ReadonlyMap<Value, Op>): Low
 }
 
 function emitGroup(group: KernelGroup, producers: ReadonlyMap<Value, Op>, splits: AxisSplits): LoweredGroup {
-  const emitter = new Emitter({ inlined: (value) => producers.get(value), scratch: group.scratch }, splits);
+  const emitter = new Emitter({ inlined: (value) => producers.get(value) }, splits);
   const writes = [...new Set(group.nests.flatMap(writtenBy))];
   const outputs = new Map(writes.map((value, at) => [value, `y${at}`]));
   const nameOf = (value: Value): string => outputs.get(value) ?? '';
@@ -120,6 +120,7 @@ function emitNest(nest: Nest, nameOf: (value: Value) => string, emitter: Emitter
 function emitLoops(nest: LoopNest, nameOf: (value: Value) => string, emitter: Emitter): void {
   const outputs = nest.outputs.filter((output) => !output.value.type.shape.includes(0));
   if (outputs.length === 0) return;
+  emitter.scratchRows = nest.scratch;
   emitter.body.loops(
     'parallel',
     nest.axes,
@@ -136,6 +137,7 @@ function emitLoops(nest: LoopNest, nameOf: (value: Value) => string, emitter: Em
     },
     { together: nest.form === 'contraction', always: true },
   );
+  emitter.scratchRows = undefined;
 }
 
 const innerExtents = ({ value, axes }: NestOutput): Dim[] =>

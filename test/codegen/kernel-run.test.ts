@@ -4,7 +4,15 @@ import { addDims, dim, mulDims } from '../../base/dim.ts';
 import type { DType } from '../../base/dtype.ts';
 import type { ReduceKind } from '../../ir/opcodes.ts';
 import { at, floordiv, KernelMaker, mod, read, readWrite, write } from '../support/kernel-maker.ts';
-import { type Bindings, compareWithInterpreter, generate, makeInputs, runGenerated } from '../support/kernel-run.ts';
+import {
+  type Bindings,
+  compareWithInterpreter,
+  generate,
+  makeInputs,
+  runGenerated,
+  runInterpreted,
+  ulpDistance,
+} from '../support/kernel-run.ts';
 
 const wave = (_: string, i: number): number => Math.fround(Math.sin(i * 12.9898 + 1) * 3);
 const everyLength = [...Array(41).keys(), 63, 64, 65, 1023, 1024, 1025, 2047, 2048, 2049, 3079];
@@ -106,6 +114,19 @@ describe('elementwise', () => {
       k.finish({ independent: true }),
       [1, 3, 8, 37].flatMap((N) => [1, 2, 7, 64].map((M) => ({ N, M }))),
     );
+  });
+
+  it('transposes in blocks', () => {
+    const k = new KernelMaker('blocks', [read('x', 96 * 80 * 2), read('r', 80 * 96), write('y', 2 * 96 * 80)]);
+    k.parallel('b', 2, () =>
+      k.parallel('i', 96, () =>
+        k.parallel('j', 80, () => {
+          const x = k.load('x', at([7680, 'b'], [96, 'j'], 'i'));
+          k.store('y', at([7680, 'b'], [80, 'i'], 'j'), k.apply('add', x, k.load('r', at([80, 'i'], 'j'))));
+        }),
+      ),
+    );
+    check(k.finish());
   });
 
   it('gathers by data and by floordiv and mod', () => {
@@ -604,6 +625,24 @@ describe('nests', () => {
       k.finish(),
       [1, 5, 8, 30].flatMap((N) => [1, 3].map((M) => ({ N, M }))),
     );
+  });
+});
+
+describe('vector math', () => {
+  it('is within 4 ULP in every lane, last ones too', () => {
+    const opcodes = ['exponential', 'log', 'tanh', 'erf', 'sine', 'cosine', 'rsqrt', 'log_plus_one'] as const;
+    for (const opcode of opcodes) {
+      for (const length of [1, 6, 67, 130]) {
+        const k = new KernelMaker(opcode, [read('x', length), write('y', length)]);
+        k.parallel('i', length, () => k.store('y', at('i'), k.apply(opcode, k.load('x', at('i')))));
+        const kernel = k.finish();
+        const inputs = makeInputs(kernel, {}, (_, i) => ((i * 37) % 11) / 3 + 0.01);
+        const actual = runGenerated(kernel, generate(kernel), inputs).buffers[1];
+        const expected = runInterpreted(kernel, inputs)[1];
+        const worst = Math.max(...[...expected].map((value, i) => ulpDistance(value, actual[i])));
+        expect(worst, `${opcode} of ${length}`).toBeLessThanOrEqual(4);
+      }
+    }
   });
 });
 

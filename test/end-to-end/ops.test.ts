@@ -15,6 +15,7 @@ import { definitions, opcodes } from '../../ir/ops/index.ts';
 import { Random } from '../../ir/ops/random.ts';
 import { printModule } from '../../ir/printer.ts';
 import type { Literal, Module } from '../../ir/types.ts';
+import type { Precision } from '../../tracer/settings.ts';
 import { bitDifference, runModule } from '../support/device-run.ts';
 import { isFullRun } from '../support/runs.ts';
 import { accumulationFault, ulpBounds } from '../support/tolerance.ts';
@@ -85,6 +86,16 @@ function faultOf(opcode: Opcode, sample: AnySample, module: Module, given: reado
   return bound > 0 ? functionFault(given[0], evaluate('double'), bound) : bitDifference(given, [evaluate('rounded')]);
 }
 
+/** Throws unless an op on these operands gives what it must. */
+function check(opcode: Opcode, sample: AnySample, precision: Precision, context: string): void {
+  const module = moduleOf(opcode, sample);
+  const given = runModule(module, sample.operands, { precision });
+  const fault = faultOf(opcode, sample, module, given);
+  if (fault === undefined) return;
+  const values = sample.operands.map(({ data }) => `[${Array.from(data).slice(0, 200)}]`).join('\n');
+  expect.fail(`${context}: ${fault}\n${printModule(module)}\n${values}`);
+}
+
 describe.each(['fast', 'strict'] as const)('%s', (precision) => {
   test.each(opcodes.filter((opcode) => opcode !== 'call'))('%s', (opcode) => {
     const definition = definitions[opcode] as OpDefinition<Opcode>;
@@ -93,13 +104,126 @@ describe.each(['fast', 'strict'] as const)('%s', (precision) => {
       if (!drawn) throw new Error(`${opcode} has no sampler`);
       const kind = accumulation(opcode, drawn);
       const sample = kind ? { ...drawn, operands: drawn.operands.map((operand) => moderate(operand, kind)) } : drawn;
-      const module = moduleOf(opcode, sample);
-      const given = runModule(module, sample.operands, { precision });
-      const fault = faultOf(opcode, sample, module, given);
-      if (fault) {
-        const values = sample.operands.map(({ data }) => `[${Array.from(data)}]`).join('\n');
-        expect.fail(`seed ${seed}: ${fault}\n${printModule(module)}\n${values}`);
+      check(opcode, sample, precision, `seed ${seed}`);
+    }
+  });
+});
+
+/**
+ * Sizes around the widths that kernels work in (4 lanes, 8 lanes, unrolled vectors, tiles, blocks of sums), where a tail
+ * may be forgotten or done twice.
+ */
+describe.each(['fast', 'strict'] as const)('%s: long and odd sizes', (precision) => {
+  const some = [7, 17, 65, 257, 1025];
+  const lengths = isFullRun ? [...some, 4, 8, 9, 15, 16, 31, 33, 63, 127, 129, 255, 1023, 2049, 4099] : some;
+  const random = new Random(1, { special: false });
+  const floats = (...shape: number[]): Literal => random.literal('float32', shape);
+
+  test.each(['add', 'multiply', 'divide', 'maximum', 'power'] as const)('%s', (opcode) => {
+    for (const n of lengths) check(opcode, { operands: [floats(n), floats(n)], attributes: {} }, precision, `${n}`);
+  });
+
+  test.each(['exponential', 'tanh', 'sqrt', 'is_finite'] as const)('%s', (opcode) => {
+    for (const n of lengths) check(opcode, { operands: [floats(n)], attributes: {} }, precision, `${n}`);
+  });
+
+  test('convert', () => {
+    for (const n of lengths) {
+      for (const dtype of ['bool', 'int32', 'uint32'] as const) {
+        check('convert', { operands: [floats(n)], attributes: { dtype } }, precision, `${n} to ${dtype}`);
+        const operands = [random.literal(dtype, [n])];
+        check('convert', { operands, attributes: { dtype: 'float32' } }, precision, `${n} from ${dtype}`);
       }
+    }
+  });
+
+  test.each(['sum', 'max', 'argmin'] as const)('reduce %s', (kind) => {
+    for (const n of lengths) {
+      for (const [shape, axis] of [
+        [[3, n], 1],
+        [[n, 3], 0],
+        [[2, n, 5], 1],
+      ] as const) {
+        check('reduce', { operands: [floats(...shape)], attributes: { kind, axes: [axis] } }, precision, `${shape}`);
+      }
+    }
+    if (kind === 'argmin') return;
+    for (const shape of [
+      [37, 41],
+      [9, 300, 7],
+      [130, 11],
+    ]) {
+      const axes = shape.map((_, axis) => axis);
+      check('reduce', { operands: [floats(...shape)], attributes: { kind, axes } }, precision, `${shape}`);
+      check('reduce', { operands: [floats(...shape)], attributes: { kind, axes: [0] } }, precision, `${shape}`);
+    }
+  });
+
+  test('dot_general', () => {
+    const none = [[], []] as const;
+    const some = [
+      [1, 513, 1],
+      [33, 257, 1],
+      [37, 259, 19],
+    ];
+    const more = [
+      [1, 1, 1],
+      [1, 257, 33],
+      [5, 300, 17],
+      [64, 64, 64],
+      [65, 255, 67],
+      [67, 3, 129],
+      [31, 1025, 15],
+    ];
+    for (const [m, k, n] of isFullRun ? [...some, ...more] : some) {
+      const shapes = {
+        plain: [floats(m, k), floats(k, n)],
+        right: [floats(m, k), floats(n, k)],
+        left: [floats(k, m), floats(k, n)],
+        both: [floats(k, m), floats(n, k)],
+      };
+      const contracts = { plain: [[1], [0]], right: [[1], [1]], left: [[0], [0]], both: [[0], [1]] } as const;
+      for (const [form, operands] of Object.entries(shapes)) {
+        const contract = contracts[form as keyof typeof contracts];
+        check('dot_general', { operands, attributes: { contract, batch: none } }, precision, `${form} ${m},${k},${n}`);
+      }
+      const batch = [[0], [0]] as const;
+      const contract = [[2], [1]] as const;
+      const operands = [floats(3, m, k), floats(3, k, n)];
+      check('dot_general', { operands, attributes: { contract, batch } }, precision, `batch ${m},${k},${n}`);
+    }
+  });
+
+  test('convolution', () => {
+    for (const [channels, size, out, window, stride, low] of [
+      [3, 17, 8, 3, 1, 1],
+      [8, 12, 5, 5, 2, 2],
+      [16, 9, 33, 1, 1, 0],
+      [32, 7, 3, 3, 3, -1],
+    ]) {
+      const operands = [floats(2, channels, size, size), floats(out, channels, window, window)];
+      const attributes = {
+        strides: [stride, stride],
+        padding: [
+          [low, low],
+          [low, low],
+        ] as const,
+        lhs_dilation: [1, 1],
+        rhs_dilation: [1, 1],
+        groups: 1,
+      };
+      check('convolution', { operands, attributes }, precision, `${channels} channels of ${size}`);
+    }
+  });
+
+  test.each(['transpose', 'concatenate', 'reverse'] as const)('%s', (opcode) => {
+    for (const n of [5, 17, 64, 129]) {
+      const operands = opcode === 'concatenate' ? [floats(n, 33), floats(n, 7)] : [floats(n, 33)];
+      const attributes = { permutation: [1, 0], axis: 1, axes: [1] };
+      const own = Object.fromEntries(
+        Object.keys(definitions[opcode].attributes).map((key) => [key, attributes[key as 'axis']]),
+      );
+      check(opcode, { operands, attributes: own } as unknown as AnySample, precision, `${n}`);
     }
   });
 });

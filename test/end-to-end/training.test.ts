@@ -53,12 +53,7 @@ const adamStep: Step<AdamState> = ({ layers, mean, variance, count }, x, labels)
   const m = tree.map((old, g) => old.mul(0.9).add(g.mul(0.1)), mean, gradients);
   const v = tree.map((old, g) => old.mul(0.999).add(g.square().mul(0.001)), variance, gradients);
   const [first, second] = [0.9, 0.999].map((beta) => tensor(1).sub(tensor(beta).pow(t)));
-  const next = tree.map(
-    (p, a, b) => p.sub(a.div(first).div(b.div(second).sqrt().add(1e-8)).mul(0.01)),
-    layers,
-    m,
-    v,
-  );
+  const next = tree.map((p, a, b) => p.sub(a.div(first).div(b.div(second).sqrt().add(1e-8)).mul(0.01)), layers, m, v);
   return [loss, { layers: next, mean: m, variance: v, count: t }];
 };
 
@@ -89,7 +84,8 @@ function trajectory<S>(step: Step<S>, initial: S, x: Tensor, y: Tensor, steps: n
   return [losses, ...last];
 }
 
-const copyOf = <S>(state: S): S => tree.map((t: Tensor) => tensor(t.dataSync(), { shape: [...t.shape] }), state as never) as S;
+const copyOf = <S>(state: S): S =>
+  tree.map((t: Tensor) => tensor(t.dataSync(), { shape: [...t.shape] }), state as never) as S;
 
 describe('strict: eager, compiled, and with the state given up: the same bits', () => {
   beforeAll(() => init({ precision: 'strict' }));

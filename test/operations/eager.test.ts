@@ -1,6 +1,7 @@
 /** What is particular to eager code: stateful generators, exact random bits, and a session that survives errors. */
 import { afterAll, describe, expect, test } from 'vitest';
 import { compile, KilnError, random, shutdown, type Tensor, tensor, where } from '../../index.ts';
+import { sourcesNamed } from '../../tracer/program-cache.ts';
 import { values } from '../support/oracle.ts';
 
 afterAll(() => shutdown());
@@ -33,6 +34,32 @@ describe('random numbers', () => {
     const source = random.generator(1);
     const noisy = compile((x: Tensor) => x.add(source.normal([2])));
     expect(() => noisy(tensor([1, 2]))).toThrow(/generator has a state/);
+  });
+});
+
+describe('slices', () => {
+  test('at other places share a program', async () => {
+    const x = tensor([
+      [1, 2],
+      [3, 4],
+      [5, 6],
+      [7, 8],
+    ]);
+    const rows = [0, 1, 2, -1].map((i) => x.at(i));
+    expect(await Promise.all(rows.map(elements))).toEqual([
+      [1, 2],
+      [3, 4],
+      [5, 6],
+      [7, 8],
+    ]);
+    expect(await elements(x.slice([1, 3], -1))).toEqual([4, 6]);
+    expect(await elements(x.slice([2, 99]))).toEqual([5, 6, 7, 8]);
+    expect(await elements(x.slice([3, 1]))).toEqual([]);
+    expect(await elements(x.slice([null, null, -2], 0))).toEqual([7, 3]);
+    expect(x.slice(null).shape).toEqual([4, 2]);
+    expect(sourcesNamed('window').length).toBe(4); // One for each size of the part.
+    expect(() => x.at(4)).toThrow(/at: index out of range/);
+    expect(() => x.slice(0, 0, 0)).toThrow(/slice: more ranges than axes/);
   });
 });
 

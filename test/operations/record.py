@@ -129,6 +129,10 @@ with np.errstate(all="ignore"):
     unsigned = np.array([1, 5, 4294967295], np.uint32)
     case("bitwiseRightShift", [unsigned, np.array([1, 2, 31], np.uint32)], np.right_shift(unsigned, np.array([1, 2, 31], np.uint32)))
     case("remainder", [unsigned, np.array([3, 3, 7], np.uint32)], np.remainder(unsigned, np.array([3, 3, 7], np.uint32)))
+near = np.array([1.0, 1.0, 1.0, inf, inf, nan, 0.0, -0.0])
+far = np.array([1.0, 1.000001, 1.1, inf, -inf, nan, 1e-9, 0.0])
+case("isclose", [near, far], np.isclose(near, far))
+case("isclose", [near, far], np.isclose(near, far, 0, 0.2, True), [{"rtol": 0, "atol": 0.2, "equalNan": True}])
 bools = np.array([True, False])
 for name, fn in {"add": np.add, "multiply": np.multiply, "maximum": np.maximum, "minimum": np.minimum, "bitwiseXor": np.bitwise_xor, "less": np.less}.items():
     case(name, [bools.reshape(2, 1), bools], fn(bools.reshape(2, 1), bools))

@@ -20,10 +20,9 @@ const centre: Block = (b, x, random) => {
   const axes = random.subset(shape.length);
   const kept = shape.flatMap((_, axis) => (axes.includes(axis) ? [] : [axis]));
   const kind = random.pick(['sum', 'max'] as const);
-  const sizes = kept.map((axis) => shape[axis]);
   const statistic = b.op('tanh', [b.op('reduce', [x], { kind, axes })]);
   const opcode = random.pick(['subtract', 'multiply', 'add'] as const);
-  return b.op(opcode, [x, spread(b, sizes.length > 0 ? statistic : statistic, shape, kept)]);
+  return b.op(opcode, [x, spread(b, statistic, shape, kept)]);
 };
 
 const permuted: Block = (b, x, random) => {

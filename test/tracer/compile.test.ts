@@ -197,6 +197,9 @@ describe('options', () => {
     expect(error.code).toBe('too_many_recompiles');
     expect(error.given).toMatch(/x: f32\[2\] → f32\[3\]/);
     expect(f(tensor([4])).itemSync()).toBe(-4);
+    const g = compile((a: Tensor, b: Tensor) => a.add(b), { maxRecompiles: 0 });
+    for (let n = 2; n < 5; n++) expect(errorOf(() => g(zeros([n]), zeros([n + 1]))).code).toBe('shape_mismatch');
+    expect(g(tensor([1]), tensor([2])).itemSync()).toBe(3); // what failed to trace does not count
   });
 
   it('precision strict and fast are different programs', () => {

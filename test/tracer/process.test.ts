@@ -8,6 +8,8 @@ import { afterAll, describe, expect, it } from 'vitest';
 
 const entry = new URL('../../index.ts', import.meta.url).href;
 const tsx = import.meta.resolve('tsx');
+/** Loaded before the hooks of tsx, which would rewrite its 15 MB. */
+const binaryen = import.meta.resolve('binaryen');
 const folder = mkdtempSync(join(tmpdir(), 'kiln-process-'));
 let scripts = 0;
 
@@ -20,10 +22,10 @@ interface Ended {
 }
 
 /** Runs a module in a process of its own until it ends. */
-function run(source: string, environment: Record<string, string> = {}): Promise<Ended> {
+function run(source: string, preload: readonly string[], environment: Record<string, string> = {}): Promise<Ended> {
   const file = join(folder, `script-${scripts++}.mts`);
   writeFileSync(file, source.replace("'kilnjs'", JSON.stringify(entry)));
-  const child = spawn(process.execPath, ['--import', tsx, file], {
+  const child = spawn(process.execPath, [...preload.flatMap((module) => ['--import', module]), '--import', tsx, file], {
     cwd: fileURLToPath(new URL('../..', import.meta.url)),
     env: { ...process.env, ...environment },
   });
@@ -40,7 +42,8 @@ function run(source: string, environment: Record<string, string> = {}): Promise<
 
 describe('a plain script', () => {
   it('prints values as its first act, reads and inspects, and ends', async () => {
-    const { code, output, errors } = await run(`
+    const { code, output, errors } = await run(
+      `
       import { compile, grad, tensor } from 'kilnjs';
       import { inspect } from 'node:util';
       const x = tensor([1, 2, 3]);
@@ -48,7 +51,9 @@ describe('a plain script', () => {
       console.log(inspect(x.mul(0.5)));
       console.log(String(compile((t) => t.mul(t))(x)), grad((t) => t.mul(t).sum())(x).arraySync());
       try { x.matmul(tensor([[1, 2]])); } catch (error) { console.log(error.code, error.location.frames[0].line); }
-    `);
+    `,
+      [],
+    );
     expect(errors).toBe('');
     expect(output.split('\n')).toEqual([
       '[2. 3. 4.]',
@@ -68,6 +73,7 @@ describe('a plain script', () => {
       const f = compile((t) => t.add(1).tanh(), { name: 'shown' });
       console.log(await f(tensor([0, 1])).data());
     `,
+      [binaryen],
       { KILN_DUMP: dump, KILN_DEBUG: 'trace,fusion,kernels,passes,runtime' },
     );
     expect(output).toMatch(/Float32Array/);

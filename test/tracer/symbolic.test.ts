@@ -76,8 +76,8 @@ function expectSame(step: typeof update, sizes: readonly number[]): void {
 describe('an MLP training step with dim B', () => {
   it('compiles once by warmup and runs right at 1, 7 and 64', async () => {
     const step = compile(update, { name: 'step_warm' });
-    await step.warmup(specOf(params()), spec([B, 12]), spec([B, 3]));
-    expect(step.stats()).toMatchObject({ calls: 0, compiles: 1 });
+    for (let i = 0; i < 2; i++) await step.warmup(specOf(params()), spec([B, 12]), spec([B, 3]));
+    expect(step.stats()).toMatchObject({ calls: 0, compiles: 1, recompiles: [] });
     expectSame(step, [1, 7, 64]);
     expect(step.stats()).toMatchObject({ calls: 3, compiles: 1, recompiles: [] });
     expect(String(step.lower(specOf(params()), spec([B, 12]), spec([B, 3])).program)).toMatch(

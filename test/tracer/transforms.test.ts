@@ -98,6 +98,17 @@ describe('grad', () => {
     expect(values(a)).toEqual([1, 2, 3]);
   });
 
+  it('hands through arguments that are no pytrees, and takes typed arrays', () => {
+    class Config {
+      scale = 3;
+    }
+    const f = (x: Tensor, config: Config, batch: { y: Tensor }) => x.mul(batch.y).mul(config.scale).sum();
+    const batch = { y: new Float32Array([1, 2, 3]) as unknown as Tensor };
+    const ways = [grad(f), grad(compile(f, { static: [1] })), compile(grad(f), { static: [1] })];
+    for (const way of ways) expect(values(way(a, new Config(), batch))).toEqual([3, 6, 9]);
+    expect(grad((x: Tensor) => compile(f, { static: [1] })(x, new Config(), batch))(a).arraySync()).toEqual([3, 6, 9]);
+  });
+
   it('is zero where nothing depends on the argument, and through stopGradient', () => {
     const f = (x: Tensor, y: Tensor) => stopGradient({ x }).x.mul(y).sum();
     for (const way of everyWay(grad(f))) expect(values(way(a, a))).toEqual([0, 0, 0]);

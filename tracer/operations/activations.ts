@@ -9,9 +9,9 @@ import type { DType } from '../../base/dtype.ts';
 import { KilnError } from '../../base/error.ts';
 import { operation, type TensorLike } from '../operation.ts';
 import type { Tensor } from '../tensor.ts';
-import { emit } from '../trace.ts';
 import { clip, minimum, multiply, subtract } from './arithmetic.ts';
 import { where } from './logic.ts';
+import { compare, minus, over, plain, plus, select, times } from './primitives.ts';
 import {
   axisOf,
   constantLike,
@@ -32,12 +32,6 @@ const activation = (name: string, body: (x: Tensor) => Tensor): Activation =>
     requireTensor(name, x);
     return body(toFloat(x));
   }) as Activation;
-
-const compare = (x: Tensor, direction: 'LT' | 'LE' | 'GT', bound: number): Tensor =>
-  emit('compare', [x, constantLike(x, bound)], { direction });
-const select = (predicate: Tensor, x: Tensor, y: Tensor): Tensor => emit('select', [predicate, x, y], {});
-const add = (x: Tensor, y: Tensor): Tensor => emit('add', [x, y], {});
-const times = (x: Tensor, factor: number): Tensor => emit('multiply', [x, constantLike(x, factor)], {});
 
 /** `max(x, 0)`, of the same dtype. The gradient at 0 is 0. */
 export const relu = operation<[x: Tensor], Tensor>('relu', (x) => {
@@ -90,7 +84,7 @@ export const sigmoid = activation('sigmoid', (x) => {
   const { below, distance } = signed(x);
   const e = exp(distance);
   const one = constantLike(x, 1);
-  return emit('divide', [select(below, e, one), add(one, e)], {});
+  return over(select(below, e, one), plus(one, e));
 });
 
 /** `log(sigmoid(x))` without loss in the tails. */
@@ -102,22 +96,20 @@ export const silu = activation('silu', (x) => multiply(x, sigmoid(x)));
 /** `log(1 + exp(x))`, as `max(x, 0) + log1p(exp(-|x|))`; its slope at 0 is 1/2. */
 export const softplus = activation('softplus', (x) => {
   const { below, distance } = signed(x);
-  return add(select(below, constantLike(x, 0), x), log1p(exp(distance)));
+  return plus(select(below, constantLike(x, 0), x), log1p(exp(distance)));
 });
 
 /** `x * tanh(softplus(x))`. */
 export const mish = activation('mish', (x) => multiply(x, tanh(softplus(x))));
 
 /** `x / (1 + |x|)`. */
-export const softsign = activation('softsign', (x) => emit('divide', [x, add(constantLike(x, 1), abs(x))], {}));
+export const softsign = activation('softsign', (x) => over(x, plus(constantLike(x, 1), abs(x))));
 
 /** `min(max(x, -1), 1)`. */
 export const hardtanh = activation('hardtanh', (x) => clip(x, -1, 1));
 
 /** `relu6(x + 3) / 6`. */
-export const hardsigmoid = activation('hardsigmoid', (x) =>
-  emit('divide', [relu6(add(x, constantLike(x, 3))), constantLike(x, 6)], {}),
-);
+export const hardsigmoid = activation('hardsigmoid', (x) => over(relu6(plus(x, 3)), 6));
 
 /** `x * hardsigmoid(x)`. */
 export const hardswish = activation('hardswish', (x) => multiply(x, hardsigmoid(x)));
@@ -136,11 +128,11 @@ export const gelu = operation<[x: Tensor, options?: GeluOptions], Tensor>(
   (operand, { approximate = 'none' }: GeluOptions = {}) => {
     requireTensor('gelu', operand);
     const x = toFloat(operand);
-    const weighted = (sigmoidal: Tensor): Tensor => multiply(times(x, 0.5), add(constantLike(x, 1), sigmoidal));
+    const weighted = (sigmoidal: Tensor): Tensor => multiply(times(x, 0.5), plus(constantLike(x, 1), sigmoidal));
     if (approximate === 'none') return weighted(erf(times(x, Math.SQRT1_2)));
     if (approximate === 'tanh') {
       const cubic = times(multiply(multiply(x, x), x), 0.044715);
-      return weighted(tanh(times(add(x, cubic), Math.sqrt(2 / Math.PI))));
+      return weighted(tanh(times(plus(x, cubic), Math.sqrt(2 / Math.PI))));
     }
     throw new KilnError('invalid_argument', 'gelu: no such approximation', {
       given: String(approximate),
@@ -183,8 +175,7 @@ const overAxis = (name: string, body: (x: Tensor, axes: readonly number[]) => Te
   }) as <D extends DType>(x: Tensor<D>, axis?: number) => Tensor<Floating<D>>;
 
 /** `x` with the greatest element along axes taken out, which no exponential overflows. */
-const shifted = (x: Tensor, axes: readonly number[]): Tensor =>
-  emit('subtract', [x, spread(shiftOf(x, axes), x.type.shape, axes)], {});
+const shifted = (x: Tensor, axes: readonly number[]): Tensor => minus(x, spread(shiftOf(x, axes), x.type.shape, axes));
 
 /**
  * `exp(x) / Σ exp(x)` along an axis.
@@ -193,13 +184,13 @@ const shifted = (x: Tensor, axes: readonly number[]): Tensor =>
  */
 export const softmax = overAxis('softmax', (x, axes) => {
   const e = exp(shifted(x, axes));
-  return emit('divide', [e, spread(reduceAxes(e, 'sum', axes), x.type.shape, axes)], {});
+  return over(e, spread(reduceAxes(e, 'sum', axes), x.type.shape, axes));
 });
 
 /** `log(softmax(x))` without loss where it is small. @throws KilnError `invalid_argument` for an axis out of range */
 export const logSoftmax = overAxis('logSoftmax', (x, axes) => {
   const z = shifted(x, axes);
-  const total = emit('log', [reduceAxes(exp(z), 'sum', axes)], {});
+  const total = plain('log', reduceAxes(exp(z), 'sum', axes));
   return subtract(z, spread(total, x.type.shape, axes));
 });
 

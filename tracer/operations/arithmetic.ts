@@ -9,7 +9,7 @@ import { type DType, isFloat, promoteTypes } from '../../base/dtype.ts';
 import type { PlainOpcode } from '../../ir/opcodes.ts';
 import { operation, type TensorLike } from '../operation.ts';
 import { Tensor } from '../tensor.ts';
-import { emit } from '../trace.ts';
+import { compare, minus, over, plain, plus, select, times } from './primitives.ts';
 import {
   constantLike,
   describe,
@@ -25,10 +25,6 @@ import {
 
 /** A function of two operands, at least one of them a tensor as a rule. */
 type BinaryFunction = <X extends TensorLike, Y extends TensorLike>(x: X, y: Y) => Tensor<Promoted<X, Y>>;
-
-const plain = (opcode: PlainOpcode, ...operands: readonly Tensor[]): Tensor => emit(opcode, operands, {});
-const select = (predicate: Tensor, x: Tensor, y: Tensor) => plain('select', predicate, x, y);
-const compare = (x: Tensor, direction: 'EQ' | 'NE' | 'LT', y: Tensor) => emit('compare', [x, y], { direction });
 
 interface BinaryOptions {
   /** The primitive for bool operands, where the function has a meaning there. */
@@ -64,16 +60,16 @@ const floatBinary = (name: string, body: (x: Tensor, y: Tensor) => Tensor): Floa
   binary(name, body, { float: true }) as FloatBinaryFunction;
 
 /** `x + y`; of bools, or. @throws KilnError `shape_mismatch` when the shapes do not broadcast. */
-export const add = binary('add', (x, y) => plain('add', x, y), { bool: 'or' });
+export const add = binary('add', plus, { bool: 'or' });
 
 /** `x - y`. @throws KilnError `shape_mismatch`; `dtype_mismatch` for bools. */
-export const subtract = binary('subtract', (x, y) => plain('subtract', x, y));
+export const subtract = binary('subtract', minus);
 
 /** `x * y`; of bools, and. @throws KilnError `shape_mismatch` */
-export const multiply = binary('multiply', (x, y) => plain('multiply', x, y), { bool: 'and' });
+export const multiply = binary('multiply', times, { bool: 'and' });
 
 /** True division `x / y`: integers and bools become float32. @throws KilnError `shape_mismatch` */
-export const divide = floatBinary('divide', (x, y) => plain('divide', x, y));
+export const divide = floatBinary('divide', over);
 
 export { divide as div, multiply as mul, subtract as sub };
 
@@ -83,24 +79,19 @@ export { divide as div, multiply as mul, subtract as sub };
  * @throws KilnError `shape_mismatch`; `dtype_mismatch` for bools
  */
 export const floorDivide = binary('floorDivide', (x, y) => {
-  const zero = constantLike(x, 0);
   const rest = plain('remainder', x, y);
-  const { down } = signsDiffer(rest, y);
+  const down = isOpposite(rest, y);
   if (!isFloat(x.dtype)) {
-    const quotient = plain('divide', x, y);
-    const divisible = plain('and', down, compare(y, 'NE', zero));
-    return select(divisible, plain('subtract', quotient, constantLike(x, 1)), quotient);
+    const quotient = over(x, y);
+    return select(plain('and', down, compare(y, 'NE', 0)), minus(quotient, 1), quotient);
   }
-  const quotient = plain('divide', select(compare(y, 'EQ', zero), x, plain('subtract', x, rest)), y);
-  return plain('round_nearest_even', select(down, plain('subtract', quotient, constantLike(x, 1)), quotient));
+  const quotient = over(select(compare(y, 'EQ', 0), x, minus(x, rest)), y);
+  return plain('round_nearest_even', select(down, minus(quotient, 1), quotient));
 });
 
 /** Where a remainder is not 0 and its sign is not that of the divisor. */
-function signsDiffer(rest: Tensor, divisor: Tensor): { readonly down: Tensor } {
-  const zero = constantLike(rest, 0);
-  const opposite = compare(compare(rest, 'LT', zero), 'NE', compare(divisor, 'LT', zero));
-  return { down: plain('and', compare(rest, 'NE', zero), opposite) };
-}
+const isOpposite = (rest: Tensor, divisor: Tensor): Tensor =>
+  plain('and', compare(rest, 'NE', 0), compare(compare(rest, 'LT', 0), 'NE', compare(divisor, 'LT', 0)));
 
 /**
  * The remainder of `floorDivide`: `x - y * floor(x / y)`, with the sign of `y` (NumPy `remainder`, Python `%`).
@@ -108,7 +99,7 @@ function signsDiffer(rest: Tensor, divisor: Tensor): { readonly down: Tensor } {
  */
 export const remainder = binary('remainder', (x, y) => {
   const rest = plain('remainder', x, y);
-  return select(signsDiffer(rest, y).down, plain('add', rest, y), rest);
+  return select(isOpposite(rest, y), plus(rest, y), rest);
 });
 
 /** The remainder of truncated division, with the sign of `x` (C `fmod`, JavaScript `%`). */
@@ -126,15 +117,14 @@ export const atan2 = floatBinary('atan2', (y, x) => plain('atan2', y, x));
 /** `log(exp(x) + exp(y))` without overflow; -inf and inf behave as limits, also in the gradient. */
 export const logaddexp = floatBinary('logaddexp', (x, y) => {
   // inf - inf has no value: there x + y is the limit, and the difference is taken of zeros.
-  const difference = plain('subtract', x, y);
+  const difference = minus(x, y);
   const undefinedThere = compare(difference, 'NE', difference);
-  const zero = constantLike(x, 0);
-  const delta = select(undefinedThere, zero, difference);
+  const delta = select(undefinedThere, constantLike(x, 0), difference);
   // One question picks the greater operand and the sign of the distance, so that slopes at ties add up.
-  const below = compare(delta, 'LT', zero);
+  const below = compare(delta, 'LT', 0);
   const distance = select(below, delta, plain('negate', delta));
   const tail = plain('log_plus_one', plain('exponential', distance));
-  return select(undefinedThere, plain('add', x, y), plain('add', select(below, y, x), tail));
+  return select(undefinedThere, plus(x, y), plus(select(below, y, x), tail));
 });
 
 const powTensors = binary('pow', (x, y) => plain('power', x, y));
@@ -147,11 +137,11 @@ const powInteger = operation<[x: Tensor, exponent: number], Tensor>('powInteger'
   let square = x;
   let result: Tensor | undefined;
   for (let rest = Math.abs(exponent); rest > 0; rest = Math.floor(rest / 2)) {
-    if (rest % 2 === 1) result = result ? plain('multiply', result, square) : square;
-    if (rest > 1) square = plain('multiply', square, square);
+    if (rest % 2 === 1) result = result ? times(result, square) : square;
+    if (rest > 1) square = times(square, square);
   }
   const product = result ?? x;
-  return exponent < 0 ? plain('divide', constantLike(x, 1), product) : product;
+  return exponent < 0 ? over(constantLike(x, 1), product) : product;
 });
 
 /**

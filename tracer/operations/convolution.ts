@@ -11,6 +11,7 @@ import { KilnError } from '../../base/error.ts';
 import { operation } from '../operation.ts';
 import type { Tensor } from '../tensor.ts';
 import { emit } from '../trace.ts';
+import { plus } from './primitives.ts';
 import { inChannelsFirst, type Layout, type Padding, type PerAxis, paddingOf, perAxis } from './spatial.ts';
 import {
   convert,
@@ -78,7 +79,7 @@ function withBias(op: string, x: Tensor, bias: Tensor | null | undefined): Tenso
     'the bias has one element for each channel',
     `${describe(bias)} for ${describe(x)}`,
   );
-  return emit('add', [x, expandAt(convert(bias, x.dtype), x.type.shape, [1])], {});
+  return plus(x, expandAt(convert(bias, x.dtype), x.type.shape, [1]));
 }
 
 type Conv = <D extends DType>(x: Tensor<D>, weight: Tensor, bias?: Tensor | null, options?: ConvOptions) => Tensor<D>;

@@ -7,7 +7,7 @@
  *     arange(5)                                // i32[5]: 0, 1, 2, 3, 4
  */
 import { isStaticShape } from '../../base/dim.ts';
-import { type DType, isFloat } from '../../base/dtype.ts';
+import { byteSize, type DType, isFloat } from '../../base/dtype.ts';
 import { KilnError } from '../../base/error.ts';
 import { elementCount, literal } from '../../ir/literal.ts';
 import { encodeElements } from '../../runtime/elements.ts';
@@ -16,6 +16,7 @@ import { currentLocation } from '../location.ts';
 import { elementOf, type PlainNumber } from '../operands.ts';
 import { Tensor } from '../tensor.ts';
 import { currentTrace, emit } from '../trace.ts';
+import { compare, plus, times } from './primitives.ts';
 import { broadcastTo } from './shape.ts';
 import {
   constant,
@@ -126,6 +127,30 @@ export function tensor<const T extends TensorData, D extends DType = DataDType<T
   }) as Tensor<D>;
 }
 
+/** More bytes than any array can have: linear memory ends there. */
+const mostBytes = 2 ** 32;
+
+/** @throws KilnError `out_of_memory` before the elements are made in JavaScript */
+function requireRoom(op: string, dtype: DType, shape: readonly number[]): void {
+  const bytes = elementCount(shape) * byteSize(dtype);
+  if (bytes <= mostBytes) return;
+  throw new KilnError('out_of_memory', `${op}: no device has room for so many elements`, {
+    given: `${dtype}[${shape.join(',')}], ${bytes} bytes`,
+    expected: `at most ${mostBytes} bytes`,
+  });
+}
+
+/** Dense bytes of one element everywhere. */
+function filledBytes(op: string, dtype: DType, shape: readonly number[], value: number): Uint8Array<ArrayBuffer> {
+  requireRoom(op, dtype, shape);
+  const element = encodeElements(dtype, [value]);
+  const bytes = new Uint8Array(elementCount(shape) * element.length);
+  if (bytes.length === 0 || element.every((byte) => byte === 0)) return bytes;
+  bytes.set(element);
+  for (let done = element.length; done < bytes.length; done *= 2) bytes.copyWithin(done, 0, done);
+  return bytes;
+}
+
 /** One element everywhere: a broadcast constant in a trace, whose sizes may be symbolic. */
 function filled(op: string, shape: Shape, dtype: DType, value: number, device: string | undefined): Tensor {
   requireShape(op, shape);
@@ -137,8 +162,8 @@ function filled(op: string, shape: Shape, dtype: DType, value: number, device: s
       given: `[${shape.join(',')}]`,
     });
   }
-  const elements = new Float64Array(elementCount(shape)).fill(value);
-  return ofElements(op, dtype, Object.freeze([...shape]), elements, device);
+  const bytes = filledBytes(op, dtype, shape, value);
+  return Tensor.of(dtype, Object.freeze([...shape]), deviceNamed(device).upload(dtype, shape, bytes));
 }
 
 type Filled = <D extends DType = 'float32'>(shape: Shape, options?: CreationOptions<D>) => Tensor<D>;
@@ -230,9 +255,10 @@ export function arange<D extends DType = DType>(
       Number.isInteger(from) && Number.isInteger(step) && Math.abs(from) + count * Math.abs(step) < 2 ** 24;
     if (currentTrace() && isExact && dtype !== 'bool' && (dtype !== 'uint32' || from >= 0)) {
       const position = emit('iota', [], { dtype, shape: [count], axis: 0 });
-      const scaled = step === 1 ? position : emit('multiply', [position, constantLike(position, step)], {});
-      return from === 0 ? scaled : emit('add', [scaled, constantLike(position, from)], {});
+      const scaled = step === 1 ? position : times(position, step);
+      return from === 0 ? scaled : plus(scaled, constantLike(position, from));
     }
+    requireRoom('arange', dtype, [count]);
     const elements = Float64Array.from({ length: count }, (_, i) => elementOf(from + i * step, dtype, 'arange'));
     return ofElements('arange', dtype, [count], elements, options.device);
   }) as Tensor<D>;
@@ -262,6 +288,7 @@ export function linspace<D extends DType = 'float32'>(
     const gaps = endpoint ? num - 1 : num;
     const step = gaps > 0 ? (stop - start) / gaps : 0;
     const element = (i: number): number => (endpoint && i > 0 && i === num - 1 ? stop : start + i * step);
+    requireRoom('linspace', dtype, [num]);
     const elements = Float64Array.from({ length: num }, (_, i) => elementOf(element(i), dtype, 'linspace'));
     return ofElements('linspace', dtype, [num], elements, device);
   }) as Tensor<D>;
@@ -285,9 +312,10 @@ export function eye<D extends DType = 'float32'>(rows: number, columns = rows, o
     if (currentTrace()) {
       requireTraceDevice('eye', device);
       const along = (axis: number): Tensor => emit('iota', [], { dtype: 'int32', shape: [rows, columns], axis });
-      const shifted = emit('add', [along(0), constant('int32', [rows, columns], k)], {});
-      return convert(emit('compare', [shifted, along(1)], { direction: 'EQ' }), dtype);
+      const shifted = plus(along(0), constant('int32', [rows, columns], k));
+      return convert(compare(shifted, 'EQ', along(1)), dtype);
     }
+    requireRoom('eye', dtype, [rows, columns]);
     const elements = new Float64Array(rows * columns);
     for (let i = Math.max(0, -k); i < rows && i + k < columns; i++) elements[i * columns + i + k] = 1;
     return ofElements('eye', dtype, [rows, columns], elements, device);

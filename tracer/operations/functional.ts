@@ -10,12 +10,12 @@ import type { DType } from '../../base/dtype.ts';
 import { KilnError } from '../../base/error.ts';
 import { operation } from '../operation.ts';
 import type { Tensor } from '../tensor.ts';
-import { emit } from '../trace.ts';
 import { softmax } from './activations.ts';
 import { add, divide, multiply, subtract } from './arithmetic.ts';
 import { type TakeOptions, take } from './indexing.ts';
 import { matmul } from './linear-algebra.ts';
 import { less, where } from './logic.ts';
+import { minus, over, plus, times } from './primitives.ts';
 import { randomWords, unitFloats } from './random-bits.ts';
 import { matrixTranspose, tril } from './shape.ts';
 import {
@@ -77,9 +77,6 @@ export interface NormalizationOptions {
   readonly eps?: number;
 }
 
-const minus = (x: Tensor, y: Tensor): Tensor => emit('subtract', [x, y], {});
-const times = (x: Tensor, y: Tensor): Tensor => emit('multiply', [x, y], {});
-
 function normalizedAxes(op: string, x: Tensor, weight: Tensor | null | undefined, axis: Axes | undefined): number[] {
   if (axis !== undefined) return axesOf(op, axis, x.ndim);
   const count = weight ? weight.ndim : 1;
@@ -93,13 +90,13 @@ function normalizedAxes(op: string, x: Tensor, weight: Tensor | null | undefined
 function meanAlong(x: Tensor, axes: readonly number[]): Tensor {
   const total = reduceAxes(x, 'sum', axes);
   const size = sizeScalar(dimProduct(axes.map((axis) => x.type.shape[axis])), x.dtype);
-  return emit('divide', [total, expandTo(size, total.type.shape)], {});
+  return over(total, expandTo(size, total.type.shape));
 }
 
 /** `x / sqrt(mean square + eps)` along axes. */
 function scaledToUnit(x: Tensor, axes: readonly number[], eps: number): Tensor {
   const power = meanAlong(times(x, x), axes);
-  const factor = rsqrt(emit('add', [power, constantLike(power, eps)], {}));
+  const factor = rsqrt(plus(power, eps));
   return times(x, spread(factor, x.type.shape, axes));
 }
 
@@ -144,7 +141,7 @@ export const layerNorm = operation<
   const centred = minus(x, spread(meanAlong(x, axes), x.type.shape, axes));
   let result = scaledToUnit(centred, axes, eps);
   if (weight) result = times(result, parameterLike('layerNorm', 'the weight', weight, result, axes));
-  if (bias) result = emit('add', [result, parameterLike('layerNorm', 'the bias', bias, result, axes)], {});
+  if (bias) result = plus(result, parameterLike('layerNorm', 'the bias', bias, result, axes));
   return result;
 }) as LayerNorm;
 

@@ -7,6 +7,7 @@ export * from './activations.ts';
 export * from './arithmetic.ts';
 export * from './convolution.ts';
 export * from './creation.ts';
+export * from './cumulative.ts';
 export * from './functional.ts';
 export * from './indexing.ts';
 export * from './linear-algebra.ts';

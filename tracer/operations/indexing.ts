@@ -11,13 +11,13 @@ import { type DType, dtypeInfo, isInteger } from '../../base/dtype.ts';
 import { KilnError } from '../../base/error.ts';
 import { operation } from '../operation.ts';
 import { Tensor } from '../tensor.ts';
-import { emit } from '../trace.ts';
-import { type SliceRange, slice } from './slicing.ts';
+import { currentTrace, emit } from '../trace.ts';
+import { compare, plain, plus, select } from './primitives.ts';
+import { type SliceRange, sliceAxes, windowNow } from './ranges.ts';
 import {
   axisOf,
   broadcastShapes,
   constant,
-  constantLike,
   convert,
   describe,
   dtypeMismatch,
@@ -41,9 +41,6 @@ export interface TakeOptions {
   readonly mode?: 'fill' | 'clamp';
 }
 
-const compare = (x: Tensor, direction: 'LT' | 'GE' | 'EQ', y: Tensor): Tensor => emit('compare', [x, y], { direction });
-const select = (predicate: Tensor, x: Tensor, y: Tensor): Tensor => emit('select', [predicate, x, y], {});
-
 /** The size of an axis as a tensor like `positions`. */
 const sizeLike = (positions: Tensor, size: Dim): Tensor =>
   expandTo(sizeScalar(size, positions.dtype), positions.type.shape);
@@ -53,14 +50,14 @@ const isUnsigned = (dtype: DType): boolean => dtypeInfo(dtype).kind === 'unsigne
 /** Positions with negative ones counted from the end. */
 function wrapped(positions: Tensor, size: Dim): Tensor {
   if (isUnsigned(positions.dtype)) return positions;
-  const fromEnd = emit('add', [positions, sizeLike(positions, size)], {});
-  return select(compare(positions, 'LT', constantLike(positions, 0)), fromEnd, positions);
+  const fromEnd = plus(positions, sizeLike(positions, size));
+  return select(compare(positions, 'LT', 0), fromEnd, positions);
 }
 
 function isInRange(positions: Tensor, size: Dim): Tensor {
   const below = compare(positions, 'LT', sizeLike(positions, size));
   if (isUnsigned(positions.dtype)) return below;
-  return emit('and', [compare(positions, 'GE', constantLike(positions, 0)), below], {});
+  return plain('and', compare(positions, 'GE', 0), below);
 }
 
 /** What JAX reads out of range: NaN, the least signed, the greatest unsigned value, true. */
@@ -322,7 +319,13 @@ export const dynamicUpdateSlice = operation<[x: Tensor, update: Tensor, starts: 
  * that is a 0-d tensor is moved inside when it is out of range.
  * @throws KilnError `invalid_argument` for a number out of range or too many positions, `dtype_mismatch`
  */
-export const at = operation<[x: Tensor, ...positions: Position[]], Tensor>('at', (x, ...given) => {
+export const at = ((x: Tensor, ...positions: readonly Position[]): Tensor => {
+  const fixed = positions.filter((position) => typeof position === 'number');
+  const window = currentTrace() || fixed.length < positions.length ? undefined : windowNow(x, fixed);
+  return window ?? atPositions(x, ...positions);
+}) as <D extends DType>(x: Tensor<D>, ...positions: readonly Position[]) => Tensor<D>;
+
+const atPositions = operation<[x: Tensor, ...positions: Position[]], Tensor>('at', (x, ...given) => {
   const positions = given as readonly Position[];
   requireTensor('at', x);
   if (positions.length > x.ndim) {
@@ -331,7 +334,7 @@ export const at = operation<[x: Tensor, ...positions: Position[]], Tensor>('at',
     });
   }
   const fixed = positions.map((position): SliceRange => (position instanceof Tensor ? null : position));
-  const part = slice(x, ...fixed);
+  const part = sliceAxes('at', x, fixed);
   const dynamic = positions.filter((position) => position instanceof Tensor);
   if (dynamic.length === 0) return part;
   // The positions that are tensors lie on the first axes of what the fixed ones leave.
@@ -340,7 +343,7 @@ export const at = operation<[x: Tensor, ...positions: Position[]], Tensor>('at',
   const sizes = shape.map((size, axis) => (axis < dynamic.length ? 1 : size));
   const element = emit('dynamic_slice', [part, ...startScalars('at', starts, part)], { sizes });
   return emit('reshape', [element], { shape: shape.slice(dynamic.length) });
-}) as <D extends DType>(x: Tensor<D>, ...positions: readonly Position[]) => Tensor<D>;
+});
 
 export interface OneHotOptions<D extends DType = DType> {
   /** Place of the new axis in the result; the last unless given. */

@@ -11,6 +11,7 @@ import { KilnError } from '../../base/error.ts';
 import { operation } from '../operation.ts';
 import type { Tensor } from '../tensor.ts';
 import { emit } from '../trace.ts';
+import { compare, select, times } from './primitives.ts';
 import {
   axisOf,
   broadcastShapes,
@@ -86,7 +87,7 @@ export const dot = operation<[x: Tensor, y: Tensor], Tensor>('dot', (left, right
   const [x, y] = operandsOf('dot', left, right);
   if (x.ndim === 0 || y.ndim === 0) {
     const shape = broadcastShapes('dot', [x.type.shape, y.type.shape]);
-    return emit('multiply', [expandTo(x, shape), expandTo(y, shape)], {});
+    return times(expandTo(x, shape), expandTo(y, shape));
   }
   const [inner, outer] = [x.ndim - 1, Math.max(0, y.ndim - 2)];
   requireMatching('dot', x, inner, y, outer);
@@ -170,8 +171,8 @@ export const dotGeneral = operation<[x: Tensor, y: Tensor, options: DotGeneralOp
 function onDiagonal(x: Tensor, first: number, second: number): Tensor {
   const { shape } = x.type;
   const along = (axis: number): Tensor => emit('iota', [], { dtype: 'int32', shape, axis });
-  const isDiagonal = emit('compare', [along(first), along(second)], { direction: 'EQ' });
-  return emit('select', [isDiagonal, x, constantLike(x, 0)], {});
+  const isDiagonal = compare(along(first), 'EQ', along(second));
+  return select(isDiagonal, x, constantLike(x, 0));
 }
 
 /** Sum of the diagonal of the last two axes. @throws KilnError `shape_mismatch` below rank 2 */

@@ -11,6 +11,7 @@ import type { CompareDirection, PlainOpcode } from '../../ir/opcodes.ts';
 import { operation, type TensorLike } from '../operation.ts';
 import type { Tensor } from '../tensor.ts';
 import { emit } from '../trace.ts';
+import { compare, minus, plain, plus, times } from './primitives.ts';
 import {
   broadcastTogether,
   convert,
@@ -22,6 +23,7 @@ import {
   requireTensor,
   requireTensors,
   toBool,
+  toFloat,
 } from './support.ts';
 
 type Comparison = (x: TensorLike, y: TensorLike) => Tensor<'bool'>;
@@ -75,7 +77,7 @@ export const logicalXor = logical('logicalXor', 'xor');
 /** Whether it is false; numbers count as true unless 0. */
 export const logicalNot = operation<[x: Tensor], Tensor>('logicalNot', (x) => {
   requireTensor('logicalNot', x);
-  return emit('not', [toBool(x)], {});
+  return plain('not', toBool(x));
 }) as (x: Tensor) => Tensor<'bool'>;
 
 // Logic on bits.
@@ -109,7 +111,7 @@ export const bitwiseXor = bitwise('bitwiseXor', 'xor');
 export const bitwiseInvert = operation<[x: Tensor], Tensor>('bitwiseInvert', (x) => {
   requireTensor('bitwiseInvert', x);
   if (x.dtype !== 'bool' && !isInteger(x.dtype)) throw bitsMismatch('bitwiseInvert', x);
-  return emit('not', [x], {});
+  return plain('not', x);
 }) as <D extends DType>(x: Tensor<D>) => Tensor<D>;
 
 const shift = (name: string, opcode: (dtype: DType) => PlainOpcode): BitFunction =>
@@ -154,6 +156,30 @@ export const where = operation<[condition: Tensor, x: TensorLike, y: TensorLike]
   { operands: [1, 2] },
 ) as <X extends TensorLike, Y extends TensorLike>(condition: Tensor, x: X, y: Y) => Tensor<Promoted<X, Y>>;
 
+export interface CloseOptions {
+  /** Relative tolerance, of the second operand: 1e-5 unless given. */
+  readonly rtol?: number;
+  /** Absolute tolerance: 1e-8 unless given. */
+  readonly atol?: number;
+  /** Whether NaN is close to NaN: false unless given. */
+  readonly equalNan?: boolean;
+}
+
+/**
+ * Whether elements are equal or differ by at most `atol + rtol * |y|`, as bool. An infinity is close to itself alone.
+ * @throws KilnError `shape_mismatch`
+ */
+export const isclose = operation<[x: TensorLike, y: TensorLike, options?: CloseOptions], Tensor>(
+  'isclose',
+  (a, b, { rtol = 1e-5, atol = 1e-8, equalNan = false }: CloseOptions = {}) => {
+    const [x, y] = meet('isclose', requireTensors('isclose', a, b).map(toFloat));
+    const near = compare(plain('abs', minus(x, y)), 'LE', plus(times(plain('abs', y), rtol), atol));
+    const close = plain('or', compare(x, 'EQ', y), plain('and', plain('is_finite', y), near));
+    return equalNan ? plain('or', close, plain('and', compare(x, 'NE', x), compare(y, 'NE', y))) : close;
+  },
+  bothOperands,
+) as (x: TensorLike, y: TensorLike, options?: CloseOptions) => Tensor<'bool'>;
+
 /** Methods of this family; each does what the function of its name does with the tensor as first operand. */
 export interface LogicMethods<D extends DType> {
   equal(other: TensorLike): Tensor<'bool'>;
@@ -162,6 +188,7 @@ export interface LogicMethods<D extends DType> {
   lessEqual(other: TensorLike): Tensor<'bool'>;
   greater(other: TensorLike): Tensor<'bool'>;
   greaterEqual(other: TensorLike): Tensor<'bool'>;
+  isclose(other: TensorLike, options?: CloseOptions): Tensor<'bool'>;
   logicalAnd(other: TensorLike): Tensor<'bool'>;
   logicalOr(other: TensorLike): Tensor<'bool'>;
   logicalXor(other: TensorLike): Tensor<'bool'>;

@@ -13,6 +13,7 @@ import { emit } from '../trace.ts';
 import { logSoftmax, softplus } from './activations.ts';
 import { add, divide, maximum, multiply, subtract } from './arithmetic.ts';
 import { less, logicalAnd, notEqual, where } from './logic.ts';
+import { compare, select, times } from './primitives.ts';
 import { mean, sum } from './reduction.ts';
 import {
   axisOf,
@@ -133,13 +134,10 @@ function picked(rows: Tensor, positions: Tensor, axis: number): Tensor {
   const { shape } = rows.type;
   const others = range(shape.length).filter((i) => i !== axis);
   const classes = emit('iota', [], { dtype: positions.dtype, shape, axis });
-  const isTarget = emit('compare', [expandAt(positions, shape, others), classes], { direction: 'EQ' });
-  const element = reduceAxes(emit('select', [isTarget, rows, constantLike(rows, 0)], {}), 'sum', [axis]);
-  const inRange = logicalAnd(
-    emit('compare', [positions, constantLike(positions, 0)], { direction: 'GE' }),
-    less(positions, sizeScalar(shape[axis], positions.dtype)),
-  );
-  return emit('select', [inRange, element, constantLike(element, Number.NaN)], {});
+  const isTarget = compare(expandAt(positions, shape, others), 'EQ', classes);
+  const element = reduceAxes(select(isTarget, rows, constantLike(rows, 0)), 'sum', [axis]);
+  const inRange = logicalAnd(compare(positions, 'GE', 0), less(positions, sizeScalar(shape[axis], positions.dtype)));
+  return select(inRange, element, constantLike(element, Number.NaN));
 }
 
 function requireTargets(op: string, rows: Tensor, targets: Tensor, axis: number): void {
@@ -168,7 +166,7 @@ function rowLosses(op: string, logs: Tensor, targets: Tensor, axis: number, opti
   const isPosition = isInteger(targets.dtype);
   const gain = isPosition
     ? picked(logs, targets, axis)
-    : reduceAxes(emit('multiply', [logs, convert(targets, logs.dtype)], {}), 'sum', [axis]);
+    : reduceAxes(times(logs, convert(targets, logs.dtype)), 'sum', [axis]);
   let losses = negative(gain);
   if (labelSmoothing > 0) {
     losses = add(multiply(losses, 1 - labelSmoothing), multiply(negative(mean(logs, axis)), labelSmoothing));

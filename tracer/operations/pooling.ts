@@ -11,6 +11,7 @@ import type { WindowReduceKind } from '../../ir/opcodes.ts';
 import { operation } from '../operation.ts';
 import type { Tensor } from '../tensor.ts';
 import { emit } from '../trace.ts';
+import { over } from './primitives.ts';
 import { inChannelsFirst, type Layout, type Padding, type PerAxis, paddingOf, perAxis } from './spatial.ts';
 import { constant, constantLike, type Floating, requireTensor, toFloat } from './support.ts';
 
@@ -116,7 +117,7 @@ const avgPool = (op: string, spatial: number): AvgPool =>
                 windows.window.reduce((a, b) => a * b, 1),
               )
             : reduceWindows(op, constant(input.dtype, input.type.shape, 1), 'sum', windows);
-        return emit('divide', [total, counts], {});
+        return over(total, counts);
       });
     },
   ) as AvgPool;

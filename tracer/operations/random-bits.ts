@@ -9,13 +9,10 @@
  */
 import { type Dim, dimProduct, isStatic } from '../../base/dim.ts';
 import { KilnError } from '../../base/error.ts';
-import type { PlainOpcode } from '../../ir/opcodes.ts';
 import type { Tensor } from '../tensor.ts';
 import { emit } from '../trace.ts';
+import { compare, minus, plain, plus, times } from './primitives.ts';
 import { constantLike, convert, describe, expandTo, requireTensor, type Shape, scalar } from './support.ts';
-
-const plain = (opcode: PlainOpcode, ...operands: readonly Tensor[]): Tensor => emit(opcode, operands, {});
-const plus = (x: Tensor, y: Tensor): Tensor => plain('add', x, y);
 
 function rotateLeft(x: Tensor, distance: number): Tensor {
   const high = plain('shift_left', x, constantLike(x, distance));
@@ -111,7 +108,7 @@ export function unitFloats(words: Tensor): Tensor {
   const mantissa = plain('shift_right_logical', words, constantLike(words, 9));
   const bits = plain('or', mantissa, constantLike(words, 0x3f800000));
   const floats = emit('bitcast_convert', [bits], { dtype: 'float32' });
-  return plain('subtract', floats, constantLike(floats, 1));
+  return minus(floats, 1);
 }
 
 /** Coefficients for `w < 5`, then for the rest, highest power first. */
@@ -129,17 +126,17 @@ const erfinvTail = [
  * `w = -log(1 - x²)`, one of two by the size of `w`. ±infinity at ±1.
  */
 export function erfinvFloat(x: Tensor): Tensor {
-  const w = plain('negate', plain('log_plus_one', plain('negate', plain('multiply', x, x))));
-  const central = emit('compare', [w, constantLike(x, 5)], { direction: 'LT' });
+  const w = plain('negate', plain('log_plus_one', plain('negate', times(x, x))));
+  const central = compare(w, 'LT', constantLike(x, 5));
   const choose = (a: number, b: number): Tensor => plain('select', central, constantLike(x, a), constantLike(x, b));
-  const shifted = plain('subtract', w, constantLike(x, 2.5));
-  const rooted = plain('subtract', plain('sqrt', w), constantLike(x, 3));
+  const shifted = minus(w, constantLike(x, 2.5));
+  const rooted = minus(plain('sqrt', w), constantLike(x, 3));
   const t = plain('select', central, shifted, rooted);
   let p = choose(erfinvCentral[0], erfinvTail[0]);
   for (let i = 1; i < erfinvCentral.length; i++) {
-    p = plus(choose(erfinvCentral[i], erfinvTail[i]), plain('multiply', p, t));
+    p = plus(choose(erfinvCentral[i], erfinvTail[i]), times(p, t));
   }
-  const isEnd = emit('compare', [plain('abs', x), constantLike(x, 1)], { direction: 'EQ' });
-  const end = plain('multiply', x, constantLike(x, Number.POSITIVE_INFINITY));
-  return plain('select', isEnd, end, plain('multiply', p, x));
+  const isEnd = compare(plain('abs', x), 'EQ', 1);
+  const end = times(x, Number.POSITIVE_INFINITY);
+  return plain('select', isEnd, end, times(p, x));
 }

@@ -15,6 +15,7 @@ import { currentTrace, emit } from '../trace.ts';
 import { add, clip, maximum, multiply, subtract } from './arithmetic.ts';
 import { tensor } from './creation.ts';
 import { less } from './logic.ts';
+import { plain, plus, times } from './primitives.ts';
 import { erfinvFloat, foldedKey, randomWords, stackWords, unitFloats, wordPairs } from './random-bits.ts';
 import { argmax } from './reduction.ts';
 import {
@@ -216,7 +217,7 @@ export const randint = operation<
     emit('reshape', [emit('slice', [keys], { start: [i, 0], limit: [i + 1, 2], strides: [1, 1] })], { shape: [2] });
   const [high, low] = [0, 1].map((i) => randomWords('random.randint', keyAt(i), shape));
   const offset = span >= 2 ** 32 ? low : offsetBelow(high, low, span);
-  return emit('add', [convert(offset, dtype), constantLike(convert(offset, dtype), minval)], {});
+  return plus(convert(offset, dtype), constantLike(convert(offset, dtype), minval));
 }) as <D extends DType = 'int32'>(
   key: Tensor,
   shape: Shape,
@@ -227,11 +228,11 @@ export const randint = operation<
 
 /** `(high * multiplier + low) mod span` in 32 bits, as `jax.random.randint` computes it. */
 function offsetBelow(high: Tensor, low: Tensor, span: number): Tensor {
-  const rest = (x: Tensor): Tensor => emit('remainder', [x, constantLike(x, span)], {});
+  const rest = (x: Tensor): Tensor => plain('remainder', x, constantLike(x, span));
   const half = 2 ** 16 % span;
   const multiplier = Math.imul(half, half) >>> 0;
-  const scaled = emit('multiply', [rest(high), constantLike(high, multiplier % span)], {});
-  return rest(emit('add', [scaled, rest(low)], {}));
+  const scaled = times(rest(high), constantLike(high, multiplier % span));
+  return rest(plus(scaled, rest(low)));
 }
 
 function requireRange(minval: number, maxval: number, dtype: DType): void {

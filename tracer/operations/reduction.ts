@@ -12,6 +12,7 @@ import { KilnError } from '../../base/error.ts';
 import { operation } from '../operation.ts';
 import type { Tensor } from '../tensor.ts';
 import { emit } from '../trace.ts';
+import { compare, minus, over, plain, plus, select, times } from './primitives.ts';
 import {
   type Axes,
   axesOf,
@@ -56,9 +57,6 @@ function withKept(reduced: Tensor, x: Tensor, axes: readonly number[], keepdims:
     : reduced;
 }
 
-const plain = (opcode: 'add' | 'subtract' | 'multiply' | 'divide' | 'maximum', x: Tensor, y: Tensor) =>
-  emit(opcode, [x, y], {});
-
 type Reduction<R> = (x: Tensor, axis?: Axes, options?: ReduceOptions) => R;
 
 /** A reduction written over the operand and its sorted axes; `keepdims` is dealt with here. */
@@ -96,11 +94,8 @@ export const prod = reduction('prod', (x, axes) => reduceAxes(toNumber(x), 'prod
 const meanAxes = (x: Tensor, axes: readonly number[], correction = 0): Tensor => {
   const total = reduceAxes(x, 'sum', axes);
   const size = sizeScalar(dimProduct(axes.map((axis) => x.type.shape[axis])), x.dtype);
-  const count =
-    correction === 0
-      ? size
-      : plain('maximum', plain('subtract', size, constantLike(size, correction)), constantLike(size, 0));
-  return plain('divide', total, expandTo(count, total.type.shape));
+  const count = correction === 0 ? size : plain('maximum', minus(size, correction), constantLike(size, 0));
+  return over(total, expandTo(count, total.type.shape));
 };
 
 /**
@@ -173,8 +168,8 @@ export const argmin = position('argmin', 'argmin');
 // Spread and size.
 
 function varianceAxes(x: Tensor, axes: readonly number[], correction: number): Tensor {
-  const centred = plain('subtract', x, spread(meanAxes(x, axes), x.type.shape, axes));
-  return meanAxes(plain('multiply', centred, centred), axes, correction);
+  const centred = minus(x, spread(meanAxes(x, axes), x.type.shape, axes));
+  return meanAxes(times(centred, centred), axes, correction);
 }
 
 type VarianceFunction = <D extends DType>(x: Tensor<D>, axis?: Axes, options?: VarianceOptions) => Tensor<Floating<D>>;
@@ -193,20 +188,20 @@ const varianceFunction = (name: string, finish: (variance: Tensor) => Tensor): V
 export const variance = varianceFunction('variance', (x) => x);
 
 /** Standard deviation, the root of `variance`. @throws KilnError `invalid_argument` for a bad axis */
-export const std = varianceFunction('std', (x) => emit('sqrt', [x], {}));
+export const std = varianceFunction('std', (x) => plain('sqrt', x));
 
 /** Root of a sum of squares with slope 0 instead of NaN where the sum is 0. */
 function safeSqrt(x: Tensor): Tensor {
-  const isZero = emit('compare', [x, constantLike(x, 0)], { direction: 'EQ' });
-  const root = emit('sqrt', [emit('select', [isZero, constantLike(x, 1), x], {})], {});
-  return emit('select', [isZero, constantLike(x, 0), root], {});
+  const isZero = compare(x, 'EQ', 0);
+  const root = plain('sqrt', select(isZero, constantLike(x, 1), x));
+  return select(isZero, constantLike(x, 0), root);
 }
 
 function normAxes(x: Tensor, axes: readonly number[], ord: number): Tensor {
-  const size = () => emit('abs', [x], {});
+  const size = () => plain('abs', x);
   switch (ord) {
     case 2:
-      return safeSqrt(reduceAxes(plain('multiply', x, x), 'sum', axes));
+      return safeSqrt(reduceAxes(times(x, x), 'sum', axes));
     case 1:
       return reduceAxes(size(), 'sum', axes);
     case 0:
@@ -216,8 +211,8 @@ function normAxes(x: Tensor, axes: readonly number[], ord: number): Tensor {
     case Number.NEGATIVE_INFINITY:
       return reduceAxes(size(), 'min', axes);
     default: {
-      const total = reduceAxes(emit('power', [size(), constantLike(x, ord)], {}), 'sum', axes);
-      return emit('power', [total, constantLike(total, 1 / ord)], {});
+      const total = reduceAxes(plain('power', size(), constantLike(x, ord)), 'sum', axes);
+      return plain('power', total, constantLike(total, 1 / ord));
     }
   }
 }
@@ -246,9 +241,9 @@ export const vectorNorm = operation<[x: Tensor, axis?: Axes, options?: NormOptio
 export const logsumexp = reduction('logsumexp', (operand, axes) => {
   const x = toFloat(operand);
   const shift = shiftOf(x, axes);
-  const shifted = plain('subtract', x, spread(shift, x.type.shape, axes));
-  const total = reduceAxes(emit('exponential', [shifted], {}), 'sum', axes);
-  return plain('add', emit('log', [total], {}), shift);
+  const shifted = minus(x, spread(shift, x.type.shape, axes));
+  const total = reduceAxes(plain('exponential', shifted), 'sum', axes);
+  return plus(plain('log', total), shift);
 }) as FloatReduction;
 
 /** Methods of this family; each does what the function of its name does. */

@@ -11,6 +11,7 @@ import { KilnError } from '../../base/error.ts';
 import { operation } from '../operation.ts';
 import type { Tensor } from '../tensor.ts';
 import { emit } from '../trace.ts';
+import { compare, plus, select } from './primitives.ts';
 import {
   type Axes,
   axesOf,
@@ -278,9 +279,9 @@ const triangle = (name: string, direction: 'GE' | 'LE') =>
     const shape = x.type.shape.slice(-2);
     const row = emit('iota', [], { dtype: 'int32', shape, axis: 0 });
     const column = emit('iota', [], { dtype: 'int32', shape, axis: 1 });
-    const shifted = emit('add', [row, constant('int32', shape, k)], {});
-    const kept = expandTo(emit('compare', [shifted, column], { direction }), x.type.shape);
-    return emit('select', [kept, x, constant(x.dtype, x.type.shape, 0)], {});
+    const shifted = plus(row, constant('int32', shape, k));
+    const kept = expandTo(compare(shifted, direction, column), x.type.shape);
+    return select(kept, x, constant(x.dtype, x.type.shape, 0));
   }) as <D extends DType>(x: Tensor<D>, k?: number) => Tensor<D>;
 
 /** Matrices (the last two axes) with zeros above the `k`-th diagonal. @throws KilnError `shape_mismatch` below rank 2 */

@@ -5,12 +5,13 @@
  *     slice(x, 0)                                 // x[0]: a number takes one element and drops the axis
  *     concat([a, b], 1)                           // f32[2,5] of f32[2,3] and f32[2,2]
  */
-import { addDims, type Dim, isAtMostDim, isStatic, mulDims, SymbolicDim, subDims } from '../../base/dim.ts';
+import { addDims, type Dim, isStatic, mulDims, subDims } from '../../base/dim.ts';
 import { type DType, promoteTypes } from '../../base/dtype.ts';
 import { KilnError } from '../../base/error.ts';
 import { operation } from '../operation.ts';
 import type { Tensor } from '../tensor.ts';
-import { emit } from '../trace.ts';
+import { currentTrace, emit } from '../trace.ts';
+import { type SliceRange, sliceAxes, windowNow } from './ranges.ts';
 import {
   type Axes,
   axesOf,
@@ -26,99 +27,9 @@ import {
   requireTensor,
   type Shape,
   scalar,
-  shapeWithout,
 } from './support.ts';
 
-/** A bound of a slice: counted from the end when negative, left open when null. */
-type Bound = Dim | null | undefined;
-
-/**
- * What a slice takes along one axis: everything (null), one element (a number; the axis goes), or the elements from
- * `start` up to but not including `stop`, every `step`-th. Bounds out of range are moved to the ends, as in Python.
- */
-export type SliceRange = null | undefined | number | readonly [start?: Bound, stop?: Bound, step?: number];
-
-interface AxisSlice {
-  readonly start: Dim;
-  readonly limit: Dim;
-  readonly stride: number;
-  readonly reversed: boolean;
-  readonly dropped: boolean;
-}
-
-function indexOf(op: string, index: number, size: Dim): Dim {
-  requireInt(op, index, 'an index');
-  const position = index < 0 ? addDims(size, index) : index;
-  const inside = isAtMost(op, 0, position) && isAtMost(op, addDims(position, 1), size);
-  if (inside) return position;
-  throw new KilnError('invalid_argument', `${op}: index out of range`, {
-    given: `index ${index} on an axis of size ${size}`,
-    expected: isStatic(size) && size > 0 ? `an integer from ${-size} to ${size - 1}` : 'an axis that has elements',
-  });
-}
-
-/** A bound as a position in `[low, high]`. */
-function boundOf(op: string, bound: Dim, size: Dim, low: number, high: Dim): Dim {
-  if (!(bound instanceof SymbolicDim)) requireInt(op, bound, 'a bound');
-  const fromEnd = isStatic(bound) && bound < 0;
-  const position = fromEnd ? addDims(size, bound) : bound;
-  if (!isAtMost(op, low, position)) return low;
-  return isAtMost(op, position, high) ? position : high;
-}
-
-function axisSlice(op: string, wanted: SliceRange, size: Dim): AxisSlice {
-  const whole: AxisSlice = { start: 0, limit: size, stride: 1, reversed: false, dropped: false };
-  if (wanted === null || wanted === undefined) return whole;
-  if (typeof wanted === 'number') {
-    const start = indexOf(op, wanted, size);
-    return { ...whole, start, limit: addDims(start, 1), dropped: true };
-  }
-  if (!Array.isArray(wanted) || wanted.length > 3) {
-    throw new KilnError('invalid_argument', `${op}: not a range`, {
-      given: describe(wanted),
-      expected: 'null, a number, or [start, stop, step]',
-    });
-  }
-  const [start, stop, step = 1] = wanted as readonly [Bound?, Bound?, number?];
-  requireInt(op, step, 'the step');
-  if (step === 0) throw new KilnError('invalid_argument', `${op}: the step is 0`, { given: `step ${step}` });
-  const limited = (from: Dim, to: Dim, reversed: boolean): AxisSlice => {
-    const empty = isAtMostDim(from, to) !== 'always' && isAtMost(op, to, from);
-    return { start: empty ? 0 : from, limit: empty ? 0 : to, stride: Math.abs(step), reversed, dropped: false };
-  };
-  if (step > 0) {
-    const to = boundOf(op, stop ?? size, size, 0, size);
-    const from = boundOf(op, start ?? 0, size, 0, size);
-    return limited(from, to, false);
-  }
-  // Backwards: positions are counted from the end of the reversed axis.
-  const last = subDims(size, 1);
-  const mirrored = (bound: Bound, open: Dim): Dim =>
-    bound === null || bound === undefined ? open : subDims(last, boundOf(op, bound, size, -1, last));
-  return limited(mirrored(start, 0), mirrored(stop, size), true);
-}
-
-function sliceAxes(op: string, x: Tensor, ranges: readonly SliceRange[]): Tensor {
-  const { shape } = x.type;
-  if (ranges.length > shape.length) {
-    throw new KilnError('invalid_argument', `${op}: more ranges than axes`, {
-      given: `${ranges.length} ranges for ${describe(x)}`,
-    });
-  }
-  const parts = shape.map((size, axis) => axisSlice(op, ranges[axis], size));
-  const reversed = range(shape.length).filter((axis) => parts[axis].reversed);
-  const dropped = range(shape.length).filter((axis) => parts[axis].dropped);
-  const forward = reversed.length > 0 ? emit('reverse', [x], { axes: reversed }) : x;
-  const isWhole = parts.every(({ start, limit, stride }, axis) => start === 0 && limit === shape[axis] && stride === 1);
-  const part = isWhole
-    ? forward
-    : emit('slice', [forward], {
-        start: parts.map(({ start }) => start),
-        limit: parts.map(({ limit }) => limit),
-        strides: parts.map(({ stride }) => stride),
-      });
-  return dropped.length > 0 ? emit('reshape', [part], { shape: shapeWithout(part.type.shape, dropped) }) : part;
-}
+export type { SliceRange } from './ranges.ts';
 
 /**
  * The part of a tensor that ranges select, one for each of the first axes; the other axes are taken whole.
@@ -127,10 +38,16 @@ function sliceAxes(op: string, x: Tensor, ranges: readonly SliceRange[]): Tensor
  * @throws KilnError `invalid_argument` for too many ranges, a number out of range or a step of 0; `unknown_size` where
  *   the bounds of a symbolic size do not tell
  */
-export const slice = operation<[x: Tensor, ...ranges: SliceRange[]], Tensor>('slice', (x, ...ranges) => {
+export const slice = ((x: Tensor, ...ranges: readonly SliceRange[]): Tensor =>
+  (currentTrace() ? undefined : windowNow(x, ranges)) ?? sliceByRanges(x, ...ranges)) as <D extends DType>(
+  x: Tensor<D>,
+  ...ranges: readonly SliceRange[]
+) => Tensor<D>;
+
+const sliceByRanges = operation<[x: Tensor, ...ranges: SliceRange[]], Tensor>('slice', (x, ...ranges) => {
   requireTensor('slice', x);
   return sliceAxes('slice', x, ranges as readonly SliceRange[]);
-}) as <D extends DType>(x: Tensor<D>, ...ranges: readonly SliceRange[]) => Tensor<D>;
+});
 
 /** Elements in reverse order along axes; all unless given. @throws KilnError `invalid_argument` for a bad axis */
 export const flip = operation<[x: Tensor, axis?: Axes], Tensor>('flip', (x, axis) => {
@@ -334,38 +251,6 @@ export const unstack = operation<[x: Tensor, axis?: number], Tensor[]>('unstack'
   return range(size).map((i) => sliceAxes('unstack', x, [...range(at).map(() => null), i]));
 }) as <D extends DType>(x: Tensor<D>, axis?: number) => Tensor<D>[];
 
-/** Running combinations by doubling: after step s each element covers the 2^s before it. */
-function runningAxis(x: Tensor, opcode: 'add' | 'multiply', axis: number, size: number): Tensor {
-  const identity = scalar(x.dtype, opcode === 'add' ? 0 : 1);
-  const only = (amount: number): number[] => range(x.ndim).map((i) => (i === axis ? amount : 0));
-  let running = x;
-  for (let distance = 1; distance < size; distance *= 2) {
-    const shifted = emit('pad', [running, identity], { low: only(distance), high: only(-distance), interior: only(0) });
-    running = emit(opcode, [running, shifted], {});
-  }
-  return running;
-}
-
-const cumulative = (name: string, opcode: 'add' | 'multiply') =>
-  operation<[x: Tensor, axis?: number], Tensor>(name, (operand, axis) => {
-    requireTensor(name, operand);
-    const x = operand.dtype === 'bool' ? convert(operand, 'int32') : operand;
-    if (axis === undefined && x.ndim !== 1) {
-      throw new KilnError('invalid_argument', `${name}: which axis?`, { given: describe(x), hint: 'pass the axis' });
-    }
-    const at = axisOf(name, axis ?? 0, x.ndim);
-    return runningAxis(x, opcode, at, requireStatic(name, x.type.shape[at], 'the axis'));
-  }) as <D extends DType>(x: Tensor<D>, axis?: number) => Tensor<D extends 'bool' ? 'int32' : D>;
-
-/**
- * Sums of the elements up to and including each, along an axis (which only a vector may leave out).
- * @throws KilnError `invalid_argument` for a bad axis, `unknown_size` for a symbolic one
- */
-export const cumulativeSum = cumulative('cumulativeSum', 'add');
-
-/** Products of the elements up to and including each, as `cumulativeSum`. */
-export const cumulativeProd = cumulative('cumulativeProd', 'multiply');
-
 /** Methods of this family; each does what the function of its name does. */
 export interface SlicingMethods<D extends DType> {
   slice(...ranges: readonly SliceRange[]): Tensor<D>;
@@ -374,6 +259,4 @@ export interface SlicingMethods<D extends DType> {
   pad(amounts: PadAmounts, options?: PadOptions): Tensor<D>;
   split(sections: number | readonly number[], axis?: number): Tensor<D>[];
   unstack(axis?: number): Tensor<D>[];
-  cumulativeSum(axis?: number): Tensor<D extends 'bool' ? 'int32' : D>;
-  cumulativeProd(axis?: number): Tensor<D extends 'bool' ? 'int32' : D>;
 }

@@ -7,10 +7,9 @@
  *     round(tensor([0.5]))     // f32[1]: 0, half to even
  */
 import { type DType, isFloat, isSigned } from '../../base/dtype.ts';
-import type { PlainOpcode } from '../../ir/opcodes.ts';
 import { operation } from '../operation.ts';
 import type { Tensor } from '../tensor.ts';
-import { emit } from '../trace.ts';
+import { compare, minus, over, plain, plus, select, times } from './primitives.ts';
 import {
   constant,
   constantLike,
@@ -27,15 +26,7 @@ type FloatFunction = <D extends DType>(x: Tensor<D>) => Tensor<Floating<D>>;
 type SameFunction = <D extends DType>(x: Tensor<D>) => Tensor<D>;
 type Predicate = (x: Tensor) => Tensor<'bool'>;
 
-const one = (x: Tensor) => constantLike(x, 1);
-const plain = (opcode: PlainOpcode, ...operands: readonly Tensor[]): Tensor => emit(opcode, operands, {});
-const add = (x: Tensor, y: Tensor) => plain('add', x, y);
-const sub = (x: Tensor, y: Tensor) => plain('subtract', x, y);
-const mul = (x: Tensor, y: Tensor) => plain('multiply', x, y);
-const div = (x: Tensor, y: Tensor) => plain('divide', x, y);
-const times = (x: Tensor, factor: number) => mul(x, constantLike(x, factor));
-const select = (predicate: Tensor, x: Tensor, y: Tensor) => plain('select', predicate, x, y);
-const less = (x: Tensor, bound: number) => emit('compare', [x, constantLike(x, bound)], { direction: 'LT' });
+const one = (x: Tensor): Tensor => constantLike(x, 1);
 
 /** A float function: any dtype in, a float dtype out. */
 const floatFunction = (name: string, body: (x: Tensor) => Tensor): FloatFunction =>
@@ -81,10 +72,10 @@ export const ceil = rounding('ceil', (x) => plain('ceil', x));
 export const round = rounding('round', (x) => plain('round_nearest_even', x));
 
 /** The integer part, towards zero; integers stay as they are. Gradient 0. */
-export const trunc = rounding('trunc', (x) => select(less(x, 0), plain('ceil', x), plain('floor', x)));
+export const trunc = rounding('trunc', (x) => select(compare(x, 'LT', 0), plain('ceil', x), plain('floor', x)));
 
 /** `x * x`, of the same dtype. */
-export const square = sameFunction('square', (x) => mul(x, x));
+export const square = sameFunction('square', (x) => times(x, x));
 
 // Roots and reciprocals.
 
@@ -95,7 +86,7 @@ export const sqrt = floatFunction('sqrt', (x) => plain('sqrt', x));
 export const rsqrt = floatFunction('rsqrt', (x) => plain('rsqrt', x));
 
 /** `1 / x`. */
-export const reciprocal = floatFunction('reciprocal', (x) => div(one(x), x));
+export const reciprocal = floatFunction('reciprocal', (x) => over(one(x), x));
 
 // Exponentials and logarithms.
 
@@ -115,10 +106,10 @@ export const log = floatFunction('log', (x) => plain('log', x));
 export const log1p = floatFunction('log1p', (x) => plain('log_plus_one', x));
 
 /** Logarithm to base 2, as `log(x) / log(2)`. */
-export const log2 = floatFunction('log2', (x) => div(plain('log', x), constantLike(x, Math.LN2)));
+export const log2 = floatFunction('log2', (x) => over(plain('log', x), Math.LN2));
 
 /** Logarithm to base 10, as `log(x) / log(10)`. */
-export const log10 = floatFunction('log10', (x) => div(plain('log', x), constantLike(x, Math.LN10)));
+export const log10 = floatFunction('log10', (x) => over(plain('log', x), Math.LN10));
 
 /** The error function. */
 export const erf = floatFunction('erf', (x) => plain('erf', x));
@@ -132,7 +123,7 @@ export const sin = floatFunction('sin', (x) => plain('sine', x));
 export const cos = floatFunction('cos', (x) => plain('cosine', x));
 
 /** Tangent of radians, as `sin(x) / cos(x)`. */
-export const tan = floatFunction('tan', (x) => div(plain('sine', x), plain('cosine', x)));
+export const tan = floatFunction('tan', (x) => over(plain('sine', x), plain('cosine', x)));
 
 /** The angle whose sine is `x`, in [-π/2, π/2]; NaN outside [-1, 1]. */
 export const asin = floatFunction('asin', (x) => plain('atan2', x, sqrtOneMinusSquare(x)));
@@ -141,7 +132,7 @@ export const asin = floatFunction('asin', (x) => plain('atan2', x, sqrtOneMinusS
 export const acos = floatFunction('acos', (x) => plain('atan2', sqrtOneMinusSquare(x), x));
 
 /** `sqrt(1 - x²)` as a product, which loses nothing near ±1. */
-const sqrtOneMinusSquare = (x: Tensor) => plain('sqrt', mul(sub(one(x), x), add(one(x), x)));
+const sqrtOneMinusSquare = (x: Tensor) => plain('sqrt', times(minus(one(x), x), plus(one(x), x)));
 
 /** The angle whose tangent is `x`, in [-π/2, π/2]. */
 export const atan = floatFunction('atan', (x) => plain('atan2', x, one(x)));
@@ -156,50 +147,50 @@ export const tanh = floatFunction('tanh', (x) => plain('tanh', x));
  * overflow before the result does.
  */
 export const sinh = floatFunction('sinh', (x) => {
-  const near = less(plain('abs', x), 1);
+  const near = compare(plain('abs', x), 'LT', 1);
   const e = plain('exponential_minus_one', select(near, x, constantLike(x, 0)));
-  const small = times(add(e, div(e, add(e, one(x)))), 0.5);
+  const small = times(plus(e, over(e, plus(e, one(x)))), 0.5);
   const { half, inverse } = halfExponentials(x);
-  return select(near, small, mul(plain('sign', x), sub(half, inverse)));
+  return select(near, small, times(plain('sign', x), minus(half, inverse)));
 });
 
 /** Hyperbolic cosine, of `exp(|x|/2)` squared, which does not overflow before the result does. */
 export const cosh = floatFunction('cosh', (x) => {
   const { half, inverse } = halfExponentials(x);
-  return add(half, inverse);
+  return plus(half, inverse);
 });
 
 /** `exp(|x|)/2` and `exp(-|x|)/2`. */
 function halfExponentials(x: Tensor): { readonly half: Tensor; readonly inverse: Tensor } {
   const e = plain('exponential', times(plain('abs', x), 0.5));
-  return { half: mul(times(e, 0.5), e), inverse: div(constantLike(x, 0.5), mul(e, e)) };
+  return { half: times(times(e, 0.5), e), inverse: over(constantLike(x, 0.5), times(e, e)) };
 }
 
 /** Inverse hyperbolic sine: `log1p(a + a²/(1 + sqrt(1 + a²)))` of `a = |x|`; above 2^13 `log(a) + log(2)`. */
 export const asinh = floatFunction('asinh', (x) => {
   const a = plain('abs', x);
-  const near = less(a, 8192);
+  const near = compare(a, 'LT', 8192);
   const b = select(near, a, one(x));
-  const b2 = mul(b, b);
-  const small = plain('log_plus_one', add(b, div(b2, add(one(x), plain('sqrt', add(one(x), b2))))));
-  const large = add(plain('log', select(near, one(x), a)), constantLike(x, Math.LN2));
+  const b2 = times(b, b);
+  const small = plain('log_plus_one', plus(b, over(b2, plus(one(x), plain('sqrt', plus(one(x), b2))))));
+  const large = plus(plain('log', select(near, one(x), a)), Math.LN2);
   // The sign of x at 0 has slope 1: the sum is multiplied by the sign outside 0 and is x itself there.
   const size = select(near, small, large);
-  return select(emit('compare', [a, constantLike(x, 0)], { direction: 'EQ' }), x, mul(plain('sign', x), size));
+  return select(compare(a, 'EQ', 0), x, times(plain('sign', x), size));
 });
 
 /** Inverse hyperbolic cosine: `log1p(t + sqrt(2t + t²))` of `t = x - 1`; above 2^13 `log(x) + log(2)`. NaN below 1. */
 export const acosh = floatFunction('acosh', (x) => {
-  const near = less(x, 8192);
-  const t = sub(select(near, x, constantLike(x, 2)), one(x));
-  const small = plain('log_plus_one', add(t, plain('sqrt', mul(t, add(t, constantLike(x, 2))))));
-  const large = add(plain('log', select(near, one(x), x)), constantLike(x, Math.LN2));
+  const near = compare(x, 'LT', 8192);
+  const t = minus(select(near, x, constantLike(x, 2)), one(x));
+  const small = plain('log_plus_one', plus(t, plain('sqrt', times(t, plus(t, 2)))));
+  const large = plus(plain('log', select(near, one(x), x)), Math.LN2);
   return select(near, small, large);
 });
 
 /** Inverse hyperbolic tangent: `(log1p(x) - log1p(-x))/2`; NaN outside [-1, 1]. */
 export const atanh = floatFunction('atanh', (x) =>
-  times(sub(plain('log_plus_one', x), plain('log_plus_one', plain('negate', x))), 0.5),
+  times(minus(plain('log_plus_one', x), plain('log_plus_one', plain('negate', x))), 0.5),
 );
 
 // Questions about numbers.
@@ -211,15 +202,13 @@ const predicate = (name: string, otherwise: 0 | 1, body: (x: Tensor) => Tensor):
   }) as Predicate;
 
 /** Whether each element is NaN (never for integers and bool). */
-export const isnan = predicate('isnan', 0, (x) => emit('compare', [x, x], { direction: 'NE' }));
+export const isnan = predicate('isnan', 0, (x) => compare(x, 'NE', x));
 
 /** Whether each element is neither infinite nor NaN (always for integers and bool). */
 export const isfinite = predicate('isfinite', 1, (x) => plain('is_finite', x));
 
 /** Whether each element is infinite (never for integers and bool). */
-export const isinf = predicate('isinf', 0, (x) =>
-  emit('compare', [plain('abs', x), constantLike(x, Number.POSITIVE_INFINITY)], { direction: 'EQ' }),
-);
+export const isinf = predicate('isinf', 0, (x) => compare(plain('abs', x), 'EQ', Number.POSITIVE_INFINITY));
 
 // Dtypes and gradients.
 

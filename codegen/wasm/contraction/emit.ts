@@ -146,8 +146,8 @@ class Schedule {
     const { f } = this;
     const tiles = dimProduct([...this.c.outer.map((axis) => axis.extent), this.chunks, this.blocks]);
     const names = this.#names();
-    const packed = f.let('i32', f.i32(-1));
-    const tile = f.newLocal('i32');
+    const packed = f.let('i32', f.i32(-1), 'packed');
+    const tile = f.newLocal('i32', 'tile');
     f.loop({ counter: tile, start: f.get(1), step: 1, limit: () => f.get(2) }, () => this.#tile(tile, packed, names));
     return { builder: f, tiles, helpers: this.helpers };
   }
@@ -171,8 +171,9 @@ class Schedule {
   /** `finish(record, ...outer, row, from, to, shift)`: the epilogue on a row of the strip. */
   #buildFinish(): FunctionBuilder {
     const { c, facts, prefix } = this;
-    const parameters = 1 + c.outer.length + 4;
-    const f = new FunctionBuilder(this.f.binaryen, this.f.module, this.f.layout, parameters);
+    const names = ['record', ...c.outer.map((axis) => axis.name), c.row.name, 'from', 'to', 'shift'];
+    const parameters = names.length;
+    const f = new FunctionBuilder(this.f.binaryen, this.f.module, this.f.layout, names);
     const memory = `${prefix}strip`;
     const env = new Environment(f, { ...facts, written: new Set([...facts.written, memory]) });
     const emitter = new NestEmitter(env, planNodes([], new Set()));
@@ -217,15 +218,15 @@ class Schedule {
       }
     };
     bind(this.rest);
-    const key = f.let('i32', f.get(rest));
+    const key = f.let('i32', f.get(rest), 'chunk_key');
     const chunk = digit(this.chunks);
     bind(this.shared);
-    const from = f.let('i32', i32.mul(f.get(chunk), f.i32(this.chunk)));
+    const from = f.let('i32', i32.mul(f.get(chunk), f.i32(this.chunk)), 'from');
     const to = this.#atMost(i32.add(f.get(from), f.i32(this.chunk)), c.column.extent);
     if (names.right !== undefined) this.#packRight(names.right, key, packed, from, to);
     const firstRow = f.let('i32', i32.mul(f.get(block), f.i32(blockRows)));
     const lastRow = this.#atMost(i32.add(f.get(firstRow), f.i32(blockRows)), c.row.extent);
-    const row = f.newLocal('i32');
+    const row = f.newLocal('i32', this.c.row.name);
     const shape = { counter: row, start: f.get(firstRow), step: tileRows, limit: () => f.get(lastRow), nonEmpty: true };
     f.loop(shape, () => this.#rows(row, lastRow, from, to, names));
   }
@@ -252,7 +253,7 @@ class Schedule {
     const { i32 } = f.module;
     f.when(i32.ne(f.get(key), f.get(packed)), () => {
       f.set(packed, f.get(key));
-      const column = f.newLocal('i32');
+      const column = f.newLocal('i32', this.c.column.name);
       f.loop({ counter: column, start: f.get(from), step: tileColumns, limit: () => f.get(to), nonEmpty: true }, () => {
         const place = i32.mul(i32.sub(f.get(column), f.get(from)), f.size(c.depth));
         const count = i32.sub(f.get(to), f.get(column));
@@ -268,16 +269,16 @@ class Schedule {
     const rows = this.#atMost(i32.sub(f.get(lastRow), f.get(row)), tileRows);
     if (names.left !== undefined) this.#call(names.left, ...this.#outerValues(), f.get(row), f.i32(0), f.get(rows));
     const left = this.leftInPlace ? this.#address(this.leftInPlace, c.row.name, row) : f.base(`${prefix}left`);
-    const leftLocal = f.let('i32', left);
-    const column = f.newLocal('i32');
+    const leftLocal = f.let('i32', left, 'left');
+    const column = f.newLocal('i32', this.c.column.name);
     f.loop({ counter: column, start: f.get(from), step: tileColumns, limit: () => f.get(to), nonEmpty: true }, () => {
       const offset = f.let('i32', i32.sub(f.get(column), f.get(from)));
       const right = this.rightInPlace
         ? this.#address(this.rightInPlace, c.column.name, column)
         : i32.add(f.base(`${prefix}right`), i32.mul(f.get(offset), f.size(mulDims(c.depth, byteSize(c.dtype)))));
-      const rightLocal = f.let('i32', right);
+      const rightLocal = f.let('i32', right, 'right');
       const strip = i32.add(f.base(`${prefix}strip`), i32.shl(f.get(offset), f.i32(2)));
-      const stripLocal = f.let('i32', strip);
+      const stripLocal = f.let('i32', strip, 'strip_at');
       const operands = [leftLocal, rightLocal, stripLocal];
       const vectors = this.#variants(c.column.extent, tileColumns).map((count) => Math.ceil(count / 4));
       const width = (): Expression => i32.sub(f.get(to), f.get(column));

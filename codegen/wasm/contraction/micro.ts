@@ -31,7 +31,7 @@ const unroll = 2;
 
 /** Builds the function of a register tile; the caller finishes it under a name. */
 export function buildTile(outer: FunctionBuilder, shape: TileShape): FunctionBuilder {
-  const f = new FunctionBuilder(outer.binaryen, outer.module, outer.layout, 4);
+  const f = new FunctionBuilder(outer.binaryen, outer.module, outer.layout, ['record', 'a', 'b', 'c']);
   new Tile(f, shape).build();
   return f;
 }
@@ -60,7 +60,7 @@ class Tile {
 
   grid(): number[][] {
     const { rows, vectors } = this.shape;
-    return Array.from({ length: rows }, () => Array.from({ length: vectors }, () => this.f.newLocal('v128')));
+    return Array.from({ length: rows }, () => Array.from({ length: vectors }, () => this.f.newLocal('v128', 'sum')));
   }
 
   each(visit: (row: number, vector: number) => void): void {
@@ -139,12 +139,12 @@ class Tile {
     for (let step = 0; step < count; step++) {
       const [leftAt, rightAt] = inPlace ? [step * leftStep, step * rightStep] : [0, 0];
       const columns = Array.from({ length: vectors }, (_, v) =>
-        f.let('v128', v128.load(rightAt + 16 * v, 4, f.get(this.right))),
+        f.let('v128', v128.load(rightAt + 16 * v, 4, f.get(this.right)), 'right'),
       );
       for (let row = 0; row < rows; row++) {
         const offset = leftAt + (isStatic(leftRow) ? row * leftRow : 0);
         const pointer = this.left[isStatic(leftRow) ? 0 : row];
-        const splat = f.let('v128', v128.load32_splat(offset, 4, f.get(pointer)));
+        const splat = f.let('v128', v128.load32_splat(offset, 4, f.get(pointer)), 'left');
         columns.forEach((column, v) => {
           const sum = this.partial[row][v];
           f.set(sum, this.add(f.get(sum), this.multiply(f.get(splat), f.get(column))));

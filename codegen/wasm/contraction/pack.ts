@@ -7,7 +7,7 @@
  * What the factor computes runs as vector code, along its own axis or along the depth (then turned by 4×4
  * transposes), whichever way its loads are contiguous.
  */
-import { type Dim, mulDims } from '../../../base/dim.ts';
+import { type Dim, isStatic, mulDims } from '../../../base/dim.ts';
 import { byteSize } from '../../../base/dtype.ts';
 import type { Axis, IndexExpression, IndexTerm } from '../../../ir/kernel.ts';
 import { coefficientOf } from '../../common/linear-index.ts';
@@ -43,8 +43,9 @@ export function buildPack(
   panel: Panel,
 ): FunctionBuilder {
   const { outer: outerAxes, reduced } = contraction;
-  const parameters = 1 + outerAxes.length + 3;
-  const f = new FunctionBuilder(outer.binaryen, outer.module, outer.layout, parameters);
+  const names = ['record', ...outerAxes.map(({ name }) => name), 'first', 'place', 'count'];
+  const parameters = names.length;
+  const f = new FunctionBuilder(outer.binaryen, outer.module, outer.layout, names);
   const env = new Environment(f, facts);
   const emitter = new NestEmitter(env, planNodes([], new Set()));
   const [first, place, count] = [parameters - 3, parameters - 2, parameters - 1];
@@ -133,6 +134,10 @@ function packAlongAxis(
       emitter.vectorLoop(axis.name, span, 1, body);
     });
   };
+  if (isStatic(axis.extent) && axis.extent % width === 0) {
+    full();
+    return;
+  }
   f.when(i32.ge_s(f.get(count), f.i32(width)), full, () => {
     if (width === 8) clear(emitter, panel, reduced);
     some();

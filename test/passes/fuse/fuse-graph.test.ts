@@ -115,6 +115,29 @@ describe('one kernel forward', () => {
     ['a chain of gelu, layerNorm and softmax', (b) => [softmax(b, layerNorm(b, gelu(b, x(b)), row(b), row(b)))]],
     ['matmul, bias, activation', (b) => [gelu(b, dense(b, x(b), b.parameter(f32(128, 64)), b.parameter(f32(64))))]],
     ['matmul, bias, residual', (b) => [b.op('add', [x(b), dense(b, x(b), b.parameter(f32(128, 128)), row(b))])]],
+    [
+      'matmul, merged axes, bias, activation',
+      (b) => {
+        const y = dense(b, b.parameter(f32(2, 5, 8)), b.parameter(f32(8, 6)));
+        const merged = b.op('reshape', [y], { shape: [10, 6] });
+        return [relu(b, b.op('add', [merged, spread(b, b.parameter(f32(6)), [10, 6], [1])]))];
+      },
+    ],
+    [
+      'matmul, split axes, residual',
+      (b) => {
+        const y = dense(b, b.parameter(f32(10, 8)), b.parameter(f32(8, 6)));
+        return [b.op('add', [b.op('reshape', [y], { shape: [2, 5, 6] }), b.parameter(f32(2, 5, 6))])];
+      },
+    ],
+    [
+      'matmul with heads split and moved',
+      (b) => {
+        const y = dense(b, b.parameter(f32(2, 5, 8)), b.parameter(f32(8, 12)), b.parameter(f32(12)));
+        const split = b.op('reshape', [y], { shape: [2, 5, 3, 4] });
+        return [b.op('exponential', [b.op('transpose', [split], { permutation: [0, 2, 1, 3] })])];
+      },
+    ],
     ['cross-entropy of a small batch', (b) => [crossEntropy(b, b.parameter(f32(4, 8)), b.parameter(i32(4)))]],
   ])('%s', (_, build) => {
     expect(launchesOf(build)).toBe(1);
@@ -185,6 +208,11 @@ describe('training steps', () => {
       return lower(optimized(sgdStep(mlpLoss(16, sizes)))).kernels.length;
     };
     expect(kernels(16) - kernels(8)).toBeLessThanOrEqual(1);
+    const gpt = (layers: number): number => {
+      const model = gptLoss({ batch: 2, time: 8, width: 16, heads: 2, layers, vocabulary: 24 });
+      return lower(optimized(adamStep(model))).kernels.length;
+    };
+    expect(gpt(5) - gpt(3)).toBeLessThanOrEqual(2);
   });
 });
 

@@ -4,11 +4,11 @@
  */
 import { describe, expect, test } from 'vitest';
 import { dim } from '../../../base/dim.ts';
-import { GraphBuilder } from '../../../ir/builder.ts';
+import { GraphBuilder, scalar } from '../../../ir/builder.ts';
 import { printKernel } from '../../../ir/kernel-print.ts';
 import type { Graph, Value } from '../../../ir/types.ts';
 import { lowerModule } from '../../../passes/lower-module.ts';
-import { dense, f32, i32, layerNorm, like, moduleOf, relu, softmax, spread } from '../../support/models.ts';
+import { attention, dense, f32, i32, layerNorm, like, moduleOf, relu, softmax, spread } from '../../support/models.ts';
 
 const B = dim('B', { min: 1, max: 1024 });
 
@@ -78,6 +78,23 @@ const patterns: Record<string, (b: GraphBuilder) => Value | readonly Value[]> = 
     const square = b.op('multiply', [x, x]);
     return [x, square].map((value) => b.op('reduce', [value], { kind: 'sum', axes: [0] }));
   },
+  'adam-two-parameters': (b) => {
+    const count = b.op('add', [b.parameter(f32()), scalar(b, 'float32', 1)]);
+    const left = (beta: number): Value =>
+      b.op('subtract', [scalar(b, 'float32', 1), b.op('power', [scalar(b, 'float32', beta), count])]);
+    const [first, second] = [left(0.9), left(0.999)];
+    const updates = [f32(784, 256), f32(10)].flatMap((type) => {
+      const [p, g, m, v] = ['p', 'g', 'm', 'v'].map((name) => b.parameter(type, name));
+      const mix = (old: Value, fresh: Value, beta: number): Value =>
+        b.op('add', [b.op('multiply', [old, like(b, old, beta)]), b.op('multiply', [fresh, like(b, fresh, 1 - beta)])]);
+      const [nextM, nextV] = [mix(m, g, 0.9), mix(v, b.op('multiply', [g, g]), 0.999)];
+      const root = b.op('sqrt', [b.op('divide', [nextV, spread(b, second, type.shape, [])])]);
+      const step = b.op('divide', [b.op('divide', [nextM, spread(b, first, type.shape, [])]), root]);
+      return [b.op('subtract', [p, step]), nextM, nextV];
+    });
+    return [...updates, count];
+  },
+  attention: (b) => attention(b, b.parameter(f32(2, 16, 32)), b.parameter(f32(32, 96)), b.parameter(f32(32, 32)), 4),
   concatenate: (b) => {
     const [x, y] = [b.parameter(f32(4, 8)), b.parameter(f32(4, 3))];
     return b.op('concatenate', [b.op('exponential', [x]), y], { axis: 1 });
