@@ -20,6 +20,9 @@ import { type LoweredGroup, lowerGroup } from './lower/lower-group.ts';
 
 import { bytesOf, planMemory } from './plan/plan-memory.ts';
 
+/** Nodes of a kernel above which its code would be a burden. Fusion's bounds on ops keep nearly all far below. */
+const mostNodes = 4000;
+
 export interface LowerOptions {
   readonly name: string;
   /** For each parameter, whether the caller gives its buffer up. */
@@ -28,6 +31,8 @@ export interface LowerOptions {
   readonly precision: 'fast' | 'strict';
   /** `none`: one kernel for each op. */
   readonly fusion?: 'full' | 'none';
+  /** Nodes of a kernel above which its group is taken apart again; `mostNodes` unless given. */
+  readonly mostNodes?: number;
 }
 
 export function lowerModule(module: Module, options: LowerOptions): Lowered {
@@ -36,7 +41,7 @@ export function lowerModule(module: Module, options: LowerOptions): Lowered {
   if (call) throw internalError('calls are inlined before lowering');
   const partition = options.fusion === 'none' ? partitionByOp(graph) : fuseGraph(graph);
   const refusals = [...partition.refusals];
-  const lowered = partition.groups.flatMap((group) => lowerBounded(group, refusals));
+  const lowered = partition.groups.flatMap((group) => lowerBounded(group, options.mostNodes ?? mostNodes, refusals));
   const launches = lowered.map(({ result }) => result);
   const plan = planMemory({
     parameters: graph.parameters,
@@ -72,17 +77,15 @@ interface LoweredPart {
   readonly result: LoweredGroup;
 }
 
-/** Nodes of a kernel above which its code would be a burden. Fusion's bounds on ops keep nearly all far below. */
-const mostNodes = 4000;
-
 /** Lowers a group to one kernel, or to one for each op if that kernel came out too large. */
-function lowerBounded(group: KernelGroup, refusals: FusionRefusal[]): readonly LoweredPart[] {
+function lowerBounded(group: KernelGroup, most: number, refusals: FusionRefusal[]): readonly LoweredPart[] {
   const result = lowerGroup(group);
   if (!result) return [];
   let nodes = 0;
   forEachNode(result.kernel.body, () => nodes++);
-  if (nodes <= mostNodes || group.ops.length === 1) return [{ group, result }];
-  const parts = groupsByOp(group.ops, new Set(group.nests.flatMap(writtenBy)));
+  if (nodes <= most || group.ops.length === 1) return [{ group, result }];
+  const wanted = new Set(group.nests.flatMap(writtenBy));
+  const parts = groupsByOp(withOwnValues(group.ops, wanted), wanted);
   const producers = new Map(group.ops.flatMap((op) => op.results.map((value) => [value, op] as const)));
   for (const consumer of group.ops) {
     for (const operand of consumer.operands) {
@@ -94,6 +97,19 @@ function lowerBounded(group: KernelGroup, refusals: FusionRefusal[]): readonly L
   return parts.flatMap((part) => {
     const lowered = lowerGroup(part);
     return lowered ? [{ group: part, result: lowered }] : [];
+  });
+}
+
+/** Copies of ops with values of their own, so that what other groups compute too is stored apart. */
+function withOwnValues(ops: readonly Op[], kept: ReadonlySet<Value>): Op[] {
+  const own = new Map<Value, Value>();
+  return ops.map((op) => {
+    const operands = op.operands.map((operand) => own.get(operand) ?? operand);
+    const results = op.results.map((result) => (kept.has(result) ? result : { ...result }));
+    op.results.forEach((result, at) => {
+      own.set(result, results[at]);
+    });
+    return { ...op, operands, results };
   });
 }
 

@@ -5,6 +5,7 @@
  *
  *     %h = call %x, %w {function=@layer}
  */
+import { KilnError } from '../base/error.ts';
 import type { Func, TensorType } from '../ir/types.ts';
 import { typeOfArray } from './array-leaf.ts';
 import type { Compilation, SignedCall } from './compilation.ts';
@@ -41,6 +42,25 @@ function functionFor(callee: Compilation, { shared, device }: Trace, signed: Sig
   }
   const before = known.get(signed.key);
   if (before?.traced.captures.every(({ traced }) => !traced?.trace.closed)) return before;
+  if (callee.underWay.has(signed.key)) {
+    throw new KilnError('invalid_argument', `${callee.label}: the function calls itself while it is traced`, {
+      hint: 'write the recursion as a loop, or compile only the outer function',
+    });
+  }
+  callee.underWay.add(signed.key);
+  try {
+    return traceCallee(callee, { shared, device }, signed, known);
+  } finally {
+    callee.underWay.delete(signed.key);
+  }
+}
+
+function traceCallee(
+  callee: Compilation,
+  { shared, device }: Pick<Trace, 'shared' | 'device'>,
+  signed: SignedCall,
+  known: Map<string, TracedCall>,
+): TracedCall {
   const types: TensorType[] = signed.arrays.map(typeOfArray);
   const traced = traceFunction({
     fn: callee.fn,

@@ -91,6 +91,8 @@ export class Compilation {
   readonly label: string;
   /** Whether `this` of a call is an input. */
   readonly takesReceiver: boolean;
+  /** Signatures that are being traced as calls. */
+  readonly underWay = new Set<string>();
   readonly #bound = new Map<string, Bound>();
   readonly #symbolic: Entry[] = [];
   readonly #compiled = new Set<CompiledSource>();
@@ -198,6 +200,7 @@ export class Compilation {
 
   #trace(signed: SignedCall, types: readonly TensorType[], shapelessKey: string): Entry {
     const { options } = this;
+    assertComputable(types, this.label);
     const note = this.#recompiles.admit(signed);
     const device = this.#deviceOf(signed);
     const traced = this.traceModule(signed, types, device.name);
@@ -341,6 +344,23 @@ function boundTo(entry: Entry, actual: readonly TensorType[]): Bound {
     return { dtype, shape: sizes, signature: new TensorSpec(dtype, sizes).signature };
   });
   return { entry, outputs };
+}
+
+const computed: readonly DType[] = ['float32', 'int32', 'uint32', 'bool'];
+
+/** @throws KilnError `unsupported_dtype` for an argument that no kernel of this release can take */
+function assertComputable(types: readonly TensorType[], label: string): void {
+  const wrong = types.find(({ dtype }) => !computed.includes(dtype));
+  if (!wrong) return;
+  throw new KilnError(
+    'unsupported_dtype',
+    `${label}: an argument has a dtype that this release does not compute with`,
+    {
+      given: new TensorSpec(wrong.dtype, wrong.shape).signature,
+      expected: computed.join(', '),
+      hint: 'convert it on the host: Float32Array.from(data)',
+    },
+  );
 }
 
 /** @throws KilnError `invalid_argument` when a buffer that is given up is passed twice */

@@ -1,11 +1,11 @@
 /**
- * The compiler on a thread of its own, for a caller that waits without yielding: each request that arrives on the port
- * is answered on the port, then the shared counter goes up by one and the caller wakes.
+ * The compiler on a thread of its own (`compiler-thread.ts` is its other end): each request that arrives on the port
+ * is answered on the port, then the shared counter goes up by one and a caller that blocks wakes.
  */
 import { workerData } from 'node:worker_threads';
 import { KilnError } from '../base/error.ts';
 import { parseModule } from '../ir/parser.ts';
-import type { WorkerAnswer, WorkerRequest, WorkerStart } from './compiler-client.ts';
+import type { WorkerAnswer, WorkerRequest, WorkerStart } from './compiler-thread.ts';
 
 const { port, state } = workerData as WorkerStart;
 
@@ -14,14 +14,14 @@ const wake = (): void => {
   Atomics.notify(state, 0);
 };
 
-const describeFailure = (error: unknown): WorkerAnswer => {
+const describeFailure = (id: number, error: unknown): WorkerAnswer => {
   const stack = error instanceof Error ? (error.stack ?? '') : '';
   if (!(error instanceof KilnError)) {
-    return { failure: { code: 'compile_failed', summary: String(error), details: {}, frame: undefined, stack } };
+    return { id, failure: { code: 'compile_failed', summary: String(error), details: {}, frame: undefined, stack } };
   }
   const { code, summary, given, expected, hint, location } = error;
   const details = { ...(given && { given }), ...(expected && { expected }), ...(hint && { hint }) };
-  return { failure: { code, summary, details, frame: location?.frames[0], stack } };
+  return { id, failure: { code, summary, details, frame: location?.frames[0], stack } };
 };
 
 const compiler = import('./compiler.ts').then(async (loaded) => {
@@ -29,12 +29,12 @@ const compiler = import('./compiler.ts').then(async (loaded) => {
   return loaded;
 });
 
-async function answer({ text, ...options }: WorkerRequest): Promise<void> {
+async function answer({ id, text, ...options }: WorkerRequest): Promise<void> {
   let message: WorkerAnswer;
   try {
-    message = { result: (await compiler).compile({ ...options, module: parseModule(text) }) };
+    message = { id, result: (await compiler).compile({ ...options, module: parseModule(text) }) };
   } catch (error) {
-    message = describeFailure(error);
+    message = describeFailure(id, error);
   }
   port.postMessage(message);
   wake();

@@ -51,41 +51,49 @@ export class Derivative {
   readonly #seeds: readonly Value[];
   readonly #gradients: readonly Value[];
 
-  constructor(parts: {
-    readonly graph: Graph;
-    readonly values: Map<Value, Tensor>;
-    readonly computed: ReadonlyMap<Value, Tensor>;
-    readonly seeds: readonly Value[];
-    readonly gradients: readonly Value[];
-    readonly outputValues: readonly Value[];
-    readonly structure: TreeStructure;
-    readonly argStructures: readonly ArgumentTree[];
-    readonly auxOf: (tensorOf: (value: Value) => Tensor) => unknown;
-    readonly auxValues: readonly Value[];
-  }) {
-    this.#graph = parts.graph;
-    this.#values = parts.values;
-    this.#computed = parts.computed;
-    this.#seeds = parts.seeds;
-    this.#gradients = parts.gradients;
-    this.structure = parts.structure;
-    this.argStructures = parts.argStructures;
-    replay(this.#graph, this.#values, [...parts.outputValues, ...parts.auxValues], this.#computed);
-    const tensorOf = (value: Value): Tensor => this.#values.get(value)!;
-    this.outputs = parts.outputValues.map(tensorOf);
-    this.aux = parts.auxOf(tensorOf);
+  /**
+   * @param whole the vector-Jacobian product of what was traced
+   * @param values tensors for its parameters, and for all that is known already
+   * @param computed elements of its values, where they were computed while it was traced
+   */
+  constructor(
+    whole: Graph,
+    traced: TracedOutputs,
+    values: Map<Value, Tensor>,
+    computed: ReadonlyMap<Value, Tensor>,
+    argStructures: readonly ArgumentTree[],
+  ) {
+    const { outputs, auxTree, graph } = traced;
+    const results = whole.results.slice(0, graph.results.length);
+    this.#graph = whole;
+    this.#values = values;
+    this.#computed = computed;
+    this.#seeds = whole.parameters.slice(graph.parameters.length);
+    this.#gradients = whole.results.slice(graph.results.length);
+    this.argStructures = argStructures;
+    this.structure = outputs.structure;
+    replay(whole, values, results, computed);
+    const tensors = results.map((value) => values.get(value)!);
+    this.outputs = tensors.splice(0, outputs.tensors.length);
+    let next = 0;
+    this.aux = rebuild(auxTree.structure, () => {
+      const leaf = auxTree.leaves[next++];
+      return leaf instanceof Tensor ? tensors.shift() : leaf;
+    });
   }
 
-  /** Gradients for cotangents of the outputs: one for each tensor in the differentiated arguments. */
-  pullback(cotangents: readonly Tensor[], temporaries?: Tensor[]): readonly Tensor[] {
+  /**
+   * Gradients for cotangents of the outputs: one for each tensor in the differentiated arguments.
+   * @param made takes every tensor that is computed on the way, gradients included
+   */
+  pullback(cotangents: readonly Tensor[], made: Tensor[]): readonly Tensor[] {
     const values = new Map(this.#values);
     this.#seeds.forEach((seed, i) => {
       values.set(seed, cotangents[i]);
     });
+    const known = new Set(values.keys());
     replay(this.#graph, values, this.#gradients, this.#computed);
-    if (temporaries) {
-      for (const [value, tensor] of values) if (!this.#values.has(value)) temporaries.push(tensor);
-    }
+    for (const [value, tensor] of values) if (!known.has(value)) made.push(tensor);
     return this.#gradients.map((value) => values.get(value)!);
   }
 }
@@ -145,41 +153,20 @@ interface TracedOutputs {
 
 function derivativeOf(
   trace: Trace,
-  { outputs, auxTree, graph }: TracedOutputs,
+  traced: TracedOutputs,
   sources: readonly Tensor[],
   argStructures: readonly ArgumentTree[],
 ): Derivative {
-  const count = outputs.tensors.length;
-  const whole = vjpGraph(graph, {
+  const whole = vjpGraph(traced.graph, {
     wrt: sources.map((_, i) => i),
-    outputs: outputs.tensors.map((_, i) => i),
+    outputs: traced.outputs.tensors.map((_, i) => i),
     functions: trace.shared.functions,
   });
   const values = new Map<Value, Tensor>(sources.map((tensor, i) => [whole.parameters[i], tensor]));
   for (const { value, tensor } of trace.captures) values.set(value, tensor);
   const isOutside = trace.kind === 'recording' && currentTrace() === undefined;
   if (isOutside) for (const [value, tensor] of trace.concretes) values.set(value, tensor);
-  const auxValues = whole.results.slice(count, graph.results.length);
-  const auxOf = (tensorOf: (value: Value) => Tensor): unknown => {
-    let at = 0;
-    let next = 0;
-    return rebuild(auxTree.structure, () => {
-      const leaf = auxTree.leaves[next++];
-      return leaf instanceof Tensor ? tensorOf(auxValues[at++]) : leaf;
-    });
-  };
-  return new Derivative({
-    graph: whole,
-    values,
-    computed: trace.concretes,
-    seeds: whole.parameters.slice(graph.parameters.length),
-    gradients: whole.results.slice(graph.results.length),
-    outputValues: whole.results.slice(0, count),
-    structure: outputs.structure,
-    argStructures,
-    auxOf,
-    auxValues,
-  });
+  return new Derivative(whole, traced, values, trace.concretes, argStructures);
 }
 
 /** The arguments with parameters of the trace in the place of the tensors that are differentiated. */

@@ -3,7 +3,7 @@
  * operation and signature. The first call of a signature traces and compiles; later ones look the program up and
  * launch it.
  *
- *     softmax(x, -1)       // key 'f32[8,10]n-1,' → one program of two inputs-independent launches at most
+ *     softmax(x, -1)       // key 'f32[8,10]n-1,' → the program of softmax over the last of two axes
  *
  * `runPrimitive` does the same for a single op of the IR: what a gradient outside `compile` is made of.
  */
@@ -42,13 +42,6 @@ interface EagerProgram {
 /** Caches for the two precisions, by key. */
 const newCaches = (): Record<'fast' | 'strict', Map<string, EagerProgram>> => ({ fast: new Map(), strict: new Map() });
 
-const everyCache: Map<string, EagerProgram>[] = [];
-
-/** Forgets every eager program. */
-export const clearEagerPrograms = (): void => {
-  for (const cache of everyCache) cache.clear();
-};
-
 /** One public operation outside all traces. */
 export class EagerOperation {
   readonly name: string;
@@ -58,7 +51,6 @@ export class EagerOperation {
   constructor(name: string, implementation: (...args: readonly unknown[]) => unknown) {
     this.name = name;
     this.#implementation = implementation;
-    everyCache.push(this.#caches.fast, this.#caches.strict);
   }
 
   run(args: readonly unknown[]): unknown {
@@ -129,7 +121,6 @@ function launch({ source, outputs }: EagerProgram, tensors: readonly Tensor[]): 
 }
 
 const primitives = newCaches();
-everyCache.push(primitives.fast, primitives.strict);
 
 /**
  * Runs one op on concrete tensors.
@@ -156,7 +147,7 @@ export function runPrimitive<K extends Opcode>(
 }
 
 /** A literal as a tensor on the session's device. */
-export function uploadLiteral(literal: Literal): Tensor {
+function uploadLiteral(literal: Literal): Tensor {
   const { dtype, shape } = literal;
   if (!literal.shape.every((size) => Number.isSafeInteger(size) && size >= 0)) {
     throw new KilnError('invalid_size', 'constant: a size is not a size', { given: `[${shape.join(',')}]` });

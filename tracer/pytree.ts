@@ -44,7 +44,7 @@ export type TreeStructure =
     };
 
 /** Text of a structure; equal texts mean equal structures. */
-export function formatStructure(structure: TreeStructure): string {
+function formatStructure(structure: TreeStructure): string {
   switch (structure.kind) {
     case 'leaf':
       return '*';
@@ -114,7 +114,7 @@ function objectKey(value: object): string {
 }
 
 /** Whether a value is an object whose class is `Object`, or that has none. */
-export function isPlainObject(value: object): value is Record<string, unknown> {
+function isPlainObject(value: object): value is Record<string, unknown> {
   const prototype: unknown = Object.getPrototypeOf(value);
   return prototype === null || prototype === Object.prototype || isForeignObjectPrototype(prototype as object);
 }
@@ -327,7 +327,7 @@ function unflatten(structure: TreeStructure, values: readonly unknown[]): unknow
   return rebuild(structure, () => values[at++]);
 }
 
-export const countLeaves = (structure: TreeStructure): number => {
+const countLeaves = (structure: TreeStructure): number => {
   if (structure.kind === 'leaf') return 1;
   return structure.kind === 'nothing' ? 0 : structure.children.reduce((sum, child) => sum + countLeaves(child), 0);
 };

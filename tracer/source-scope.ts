@@ -69,7 +69,7 @@ const opensScope = (node: AnyNode): boolean =>
   node.type === 'ClassDeclaration';
 
 /** Names that a pattern declares or assigns. */
-export function namesIn(pattern: Pattern): string[] {
+function namesIn(pattern: Pattern): string[] {
   switch (pattern.type) {
     case 'Identifier':
       return [pattern.name];

@@ -15,9 +15,6 @@ import { Tensor } from './tensor.ts';
 
 export { currentTrace } from './graph-trace.ts';
 
-/** Whether ops are being recorded rather than run. */
-export const isTracing = (): boolean => currentTrace() !== undefined;
-
 /**
  * Emits one op with one result.
  * @param operands tensors of the innermost trace, of outer traces or concrete ones; the latter two are lifted

@@ -214,7 +214,9 @@ export function vjp<A extends readonly unknown[], R, const O extends GradOptions
       let at = 0;
       const output = rebuild(derivative.structure, () => derivative.outputs[at++]);
       const pullback = (cotangent: unknown): unknown => {
-        const trees = gradientTrees(derivative.argStructures, derivative.pullback(cotangents(derivative, cotangent)));
+        const trees = withTemporaries((made) =>
+          gradientTrees(derivative.argStructures, derivative.pullback(cotangents(derivative, cotangent), made)),
+        );
         if (typeof argnums === 'number') return trees[0];
         if (argnums) return trees;
         return args.map((_, i) => (positions.includes(i) ? trees[positions.indexOf(i)] : null));

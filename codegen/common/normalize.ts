@@ -12,19 +12,33 @@ import { indicesOf, mapIndices } from './walk.ts';
 
 const constantIndex = (offset: Dim): IndexExpression => ({ offset, terms: [] });
 
-/** Normalises a list of nodes; loops come out split, then collapsed. */
-export function normalizeNodes(nodes: readonly KernelNode[]): readonly KernelNode[] {
+/** Normalises a list of nodes; loops come out split, then collapsed. @param written memory that stores touch */
+export function normalizeNodes(nodes: readonly KernelNode[], written: ReadonlySet<string>): readonly KernelNode[] {
+  const inside = (body: readonly KernelNode[]): readonly KernelNode[] => normalizeNodes(body, written);
   return nodes.flatMap((node): readonly KernelNode[] => {
-    if (node.kind === 'reduce') return [{ ...node, body: normalizeNodes(node.body) }];
+    if (node.kind === 'reduce') return [{ ...node, body: inside(node.body) }];
     if (node.kind !== 'loop') return [node];
-    if (node.mode === 'sequential') return [{ ...node, body: normalizeNodes(node.body) }];
+    if (node.mode === 'sequential') return [{ ...node, body: inside(node.body) }];
     if (node.axis.extent === 1) {
-      return normalizeNodes(mapIndices(node.body, new Map([[node.axis.name, constantIndex(0)]])));
+      return inside(mapIndices(node.body, new Map([[node.axis.name, constantIndex(0)]])));
     }
     const split = splitLoop(node);
-    if (split) return normalizeNodes([split]);
-    return [collapse({ ...node, body: normalizeNodes(node.body) })];
+    if (split) return inside([split]);
+    return [collapse({ ...node, body: sinkLets(inside(node.body), written) })];
   });
+}
+
+/**
+ * Moves plain values into the only loop beside them, so that the nest is perfect. The emitter computes them outside
+ * again, as it does with all that an inner loop does not change.
+ */
+function sinkLets(body: readonly KernelNode[], written: ReadonlySet<string>): readonly KernelNode[] {
+  const last = body[body.length - 1];
+  const lets = body.slice(0, -1);
+  const isPlain = (node: KernelNode): boolean =>
+    node.kind === 'let' && !(node.expression.kind === 'load' && written.has(node.expression.memory));
+  if (last?.kind !== 'loop' || last.mode !== 'parallel' || !lets.every(isPlain)) return body;
+  return [{ ...last, body: [...lets, ...last.body] }];
 }
 
 /** Merges a loop with its only child while every index moves over both as over one longer axis. */

@@ -7,64 +7,14 @@
  * The additions of a float sum are those of `SumOrder` in ir/kernel.ts either way; kinds whose order does not matter
  * use as few slots as they like.
  */
-import type { DType } from '../../base/dtype.ts';
 import type { ClosedAccumulator, Reduce, TupleAccumulator } from '../../ir/kernel.ts';
 import { contractionBlock, reductionLanes } from '../../ir/kernel.ts';
+import { type AccumulatorCode, define, grid, identityOf, opcodes, type Sweep, swapped } from './accumulator-state.ts';
+import { extremumPosition, floatExtremum } from './extremum.ts';
 import type { FunctionBuilder } from './function-builder.ts';
 import type { Expression } from './math/emitter.ts';
 import type { NestEmitter } from './nest.ts';
 import { combine } from './operators.ts';
-
-/** How the sweep runs. */
-export interface Sweep {
-  readonly across: boolean;
-  /** Vectors of the outer lanes; 1 when the sweep is across. */
-  readonly copies: number;
-  /** Partial sums are flushed more than once. */
-  readonly flushes: boolean;
-}
-
-/** Where one step goes: `slot` of copy `copy`, from the values of copy `from`, counting only lanes of the mask. */
-export interface Target {
-  readonly slot: number;
-  readonly copy: number;
-  readonly from: number;
-  readonly mask?: () => Expression;
-  /** The position on the last axis, as int32 lanes. */
-  readonly position: () => Expression;
-}
-
-export interface AccumulatorCode {
-  /** Slots of an along sweep: 8, or 1 when order does not matter. */
-  readonly slots: number;
-  step(target: Target): void;
-  /** Adds inner partials to outer ones. */
-  flush(): void;
-  /** Moves every slot one down, the first to the end. */
-  rotate(): void;
-  /** Defines the results. */
-  finish(): void;
-}
-
-const opcodes = { sum: 'add', product: 'multiply', max: 'maximum', min: 'minimum', and: 'and', or: 'or' } as const;
-
-function identityOf(kind: keyof typeof opcodes, dtype: DType): number {
-  if (kind === 'sum') return 0;
-  if (kind === 'product') return 1;
-  if (kind === 'or') return 0;
-  if (kind === 'and') return dtype === 'bool' ? 1 : -1;
-  if (dtype === 'bool') return kind === 'max' ? 0 : 1;
-  if (dtype === 'float32') return kind === 'max' ? -Infinity : Infinity;
-  if (dtype === 'uint32') return kind === 'max' ? 0 : -1;
-  return kind === 'max' ? -(2 ** 31) : 2 ** 31 - 1;
-}
-
-/** Lanes 0 1 2 3 as lanes `distance` apart. */
-function swapped(f: FunctionBuilder, local: number, distance: 1 | 2): Expression {
-  const words = distance === 2 ? [2, 3, 0, 1] : [1, 0, 3, 2];
-  const bytes = words.flatMap((w) => [4 * w, 4 * w + 1, 4 * w + 2, 4 * w + 3]);
-  return f.module.i8x16.shuffle(f.get(local), f.get(local), bytes);
-}
 
 /** The code of an accumulator, its locals set to the identity. */
 export function beginAccumulator(
@@ -74,7 +24,8 @@ export function beginAccumulator(
   sweep: Sweep,
 ): AccumulatorCode {
   if (accumulator.kind === 'tuple') return tuple(emitter, accumulator, sweep);
-  if (accumulator.kind === 'argmax' || accumulator.kind === 'argmin') return extremum(emitter, accumulator, sweep);
+  if (accumulator.kind === 'argmax' || accumulator.kind === 'argmin')
+    return extremumPosition(emitter, accumulator, sweep);
   const kind = accumulator.kind;
   const ordered = accumulator.dtype === 'float32' && (kind === 'sum' || kind === 'product');
   if (accumulator.dtype === 'float32' && (kind === 'max' || kind === 'min')) {
@@ -82,14 +33,6 @@ export function beginAccumulator(
   }
   if (ordered && order === 'blocks') return blocks(emitter, accumulator, kind, sweep);
   return lanes(emitter, accumulator, kind, sweep, ordered);
-}
-
-const grid = (f: FunctionBuilder, slots: number, copies: number, value: () => Expression): number[][] =>
-  Array.from({ length: slots }, () => Array.from({ length: copies }, () => f.let('v128', value(), 'partial')));
-
-function define(emitter: NestEmitter, id: number, dtype: DType, locals: readonly number[]): void {
-  const { env } = emitter;
-  env.values.set(id, { dtype, locals, varying: env.lanes !== undefined, depth: env.f.scope.depth });
 }
 
 function rotateGrid(f: FunctionBuilder, slots: number[][]): void {
@@ -209,130 +152,6 @@ function blocks(
         for (const local of result) f.set(local, f.module.select(empty(), f.splat('float32', 0), f.get(local)));
       }
       define(emitter, accumulator.result, 'float32', result);
-    },
-  };
-}
-
-/**
- * Float maximum and minimum. One `max` that heeds NaN and -0 is about six instructions on x86; three simple sums in
- * their stead are four: the extremum without regard to either (`pmax`), whether there was a NaN, and the sign bits of
- * all elements, which decide the sign of a result that is zero.
- */
-function floatExtremum(
-  emitter: NestEmitter,
-  accumulator: ClosedAccumulator,
-  kind: 'max' | 'min',
-  sweep: Sweep,
-): AccumulatorCode {
-  const { f } = emitter.env;
-  const { f32x4, v128 } = f.module;
-  const identity = (): Expression => f.splat('float32', identityOf(kind, 'float32'));
-  const slots = sweep.across ? 2 : 1;
-  const best = grid(f, slots, sweep.copies, identity);
-  const nan = grid(f, slots, sweep.copies, () => f.splat('int32', 0));
-  const signs = grid(f, slots, sweep.copies, () => f.splat('int32', kind === 'max' ? -1 : 0));
-  const extreme = kind === 'max' ? f32x4.pmax : f32x4.pmin;
-  const joinSigns = kind === 'max' ? v128.and : v128.or;
-  const merge = (target: readonly number[], source: readonly number[]): void => {
-    [extreme, v128.or, joinSigns].forEach((join, i) => {
-      f.set(target[i], join(f.get(target[i]), f.get(source[i])));
-    });
-  };
-  return {
-    slots: 1,
-    step: ({ slot, copy, from, mask }) => {
-      const row = slots === 1 ? 0 : slot;
-      const read = emitter.env.read(accumulator.value, from);
-      const value = f.let('v128', mask ? v128.bitselect(read, identity(), mask()) : read);
-      f.set(best[row][copy], extreme(f.get(best[row][copy]), f.get(value)));
-      f.set(nan[row][copy], v128.or(f.get(nan[row][copy]), f32x4.ne(f.get(value), f.get(value))));
-      f.set(signs[row][copy], joinSigns(f.get(signs[row][copy]), f.get(value)));
-    },
-    flush: () => {},
-    rotate: () => {},
-    finish: () => {
-      const results = best[0].map((_, copy) => {
-        const parts = [best, nan, signs].map((state) => state[0][copy]);
-        if (sweep.across) {
-          merge(
-            parts,
-            [best, nan, signs].map((state) => state[1][copy]),
-          );
-          for (const distance of [2, 1] as const) {
-            merge(
-              parts,
-              parts.map((part) => f.let('v128', swapped(f, part, distance))),
-            );
-          }
-        }
-        const [extremum, anyNaN, sign] = parts.map((part) => () => f.get(part));
-        const zero = v128.and(sign(), f.splat('int32', -(2 ** 31)));
-        const signed = v128.bitselect(zero, extremum(), f32x4.eq(extremum(), f.splat('float32', 0)));
-        return f.let('v128', v128.bitselect(f.splat('float32', Number.NaN), signed, anyNaN()));
-      });
-      define(emitter, accumulator.result, 'float32', results);
-    },
-  };
-}
-
-/** Position of the first extremum; the first NaN where there is one. */
-function extremum(emitter: NestEmitter, accumulator: ClosedAccumulator, sweep: Sweep): AccumulatorCode {
-  const { env } = emitter;
-  const { f } = env;
-  const { f32x4, i32x4, v128 } = f.module;
-  const greatest = accumulator.kind === 'argmax';
-  const dtype = env.dtypeOf(accumulator.value);
-  const float = dtype === 'float32';
-  const worst = (): Expression => f.splat(dtype, identityOf(greatest ? 'max' : 'min', dtype));
-  const slots = sweep.across ? 2 : 1;
-  const best = grid(f, slots, sweep.copies, worst);
-  const where = best.map((row, slot) =>
-    row.map(() =>
-      f.let(
-        'v128',
-        sweep.across ? f.lanes([4 * slot, 4 * slot + 1, 4 * slot + 2, 4 * slot + 3]) : f.lanes([0, 0, 0, 0]),
-      ),
-    ),
-  );
-  const beats = (a: number, b: number): Expression => {
-    if (float) return f32x4[greatest ? 'gt' : 'lt'](f.get(a), f.get(b));
-    const suffix = dtype === 'int32' ? '_s' : '_u';
-    const op = greatest ? (`gt${suffix}` as const) : (`lt${suffix}` as const);
-    return i32x4[op](f.get(a), f.get(b));
-  };
-  const isNan = (a: number): Expression => f32x4.ne(f.get(a), f.get(a));
-  const wins = (a: number, b: number): Expression =>
-    float ? v128.or(beats(a, b), v128.andnot(isNan(a), isNan(b))) : beats(a, b);
-  const ties = (a: number, b: number): Expression =>
-    float ? v128.or(f32x4.eq(f.get(a), f.get(b)), v128.and(isNan(a), isNan(b))) : i32x4.eq(f.get(a), f.get(b));
-  /** Takes `b` into `a` where it wins, or ties and comes first. */
-  const merge = (a: number, aAt: number, b: number, bAt: number): void => {
-    const earlier = v128.and(ties(b, a), i32x4.lt_s(f.get(bAt), f.get(aAt)));
-    const take = f.let('v128', v128.or(wins(b, a), earlier));
-    f.set(a, v128.bitselect(f.get(b), f.get(a), f.get(take)));
-    f.set(aAt, v128.bitselect(f.get(bAt), f.get(aAt), f.get(take)));
-  };
-  return {
-    slots: 1,
-    step: ({ slot, copy, from, mask, position }) => {
-      const row = slots === 1 ? 0 : slot;
-      const read = env.read(accumulator.value, from);
-      const value = f.let('v128', mask ? v128.bitselect(read, worst(), mask()) : read);
-      const take = f.let('v128', wins(value, best[row][copy]));
-      f.set(best[row][copy], v128.bitselect(f.get(value), f.get(best[row][copy]), f.get(take)));
-      f.set(where[row][copy], v128.bitselect(position(), f.get(where[row][copy]), f.get(take)));
-    },
-    flush: () => {},
-    rotate: () => {},
-    finish: () => {
-      if (sweep.across) {
-        merge(best[0][0], where[0][0], best[1][0], where[1][0]);
-        for (const distance of [2, 1] as const) {
-          const other = f.let('v128', swapped(f, best[0][0], distance));
-          merge(best[0][0], where[0][0], other, f.let('v128', swapped(f, where[0][0], distance)));
-        }
-      }
-      define(emitter, accumulator.result, 'int32', where[0]);
     },
   };
 }

@@ -35,7 +35,10 @@ export interface GeneratedKernel {
   text(): string;
 }
 
-/** Generates the code of a kernel. @throws KilnError `unsupported_dtype` */
+/**
+ * Generates the code of a kernel. Both precisions give the same code: nothing here contracts or reassociates.
+ * @throws KilnError `unsupported_dtype`
+ */
 export function generateKernel(binaryen: Binaryen, kernel: Kernel, _options: KernelOptions): GeneratedKernel {
   const { module, layout, tiles } = buildModule(binaryen, kernel, false);
   const code = module.emitBinary();
@@ -62,10 +65,11 @@ interface BuiltModule {
 }
 
 function buildModule(binaryen: Binaryen, kernel: Kernel, named: boolean): BuiltModule {
-  const body = blockTransposes(normalizeNodes(kernel.body));
+  const written = writtenMemory(kernel);
+  const body = blockTransposes(normalizeNodes(kernel.body, written));
   const facts: KernelFacts = {
     extents: axisExtents(body),
-    written: writtenMemory(kernel),
+    written,
     dtypes: valueDTypes(body),
   };
   const layout = new RecordLayout(kernel, named);

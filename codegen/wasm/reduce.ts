@@ -5,7 +5,8 @@
 import { dimBounds, isStatic } from '../../base/dim.ts';
 import { type Axis, type Reduce, reductionBlock, reductionLanes } from '../../ir/kernel.ts';
 import { walk } from '../common/walk.ts';
-import { type AccumulatorCode, beginAccumulator, type Sweep } from './accumulators.ts';
+import type { AccumulatorCode, Sweep } from './accumulator-state.ts';
+import { beginAccumulator } from './accumulators.ts';
 import type { AxisBinding } from './environment.ts';
 import type { Expression } from './math/emitter.ts';
 import type { NestEmitter } from './nest.ts';

@@ -16,6 +16,7 @@ import { elementAt, isSplat } from '../../ir/literal.ts';
 import type { Op, Value } from '../../ir/types.ts';
 import type { AxisSplits } from './body.ts';
 import { BodyBuilder } from './body.ts';
+import type { LoopNest } from './group.ts';
 import type { Index } from './index-algebra.ts';
 import { lowerScalar } from './rules/index.ts';
 
@@ -32,15 +33,20 @@ export class Emitter {
   readonly #reads = new Map<Value, string>();
   readonly #numbers = new Map<Value, number>();
   readonly #known = new Map<string, ScalarId>();
-  /** Values that the nest under construction keeps in scratch memory; see `LoopNest`. */
-  scratchRows: ReadonlyMap<Value, readonly boolean[]> | undefined;
-  /** Scratch rows in use, and their names by value and row. */
+  /** All scratch rows; of the nest under construction, what it keeps in scratch, and where, by value and row. */
   readonly scratch: KernelScratch[] = [];
+  #scratchRows: LoopNest['scratch'];
   readonly #rows = new Map<string, string>();
 
   constructor(source: ValueSource, splits?: AxisSplits) {
     this.#source = source;
     this.body = new BodyBuilder(splits);
+  }
+
+  /** Says that another nest begins, and which values it keeps in scratch memory. */
+  beginNest(scratchRows?: LoopNest['scratch']): void {
+    this.#scratchRows = scratchRows;
+    this.#rows.clear();
   }
 
   /** Values loaded so far, in the order of their buffers. */
@@ -55,7 +61,7 @@ export class Emitter {
     const known = this.#known.get(key);
     if (known !== undefined && this.body.isVisible(known)) return known;
     const op = this.#source.inlined(value);
-    const marks = guard === undefined ? this.scratchRows?.get(value) : undefined;
+    const marks = guard === undefined ? this.#scratchRows?.get(value) : undefined;
     let id: ScalarId;
     if (op && marks) id = this.#emitFromScratch(op, indices, marks);
     else id = op ? lowerScalar(op, indices, guard, this) : this.load(value, indices, guard);

@@ -112,6 +112,7 @@ function kernelName(ops: readonly Op[]): string {
 }
 
 function emitNest(nest: Nest, nameOf: (value: Value) => string, emitter: Emitter): void {
+  emitter.beginNest(nest.kind === 'loops' ? nest.scratch : undefined);
   if (nest.kind === 'scatter') emitScatter(nest.op, nest.inPlace, nameOf(nest.op.results[0]), emitter);
   else if (nest.kind === 'update') emitUpdate(nest.op, nameOf(nest.op.results[0]), emitter);
   else emitLoops(nest, nameOf, emitter);
@@ -120,7 +121,6 @@ function emitNest(nest: Nest, nameOf: (value: Value) => string, emitter: Emitter
 function emitLoops(nest: LoopNest, nameOf: (value: Value) => string, emitter: Emitter): void {
   const outputs = nest.outputs.filter((output) => !output.value.type.shape.includes(0));
   if (outputs.length === 0) return;
-  emitter.scratchRows = nest.scratch;
   emitter.body.loops(
     'parallel',
     nest.axes,
@@ -137,7 +137,6 @@ function emitLoops(nest: LoopNest, nameOf: (value: Value) => string, emitter: Em
     },
     { together: nest.form === 'contraction', always: true },
   );
-  emitter.scratchRows = undefined;
 }
 
 const innerExtents = ({ value, axes }: NestOutput): Dim[] =>

@@ -4,17 +4,16 @@
  * prints the seed and the smallest module that still fails.
  */
 import { describe, expect, test } from 'vitest';
-import { type DimBindings, evaluateDim, SymbolicDim } from '../../base/dim.ts';
 import { isFloat } from '../../base/dtype.ts';
 import { KilnError } from '../../base/error.ts';
-import { evaluateModule } from '../../ir/evaluate.ts';
-import { elementAt, elementCount, literal } from '../../ir/literal.ts';
+import { elementCount, literal } from '../../ir/literal.ts';
 import type { Opcode } from '../../ir/opcodes.ts';
 import { Random } from '../../ir/ops/random.ts';
 import { printModule } from '../../ir/printer.ts';
-import { type Graph, type Literal, type Module, mainOf, type Op, type Value } from '../../ir/types.ts';
+import { type Graph, type Literal, type Module, mainOf } from '../../ir/types.ts';
 import { vjpGraph } from '../../passes/grad/index.ts';
-import { bitDifference, compileModule, runEager, runModule, runProgram } from '../support/device-run.ts';
+import { bitDifference, compileModule, runModule, runProgram } from '../support/device-run.ts';
+import { atSize, differentBits, distantFrom } from '../support/every-way.ts';
 import { type RandomModuleOptions, randomModule } from '../support/random-graph.ts';
 import { isFullRun } from '../support/runs.ts';
 import { type Runnable, shrink } from '../support/shrink.ts';
@@ -70,46 +69,7 @@ function checkAll(numbers: readonly number[], make: (seed: number) => Runnable, 
 /** NaN bits are not part of the meaning, but `bitcast_convert` would show them. */
 const withoutBits = (opcode: Opcode): boolean => opcode !== 'bitcast_convert';
 
-/**
- * How far results may be from the reference: what rounding every op to float32 changes, 64 times over (sums in other
- * orders, functions of a few ULP), and 2^-20 of the greatest element.
- */
-function distantFrom(given: readonly Literal[], module: Module, inputs: readonly Literal[]): string | undefined {
-  const double = evaluateModule(module, inputs, { mode: 'double' });
-  const rounded = evaluateModule(module, inputs, { mode: 'rounded' });
-  for (let r = 0; r < double.length; r++) {
-    if (!isFloat(double[r].dtype)) {
-      const fault = bitDifference([given[r]], [rounded[r]]);
-      if (fault) return `result ${r}: ${fault}`;
-      continue;
-    }
-    const count = elementCount(double[r].shape);
-    let [greatest, noise] = [1, 0];
-    for (let i = 0; i < count; i++) {
-      greatest = Math.max(greatest, Math.abs(elementAt(double[r], i)));
-      noise = Math.max(noise, Math.abs(elementAt(double[r], i) - elementAt(rounded[r], i)));
-    }
-    const bound = 64 * noise + 2 ** -20 * greatest;
-    if (!Number.isFinite(bound)) continue;
-    for (let i = 0; i < count; i++) {
-      const [a, b] = [elementAt(given[r], i), elementAt(double[r], i)];
-      if (!(Math.abs(a - b) <= bound)) return `result ${r}, element ${i} is ${a} instead of ${b}, bound ${bound}`;
-    }
-  }
-  return undefined;
-}
-
-/** Every way of running a module in strict mode against op by op. */
-const sameBits: Check = ({ module, inputs }) => {
-  const eager = runEager(module, inputs, 'strict');
-  for (const fusion of ['full', 'none'] as const) {
-    const fault = bitDifference(runModule(module, inputs, { precision: 'strict', fusion }), eager);
-    if (fault) return `fusion ${fusion} against op by op: ${fault}`;
-  }
-  const donated = inputs.map(() => true);
-  const fault = bitDifference(runModule(module, inputs, { precision: 'strict', donated }), eager);
-  return fault && `with inputs given up: ${fault}`;
-};
+const sameBits: Check = ({ module, inputs }) => differentBits(module, inputs);
 
 describe('strict: op by op, without fusion and with it, the same bits', () => {
   test('ordinary values', () => {
@@ -206,37 +166,5 @@ function resize({ parameters }: Graph, inputs: readonly Literal[], size: number)
       (_, k) => inputs[i].data[k % inputs[i].data.length],
     );
     return literal(dtype, sizes, data);
-  });
-}
-
-/** The module with numbers in the place of symbolic sizes. */
-function atSize({ parameters, ops, results }: Graph, bindings: DimBindings): Module {
-  const fixed = new Map<Value, Value>();
-  const fix = (value: Value): Value => {
-    const known = fixed.get(value);
-    if (known) return known;
-    const shape = value.type.shape.map((size) => evaluateDim(size, bindings));
-    const made: Value = { ...value, type: { dtype: value.type.dtype, shape } };
-    fixed.set(value, made);
-    return made;
-  };
-  const concrete = (part: unknown): unknown => {
-    if (part instanceof SymbolicDim) return evaluateDim(part, bindings);
-    if (Array.isArray(part)) return part.map(concrete);
-    if (typeof part !== 'object' || part === null || ArrayBuffer.isView(part)) return part;
-    return Object.fromEntries(Object.entries(part).map(([name, value]) => [name, concrete(value)]));
-  };
-  return moduleOf({
-    parameters: parameters.map(fix),
-    ops: ops.map(
-      (op) =>
-        ({
-          ...op,
-          operands: op.operands.map(fix),
-          attributes: concrete(op.attributes),
-          results: op.results.map(fix),
-        }) as Op,
-    ),
-    results: results.map(fix),
   });
 }

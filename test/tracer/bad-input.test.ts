@@ -71,6 +71,12 @@ describe('types', () => {
     expectHelpful(await errorOf(() => compile((i: Tensor) => i.add(0.5))(ints)), 'dtype_mismatch', /0\.5.*int32/s);
   });
 
+  it('dtypes this release does not compute with', async () => {
+    const f = compile((t: unknown) => (t as Tensor).mul(2));
+    expectHelpful(await errorOf(() => f(new Float64Array(2))), 'unsupported_dtype', /f64\[2\]/);
+    expectHelpful(await errorOf(() => f(new BigInt64Array(2))), 'unsupported_dtype', /i64\[2\]/);
+  });
+
   it('sizes that are none', async () => {
     for (const size of [Number.NaN, -1, 1.5, Number.POSITIVE_INFINITY]) {
       expectHelpful(await errorOf(() => zeros([2, size])), 'invalid_size', /NaN|-1|1\.5|Infinity/);
@@ -199,6 +205,11 @@ describe('functions that can not be traced', () => {
       expectHelpful(await errorOf(() => grad(fn)(x)), 'async_function', /grad\(/);
     }
     expectHelpful(await errorOf(() => tidy(async () => x.add(1))), 'async_function', /tidy/);
+  });
+
+  it('functions that call themselves', async () => {
+    const f: (t: Tensor) => Tensor = compile((t: Tensor) => f(t));
+    expectHelpful(await errorOf(() => f(x)), 'invalid_argument', /calls itself/);
   });
 
   it('functions that return no tensors', async () => {

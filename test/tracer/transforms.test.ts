@@ -179,6 +179,11 @@ describe('vjp', () => {
       [1, 1, 1],
       [1, 1, 1],
     ]);
+    const before = memory().tensors;
+    const gradients = pullback({ sum: ones, product: ones });
+    expect(memory().tensors - before).toBe(gradients.length);
+    gradients[0].dispose();
+    expect(values(ones)).toEqual([1, 1, 1]);
     const inside = compile((x: Tensor, y: Tensor, c: Tensor) =>
       vjp(f, { argnums: 1 })(x, y)[1]({ sum: c, product: c }),
     );

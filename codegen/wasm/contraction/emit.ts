@@ -89,6 +89,8 @@ class Schedule {
   readonly rightInPlace: InPlace | undefined;
   /** Columns of a chunk. */
   readonly chunk: number;
+  /** Columns of a register tile: more where there are few rows, so that whole cache lines are read. */
+  readonly columns: number;
   /** Outer axes the right factor depends on, and the others. */
   readonly shared: readonly Axis[];
   readonly rest: readonly Axis[];
@@ -103,6 +105,7 @@ class Schedule {
     this.leftInPlace = this.#leftInPlace(inPlaceLoad(f, left, row, contraction));
     this.chunk = this.#chunkColumns();
     this.rightInPlace = this.#rightInPlace(inPlaceLoad(f, right, column, contraction));
+    this.columns = this.rightInPlace && likelyExtent(row.extent) <= 2 ? 2 * tileColumns : tileColumns;
     this.shared = outer.filter(({ name }) => right.axes.has(name));
     this.rest = outer.filter(({ name }) => !right.axes.has(name));
     this.env = new Environment(f, facts);
@@ -271,7 +274,7 @@ class Schedule {
     const left = this.leftInPlace ? this.#address(this.leftInPlace, c.row.name, row) : f.base(`${prefix}left`);
     const leftLocal = f.let('i32', left, 'left');
     const column = f.newLocal('i32', this.c.column.name);
-    f.loop({ counter: column, start: f.get(from), step: tileColumns, limit: () => f.get(to), nonEmpty: true }, () => {
+    f.loop({ counter: column, start: f.get(from), step: this.columns, limit: () => f.get(to), nonEmpty: true }, () => {
       const offset = f.let('i32', i32.sub(f.get(column), f.get(from)));
       const right = this.rightInPlace
         ? this.#address(this.rightInPlace, c.column.name, column)
@@ -280,7 +283,7 @@ class Schedule {
       const strip = i32.add(f.base(`${prefix}strip`), i32.shl(f.get(offset), f.i32(2)));
       const stripLocal = f.let('i32', strip, 'strip_at');
       const operands = [leftLocal, rightLocal, stripLocal];
-      const vectors = this.#variants(c.column.extent, tileColumns).map((count) => Math.ceil(count / 4));
+      const vectors = this.#tileWidths().map((count) => Math.ceil(count / 4));
       const width = (): Expression => i32.sub(f.get(to), f.get(column));
       this.#choose(
         [...new Set(vectors)].sort(),
@@ -306,6 +309,14 @@ class Schedule {
     if (!isStatic(extent)) return Array.from({ length: full }, (_, i) => i + 1);
     const counts = extent % full === 0 ? [] : [extent % full];
     return extent >= full ? [...counts, full] : counts;
+  }
+
+  /** The numbers of columns that register tiles may have: chunks other than the last are whole. */
+  #tileWidths(): number[] {
+    const inChunk = this.chunk % this.columns;
+    const whole = isStatic(this.chunks) && this.chunks === 1;
+    const widths = this.#variants(this.c.column.extent, this.columns);
+    return inChunk === 0 || whole ? widths : [...new Set([...widths, inChunk])].sort((a, b) => a - b);
   }
 
   /** A chain of tests for the smaller counts; the last is what remains. */

@@ -26,6 +26,9 @@ export interface TileShape {
   readonly strides: TileStrides;
 }
 
+/** Whether a distance can stand in an instruction: immediates are unsigned, and a reversed axis walks backwards. */
+const isImmediate = (distance: Dim): distance is number => isStatic(distance) && distance >= 0;
+
 /** Steps of the depth in one round of the loop. */
 const unroll = 2;
 
@@ -50,7 +53,7 @@ class Tile {
     const { i32 } = f.module;
     const { leftRow } = shape.strides;
     this.left = [1];
-    if (!isStatic(leftRow)) {
+    if (!isImmediate(leftRow)) {
       for (let row = 1; row < shape.rows; row++) {
         this.left.push(f.let('i32', i32.add(f.get(1), f.size(mulDims(leftRow, row)))));
       }
@@ -135,15 +138,15 @@ class Tile {
     const { rows, vectors, strides } = this.shape;
     const { leftRow, leftStep, rightStep } = strides;
     const advance = (local: number, by: Dim): void => f.set(local, i32.add(f.get(local), f.size(by)));
-    const inPlace = isStatic(leftStep) && isStatic(rightStep);
+    const inPlace = isImmediate(leftStep) && isImmediate(rightStep);
     for (let step = 0; step < count; step++) {
       const [leftAt, rightAt] = inPlace ? [step * leftStep, step * rightStep] : [0, 0];
       const columns = Array.from({ length: vectors }, (_, v) =>
         f.let('v128', v128.load(rightAt + 16 * v, 4, f.get(this.right)), 'right'),
       );
       for (let row = 0; row < rows; row++) {
-        const offset = leftAt + (isStatic(leftRow) ? row * leftRow : 0);
-        const pointer = this.left[isStatic(leftRow) ? 0 : row];
+        const offset = leftAt + (isImmediate(leftRow) ? row * leftRow : 0);
+        const pointer = this.left[isImmediate(leftRow) ? 0 : row];
         const splat = f.let('v128', v128.load32_splat(offset, 4, f.get(pointer)), 'left');
         columns.forEach((column, v) => {
           const sum = this.partial[row][v];

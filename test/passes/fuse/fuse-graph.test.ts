@@ -91,6 +91,34 @@ describe('fusing changes no bit', () => {
     }
   });
 
+  test('of two nests of one kernel that keep rows of the same value', () => {
+    const graph = graphOf((b) => {
+      const x = b.parameter(f32(12));
+      const shape = [12];
+      const total = (kind: 'sum' | 'max', value: Value): Value => b.op('reduce', [value], { kind, axes: [0] });
+      const e = b.op('exponential', [b.op('tanh', [x])]);
+      const first = b.op('divide', [e, spread(b, total('sum', e), shape, [])]);
+      const scaled = b.op('multiply', [e, b.parameter(f32(12))]);
+      const second = b.op('subtract', [scaled, spread(b, total('max', e), shape, [])]);
+      return [total('sum', first), b.op('reshape', [second], { shape: [3, 4] })];
+    });
+    const inputs = sampleInputs([f32(12), f32(12)], 2);
+    expectSame(runLowered(lower(moduleOf(graph), 'none'), inputs), runLowered(lower(moduleOf(graph)), inputs), 'rows');
+  });
+
+  test('when kernels that came out too large are taken apart', () => {
+    for (let seed = 0; seed < 20; seed++) {
+      const graph = randomNetwork(seed, { gradient: seed % 2 === 1 });
+      const inputs = sampleInputs(
+        graph.parameters.map(({ type }) => type),
+        2,
+      );
+      const options = { name: 'test', donated: [], precision: 'strict', mostNodes: 50 } as const;
+      const split = lowerModule(moduleOf(graph), options);
+      expectSame(runLowered(lower(moduleOf(graph), 'none'), inputs), runLowered(split, inputs), `seed ${seed}`);
+    }
+  });
+
   test.each([
     ['an MLP trained by Adam', adamStep(mlpLoss(dim('B', { min: 1, max: 16 }), [12, 9, 5]))],
     ['a GPT trained by SGD', sgdStep(gptLoss({ batch: 2, time: 4, width: 8, heads: 2, layers: 1, vocabulary: 7 }))],
@@ -335,6 +363,17 @@ describe('large graphs', () => {
     const { launches, kernels } = lower(moduleOf(chain(5000)));
     expect(launches.length).toBeLessThan(25);
     expect(kernels.length).toBeLessThan(10);
+  });
+
+  test('a long chain of row operations stays small', () => {
+    const build = (b: GraphBuilder): readonly Value[] => {
+      let value: Value = b.parameter(f32(8, 16));
+      for (let at = 0; at < 12; at++) value = b.op('add', [softmax(b, gelu(b, value)), value]);
+      return [value];
+    };
+    const { kernels, launches } = lower(moduleOf(graphOf(build)));
+    expect(launches).toHaveLength(1);
+    expect(printKernel(kernels[0]).split('\n').length).toBeLessThan(12 * 60);
   });
 
   test.each(['transpose', 'reshape', 'negate'] as const)('a chain of 3,000 times %s', (opcode) => {
