@@ -1,14 +1,23 @@
 import { defineConfig } from 'vitest/config';
 
+/** Tests of what a fresh process holds: they get modules of their own. */
+const alone = [
+  'test/operations/eager.test.ts',
+  'test/runtime/session.test.ts',
+  'test/tracer/memory.test.ts',
+  'test/tracer/program-cache.test.ts',
+];
+
+const common = { setupFiles: ['test/setup.ts'], testTimeout: 60_000, hookTimeout: 60_000 };
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    setupFiles: ['test/setup.ts'],
     reporters: ['default', './test/support/closing-line-reporter.ts'],
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
     maxWorkers: 2,
-    // One module graph a worker: the compiler (15 MB of JavaScript) loads twice, not once a file.
-    isolate: false,
+    projects: [
+      // One module graph a worker: the compiler (15 MB of JavaScript) loads twice, not once a file.
+      { test: { ...common, name: 'shared', include: ['test/**/*.test.ts'], exclude: alone, isolate: false } },
+      { test: { ...common, name: 'alone', include: alone, isolate: true } },
+    ],
   },
 });

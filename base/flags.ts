@@ -1,6 +1,6 @@
 /**
  * The environment's flags: what each is called, what it does, and how to read it. Nothing else in the project reads
- * `process.env`; `docs/flags.md` is generated from this table. In a browser every flag is unset.
+ * one of them; `docs/flags.md` is generated from this table. In a browser every flag is unset.
  *
  *     KILN_DEBUG=passes,runtime node train.ts
  */

@@ -9,6 +9,7 @@ import Table from 'cli-table3';
 import { callsCase } from './cases/calls.ts';
 import { chainCase } from './cases/chain.ts';
 import { coldStartCase } from './cases/cold-start.ts';
+import { kernelsCase } from './cases/kernels.ts';
 import { matmulCase } from './cases/matmul.ts';
 import { trainingStepCase } from './cases/training-step.ts';
 import { machine } from './measure.ts';
@@ -18,6 +19,7 @@ const cases: Readonly<Record<string, () => Promise<BenchResult>>> = {
   training: trainingStepCase,
   chain: chainCase,
   matmul: matmulCase,
+  kernels: kernelsCase,
   calls: callsCase,
   cold: coldStartCase,
 };

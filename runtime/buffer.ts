@@ -155,6 +155,8 @@ const releasedBy = (disposal: Disposal): string => {
 const adviceFor = (disposal: Disposal): string => {
   if (disposal.by === 'donation') return 'use the result that replaces it, or do not donate this argument';
   if (disposal.by === 'tidy') return 'return it from the function given to tidy() to keep it';
+  if (disposal.by === 'dispose' && !disposal.location)
+    return 'dispose it after its last use; KILN_DEBUG=runtime names the line';
   return 'dispose it after its last use; a variable declared with `using` is disposed at the end of its block';
 };
 

@@ -8,7 +8,7 @@
  * entries with symbolic sizes; otherwise the function is traced, and its graph meets the programs in memory.
  */
 import { equalShapes, symbolsOf } from '../base/dim.ts';
-import type { DType } from '../base/dtype.ts';
+import { computedDTypes, type DType } from '../base/dtype.ts';
 import { internalError, KilnError } from '../base/error.ts';
 import { debug, isDebugging } from '../base/flags.ts';
 import { printModule } from '../ir/printer.ts';
@@ -130,8 +130,7 @@ export class Compilation {
 
   sign(thisArg: unknown, args: readonly unknown[]): SignedCall {
     const { options } = this;
-    const receiver =
-      this.takesReceiver && typeof thisArg === 'object' && thisArg !== null ? signReceiver(thisArg) : undefined;
+    const receiver = this.takesReceiver && isObject(thisArg) ? signReceiver(thisArg) : undefined;
     const signed = sign(args, options.isStatic);
     const precision = options.precision ?? defaultPrecision();
     const key = `${precision}${receiver?.key ?? ''};${signed.key}`;
@@ -324,6 +323,10 @@ export class Compilation {
   }
 }
 
+/** Whether a value has fields; a class has, for its static methods. */
+const isObject = (value: unknown): value is object =>
+  (typeof value === 'object' && value !== null) || typeof value === 'function';
+
 /** Whether types are the same, the bounds of their symbolic sizes included. */
 const equalTypes = (a: readonly TensorType[], b: readonly TensorType[]): boolean =>
   a.length === b.length &&
@@ -346,18 +349,16 @@ function boundTo(entry: Entry, actual: readonly TensorType[]): Bound {
   return { entry, outputs };
 }
 
-const computed: readonly DType[] = ['float32', 'int32', 'uint32', 'bool'];
-
 /** @throws KilnError `unsupported_dtype` for an argument that no kernel of this release can take */
 function assertComputable(types: readonly TensorType[], label: string): void {
-  const wrong = types.find(({ dtype }) => !computed.includes(dtype));
+  const wrong = types.find(({ dtype }) => !computedDTypes.includes(dtype));
   if (!wrong) return;
   throw new KilnError(
     'unsupported_dtype',
     `${label}: an argument has a dtype that this release does not compute with`,
     {
       given: new TensorSpec(wrong.dtype, wrong.shape).signature,
-      expected: computed.join(', '),
+      expected: computedDTypes.join(', '),
       hint: 'convert it on the host: Float32Array.from(data)',
     },
   );

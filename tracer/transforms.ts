@@ -14,6 +14,7 @@ import { compilations } from './compiled-functions.ts';
 import { type ArgumentTree, type Derivative, differentiate } from './differentiate.ts';
 import { currentTrace } from './graph-trace.ts';
 import { currentLocation } from './location.ts';
+import type { Floating } from './operations/index.ts';
 import { assertSameStructure, mapLeaves, rebuild, tree } from './pytree.ts';
 import { Tensor } from './tensor.ts';
 import { emit } from './trace.ts';
@@ -34,13 +35,20 @@ export type Gradients<A extends readonly unknown[], N> = N extends number
     : A[0];
 
 type ArgnumsOf<O> = O extends { readonly argnums: infer N } ? N : 0;
+type ValueOf<R> = R extends readonly [infer V, unknown] ? V : never;
 type AuxOf<R> = R extends readonly [unknown, infer X] ? X : never;
 type HasAux<O> = O extends { readonly hasAux: true } ? true : false;
 
 export type GradResult<A extends readonly unknown[], R, O> =
   HasAux<O> extends true ? [gradients: Gradients<A, ArgnumsOf<O>>, aux: AuxOf<R>] : Gradients<A, ArgnumsOf<O>>;
 
-export type ValueAndGradResult<A extends readonly unknown[], R, O> = [value: R, gradients: Gradients<A, ArgnumsOf<O>>];
+/** A value that has a gradient is a float, whatever its function's type says; so its `item()` is a number. */
+type FloatValue<R> = R extends Tensor<infer D> ? Tensor<Floating<D>> : R;
+
+export type ValueAndGradResult<A extends readonly unknown[], R, O> = [
+  value: HasAux<O> extends true ? [value: FloatValue<ValueOf<R>>, aux: AuxOf<R>] : FloatValue<R>,
+  gradients: Gradients<A, ArgnumsOf<O>>,
+];
 
 /**
  * The gradient of a function that returns a scalar.

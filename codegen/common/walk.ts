@@ -2,7 +2,7 @@
  * Walking kernel trees: who defines a value, what a node depends on, which memory is written. Small questions that
  * every scheduler asks.
  */
-import type { Dim } from '../../base/dim.ts';
+import { type Dim, dimBounds } from '../../base/dim.ts';
 import type { DType } from '../../base/dtype.ts';
 import type {
   Accumulator,
@@ -109,12 +109,15 @@ export function* indicesOf(nodes: readonly KernelNode[]): Generator<IndexExpress
   }
 }
 
-/** Extents of all axes in a tree; names that occur twice have the greater claim of the first. */
+/** Extents of all axes in a tree; of a name that occurs several times, the one that may be longest. */
 export function axisExtents(nodes: readonly KernelNode[]): Map<string, Dim> {
   const extents = new Map<string, Dim>();
   for (const node of walk(nodes)) {
-    if (node.kind === 'loop') extents.set(node.axis.name, node.axis.extent);
-    if (node.kind === 'reduce') for (const axis of node.axes) extents.set(axis.name, axis.extent);
+    const axes = node.kind === 'loop' ? [node.axis] : node.kind === 'reduce' ? node.axes : [];
+    for (const { name, extent } of axes) {
+      const known = extents.get(name);
+      if (known === undefined || dimBounds(known)[1] < dimBounds(extent)[1]) extents.set(name, extent);
+    }
   }
   return extents;
 }

@@ -101,6 +101,10 @@ export class FunctionBuilder implements VectorScope {
 
   /** A vector constant, hoisted to the entry. */
   constant(bytes: Uint8Array): Expression {
+    return this.get(this.#constantLocal(bytes));
+  }
+
+  #constantLocal(bytes: Uint8Array): number {
     const key = bytes.join();
     let known = this.#constants.get(key);
     if (!known) {
@@ -108,14 +112,19 @@ export class FunctionBuilder implements VectorScope {
       known = { local: this.newLocal('v128', 'constant'), value: () => this.module.v128.const(copy) };
       this.#constants.set(key, known);
     }
-    return this.get(known.local);
+    return known.local;
   }
 
   /** The same number in four lanes; a bool is a mask. */
   splat(dtype: DType, value: number): Expression {
-    if (dtype === 'float32') return this.constant(new Uint8Array(new Float32Array(4).fill(value).buffer));
+    return this.get(this.splatLocal(dtype, value));
+  }
+
+  /** The local of such a constant; it must not be set. */
+  splatLocal(dtype: DType, value: number): number {
+    if (dtype === 'float32') return this.#constantLocal(new Uint8Array(new Float32Array(4).fill(value).buffer));
     const word = dtype === 'bool' ? (value === 0 ? 0 : -1) : value | 0;
-    return this.constant(new Uint8Array(new Int32Array(4).fill(word).buffer));
+    return this.#constantLocal(new Uint8Array(new Int32Array(4).fill(word).buffer));
   }
 
   /** Four integers. */

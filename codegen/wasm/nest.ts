@@ -95,12 +95,12 @@ export class NestEmitter {
     switch (expression.kind) {
       case 'constant':
         this.#constants.set(id, expression.value);
-        return each(() => f.splat(dtype, expression.value));
+        return [f.splatLocal(dtype, expression.value)];
       case 'size': {
         const { size } = expression;
         if (isStatic(size)) {
           this.#constants.set(id, size);
-          return each(() => f.splat(dtype, size));
+          return [f.splatLocal(dtype, size)];
         }
         const words = (): Expression => i32x4.splat(f.size(size));
         return each(() => (dtype === 'float32' ? f32x4.convert_i32x4_s(words()) : words()));

@@ -66,7 +66,7 @@ export class Binding {
     this.#program = program;
     this.#evaluate = (size) => evaluateSize(size, symbols, bindings);
     // Distances between elements may be negative: a reversed axis walks backwards.
-    this.#evaluateWord = (size) => evaluateInteger(size, symbols, bindings, 0);
+    this.#evaluateWord = (size) => evaluateInteger(size, symbols, bindings, -(2 ** 31));
     const concrete = ({ dtype, shape }: { dtype: ArraySpec['dtype']; shape: readonly Size[] }): ArraySpec => ({
       dtype,
       shape: shape.map(this.#evaluate),

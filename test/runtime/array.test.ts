@@ -123,4 +123,13 @@ describe('DeviceArray', () => {
     await all;
     expect(order).toEqual(['ready', '2']);
   });
+
+  it('remembers the lines of the first disposals only, and says how to see later ones', () => {
+    for (let i = 0; i < 5000; i++) arrayOf(device, 'float32', [1], [i]).dispose();
+    const x = arrayOf(device, 'float32', [1], [0]);
+    x.dispose();
+    expect(() => x.dataSync()).toThrow(
+      /use_after_dispose[\s\S]*float32\[1\]\n[\s\S]*KILN_DEBUG[\s\S]*at: .*array\.test\.ts/,
+    );
+  });
 });

@@ -67,6 +67,17 @@ describe('standard decorators', () => {
     expect(model.steps.itemSync()).toBe(3);
   });
 
+  it('see the static fields of a class, when a class is what the method is called on', () => {
+    const add = compile(function (this: { total: Tensor }, t: Tensor) {
+      this.total = this.total.add(t);
+      return this.total;
+    });
+    const shared = Object.assign(class Shared {}, { total: tensor([1]) as Tensor, add });
+    expect([1, 2].map(() => shared.add(tensor([2])).itemSync())).toEqual([3, 5]);
+    shared.total = tensor([10]);
+    expect(shared.add(tensor([2])).itemSync()).toBe(12);
+  });
+
   it('nest in compile and grad', () => {
     const model = new Linear();
     const f = compile((t: Tensor) => model.forward(t).sum());

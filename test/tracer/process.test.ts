@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 
 const entry = new URL('../../index.ts', import.meta.url).href;
+const client = new URL('../../tracer/compiler-client.ts', import.meta.url).href;
 const tsx = import.meta.resolve('tsx');
 /** Loaded before the hooks of tsx, which would rewrite its 15 MB. */
 const binaryen = import.meta.resolve('binaryen');
@@ -62,6 +63,29 @@ describe('a plain script', () => {
       'shape_mismatch 8',
       '',
     ]);
+    expect(code).toBe(0);
+  });
+
+  it('compiles beside the hooks of tsx, which would rewrite Binaryen, also when waits and awaits mix', async () => {
+    const { code, output, errors } = await run(
+      `
+      import { compile, shutdown, tensor } from 'kilnjs';
+      import { isCompilerLoaded } from ${JSON.stringify(client)};
+      const f = compile((t) => t.mul(2));
+      const first = f(tensor([1, 2])).data();
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      console.log(tensor([1, 2, 3]).add(1).arraySync(), Array.from(await first));
+      const last = tensor([5]).mul(3).data();
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      console.log(f.explain(tensor([1, 2])).kernels, Array.from(await last));
+      await shutdown();
+      console.log(await tensor([1]).sub(1).array(), isCompilerLoaded());
+      tensor([7]).div(2); // nobody reads it
+    `,
+      [],
+    );
+    expect(errors).toBe('');
+    expect(output.split('\n')).toEqual(['[ 2, 3, 4 ] [ 2, 4 ]', '1 [ 15 ]', '[ 0 ] false', '']);
     expect(code).toBe(0);
   });
 

@@ -3,7 +3,9 @@ import { describe, expectTypeOf, it } from 'vitest';
 import {
   type Compiled,
   compile,
+  crossEntropy,
   grad,
+  mseLoss,
   spec,
   specOf,
   type Tensor,
@@ -24,22 +26,36 @@ const withAux = (p: Params, x: Tensor) =>
   [x.mul(p.w).sum() as Tensor, { h: x, n: 3 }] as [Tensor, { h: Tensor; n: number }];
 const params: Params = { w: tensor([[1]]), b: tensor([1]), layers: [] };
 
+type FloatTensor = Tensor<'float64' | 'float32' | 'float16' | 'bfloat16'>;
+
 describe('types', () => {
   it('of transforms', () => {
     expectTypeOf(grad(loss)).toEqualTypeOf<(p: Params, x: Tensor, scale: number) => Params>();
     expectTypeOf(grad(loss, { argnums: 1 })).returns.toEqualTypeOf<Tensor>();
     expectTypeOf(grad(loss, { argnums: [0, 1] })).returns.toEqualTypeOf<[Params, Tensor]>();
-    expectTypeOf(valueAndGrad(loss)).returns.toEqualTypeOf<[value: Tensor, gradients: Params]>();
+    expectTypeOf(valueAndGrad(loss)).returns.toEqualTypeOf<[value: FloatTensor, gradients: Params]>();
+    expectTypeOf(valueAndGrad(loss)).returns.toExtend<[Tensor, Params]>();
     expectTypeOf(grad(withAux, { hasAux: true })).returns.toEqualTypeOf<
       [gradients: Params, aux: { h: Tensor; n: number }]
     >();
     expectTypeOf(valueAndGrad(withAux, { hasAux: true })).returns.toEqualTypeOf<
-      [value: [Tensor, { h: Tensor; n: number }], gradients: Params]
+      [value: [FloatTensor, { h: Tensor; n: number }], gradients: Params]
     >();
     expectTypeOf(vjp((x: Tensor, y: Tensor) => ({ s: x.add(y) as Tensor }))).returns.toEqualTypeOf<
       [output: { s: Tensor }, pullback: (cotangent: { s: Tensor }) => [Tensor, Tensor]]
     >();
     expectTypeOf(grad(grad((x: Tensor) => x.sum() as Tensor))).toEqualTypeOf<(x: Tensor) => Tensor>();
+  });
+
+  it('of scalars: what can only be a float has a number as its item', () => {
+    const plain = tensor([1]) as Tensor;
+    expectTypeOf(plain.item).returns.resolves.toEqualTypeOf<number | bigint | boolean>();
+    expectTypeOf(tensor([1]).sum().item).returns.resolves.toEqualTypeOf<number>();
+    expectTypeOf(plain.mean().item).returns.resolves.toEqualTypeOf<number>();
+    expectTypeOf(mseLoss(plain, plain).item).returns.resolves.toEqualTypeOf<number>();
+    expectTypeOf(crossEntropy(plain, plain).item).returns.resolves.toEqualTypeOf<number>();
+    const step = compile((p: Params, x: Tensor) => valueAndGrad(loss)(p, x, 1));
+    expectTypeOf(step(params, plain)[0].item).returns.resolves.toEqualTypeOf<number>();
   });
 
   it('of compile', () => {

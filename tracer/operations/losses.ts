@@ -5,7 +5,7 @@
  *     mseLoss(prediction, target, { reduction: 'sum' })
  */
 
-import { isInteger } from '../../base/dtype.ts';
+import { type DType, isInteger } from '../../base/dtype.ts';
 import { KilnError } from '../../base/error.ts';
 import { operation, type TensorLike } from '../operation.ts';
 import type { Tensor } from '../tensor.ts';
@@ -21,6 +21,7 @@ import {
   convert,
   describe,
   expandAt,
+  type Floating,
   meet,
   range,
   reduceAxes,
@@ -41,14 +42,18 @@ export interface LossOptions {
   readonly reduction?: Reduction;
 }
 
-function reduced(op: string, losses: Tensor, reduction: Reduction = 'mean'): Tensor {
+/** What a loss is: a float whatever its operands are, so that its `item()` is a number. */
+type FloatTensor = Tensor<Floating<DType>>;
+
+function reduced(op: string, losses: Tensor, reduction: Reduction = 'mean'): FloatTensor {
+  const floats = losses as FloatTensor;
   switch (reduction) {
     case 'mean':
-      return mean(losses);
+      return mean(floats);
     case 'sum':
-      return sum(losses);
+      return sum(floats);
     case 'none':
-      return losses;
+      return floats;
     default:
       throw new KilnError('invalid_argument', `${op}: no such reduction`, {
         given: String(reduction),
@@ -57,10 +62,10 @@ function reduced(op: string, losses: Tensor, reduction: Reduction = 'mean'): Ten
   }
 }
 
-type Loss = (input: TensorLike, target: TensorLike, options?: LossOptions) => Tensor;
+type Loss = (input: TensorLike, target: TensorLike, options?: LossOptions) => FloatTensor;
 
 const elementwiseLoss = (op: string, body: (input: Tensor, target: Tensor) => Tensor): Loss =>
-  operation<[input: TensorLike, target: TensorLike, options?: LossOptions], Tensor>(
+  operation<[input: TensorLike, target: TensorLike, options?: LossOptions], FloatTensor>(
     op,
     (input, target, { reduction }: LossOptions = {}) => {
       const [x, y] = meet(op, requireTensors(op, input, target).map(toFloat));
@@ -84,7 +89,7 @@ export interface HuberOptions extends LossOptions {
  * `d²/2` for a distance `d` up to delta, `delta * (d - delta/2)` beyond.
  * @throws KilnError `shape_mismatch`, `invalid_argument` unless delta is positive
  */
-export const huberLoss = operation<[input: TensorLike, target: TensorLike, options?: HuberOptions], Tensor>(
+export const huberLoss = operation<[input: TensorLike, target: TensorLike, options?: HuberOptions], FloatTensor>(
   'huberLoss',
   (input, target, { reduction, delta = 1 }: HuberOptions = {}) => {
     if (!(delta > 0)) throw new KilnError('invalid_argument', 'huberLoss: delta is positive', { given: String(delta) });
@@ -156,7 +161,7 @@ function requireTargets(op: string, rows: Tensor, targets: Tensor, axis: number)
 }
 
 /** Losses of rows of log-probabilities. */
-function rowLosses(op: string, logs: Tensor, targets: Tensor, axis: number, options: CrossEntropyOptions): Tensor {
+function rowLosses(op: string, logs: Tensor, targets: Tensor, axis: number, options: CrossEntropyOptions): FloatTensor {
   const { labelSmoothing = 0, ignoreIndex, reduction } = options;
   if (!(labelSmoothing >= 0 && labelSmoothing <= 1)) {
     throw new KilnError('invalid_argument', `${op}: labelSmoothing is not in [0, 1]`, {
@@ -185,7 +190,7 @@ function rowLosses(op: string, logs: Tensor, targets: Tensor, axis: number, opti
  *   shape of `logits`
  * @throws KilnError `shape_mismatch` when the targets do not fit, `invalid_argument` for options out of range
  */
-export const crossEntropy = operation<[logits: Tensor, targets: Tensor, options?: CrossEntropyOptions], Tensor>(
+export const crossEntropy = operation<[logits: Tensor, targets: Tensor, options?: CrossEntropyOptions], FloatTensor>(
   'crossEntropy',
   (logits, targets, options: CrossEntropyOptions = {}) => {
     requireTensor('crossEntropy', logits);
@@ -199,7 +204,7 @@ export const crossEntropy = operation<[logits: Tensor, targets: Tensor, options?
  * Negative log-likelihood: `crossEntropy` of what are log-probabilities already.
  * @throws KilnError `shape_mismatch` when the targets do not fit, `invalid_argument` for options out of range
  */
-export const nllLoss = operation<[logs: Tensor, targets: Tensor, options?: CrossEntropyOptions], Tensor>(
+export const nllLoss = operation<[logs: Tensor, targets: Tensor, options?: CrossEntropyOptions], FloatTensor>(
   'nllLoss',
   (logs, targets, options: CrossEntropyOptions = {}) => {
     requireTensor('nllLoss', logs);

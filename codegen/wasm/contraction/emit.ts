@@ -286,7 +286,7 @@ class Schedule {
       const vectors = this.#tileWidths().map((count) => Math.ceil(count / 4));
       const width = (): Expression => i32.sub(f.get(to), f.get(column));
       this.#choose(
-        [...new Set(vectors)].sort(),
+        [...new Set(vectors)].sort((a, b) => a - b),
         () => i32.shr_u(i32.add(width(), f.i32(3)), f.i32(2)),
         (v) =>
           this.#choose(
