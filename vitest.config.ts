@@ -2,6 +2,7 @@ import { defineConfig } from 'vitest/config';
 
 /** Tests of what a fresh process holds: they get modules of their own. */
 const alone = [
+  'test/end-to-end/errors.test.ts',
   'test/operations/eager.test.ts',
   'test/runtime/session.test.ts',
   'test/tracer/memory.test.ts',

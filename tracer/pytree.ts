@@ -9,6 +9,7 @@
  */
 import { KilnError } from '../base/error.ts';
 import { SourceLocation } from '../base/location.ts';
+import { hintForCopies, markCopy } from './copies.ts';
 import { Tensor } from './tensor.ts';
 
 /** How instances of a registered class come apart and together again. */
@@ -136,6 +137,7 @@ const leafClasses = new Set<object>();
 /** Makes instances of a class of ours leaves of every tree. */
 export const declareLeafClass = (leafClass: { readonly prototype: object }): void => {
   leafClasses.add(leafClass.prototype);
+  markCopy(leafClass);
 };
 
 /** How a value takes part in trees. @throws KilnError `unregistered_class` */
@@ -149,7 +151,9 @@ export function nodeKind(value: unknown): 'leaf' | 'nothing' | 'list' | 'dict' |
   throw new KilnError('unregistered_class', `an instance of ${className(value)} is not a pytree`, {
     given: `an object of class ${className(value)}`,
     expected: 'tensors in nested arrays, plain objects and instances of registered classes',
-    hint: `tree.register(${className(value)}, { flatten, unflatten }), or pass its tensors in a plain object`,
+    hint:
+      hintForCopies(value) ??
+      `tree.register(${className(value)}, { flatten, unflatten }), or pass its tensors in a plain object`,
     location: SourceLocation.capture(),
   });
 }

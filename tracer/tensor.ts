@@ -16,6 +16,7 @@ import type { TensorType, Value } from '../ir/types.ts';
 import { DeviceArray } from '../runtime/array.ts';
 import type { BufferHandle, Disposal } from '../runtime/device.ts';
 import type { Nested, ScalarOf, TypedArrayOf } from '../runtime/elements.ts';
+import { markCopy } from './copies.ts';
 import type { Trace } from './graph-trace.ts';
 
 /** What makes a tensor traced. */
@@ -160,6 +161,8 @@ export class Tensor<D extends DType = DType> extends DeviceArray<D> {
     });
   }
 }
+
+markCopy(Tensor);
 
 const representation = (DeviceArray.prototype as unknown as { readonly [inspect]: () => string })[inspect];
 

@@ -14,12 +14,19 @@ export interface Unit {
   readonly nodes: readonly KernelNode[];
 }
 
-/** Splits a list of top-level nodes; when they are not independent, into one unit unless there is only one. */
-export function splitUnits(body: readonly KernelNode[], independent: boolean): readonly Unit[] {
+/**
+ * Splits a list of top-level nodes; when they are not independent, into one unit unless there is only one.
+ * @param written memory that stores touch: its loads stay in their place among the nodes
+ */
+export function splitUnits(
+  body: readonly KernelNode[],
+  independent: boolean,
+  written: ReadonlySet<string>,
+): readonly Unit[] {
   const lets = new Map<ScalarId, Let>();
   const groups: { nodes: KernelNode[]; defines: Set<ScalarId>; needs: Set<ScalarId> }[] = [];
   for (const node of body) {
-    if (node.kind === 'let' && closure([node.id], lets, node).complete) {
+    if (node.kind === 'let' && !readsWritten(node) && closure([node.id], lets, node).complete) {
       lets.set(node.id, node);
       continue;
     }
@@ -45,6 +52,10 @@ export function splitUnits(body: readonly KernelNode[], independent: boolean): r
     lets: [...lets.values()].filter((l) => needs.has(l.id)),
     nodes,
   }));
+
+  function readsWritten({ expression }: Let): boolean {
+    return expression.kind === 'load' && written.has(expression.memory);
+  }
 
   /** Values needed, through plain lets; complete when all of them are plain lets. */
   function closure(

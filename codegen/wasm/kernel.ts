@@ -3,7 +3,7 @@
  * tiles from `begin` to `end`; any split of the range [0, tiles) into calls gives the same bytes.
  */
 import { addDims, type Dim } from '../../base/dim.ts';
-import type { Kernel } from '../../ir/kernel.ts';
+import type { Kernel, KernelNode } from '../../ir/kernel.ts';
 import { blockTransposes } from '../common/block.ts';
 import { flopsOf } from '../common/cost.ts';
 import { normalizeNodes } from '../common/normalize.ts';
@@ -66,7 +66,8 @@ interface BuiltModule {
 
 function buildModule(binaryen: Binaryen, kernel: Kernel, named: boolean): BuiltModule {
   const written = writtenMemory(kernel);
-  const body = blockTransposes(normalizeNodes(kernel.body, written));
+  const units = unitsOf(kernel, written);
+  const body = units.flatMap(({ lets, nodes }) => [...lets, ...nodes]);
   const facts: KernelFacts = {
     extents: axisExtents(body),
     written,
@@ -74,7 +75,6 @@ function buildModule(binaryen: Binaryen, kernel: Kernel, named: boolean): BuiltM
   };
   const layout = new RecordLayout(kernel, named);
   const module = newModule(binaryen);
-  const units = splitUnits(body, kernel.independent);
   const scratch = new Set(kernel.scratch.map(({ name }) => name));
   const parts = units.map((unit, i) => buildUnit(binaryen, module, layout, facts, unit, scratch, `c${i}_`));
   const tiles = parts.reduce<Dim>((sum, part) => addDims(sum, part.tiles), 0);
@@ -86,6 +86,19 @@ function buildModule(binaryen: Binaryen, kernel: Kernel, named: boolean): BuiltM
   dispatch?.finish('run');
   module.addFunctionExport('run', 'run');
   return { module, layout, tiles };
+}
+
+/**
+ * The parts of a kernel, normalised. What becomes of one independent node stays in one part: normalising takes loops
+ * apart, and their pieces share scratch memory.
+ */
+function unitsOf({ body, independent }: Kernel, written: ReadonlySet<string>): readonly Unit[] {
+  const normalized = (nodes: readonly KernelNode[]): readonly KernelNode[] =>
+    blockTransposes(normalizeNodes(nodes, written));
+  if (!independent) return splitUnits(normalized(body), false, written);
+  return splitUnits(body, true, written).flatMap(({ lets, nodes }) =>
+    splitUnits([...lets, ...normalized(nodes)], false, written),
+  );
 }
 
 function newModule(binaryen: Binaryen): Module {

@@ -34,9 +34,9 @@ export class Plan {
   }
 
   /**
-   * How many vectors one round of a vector loop handles. Two hide the latency of most bodies. Vector math takes four:
-   * its constants are more than there are registers, and V8 shares a reload among the copies. Long sums down the
-   * columns of a matrix take four as well, a cache line a row: that beats keeping their partial sums in registers.
+   * How many vectors one round of a vector loop handles. Two hide the latency of most bodies. Vector math takes six,
+   * the best of 2 to 8: its constants are more than there are registers, and V8 shares a reload among the copies. Long
+   * sums down the columns of a matrix take four, a cache line a row: that beats keeping partial sums in registers.
    */
   copies(loop: Loop): number {
     if (isStatic(loop.axis.extent) && loop.axis.extent < 8) return 1;
@@ -50,7 +50,7 @@ export class Plan {
     const isLoop = nodes.some((node) => node.kind === 'loop' || node.kind === 'reduce');
     const hasMath = nodes.some((node) => mathPrice(node) >= 12);
     let copies = nodes.length > longNodes ? 1 : 2;
-    if (hasMath && !isLoop && nodes.length <= mathNodes && likelyExtent(loop.axis.extent) >= 64) copies = 4;
+    if (hasMath && !isLoop && nodes.length <= mathNodes && likelyExtent(loop.axis.extent) >= 64) copies = 6;
     for (const node of nodes) {
       if (node.kind !== 'reduce' || !node.accumulators.some(isOrdered)) continue;
       const isLong = node.axes.some(({ extent }) => likelyExtent(extent) >= 64);
@@ -60,7 +60,7 @@ export class Plan {
   }
 }
 
-/** Bodies of long sums and of math up to these sizes take four vectors a round, beyond `longNodes` only one. */
+/** Bodies of long sums and of math up to these sizes take several vectors a round, beyond `longNodes` only one. */
 const wideNodes = 8;
 const mathNodes = 40;
 const longNodes = 200;

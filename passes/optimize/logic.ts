@@ -147,6 +147,27 @@ const selectTruth = rule({
   },
 });
 
+/**
+ * `x <= c ? c : x` is the greater of the two, NaN included, unless `c` is -0 (0 <= -0 would choose -0); `x >= c ? c : x`
+ * the lesser, unless `c` is 0. A maximum with a known number takes one or two instructions, a choice about five.
+ */
+const selectToExtremum = rule({
+  name: 'select_to_extremum',
+  opcodes: ['select'],
+  floatClass: 'exact',
+  apply: ({ operands: [predicate, onTrue, onFalse] }, rewriter) => {
+    const comparison = rewriter.definedBy(predicate, 'compare');
+    const limit = splatOf(rewriter, onTrue);
+    if (!comparison || limit === undefined || Number.isNaN(limit) || onTrue.type.dtype === 'bool') return undefined;
+    const [x, bound] = comparison.operands;
+    if (x !== onFalse || !isSplat(rewriter, bound, limit)) return undefined;
+    const { direction } = comparison.attributes;
+    if (direction === 'LE' && !Object.is(limit, -0)) return rewriter.op('maximum', [x, onTrue]);
+    if (direction === 'GE' && !Object.is(limit, 0)) return rewriter.op('minimum', [x, onTrue]);
+    return undefined;
+  },
+});
+
 const convertSame = rule({
   name: 'convert_same',
   opcodes: ['convert', 'bitcast_convert'],
@@ -223,6 +244,7 @@ export const logicRules: readonly RewriteRule[] = [
   selectNot,
   selectSelect,
   selectTruth,
+  selectToExtremum,
   convertSame,
   convertConvert,
   bitcastBitcast,

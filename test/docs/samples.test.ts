@@ -18,7 +18,13 @@ interface Sample {
 }
 
 const docs = readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' });
-const pages = ['README.md', ...docs.filter((page) => page.endsWith('.md')).sort().map((page) => join('docs', page))];
+const pages = [
+  'README.md',
+  ...docs
+    .filter((page) => page.endsWith('.md'))
+    .sort()
+    .map((page) => join('docs', page)),
+];
 
 const samples: Sample[] = pages.flatMap((page) => {
   const blocks = [...readFileSync(join(root, page), 'utf8').matchAll(/^```ts\n(.*?)^```/gms)];
@@ -55,7 +61,11 @@ describe('samples in README and docs', () => {
 
   for (const sample of samples.filter(({ runs }) => runs)) {
     test(`${sample.name} runs`, () => {
-      const output = execFileSync(process.execPath, ['--import', './scripts/preload.mjs', '--import', 'tsx', pathOf(sample)], { cwd: root, encoding: 'utf8' });
+      const output = execFileSync(
+        process.execPath,
+        ['--import', './scripts/preload.mjs', '--import', 'tsx', pathOf(sample)],
+        { cwd: root, encoding: 'utf8' },
+      );
       expect(output).not.toMatch(/NaN|KilnError/);
     });
   }

@@ -11,6 +11,7 @@ import { type DType, isDType, isFloat, isInteger, promoteTypes } from '../../bas
 import { KilnError } from '../../base/error.ts';
 import type { ReduceKind } from '../../ir/opcodes.ts';
 import { formatType } from '../../ir/printer.ts';
+import { hintForCopies } from '../copies.ts';
 import type { TensorLike } from '../operation.ts';
 import { Tensor } from '../tensor.ts';
 import { emit } from '../trace.ts';
@@ -51,7 +52,7 @@ export function requireTensor(op: string, x: unknown, what = 'the operand'): ass
   if (x instanceof Tensor) return;
   throw new KilnError('invalid_argument', `${op}: ${what} is not a tensor`, {
     given: describe(x),
-    hint: 'make one with tensor(data)',
+    hint: hintForCopies(x) ?? 'make one with tensor(data)',
   });
 }
 

@@ -7,6 +7,7 @@
  */
 import type { DType } from '../../base/dtype.ts';
 import { KilnError } from '../../base/error.ts';
+import { hintForCopies } from '../copies.ts';
 import { Tensor } from '../tensor.ts';
 import { dtypeOfTypedArray } from '../typed-arrays.ts';
 
@@ -98,10 +99,12 @@ function dtypeOfElements(elements: readonly unknown[]): DType {
   if (only === '' || only === 'number' || only === 'boolean and number') return 'float32';
   if (only === 'boolean') return 'bool';
   if (only === 'bigint') return 'int64';
-  const tensors = elements.some((element) => element instanceof Tensor);
+  const hint = elements.some((element) => element instanceof Tensor)
+    ? 'join tensors with stack or concat'
+    : elements.map(hintForCopies).find((text) => text !== undefined);
   throw new KilnError('invalid_argument', 'tensor: the data are not numbers, booleans or bigints alone', {
     given: `elements of type ${only}`,
-    ...(tensors && { hint: 'join tensors with stack or concat' }),
+    ...(hint !== undefined && { hint }),
   });
 }
 
