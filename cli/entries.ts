@@ -6,8 +6,8 @@
  * An argument is a value, or a specification, for which data are made up. TypeScript files are loaded through `tsx`,
  * an optional peer.
  */
-import { existsSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { existsSync, readFileSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { dimBounds } from '../base/dim.ts';
 import { KilnError, random, SymbolicDim, type Tensor, TensorSpec, tree, zeros } from '../index.ts';
@@ -49,6 +49,7 @@ async function importModule(
   const url = pathToFileURL(path).href;
   // When the tool itself runs from TypeScript sources, a loader is there already.
   if (!/\.[cm]?tsx?$/.test(path) || import.meta.url.endsWith('.ts')) return import(url);
+  assertModule(path);
   try {
     // For the whole process, so that the file and this tool share one copy of Kiln.
     (await import('tsx/esm/api')).register();
@@ -59,6 +60,29 @@ async function importModule(
     });
   }
   return import(url);
+}
+
+/**
+ * TypeScript in a CommonJS package loads Kiln with `require`, which under tsx makes a second copy of it.
+ * @throws KilnError `cli_usage`
+ */
+function assertModule(path: string): void {
+  if (/\.mts$/.test(path)) return;
+  const manifest = path.endsWith('.cts') ? undefined : manifestOf(path);
+  if (manifest?.type === 'module') return;
+  throw new KilnError('cli_usage', `${basename(path)} is not an ES module`, {
+    given: manifest ? `${manifest.path} has no "type": "module"` : 'a file outside any package, or named .cts',
+    hint: 'name it .mts, or write "type": "module" in package.json (npm pkg set type=module)',
+  });
+}
+
+/** The package.json that governs a file. */
+function manifestOf(path: string): { readonly path: string; readonly type?: unknown } | undefined {
+  for (let folder = dirname(path); ; folder = dirname(folder)) {
+    const manifest = join(folder, 'package.json');
+    if (existsSync(manifest)) return { path: manifest, type: JSON.parse(readFileSync(manifest, 'utf8')).type };
+    if (folder === dirname(folder)) return undefined;
+  }
 }
 
 /** The arguments with data in place of specifications: normal floats, zeros for other dtypes. */

@@ -22,7 +22,8 @@ const clip = (line: string): string => (line.length > width ? `${line.slice(0, w
 /** At most `limit` lines, the rest counted. */
 function excerpt(lines: readonly string[], limit: number): string[] {
   const shown = lines.slice(0, limit).map(clip);
-  return lines.length > limit ? [...shown, faint(`… ${lines.length - limit} lines more`)] : shown;
+  const rest = lines.length - limit;
+  return rest > 0 ? [...shown, faint(`… ${rest} more ${rest === 1 ? 'line' : 'lines'}`)] : shown;
 }
 
 const indented = (lines: readonly string[]): string[] => lines.map((line) => `    ${line}`);
@@ -161,8 +162,8 @@ function kernelText(text: string, kernel: string): string[] {
 
 /** Of the loops without a loop inside, the one that computes most; out of the module that names the kernel. */
 function innermostLoop(text: string, kernel: string): string[] {
-  const modules = text.split(/^(?=\(module|;; kernel )/m);
-  const lines = (modules.find((module) => module.includes(kernel)) ?? text).split('\n');
+  const modules = text.split(/^(?=;; kernel )/m);
+  const lines = (modules.find((module) => module.startsWith(`;; kernel ${kernel}\n`)) ?? '').split('\n');
   let best: string[] = [];
   let most = -1;
   for (let start = 0; start < lines.length; start++) {

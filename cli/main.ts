@@ -47,6 +47,12 @@ function program(): Command {
   return kiln;
 }
 
+// A reader that has seen enough, as in `kiln explain FILE | head`, ends the command.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit();
+  throw error;
+});
+
 try {
   await program().parseAsync();
 } catch (error) {

@@ -113,16 +113,19 @@ function withOwnValues(ops: readonly Op[], kept: ReadonlySet<Value>): Op[] {
   });
 }
 
-/** Equal kernels once, in the order of their first launch. */
+/** Equal kernels once, in the order of their first launch; different ones have different names. */
 class KernelTable {
   readonly all: Kernel[] = [];
   readonly #numbers = new Map<string, number>();
+  readonly #named = new Map<string, number>();
 
   add(kernel: Kernel): number {
     const key = kernelKey(kernel);
     let number = this.#numbers.get(key);
     if (number === undefined) {
-      number = this.all.push(kernel) - 1;
+      const namesakes = (this.#named.get(kernel.name) ?? 0) + 1;
+      this.#named.set(kernel.name, namesakes);
+      number = this.all.push(namesakes === 1 ? kernel : { ...kernel, name: `${kernel.name}.${namesakes}` }) - 1;
       this.#numbers.set(key, number);
     }
     return number;

@@ -74,7 +74,7 @@ export function reportOf({ module, optimized, lowered, program, texts }: Stages,
     graph: printModule(module, { locations: true }),
     optimized: printModule(optimized, { locations: true }),
     kernels: lowered.kernels.map((kernel) => printKernel(kernel)).join('\n'),
-    code: texts.join('\n'),
+    code: lowered.kernels.map(({ name }, i) => `${codeHeader(name, groups)}${texts[i]}`).join('\n'),
     program: programText(program),
     tracedOps: module.functions.reduce((sum, { graph }) => sum + graph.ops.length, 0),
     kernelCount: lowered.kernels.length,
@@ -84,6 +84,12 @@ export function reportOf({ module, optimized, lowered, program, texts }: Stages,
     bytesMoved: groups.reduce((sum, { bytesAfter }) => sum + bytesAfter, 0),
     peakBytes: peakBytesOf(lowered, numberOf),
   };
+}
+
+/** Comments above a kernel's code: its name, and the ops and lines it came from. The code itself knows neither. */
+function codeHeader(name: string, groups: readonly GroupReport[]): string {
+  const ops = new Set(groups.filter(({ kernel }) => kernel === name).flatMap(({ ops }) => ops));
+  return [`;; kernel ${name}`, ...[...ops].map((op) => `;;   ${op}`), ''].join('\n');
 }
 
 const describeOp = ({ opcode, location }: Op): string => {
