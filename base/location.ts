@@ -16,19 +16,31 @@ const ownFolders = ['base', 'ir', 'passes', 'codegen', 'runtime', 'tracer', 'nn'
 const packageRoot = new URL('../', import.meta.url).href;
 
 const isOwn = (file: string): boolean => {
-  const url = file.startsWith('file:') || file.includes('://') ? file : `file://${file}`;
+  const url = file.startsWith('file:') || file.includes('://') ? file : `file://${encodeURI(file)}`;
   if (!url.startsWith(packageRoot)) return false;
   const inside = url.slice(packageRoot.length);
   return inside.startsWith('index.') || ownFolders.some((folder) => inside.startsWith(`${folder}/`));
 };
 
 const parseFrame = (text: string): SourceFrame | undefined => {
-  const match = /^\s*at (?:(.*?) \()?(.*?):(\d+):(\d+)\)?$/.exec(text) ?? /^(.*?)@(.*?):(\d+):(\d+)$/.exec(text);
+  const match =
+    /^\s*at (?:async )?(?:(.*?) \()?(.*?):(\d+):(\d+)\)?$/.exec(text) ?? /^(.*?)@(.*?):(\d+):(\d+)$/.exec(text);
   if (!match) return undefined;
   const [, functionName, file, line, column] = match;
   if (file.startsWith('node:') || file.includes('/node_modules/') || file === '<anonymous>') return undefined;
   return { file, line: Number(line), column: Number(column), ...(functionName && { functionName }) };
 };
+
+/** A file as people write it: `file:///my%20app/a.ts?v=1` is `/my app/a.ts`. */
+function pathOf(file: string): string {
+  if (!file.startsWith('file://')) return file.replace(/\?.*$/, '');
+  const path = file.slice('file://'.length).replace(/\?.*$/, '');
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path;
+  }
+}
 
 /** A place in the user's source: either a raw stack not yet looked at, or a frame that is already known. */
 export class SourceLocation {
@@ -70,6 +82,6 @@ export class SourceLocation {
   toString(): string {
     const frame = this.frames[0];
     if (!frame) return '';
-    return `${frame.file.replace(/^file:\/\//, '').replace(/\?.*$/, '')}:${frame.line}:${frame.column}`;
+    return `${pathOf(frame.file)}:${frame.line}:${frame.column}`;
   }
 }

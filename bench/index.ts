@@ -140,7 +140,7 @@ type AnyFunction<A extends readonly unknown[]> = (...args: A) => unknown;
 
 async function firstCall<A extends readonly unknown[]>(fn: AnyFunction<A>, args: A) {
   const start = performance.now();
-  const outputs = tensorsOf(fn(...args));
+  const outputs = tidy(() => tensorsOf(fn(...args)));
   await Promise.all(outputs.map((output) => output.ready()));
   const ms = performance.now() - start;
   const values = await Promise.all(outputs.map(async (output) => Array.from(await output.data(), Number)));

@@ -38,7 +38,7 @@ export function journey(compiled: Inspectable, args: readonly unknown[]): string
   const { ops, kernels, flops, bytesMoved, peakBytes, compileMs } = explanation;
   const before = explanation.groups.reduce((sum, { bytesBefore }) => sum + bytesBefore, 0);
   return [
-    `  ${formatCount(ops)} traced ops became ${kernels} kernels in ${formatMs(compileMs)}: ${formatBytes(before)} of traffic ` +
+    `  ${formatCount(ops)} traced ops became ${kernels} ${kernels === 1 ? 'kernel' : 'kernels'} in ${formatMs(compileMs)}: ${formatBytes(before)} of traffic ` +
       `became ${formatBytes(bytesMoved)}, ${formatCount(flops)} FLOPs, ${formatBytes(peakBytes)} at most.`,
     '  One of its lines:',
     '',

@@ -22,8 +22,8 @@ export interface CompileOptions {
   /** Arguments whose tensors the call may overwrite and which are gone afterwards. */
   readonly donate?: readonly ArgumentName[];
   /**
-   * Symbolic sizes: for each argument a tree of specs like the argument, or `undefined` where sizes are fixed. A call
-   * whose shapes fit, within the bounds of the sizes, needs no compile of its own.
+   * Symbolic sizes: for each argument a tree like it of specs or shapes, such as `[dim('B'), 784]`, or `undefined`
+   * where sizes are fixed. A call whose shapes fit, within the bounds of the sizes, needs no compile of its own.
    */
   readonly dynamic?: readonly unknown[];
   /** `'fast'` or `'strict'`; by default that of `init`. */

@@ -5,7 +5,7 @@
  *     solveSizes([f32[B,784], i32[B]], [f32[7,784], i32[7]])      // Map { B → 7 }
  */
 import { bindDims } from '../base/bind-dims.ts';
-import { type Dim, type DimBindings, evaluateDim } from '../base/dim.ts';
+import { type Dim, type DimBindings, evaluateDim, SymbolicDim } from '../base/dim.ts';
 import { KilnError } from '../base/error.ts';
 import type { TensorType } from '../ir/types.ts';
 import { isArrayLeaf, typeOfArray } from './array-leaf.ts';
@@ -33,7 +33,7 @@ export const bindShape = (shape: readonly Dim[], bindings: DimBindings): readonl
   shape.map((size) => evaluateDim(size, bindings));
 
 /**
- * The types that the option `dynamic` gives to the arrays among the arguments, in order; `undefined` where it says
+ * The types that the option `dynamic` gives, by specs or shapes, to the arrays among the arguments, in order; `undefined` where it says
  * nothing.
  * @throws KilnError `tree_mismatch` when a tree of specs is not like its argument
  */
@@ -67,7 +67,12 @@ function collectTypes(value: unknown, pattern: unknown, path: string, types: (Te
   }
 }
 
+const isShape = (pattern: unknown): pattern is readonly Dim[] =>
+  Array.isArray(pattern) &&
+  pattern.every((size) => size instanceof SymbolicDim || (Number.isSafeInteger(size) && size >= 0));
+
 function specAt(pattern: unknown, path: string, given: TensorType | undefined): TensorType {
+  if (given && isShape(pattern) && pattern.length === given.shape.length) return { dtype: given.dtype, shape: pattern };
   const isLike =
     pattern instanceof TensorSpec &&
     given !== undefined &&
@@ -75,7 +80,7 @@ function specAt(pattern: unknown, path: string, given: TensorType | undefined): 
     pattern.shape.length === given.shape.length;
   if (isLike) return pattern.type;
   throw new KilnError('tree_mismatch', `compile: the option dynamic does not fit ${path}`, {
-    given: `${String(pattern)} for ${given ? new TensorSpec(given.dtype, given.shape).signature : 'a container'}`,
-    expected: 'specs of the same dtype and rank, in a tree like the argument',
+    given: `${Array.isArray(pattern) ? `[${pattern.join(',')}]` : String(pattern)} for ${given ? new TensorSpec(given.dtype, given.shape).signature : 'a container'}`,
+    expected: 'specs of the same dtype and rank, or shapes of the same rank, in a tree like the argument',
   });
 }

@@ -6,6 +6,7 @@ import { addDims, type Dim } from '../../base/dim.ts';
 import type { Kernel, KernelNode } from '../../ir/kernel.ts';
 import { blockTransposes } from '../common/block.ts';
 import { flopsOf } from '../common/cost.ts';
+import { axesOfIndex } from '../common/linear-index.ts';
 import { normalizeNodes } from '../common/normalize.ts';
 import { splitUnits, type Unit } from '../common/units.ts';
 import { axisExtents, type KernelFacts, valueDTypes, walk, writtenMemory } from '../common/walk.ts';
@@ -17,7 +18,7 @@ import type { Binaryen, Module } from './math/emitter.ts';
 import { NestEmitter } from './nest.ts';
 import { planNodes } from './plan.ts';
 import { RecordLayout } from './record.ts';
-import { emitTiles, outerLoops, tileUnit } from './tiles.ts';
+import { emitTiles, tileUnit } from './tiles.ts';
 
 /** What shapes the code beside the kernel; part of its hash. */
 export interface KernelOptions {
@@ -131,17 +132,23 @@ function buildUnit(
   const builder = new FunctionBuilder(binaryen, module, layout, runParameters);
   const contraction = matchContraction(unit, facts.written);
   if (contraction) return buildContraction(builder, facts, contraction, prefix);
-  const usesScratch = [...walk(unit.nodes)].some(
-    (node) =>
-      (node.kind === 'store' && scratch.has(node.memory)) ||
-      (node.kind === 'let' && node.expression.kind === 'load' && scratch.has(node.expression.memory)),
-  );
-  const fixed = new Set(usesScratch ? unit.nodes.flatMap((node) => outerLoops(node)) : []);
+  const fixed = new Set([...walk(unit.nodes)].filter((node) => isRepeatedOverScratch(node, scratch)));
   const plan = planNodes(unit.nodes, fixed);
   const emitter = new NestEmitter(new Environment(builder, facts), plan);
   const tiling = tileUnit(unit, plan);
   emitTiles(emitter, unit, tiling);
   return { builder, tiles: tiling.tiles, helpers: [] };
+}
+
+/**
+ * Whether every round of a loop writes the same elements of scratch memory. Such a loop can not run across the lanes:
+ * they share the memory.
+ */
+function isRepeatedOverScratch(node: KernelNode, scratch: ReadonlySet<string>): boolean {
+  if (node.kind !== 'loop') return false;
+  return [...walk(node.body)].some(
+    (inner) => inner.kind === 'store' && scratch.has(inner.memory) && !axesOfIndex(inner.index).has(node.axis.name),
+  );
 }
 
 /** `run` of a kernel with several parts: each part gets its share of the range. */

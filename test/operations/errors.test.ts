@@ -120,6 +120,7 @@ const rows: readonly Row[] = [
   ['a scalar in a matrix product', 'shape_mismatch', (x, y) => x.matmul(y), [2, 3], []],
   ['a formula of other operands', 'invalid_argument', (x, y) => k.einsum('ij->i', [x, y])],
   ['a formula of other ranks', 'invalid_argument', (x) => k.einsum('ijk->i', [x])],
+  ['no operands', 'invalid_argument', () => k.einsum('ij->i')],
   ['a letter of two sizes', 'shape_mismatch', (x, y) => k.einsum('ij,jk->ik', [x, y]), [2, 3], [4, 5]],
   ['a letter out of nowhere', 'invalid_argument', (x) => k.einsum('ij->k', [x])],
   // Convolution and pooling.

@@ -86,7 +86,7 @@ describe('an MLP training step with dim B', () => {
   });
 
   it('compiles once by the option dynamic', () => {
-    const step = compile(update, { name: 'step_dynamic', dynamic: [undefined, spec([B, 12]), spec([B, 3])] });
+    const step = compile(update, { name: 'step_dynamic', dynamic: [undefined, spec([B, 12]), [B, 3]] });
     expectSame(step, [1, 7, 64, 7]);
     expect(step.stats()).toMatchObject({ calls: 4, compiles: 1, recompiles: [] });
   });

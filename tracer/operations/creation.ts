@@ -137,6 +137,7 @@ function requireRoom(op: string, dtype: DType, shape: readonly number[]): void {
   throw new KilnError('out_of_memory', `${op}: no device has room for so many elements`, {
     given: `${dtype}[${shape.join(',')}], ${bytes} bytes`,
     expected: `at most ${mostBytes} bytes`,
+    hint: 'check the shape, or work on a part at a time',
   });
 }
 

@@ -3,7 +3,7 @@
  * free axes of the left, free axes of the right operand.
  *
  *     matmul(x, w)                         // f32[8,16,64] of f32[8,16,32] and f32[32,64]
- *     einsum('bij,bkj->bik', [q, k])
+ *     einsum('bij,bkj->bik', q, k)
  */
 import { type Dim, equalDims } from '../../base/dim.ts';
 import type { DType } from '../../base/dtype.ts';
@@ -42,7 +42,9 @@ const contract = (x: Tensor, y: Tensor, contracted: AxisPair, batch: AxisPair = 
 
 function requireMatching(op: string, x: Tensor, xAxis: number, y: Tensor, yAxis: number): void {
   const given = `${describe(x)} axis ${xAxis} and ${describe(y)} axis ${yAxis}`;
-  requireEqualSizes(op, x.type.shape[xAxis], y.type.shape[yAxis], 'the sizes that are summed over differ', given);
+  const summary = 'the sizes that are summed over differ';
+  const hint = 'check the order of the operands, or transpose one with .mT';
+  requireEqualSizes(op, x.type.shape[xAxis], y.type.shape[yAxis], summary, given, hint);
 }
 
 /** Both operands with their leading axes repeated to the same batch shape. */
@@ -281,29 +283,34 @@ function requireSizes(formula: string, operands: readonly Named[]): void {
 /**
  * Einstein summation: letters name axes, letters missing after `->` are summed over. Operands are contracted from left
  * to right. Ellipses are not supported.
+ * @param operands one after the other, or in one array
  * @param formula such as `'bij,bjk->bik'`; without `->` the letters that occur once, in order
  * @throws KilnError `invalid_argument` for a formula that does not fit the operands, `shape_mismatch`
  */
-export const einsum = operation<[formula: string, operands: readonly Tensor[]], Tensor>(
-  'einsum',
-  (formula, operands) => {
-    if (!Array.isArray(operands) || operands.length === 0) {
-      throw new KilnError('invalid_argument', 'einsum: an array of operands is needed', { given: describe(operands) });
-    }
-    requireTensors('einsum', ...operands);
-    const { inputs, output } = parseFormula(formula, operands.length);
-    const dtype = promote(operands);
-    const named = operands.map((x, i): Named => ({ tensor: toNumber(convert(x, dtype)), letters: inputs[i] }));
-    requireSizes(formula, named);
-    const needed = (from: number): Set<string> => new Set([...output, ...named.slice(from).flatMap((x) => x.letters)]);
-    const [first, ...others] = named.map(takeDiagonals);
-    let result = sumOthers(first, needed(1));
-    others.forEach((operand, i) => {
-      result = contractPair(result, operand, needed(i + 2));
+export const einsum = operation<
+  [formula: string, operands: readonly Tensor[]] | [formula: string, ...operands: Tensor[]],
+  Tensor
+>('einsum', (formula, ...given) => {
+  const operands = (Array.isArray(given[0]) ? given[0] : given) as readonly Tensor[];
+  if (operands.length === 0) {
+    throw new KilnError('invalid_argument', 'einsum: operands are needed', {
+      given: 'none',
+      hint: "pass one tensor for each part of the formula: einsum('ij,jk->ik', x, y)",
     });
-    return inOrder(result, output);
-  },
-);
+  }
+  requireTensors('einsum', ...operands);
+  const { inputs, output } = parseFormula(formula, operands.length);
+  const dtype = promote(operands);
+  const named = operands.map((x, i): Named => ({ tensor: toNumber(convert(x, dtype)), letters: inputs[i] }));
+  requireSizes(formula, named);
+  const needed = (from: number): Set<string> => new Set([...output, ...named.slice(from).flatMap((x) => x.letters)]);
+  const [first, ...others] = named.map(takeDiagonals);
+  let result = sumOthers(first, needed(1));
+  others.forEach((operand, i) => {
+    result = contractPair(result, operand, needed(i + 2));
+  });
+  return inOrder(result, output);
+});
 
 /** Methods of this family; each does what the function of its name does. */
 export interface LinearAlgebraMethods<D extends DType> {

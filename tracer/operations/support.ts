@@ -37,22 +37,30 @@ export type Promoted<X, Y> =
       ? E
       : 'float32';
 
-/** `f32[2,3]`, or for what is no tensor its JavaScript kind. */
+/** `f32[2,3]`, or what it is in JavaScript: `number 3`, `an array`. */
 export const describe = (x: unknown): string =>
   x instanceof Tensor
     ? formatType(x.type)
-    : x === null
-      ? 'null'
+    : x === null || x === undefined
+      ? String(x)
       : Array.isArray(x)
         ? 'an array'
-        : `${typeof x} ${String(x)}`;
+        : typeof x === 'object'
+          ? 'an object'
+          : typeof x === 'function'
+            ? 'a function'
+            : `${typeof x} ${String(x)}`;
+
+const optionsComeLast = 'make one with tensor(data); options come last, after null for an operand that is left out';
+const isOptions = (x: unknown): boolean =>
+  typeof x === 'object' && x !== null && Object.getPrototypeOf(x) === Object.prototype;
 
 /** @throws KilnError `invalid_argument` for anything that is not a tensor. */
 export function requireTensor(op: string, x: unknown, what = 'the operand'): asserts x is Tensor {
   if (x instanceof Tensor) return;
   throw new KilnError('invalid_argument', `${op}: ${what} is not a tensor`, {
     given: describe(x),
-    hint: hintForCopies(x) ?? 'make one with tensor(data)',
+    hint: hintForCopies(x) ?? (isOptions(x) ? optionsComeLast : 'make one with tensor(data)'),
   });
 }
 
@@ -144,11 +152,15 @@ export const shapeWithout = (shape: Shape, axes: readonly number[], keepdims = f
   keepdims ? shape.map((size, i) => (axes.includes(i) ? 1 : size)) : shape.filter((_, i) => !axes.includes(i));
 
 /** A question about sizes that must be true. @throws KilnError `shape_mismatch` or `unknown_size` */
-export function requireEqualSizes(op: string, a: Dim, b: Dim, summary: string, given: string): void {
+export function requireEqualSizes(op: string, a: Dim, b: Dim, summary: string, given: string, hint?: string): void {
   if (equalDims(a, b)) return;
   const answer = isEqualDim(a, b);
   if (answer === 'never') {
-    throw new KilnError('shape_mismatch', `${op}: ${summary}`, { given, expected: `equal sizes, not ${a} and ${b}` });
+    throw new KilnError('shape_mismatch', `${op}: ${summary}`, {
+      given,
+      expected: `equal sizes, not ${a} and ${b}`,
+      ...(hint !== undefined && { hint }),
+    });
   }
   throw new KilnError('unknown_size', `${op}: ${summary}, as far as their bounds tell`, {
     given,
@@ -183,6 +195,7 @@ function broadcastSizes(op: string, a: Dim, b: Dim, given: () => string): Dim {
   throw new KilnError('shape_mismatch', `${op}: shapes do not broadcast together`, {
     given: given(),
     expected: 'sizes that are equal or 1, aligned at the last axis',
+    hint: 'give an operand axes of size 1 where they belong, with expandDims or reshape, or transpose it',
   });
 }
 

@@ -104,6 +104,7 @@ function dtypeOfElements(elements: readonly unknown[]): DType {
     : elements.map(hintForCopies).find((text) => text !== undefined);
   throw new KilnError('invalid_argument', 'tensor: the data are not numbers, booleans or bigints alone', {
     given: `elements of type ${only}`,
+    expected: 'numbers, booleans or bigints, in nested arrays or a typed array',
     ...(hint !== undefined && { hint }),
   });
 }
