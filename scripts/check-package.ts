@@ -50,9 +50,10 @@ export const step = compile((p: Params, x: Tensor, y: Tensor) => {
   return [loss, tree.map((a, d) => a.sub(d.mul(0.1)), p, g)] as const;
 });
 const params: Params = { w: tensor([[1], [2]]), b: tensor([0]) };
-const [loss, next]: readonly [Tensor, Params] = step(params, tensor([[1, 2]]), tensor([[3]]));
+const [loss, next] = step(params, tensor([[1, 2]]), tensor([[3]]));
 const value: Promise<number> = loss.item();
-const gradient: Tensor = grad((x: Tensor) => x.mul(x).sum())(next.b);
+const trained: Params = next;
+const gradient: Tensor = grad((x: Tensor) => x.mul(x).sum())(trained.b);
 // @ts-expect-error the compiled function keeps the signature of the function
 step(params, 'not a tensor', next.b);
 export { benchmark, gradient, value };

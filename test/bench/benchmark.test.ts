@@ -8,7 +8,7 @@ const layer = (x: Tensor, w: Tensor) => x.matmul(w).tanh();
 
 describe('benchmark', () => {
   test('gives a row for each mode, the batch from the last tensor, and leaves no tensor behind', async () => {
-    const args = [ones([32, 16]), ones([16, 8])] as const;
+    const args: [Tensor, Tensor] = [ones([32, 16]), ones([16, 8])];
     const before = memory().tensors;
     const progress: number[] = [];
     const report = await benchmark(layer, args, {

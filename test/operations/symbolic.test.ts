@@ -45,7 +45,7 @@ describe('result shapes are formulas', () => {
     ['pooling', '[B,3,floordiv(T,2)]', (x) => x.maxPool1d(2), [B, 3, T]],
     ['zeros like', '[B,T]', (x) => k.zerosLike(x), [B, T]],
     ['random numbers', '[B,4]', (x) => k.random.normal(k.random.key(0), x.type.shape), [B, 4]],
-    ['einsum', '[T,B]', (x, y) => k.einsum('bij,ij->jb', [x, y]).mT.mT, [B, 3, T], [3, T]],
+    ['einsum', '[T,B]', (x, y) => k.einsum('bij,ij->jb', x, y).mT.mT, [B, 3, T], [3, T]],
   ];
   for (const [what, expected, body, ...shapes] of rows) {
     test(what, () => expect(shapeOf(body, ...shapes)).toBe(expected));
