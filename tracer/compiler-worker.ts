@@ -28,6 +28,8 @@ const compiler = import('./compiler.ts').then(async (loaded) => {
   await loaded.ready();
   return loaded;
 });
+// Every answer reports it; unhandled, it would end the thread while somebody blocks on it.
+compiler.catch(() => undefined);
 
 async function answer({ id, text, ...options }: WorkerRequest): Promise<void> {
   let message: WorkerAnswer;

@@ -15,11 +15,13 @@ const moduleOf = (graph: Graph): Module => ({ functions: [{ name: 'main', graph 
 
 /**
  * How far results may be from the reference: what rounding every op to float32 changes, 64 times over (sums in other
- * orders, functions of a few ULP), and 2^-20 of the greatest element.
+ * orders, functions of a few ULP), and 2^-20 of the
+ * greatest element of any value of the graph (of which sums may cancel).
  */
 export function distantFrom(given: readonly Literal[], module: Module, inputs: readonly Literal[]): string | undefined {
   const double = evaluateModule(module, inputs, { mode: 'double' });
   const rounded = evaluateModule(module, inputs, { mode: 'rounded' });
+  const scale = greatestElement(module, inputs);
   for (let r = 0; r < double.length; r++) {
     if (!isFloat(double[r].dtype)) {
       const fault = bitDifference([given[r]], [rounded[r]]);
@@ -27,12 +29,11 @@ export function distantFrom(given: readonly Literal[], module: Module, inputs: r
       continue;
     }
     const count = elementCount(double[r].shape);
-    let [greatest, noise] = [1, 0];
+    let noise = 0;
     for (let i = 0; i < count; i++) {
-      greatest = Math.max(greatest, Math.abs(elementAt(double[r], i)));
       noise = Math.max(noise, Math.abs(elementAt(double[r], i) - elementAt(rounded[r], i)));
     }
-    const bound = 64 * noise + 2 ** -20 * greatest;
+    const bound = 64 * noise + 2 ** -20 * scale;
     if (!Number.isFinite(bound)) continue;
     for (let i = 0; i < count; i++) {
       const [a, b] = [elementAt(given[r], i), elementAt(double[r], i)];
@@ -40,6 +41,19 @@ export function distantFrom(given: readonly Literal[], module: Module, inputs: r
     }
   }
   return undefined;
+}
+
+/** The greatest finite element, but at least 1, of all float values of a module. */
+function greatestElement(module: Module, inputs: readonly Literal[]): number {
+  const { parameters, ops } = mainOf(module).graph;
+  const results = [...parameters, ...ops.flatMap((op) => op.results)];
+  let greatest = 1;
+  for (const { dtype, data } of evaluateModule(moduleOf({ parameters, ops, results }), inputs, { mode: 'double' })) {
+    if (!isFloat(dtype)) continue;
+    for (let i = 0; i < data.length; i++)
+      if (Number.isFinite(data[i])) greatest = Math.max(greatest, Math.abs(data[i]));
+  }
+  return greatest;
 }
 
 /** Every way of running a module of fixed sizes in strict mode, against op by op. */
