@@ -58,10 +58,11 @@ export interface ErrorDetails {
 export class KilnError extends Error {
   override readonly name = 'KilnError';
   readonly code: ErrorCode;
-  readonly given?: string;
-  readonly expected?: string;
-  readonly hint?: string;
-  readonly location?: SourceLocation;
+  // Declared only, so that what is not said is no property and does not print.
+  declare readonly given?: string;
+  declare readonly expected?: string;
+  declare readonly hint?: string;
+  declare readonly location?: SourceLocation;
   /** The sentence without code, details and location. */
   readonly summary: string;
 

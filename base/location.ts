@@ -78,6 +78,11 @@ export class SourceLocation {
     return this.#frames;
   }
 
+  /** How consoles print it. */
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return this.toString();
+  }
+
   /** `file:line:column` of the user's innermost frame, or the empty string. */
   toString(): string {
     const frame = this.frames[0];

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { errorCodes, internalError, KilnError } from '../../base/error.ts';
 import { SourceLocation } from '../../base/location.ts';
@@ -21,6 +22,12 @@ describe('KilnError', () => {
     );
     expect(error).toBeInstanceOf(Error);
     expect(error.name).toBe('KilnError');
+  });
+
+  test('prints what was said and nothing else', () => {
+    const text = inspect(new KilnError('invalid_argument', 'x', { location: SourceLocation.of('a.ts', 1, 2) }));
+    expect(text).toContain('location: a.ts:1:2');
+    expect(text).not.toContain('undefined');
   });
 
   test('a place is added once and keeps everything else', () => {
