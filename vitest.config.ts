@@ -1,9 +1,11 @@
 import { defineConfig } from 'vitest/config';
 
-/** Tests of what a fresh process holds: they get modules of their own. */
+/** Tests of what a fresh process holds, or of the garbage collector: they get a process of their own. */
 const alone = [
   'test/end-to-end/errors.test.ts',
   'test/operations/eager.test.ts',
+  'test/runtime/collector.test.ts',
+  'test/runtime/queue.test.ts',
   'test/runtime/session.test.ts',
   'test/tracer/memory.test.ts',
   'test/tracer/program-cache.test.ts',
