@@ -80,7 +80,7 @@ export function provokeCollection(): void {
 }
 
 /** Resolves in a later task, not just in a later microtask. */
-export function nextTask(): Promise<void> {
+function nextTask(): Promise<void> {
   return new Promise((resolve) => {
     if (typeof setImmediate === 'function') {
       setImmediate(resolve);

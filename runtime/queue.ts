@@ -26,9 +26,9 @@ export class TaskQueue {
   #tasks: QueuedTask[] = [];
   #isPumping = false;
   /** Gives the collector a chance to release memory, once before a task fails for lack of it. */
-  readonly #relieve: () => Promise<void>;
+  readonly #relieve: (error: unknown) => Promise<void>;
 
-  constructor(relieve: () => Promise<void>) {
+  constructor(relieve: (error: unknown) => Promise<void>) {
     this.#relieve = relieve;
   }
 
@@ -83,7 +83,7 @@ export class TaskQueue {
         if (this.#tasks[0] !== task) continue;
         if (isCode(error, 'out_of_memory') && relievedFor !== task) {
           relievedFor = task;
-          await this.#relieve();
+          await this.#relieve(error);
         } else this.#fail(task, error);
       }
     }

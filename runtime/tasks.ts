@@ -96,9 +96,22 @@ export class QueuedLaunch<Storage> implements QueuedTask {
   }
 }
 
-/** A read of a buffer whose launch has not run. */
-export class QueuedRead<Storage> implements QueuedTask {
+/** What needs no preparation. */
+abstract class ReadyTask implements QueuedTask {
   readonly isReady = true;
+
+  prepare(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  prepareSync(): void {}
+
+  abstract run(): void;
+  abstract fail(error: unknown): void;
+}
+
+/** A read of a buffer whose launch has not run. */
+export class QueuedRead<Storage> extends ReadyTask {
   readonly #buffer: DeviceBuffer<Storage>;
   readonly #device: TaskDevice<Storage>;
   readonly #resolve: (bytes: Uint8Array<ArrayBuffer>) => void;
@@ -110,6 +123,7 @@ export class QueuedRead<Storage> implements QueuedTask {
     resolve: (bytes: Uint8Array<ArrayBuffer>) => void,
     reject: (error: unknown) => void,
   ) {
+    super();
     this.#device = device;
     this.#buffer = buffer;
     this.#resolve = resolve;
@@ -117,14 +131,13 @@ export class QueuedRead<Storage> implements QueuedTask {
     buffer.pin();
   }
 
-  prepare(): Promise<void> {
-    return Promise.resolve();
-  }
-
-  prepareSync(): void {}
-
   run(): void {
     this.#buffer.assertNotTaken();
+    // Not thrown: a launch that failed for lack of memory is no lack of memory here.
+    if (this.#buffer.error) {
+      this.fail(this.#buffer.error);
+      return;
+    }
     this.#resolve(this.#device.copyOut(this.#buffer));
     this.#buffer.unpin();
   }
@@ -136,24 +149,18 @@ export class QueuedRead<Storage> implements QueuedTask {
 }
 
 /** A second handle to the bytes of a buffer whose launch has not run. */
-export class QueuedAlias<Storage> implements QueuedTask {
-  readonly isReady = true;
+export class QueuedAlias<Storage> extends ReadyTask {
   readonly #device: TaskDevice<Storage>;
   readonly #buffer: DeviceBuffer<Storage>;
   readonly #alias: DeviceBuffer<Storage>;
 
   constructor(device: TaskDevice<Storage>, buffer: DeviceBuffer<Storage>, alias: DeviceBuffer<Storage>) {
+    super();
     this.#device = device;
     this.#buffer = buffer;
     this.#alias = alias;
     buffer.pin();
   }
-
-  prepare(): Promise<void> {
-    return Promise.resolve();
-  }
-
-  prepareSync(): void {}
 
   run(): void {
     this.#buffer.assertNotTaken();
@@ -170,19 +177,13 @@ export class QueuedAlias<Storage> implements QueuedTask {
 }
 
 /** Says when everything before it has run. */
-export class QueuedSignal implements QueuedTask {
-  readonly isReady = true;
+export class QueuedSignal extends ReadyTask {
   readonly #signal: () => void;
 
   constructor(signal: () => void) {
+    super();
     this.#signal = signal;
   }
-
-  prepare(): Promise<void> {
-    return Promise.resolve();
-  }
-
-  prepareSync(): void {}
 
   run(): void {
     this.#signal();

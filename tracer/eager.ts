@@ -74,7 +74,7 @@ export class EagerOperation {
     const traced = args.map((arg) =>
       mapLeaves(arg, (leaf) => {
         if (!(leaf instanceof Tensor)) return leaf;
-        assertOpen(leaf);
+        assertOpen(leaf, name);
         return trace.parameter(leaf.type);
       }),
     );
@@ -105,7 +105,7 @@ function launch({ source, outputs }: EagerProgram, tensors: readonly Tensor[]): 
   for (let i = 0; i < tensors.length; i++) {
     const { handle } = tensors[i];
     if (!handle) {
-      assertOpen(tensors[i]);
+      assertOpen(tensors[i], source.name);
       throw internalError(`${source.name}: an operand has no elements`);
     }
     handles.push(handle);

@@ -113,7 +113,7 @@ export function withTrace<T>(trace: Trace, body: () => T): T {
 }
 
 /** @throws KilnError `leaked_tracer` for a traced tensor whose trace has ended. */
-export function assertOpen(tensor: Tensor): void {
+export function assertOpen(tensor: Tensor, what = 'an operation'): void {
   const { traced } = tensor;
-  if (traced?.trace.closed) throw leakedTracer(tensor, traced.trace, 'an operation', currentLocation());
+  if (traced?.trace.closed) throw leakedTracer(tensor, traced.trace, what, currentLocation());
 }

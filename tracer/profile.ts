@@ -36,6 +36,8 @@ export interface Profile<T> {
  * @throws whatever `body` throws
  */
 export async function profile<T>(body: () => T): Promise<Profile<Awaited<T>>> {
+  // What was queued before is none of the body's work.
+  for (const device of devicesInUse()) await device.synchronize();
   const launches: ProfiledLaunch[] = [];
   const depth = Error.stackTraceLimit;
   Error.stackTraceLimit = deepest; // a launch is far below the user's line

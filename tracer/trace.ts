@@ -42,7 +42,7 @@ export function emitResults<K extends Opcode>(
 }
 
 function emitNow<K extends Opcode>(opcode: K, operands: readonly Tensor[], attributes: OpAttributes[K]): Tensor {
-  for (const operand of operands) assertOpen(operand);
+  for (const operand of operands) assertOpen(operand, opcode);
   try {
     return runPrimitive(opcode, operands, attributes);
   } catch (error) {

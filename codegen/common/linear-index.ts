@@ -9,14 +9,14 @@ import { addDims, type Dim, dimBounds, equalDims, mulDims } from '../../base/dim
 import type { IndexExpression, IndexFactor, IndexTerm, ScalarId } from '../../ir/kernel.ts';
 
 /** Text that two factors share exactly when they are equal. */
-export function factorKey(factor: IndexFactor): string {
+function factorKey(factor: IndexFactor): string {
   if (factor.kind === 'axis') return factor.axis;
   if (factor.kind === 'value') return `%${factor.id}`;
   return `${factor.kind}(${indexKey(factor.dividend)},${factor.divisor})`;
 }
 
 /** Text that two normalised indices share exactly when they are equal. */
-export function indexKey({ offset, terms }: IndexExpression): string {
+function indexKey({ offset, terms }: IndexExpression): string {
   return [...terms.map((term) => `${term.coefficient}*${factorKey(term.factor)}`), String(offset)].join('+');
 }
 

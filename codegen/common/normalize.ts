@@ -8,10 +8,7 @@
 import { type Dim, equalDims, floorDivDims, isStatic, modDims, mulDims } from '../../base/dim.ts';
 import type { IndexExpression, IndexFactor, IndexTerm, KernelNode, Loop } from '../../ir/kernel.ts';
 import { normalizeIndex } from './linear-index.ts';
-import { indicesOf, mapIndices } from './walk.ts';
-
-/** Loops longer than this stay apart: a counter is an int32, and goes past its limit by up to a tile of columns. */
-const longestCollapsed = 2 ** 30;
+import { indicesOf, longestAxis, mapIndices } from './walk.ts';
 
 const constantIndex = (offset: Dim): IndexExpression => ({ offset, terms: [] });
 
@@ -51,7 +48,7 @@ function collapse(outer: Loop): Loop {
   const [a, b] = [outer.axis.name, inner.axis.name];
   for (const index of indicesOf(inner.body)) if (!isLinearOver(index, a, b, inner.axis.extent)) return outer;
   const extent = mulDims(outer.axis.extent, inner.axis.extent);
-  if (isStatic(extent) && extent > longestCollapsed) return outer;
+  if (isStatic(extent) && extent > longestAxis) return outer;
   const body = mapIndices(inner.body, new Map([[a, constantIndex(0)]]));
   return { ...inner, axis: { name: b, extent }, body };
 }

@@ -6,6 +6,7 @@ import { type Dim, dimBounds } from '../../base/dim.ts';
 import type { DType } from '../../base/dtype.ts';
 import type {
   Accumulator,
+  Axis,
   IndexExpression,
   Kernel,
   KernelNode,
@@ -109,12 +110,18 @@ export function* indicesOf(nodes: readonly KernelNode[]): Generator<IndexExpress
   }
 }
 
+/** The longest axis that code can count: its counter is an int32, and goes past the end by up to a tile of columns. */
+export const longestAxis = 2 ** 31 - 2 ** 17;
+
+/** The axes of a loop or a reduce. */
+export const axesOf = (node: KernelNode): readonly Axis[] =>
+  node.kind === 'loop' ? [node.axis] : node.kind === 'reduce' ? node.axes : [];
+
 /** Extents of all axes in a tree; of a name that occurs several times, the one that may be longest. */
 export function axisExtents(nodes: readonly KernelNode[]): Map<string, Dim> {
   const extents = new Map<string, Dim>();
   for (const node of walk(nodes)) {
-    const axes = node.kind === 'loop' ? [node.axis] : node.kind === 'reduce' ? node.axes : [];
-    for (const { name, extent } of axes) {
+    for (const { name, extent } of axesOf(node)) {
       const known = extents.get(name);
       if (known === undefined || dimBounds(known)[1] < dimBounds(extent)[1]) extents.set(name, extent);
     }

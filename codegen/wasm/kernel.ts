@@ -2,14 +2,23 @@
  * Kernel → WASM. The module imports `kiln.memory` and exports `run(record: i32, begin: i32, end: i32)`, which does the
  * tiles from `begin` to `end`; any split of the range [0, tiles) into calls gives the same bytes.
  */
-import { addDims, type Dim } from '../../base/dim.ts';
+import { addDims, type Dim, isStatic } from '../../base/dim.ts';
+import { KilnError } from '../../base/error.ts';
 import type { Kernel, KernelNode } from '../../ir/kernel.ts';
 import { blockTransposes } from '../common/block.ts';
 import { flopsOf } from '../common/cost.ts';
 import { axesOfIndex } from '../common/linear-index.ts';
 import { normalizeNodes } from '../common/normalize.ts';
 import { splitUnits, type Unit } from '../common/units.ts';
-import { axisExtents, type KernelFacts, valueDTypes, walk, writtenMemory } from '../common/walk.ts';
+import {
+  axesOf,
+  axisExtents,
+  type KernelFacts,
+  longestAxis,
+  valueDTypes,
+  walk,
+  writtenMemory,
+} from '../common/walk.ts';
 import { buildContraction } from './contraction/emit.ts';
 import { matchContraction } from './contraction/match.ts';
 import { Environment } from './environment.ts';
@@ -38,7 +47,7 @@ export interface GeneratedKernel {
 
 /**
  * Generates the code of a kernel. Both precisions give the same code: nothing here contracts or reassociates.
- * @throws KilnError `unsupported_dtype`
+ * @throws KilnError `unsupported_dtype`; `invalid_size` for an axis that is too long to count
  */
 export function generateKernel(binaryen: Binaryen, kernel: Kernel, _options: KernelOptions): GeneratedKernel {
   const { module, layout, tiles } = buildModule(binaryen, kernel, false);
@@ -69,6 +78,7 @@ function buildModule(binaryen: Binaryen, kernel: Kernel, named: boolean): BuiltM
   const written = writtenMemory(kernel);
   const units = unitsOf(kernel, written);
   const body = units.flatMap(({ lets, nodes }) => [...lets, ...nodes]);
+  checkExtents(kernel.name, body);
   const facts: KernelFacts = {
     extents: axisExtents(body),
     written,
@@ -87,6 +97,20 @@ function buildModule(binaryen: Binaryen, kernel: Kernel, named: boolean): BuiltM
   dispatch?.finish('run');
   module.addFunctionExport('run', 'run');
   return { module, layout, tiles };
+}
+
+/** Extents with symbols are checked where they become numbers. */
+function checkExtents(kernel: string, body: readonly KernelNode[]): void {
+  for (const node of walk(body)) {
+    for (const { extent } of axesOf(node)) {
+      if (!isStatic(extent) || extent <= longestAxis) continue;
+      throw new KilnError('invalid_size', `${kernel}: an axis is longer than a kernel can count`, {
+        given: `${extent} elements`,
+        expected: `at most ${longestAxis}`,
+        hint: 'work on parts of the array',
+      });
+    }
+  }
 }
 
 /**

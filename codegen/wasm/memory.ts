@@ -215,7 +215,7 @@ function loadWhen(env: Environment, load: Load, stored: DType, copy: number, nam
 }
 
 /** A mask without the lanes that do not count. */
-export function countingMask(env: Environment, mask: Expression, copy: number): Expression {
+function countingMask(env: Environment, mask: Expression, copy: number): Expression {
   const { f } = env;
   const { i32x4, v128 } = f.module;
   const remaining = env.lanes?.remaining;

@@ -3,7 +3,7 @@
  * int32 and uint32 share i32x4. Functions without an instruction come from `math/`; what SIMD lacks for integers
  * (division, power, shifts by different amounts) is a helper applied lane by lane.
  */
-import type { DType } from '../../base/dtype.ts';
+import { computedDTypes, type DType } from '../../base/dtype.ts';
 import { KilnError } from '../../base/error.ts';
 import type { ScalarOpcode } from '../../ir/kernel.ts';
 import type { CompareDirection } from '../../ir/opcodes.ts';
@@ -32,14 +32,12 @@ type VectorMathOpcode = keyof typeof vectorMath;
 
 type Row = (f: FunctionBuilder, a: Application) => Expression;
 
-const computed: readonly DType[] = ['float32', 'int32', 'uint32', 'bool'];
-
 /** @throws KilnError `unsupported_dtype` for dtypes that this backend does not compute with */
 export function requireComputed(dtype: DType, what: string): void {
-  if (computed.includes(dtype)) return;
+  if (computedDTypes.includes(dtype)) return;
   throw new KilnError('unsupported_dtype', `the WASM backend does not compute with ${dtype}`, {
     given: what,
-    expected: computed.join(', '),
+    expected: computedDTypes.join(', '),
   });
 }
 

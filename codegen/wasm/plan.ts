@@ -11,7 +11,7 @@ import type { Accumulator, IndexExpression, KernelNode, Loop, Reduce, ScalarId }
 import { contractionBlock } from '../../ir/kernel.ts';
 import { likelyExtent, priceOf } from '../common/cost.ts';
 import { axesOfIndex, coefficientOf, valuesOfIndex } from '../common/linear-index.ts';
-import { operandsOf, walk } from '../common/walk.ts';
+import { axesOf, operandsOf, walk } from '../common/walk.ts';
 
 type Splittable = Loop | Reduce;
 
@@ -86,7 +86,7 @@ export function planNodes(nodes: readonly KernelNode[], fixed: ReadonlySet<Kerne
   const choose = (node: KernelNode): number => {
     if (node.kind === 'let') return node.expression.kind === 'apply' ? priceOf(node.expression.opcode) : 1;
     if (node.kind === 'store') return 1;
-    const axes = node.kind === 'loop' ? [node.axis] : node.axes;
+    const axes = axesOf(node);
     const rounds = axes.reduce((product, axis) => product * likelyExtent(axis.extent), 1);
     const scalar = rounds * (bestOf(node.body) + 1) + 2;
     if (!mayRunAcross(node) || fixed.has(node)) return scalar;

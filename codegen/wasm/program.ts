@@ -39,7 +39,7 @@ const codeVersion = 1;
 const cacheLimit = 4096;
 const cache = new Map<string, CachedKernel>();
 
-/** Generates all code of a lowered module. @throws KilnError `unsupported_dtype` */
+/** Generates all code of a lowered module. @throws KilnError `unsupported_dtype`, `invalid_size` */
 export function generateProgram(binaryen: Binaryen, lowered: Lowered, options: KernelOptions): GeneratedProgram {
   const compiled = lowered.kernels.map((kernel) => compileKernel(binaryen, kernel, options));
   const { arenaBytes } = lowered;

@@ -31,7 +31,7 @@ export interface Tiling {
 }
 
 /** The perfectly nested parallel loops a node starts with, down to the vector loop. */
-export function outerLoops(node: KernelNode, plan?: Plan): readonly Loop[] {
+function outerLoops(node: KernelNode, plan?: Plan): readonly Loop[] {
   const chain: Loop[] = [];
   for (let at: KernelNode | undefined = node; at?.kind === 'loop' && at.mode === 'parallel'; ) {
     chain.push(at);

@@ -256,14 +256,17 @@ const scatterDefinition = define({
     const startAt = startReader(indices, index_vector_axis, scatter_axes_to_operand_axes, shape.length);
     const combine = scatterFunction(attributes.kind, dtype);
     const data = new Float64Array(elementCount(shape)).map((_, i) => elementAt(operand, i));
-    forEachIndex(updates.shape, (index, updatePosition) => {
-      const start = startAt(pickAxes(index, batchAxes));
+    const updateStrides = rowMajorStrides(updates.shape);
+    const [batchStrides, windowStrides] = [batchAxes, update_window_axes].map((axes) => pickAxes(updateStrides, axes));
+    const targetStrides = pickAxes(strides, windowAxes);
+    forEachIndex(pickAxes(updates.shape, batchAxes), (batch) => {
+      const start = startAt(batch);
       if (start.some((at, axis) => at < 0 || at + sizes[axis] > shape[axis])) return;
-      let position = positionOf(start, strides);
-      windowAxes.forEach((axis, i) => {
-        position += index[update_window_axes[i]] * strides[axis];
+      const [target, source] = [positionOf(start, strides), positionOf(batch, batchStrides)];
+      forEachIndex(pickAxes(updates.shape, update_window_axes), (window) => {
+        const position = target + positionOf(window, targetStrides);
+        data[position] = combine(data[position], elementAt(updates, source + positionOf(window, windowStrides)));
       });
-      data[position] = combine(data[position], elementAt(updates, updatePosition));
     });
     return [{ dtype, shape, data }];
   },

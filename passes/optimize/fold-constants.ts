@@ -19,12 +19,9 @@ import { literalOf } from '../rewrite-match.ts';
 
 const context = { mode: 'rounded', bindings: new Map(), functions: new Map() } as const;
 
-/**
- * What is not folded: ops that make much out of little, cheaper to run than to store; and scatters, whose sums a kernel
- * rounds after each update.
- */
+/** What is not folded: ops that make much out of little, cheaper to run than to store; and what is not exact. */
 const staysAsIs = (op: Op): boolean =>
-  op.operands.length === 0 || op.opcode === 'broadcast_in_dim' || op.opcode === 'scatter' || !traitsOf(op.opcode).exact;
+  op.operands.length === 0 || op.opcode === 'broadcast_in_dim' || !traitsOf(op.opcode).exact;
 
 function fits(op: Op, budget: number): boolean {
   return op.results.every(

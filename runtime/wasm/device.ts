@@ -33,7 +33,8 @@ export class WasmDevice implements TaskDevice<Block> {
   #resources: Resources | undefined;
   #tensors = 0;
   readonly #pressure = new MemoryPressure(() => this.memory());
-  readonly #queue = new TaskQueue(async () => {
+  readonly #queue = new TaskQueue(async (error) => {
+    if (this.#resources?.memory.isHopeless(error)) return;
     // Twice, since a collection that had begun before may miss what died since.
     await this.#pressure.relieve();
     await this.#pressure.relieve();

@@ -35,6 +35,8 @@ export class WasmMemory {
   /** Asked once before an allocation fails; true when it released something. */
   readonly #relieve: () => boolean;
   readonly #limitPages: number;
+  /** Errors of requests that would not fit in an empty memory either. */
+  readonly #hopeless = new WeakSet<object>();
 
   /**
    * @param relieve releases what is held only for speed, before an allocation fails
@@ -76,8 +78,12 @@ export class WasmMemory {
    * @throws KilnError `out_of_memory`; nothing is lost
    */
   allocate(bytes: number, purpose: Purpose): Block {
-    // More than this does not fit in any case, and would not fit in the arithmetic of units either.
-    if (!(bytes <= maximumPages * pageBytes)) throw this.#outOfMemory(bytes);
+    // More than this would not fit in the arithmetic of units either.
+    if (!(bytes <= this.#limitPages * pageBytes)) {
+      const error = this.#outOfMemory(bytes);
+      this.#hopeless.add(error);
+      throw error;
+    }
     const units = Math.ceil((bytes + readableSlack) / unitBytes);
     const block = this.#allocator.allocate(units) ?? this.#allocateByGrowing(units, bytes);
     block.references = 1;
@@ -88,6 +94,11 @@ export class WasmMemory {
     const held = this.tensorBytes + this.programBytes;
     if (held > this.peakBytes) this.peakBytes = held;
     return block;
+  }
+
+  /** Whether an `out_of_memory` error is one that no release of memory helps. */
+  isHopeless(error: unknown): boolean {
+    return typeof error === 'object' && error !== null && this.#hopeless.has(error);
   }
 
   /** Takes one reference off; the last one gives the block back. */

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { addDims, dim, mulDims } from '../../base/dim.ts';
 import type { DType } from '../../base/dtype.ts';
 import type { ReduceKind } from '../../ir/opcodes.ts';
+import { engine } from '../../runtime/wasm/engine.ts';
 import { at, floordiv, KernelMaker, mod, read, readWrite, write } from '../support/kernel-maker.ts';
 import {
   type Bindings,
@@ -662,6 +663,42 @@ describe('tiles', () => {
     const inputs = makeInputs(kernel, {}, wave);
     const { buffers } = runGenerated(kernel, { ...generate(kernel), tiles: 0 }, inputs);
     expect([...buffers[1]]).toEqual([...inputs[1]]);
+  });
+});
+
+describe('arrays beyond 2^31 elements', () => {
+  const fill = (body: (k: KernelMaker) => void): ReturnType<KernelMaker['finish']> => {
+    const k = new KernelMaker('fill', [write('y', 2_500_000_000, 'bool')]);
+    body(k);
+    return k.finish();
+  };
+
+  it('are refused when one axis is that long', () => {
+    const flat = fill((k) =>
+      k.parallel('i', 2_500_000_000, () => k.store('y', at('i'), k.compare('LT', k.constant(0), k.constant(1)))),
+    );
+    expect(() => generate(flat)).toThrow(/invalid_size[\s\S]*longer than a kernel can count[\s\S]*2500000000/);
+  });
+
+  it('are written to their last element when no axis is', () => {
+    const square = fill((k) =>
+      k.parallel('i', 50_000, () =>
+        k.parallel('j', 50_000, () =>
+          k.store('y', at([50_000, 'i'], 'j'), k.compare('LT', k.constant(0), k.constant(1))),
+        ),
+      ),
+    );
+    const { code, sizes, tiles } = generate(square);
+    expect(sizes).toEqual([]);
+    const { Memory, Module, Instance } = engine();
+    // Pages that nothing touches cost nothing.
+    const pages = Math.ceil((1024 + 2_500_000_000 + 16) / 65536);
+    const memory = new Memory({ initial: pages, maximum: pages });
+    new Uint32Array(memory.buffer, 0, 2).set([1024, 512]);
+    const { run } = new Instance(new Module(code), { kiln: { memory } }).exports;
+    run(0, Number(tiles) - 1, Number(tiles));
+    const end = 1024 + 2_500_000_000;
+    expect([...new Uint8Array(memory.buffer, end - 4, 6)]).toEqual([1, 1, 1, 1, 0, 0]);
   });
 });
 

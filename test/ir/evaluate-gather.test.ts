@@ -257,6 +257,29 @@ describe('scatter', () => {
     expect(nested(result)).toEqual([1, 5, 6]);
   });
 
+  test('windows that overlap apply in the order of the index vectors, wherever the window axes stand', () => {
+    const scattered = (updates: Literal, windowAxis: number) =>
+      nested(
+        runOp('scatter', [f([0, 0, 0]), i([0, 1]), updates], {
+          update_window_axes: [windowAxis],
+          inserted_window_axes: [],
+          scatter_axes_to_operand_axes: [0],
+          index_vector_axis: 1,
+          kind: 'assign',
+        }),
+      );
+    const rows = [
+      [1, 2],
+      [3, 4],
+    ];
+    const columns = [
+      [1, 3],
+      [2, 4],
+    ];
+    expect(scattered(f(rows), 1)).toEqual([1, 3, 4]);
+    expect(scattered(f(columns), 0)).toEqual([1, 3, 4]);
+  });
+
   test('adding is the transpose of gathering with fill', () => {
     forSamples('gather', ([operand, indices], attributes) => {
       if (operand.dtype === 'bool' || operand.shape.includes(0)) return;

@@ -8,7 +8,9 @@ import {
   additionProgram,
   compiledSource,
   doublingInPlace,
+  ownOutput,
   PendingSource,
+  programOf,
   trappingProgram,
   upload,
   valuesOf,
@@ -272,4 +274,59 @@ it('a queued launch without room asks the collector before it fails', async () =
   expect([kept.state, last.state]).toEqual(['ready', 'ready']);
   await expect(device.read(tooMuch)).rejects.toMatchObject({ code: 'out_of_memory' });
   expect(valuesOf(device, last)[0]).toBe(4);
+});
+
+describe('a lack of memory that no collection mends', () => {
+  const unwritten = (elements: number) => programOf({ name: 'unwritten', outputs: [ownOutput([elements])] });
+  /** Rounds of the collector while `work` runs; each begins with an array buffer of 128 MiB. */
+  const collections = async (work: () => Promise<unknown>): Promise<number> => {
+    let rounds = 0;
+    const Original = globalThis.ArrayBuffer;
+    globalThis.ArrayBuffer = new Proxy(Original, {
+      construct: (target, [bytes]) => {
+        if (bytes === 2 ** 27) rounds += 1;
+        return new target(bytes);
+      },
+    });
+    try {
+      await work();
+    } finally {
+      globalThis.ArrayBuffer = Original;
+    }
+    return rounds;
+  };
+
+  it('fails a launch beyond the limit at once', async () => {
+    const device = new WasmDevice({ memoryLimit: 2 ** 20 });
+    const pending = new PendingSource(unwritten(2 ** 20));
+    const [x] = device.run(pending, [], vector(2 ** 20));
+    const rounds = await collections(async () => {
+      pending.complete();
+      await expect(device.read(x)).rejects.toMatchObject({ code: 'out_of_memory' });
+    });
+    expect(rounds).toBe(0);
+  });
+
+  it('collects once for a launch, and not again for the reads of what it left', async () => {
+    const device = new WasmDevice({ memoryLimit: 2 ** 20 });
+    const held = upload(device, new Array<number>(2 ** 17).fill(1));
+    const pending = new PendingSource(unwritten(2 ** 17));
+    const [x] = device.run(pending, [], vector(2 ** 17));
+    const once = await collections(async () => {
+      pending.complete();
+      await device.synchronize();
+    });
+    expect(once).toBeGreaterThan(0);
+    const slow = new PendingSource(unwritten(1));
+    expect(x.state).toBe('failed');
+    const again = await collections(async () => {
+      device.run(slow, [], vector(1));
+      const [y] = device.run(compiledSource(additionProgram(2 ** 17)), [x, x], vector(2 ** 17));
+      const read = device.read(y);
+      slow.complete();
+      await expect(read).rejects.toMatchObject({ code: 'out_of_memory' });
+    });
+    expect(again).toBe(0);
+    expect(held.state).toBe('ready');
+  });
 });

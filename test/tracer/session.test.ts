@@ -103,6 +103,14 @@ describe('profile', () => {
     expect(traceEvents.every(({ ph, dur }) => ph === 'X' && dur >= 0)).toBe(true);
   });
 
+  it('leaves out what was queued before', async () => {
+    const x = tensor([1, 2, 3]);
+    const early = compile((t: Tensor) => t.sin().mul(t).sum(), { name: 'early' })(x);
+    const { launches } = await profile(() => x.add(1).ready());
+    expect(launches.map(({ program }) => program)).toEqual(['add']);
+    expect(await early.item()).toBeCloseTo(3.0834, 3);
+  });
+
   it('stops when the function throws', async () => {
     await expect(profile(() => Promise.reject(new RangeError('mine')))).rejects.toThrow('mine');
   });
