@@ -23,6 +23,7 @@ import {
   requireEqualSizes,
   requireStatic,
   requireTensor,
+  trailingOptions,
 } from './support.ts';
 
 export interface ConvOptions {
@@ -82,14 +83,24 @@ function withBias(op: string, x: Tensor, bias: Tensor | null | undefined): Tenso
   return plus(x, expandAt(convert(bias, x.dtype), x.type.shape, [1]));
 }
 
-type Conv = <D extends DType>(x: Tensor<D>, weight: Tensor, bias?: Tensor | null, options?: ConvOptions) => Tensor<D>;
+type Conv = <D extends DType>(
+  x: Tensor<D>,
+  weight: Tensor,
+  bias?: Tensor | ConvOptions | null,
+  options?: ConvOptions,
+) => Tensor<D>;
 
 const convolution = (op: string, spatial: number): Conv =>
-  operation<[x: Tensor, weight: Tensor, bias?: Tensor | null, options?: ConvOptions], Tensor>(
+  operation<[x: Tensor, weight: Tensor, bias?: Tensor | ConvOptions | null, options?: ConvOptions], Tensor>(
     op,
-    (x, weight, bias, { stride = 1, padding = 0, dilation = 1, groups = 1, layout = 'NCHW' }: ConvOptions = {}) => {
+    (x, weight, ...rest) => {
       requireTensor(op, x);
       requireWeight(op, weight, spatial);
+      const {
+        operands: [bias],
+        options = {},
+      } = trailingOptions<ConvOptions>(rest);
+      const { stride = 1, padding = 0, dilation = 1, groups = 1, layout = 'NCHW' } = options;
       const dtype = floatDType(promote([x, weight]));
       const strides = perAxis(op, 'stride', stride, spatial, 1);
       const dilations = perAxis(op, 'dilation', dilation, spatial, 1);
@@ -117,7 +128,7 @@ const convolution = (op: string, spatial: number): Conv =>
  * Convolution over one spatial axis.
  * @param x `[batch, channels, length]` or without batch
  * @param weight `[out, channels / groups, kernel]`
- * @param bias `[out]`
+ * @param bias `[out]`; it may be left out, the options then follow the weight
  * @throws KilnError `shape_mismatch` when ranks or channels do not fit, `invalid_argument` for options out of range
  */
 export const conv1d = convolution('conv1d', 1);
@@ -141,39 +152,43 @@ function turnedWeight(weight: Tensor, groups: number): Tensor {
 type ConvTranspose = <D extends DType>(
   x: Tensor<D>,
   weight: Tensor,
-  bias?: Tensor | null,
+  bias?: Tensor | ConvTransposeOptions | null,
   options?: ConvTransposeOptions,
 ) => Tensor<D>;
 
 const transposed = (op: string, spatial: number): ConvTranspose =>
-  operation<[x: Tensor, weight: Tensor, bias?: Tensor | null, options?: ConvTransposeOptions], Tensor>(
-    op,
-    (x, weight, bias, options: ConvTransposeOptions = {}) => {
-      requireTensor(op, x);
-      requireWeight(op, weight, spatial);
-      const { stride = 1, padding = 0, outputPadding = 0, dilation = 1, groups = 1, layout = 'NCHW' } = options;
-      const dtype = floatDType(promote([x, weight]));
-      const dilations = perAxis(op, 'dilation', dilation, spatial, 1);
-      const cropped = perAxis(op, 'padding', padding, spatial, 0);
-      const extra = perAxis(op, 'outputPadding', outputPadding, spatial, 0);
-      const reach = kernelSizes(op, weight).map((size, i) => (size - 1) * dilations[i]);
-      weight.type.shape.slice(0, 2).map((size) => requireStatic(op, size, 'the channels'));
-      return inChannelsFirst(op, convert(x, dtype), spatial, layout, (input) => {
-        const channels = input.type.shape[1];
-        const inputs = weight.type.shape[0];
-        requireGroups(op, groups, inputs);
-        requireEqualSizes(op, channels, inputs, 'channels differ', `${describe(x)} and weight ${describe(weight)}`);
-        const result = emit('convolution', [input, turnedWeight(convert(weight, dtype), groups)], {
-          strides: dilations.map(() => 1),
-          padding: reach.map((n, i) => [n - cropped[i], addDims(n - cropped[i], extra[i])] as const),
-          lhs_dilation: perAxis(op, 'stride', stride, spatial, 1),
-          rhs_dilation: dilations,
-          groups,
-        });
-        return withBias(op, result, bias);
+  operation<
+    [x: Tensor, weight: Tensor, bias?: Tensor | ConvTransposeOptions | null, options?: ConvTransposeOptions],
+    Tensor
+  >(op, (x, weight, ...rest) => {
+    requireTensor(op, x);
+    requireWeight(op, weight, spatial);
+    const {
+      operands: [bias],
+      options = {},
+    } = trailingOptions<ConvTransposeOptions>(rest);
+    const { stride = 1, padding = 0, outputPadding = 0, dilation = 1, groups = 1, layout = 'NCHW' } = options;
+    const dtype = floatDType(promote([x, weight]));
+    const dilations = perAxis(op, 'dilation', dilation, spatial, 1);
+    const cropped = perAxis(op, 'padding', padding, spatial, 0);
+    const extra = perAxis(op, 'outputPadding', outputPadding, spatial, 0);
+    const reach = kernelSizes(op, weight).map((size, i) => (size - 1) * dilations[i]);
+    weight.type.shape.slice(0, 2).map((size) => requireStatic(op, size, 'the channels'));
+    return inChannelsFirst(op, convert(x, dtype), spatial, layout, (input) => {
+      const channels = input.type.shape[1];
+      const inputs = weight.type.shape[0];
+      requireGroups(op, groups, inputs);
+      requireEqualSizes(op, channels, inputs, 'channels differ', `${describe(x)} and weight ${describe(weight)}`);
+      const result = emit('convolution', [input, turnedWeight(convert(weight, dtype), groups)], {
+        strides: dilations.map(() => 1),
+        padding: reach.map((n, i) => [n - cropped[i], addDims(n - cropped[i], extra[i])] as const),
+        lhs_dilation: perAxis(op, 'stride', stride, spatial, 1),
+        rhs_dilation: dilations,
+        groups,
       });
-    },
-  ) as ConvTranspose;
+      return withBias(op, result, bias);
+    });
+  }) as ConvTranspose;
 
 /**
  * The transpose of `conv1d` (its gradient with respect to the input), along one spatial axis: the size becomes
@@ -191,10 +206,22 @@ export const convTranspose3d = transposed('convTranspose3d', 3);
 
 /** Methods of this family; each does what the function of its name does. */
 export interface ConvolutionMethods<D extends DType> {
-  conv1d(weight: Tensor, bias?: Tensor | null, options?: ConvOptions): Tensor<D>;
-  conv2d(weight: Tensor, bias?: Tensor | null, options?: ConvOptions): Tensor<D>;
-  conv3d(weight: Tensor, bias?: Tensor | null, options?: ConvOptions): Tensor<D>;
-  convTranspose1d(weight: Tensor, bias?: Tensor | null, options?: ConvTransposeOptions): Tensor<D>;
-  convTranspose2d(weight: Tensor, bias?: Tensor | null, options?: ConvTransposeOptions): Tensor<D>;
-  convTranspose3d(weight: Tensor, bias?: Tensor | null, options?: ConvTransposeOptions): Tensor<D>;
+  conv1d(weight: Tensor, bias?: Tensor | ConvOptions | null, options?: ConvOptions): Tensor<D>;
+  conv2d(weight: Tensor, bias?: Tensor | ConvOptions | null, options?: ConvOptions): Tensor<D>;
+  conv3d(weight: Tensor, bias?: Tensor | ConvOptions | null, options?: ConvOptions): Tensor<D>;
+  convTranspose1d(
+    weight: Tensor,
+    bias?: Tensor | ConvTransposeOptions | null,
+    options?: ConvTransposeOptions,
+  ): Tensor<D>;
+  convTranspose2d(
+    weight: Tensor,
+    bias?: Tensor | ConvTransposeOptions | null,
+    options?: ConvTransposeOptions,
+  ): Tensor<D>;
+  convTranspose3d(
+    weight: Tensor,
+    bias?: Tensor | ConvTransposeOptions | null,
+    options?: ConvTransposeOptions,
+  ): Tensor<D>;
 }

@@ -36,6 +36,7 @@ import {
   spread,
   toBool,
   toFloat,
+  trailingOptions,
 } from './support.ts';
 import { rsqrt } from './unary.ts';
 
@@ -121,21 +122,31 @@ function parameterLike(op: string, what: string, parameter: Tensor, x: Tensor, a
 
 type LayerNorm = <D extends DType>(
   x: Tensor<D>,
-  weight?: Tensor | null,
-  bias?: Tensor | null,
+  weight?: Tensor | NormalizationOptions | null,
+  bias?: Tensor | NormalizationOptions | null,
   options?: NormalizationOptions,
 ) => Tensor<Floating<D>>;
 
 /**
  * `(x - mean) / sqrt(variance + eps) * weight + bias` along axes (Ba et al., 2016), the variance in two passes.
- * @param weight and bias of the normalised shape
+ * @param weight and bias of the normalised shape; either may be left out, the options then follow what is there
  * @throws KilnError `shape_mismatch` for parameters of another shape, `invalid_argument` for a bad axis
  */
 export const layerNorm = operation<
-  [x: Tensor, weight?: Tensor | null, bias?: Tensor | null, options?: NormalizationOptions],
+  [
+    x: Tensor,
+    weight?: Tensor | NormalizationOptions | null,
+    bias?: Tensor | NormalizationOptions | null,
+    options?: NormalizationOptions,
+  ],
   Tensor
->('layerNorm', (operand, weight, bias, { axis, eps = 1e-5 }: NormalizationOptions = {}) => {
+>('layerNorm', (operand, ...rest) => {
   requireTensor('layerNorm', operand);
+  const {
+    operands: [weight, bias],
+    options = {},
+  } = trailingOptions<NormalizationOptions>(rest);
+  const { axis, eps = 1e-5 } = options;
   const x = toFloat(operand);
   const axes = normalizedAxes('layerNorm', x, weight ?? bias, axis);
   const centred = minus(x, spread(meanAlong(x, axes), x.type.shape, axes));
@@ -150,16 +161,25 @@ export const layerNorm = operation<
  * @param weight of the normalised shape
  * @throws KilnError `shape_mismatch` for a weight of another shape, `invalid_argument` for a bad axis
  */
-export const rmsNorm = operation<[x: Tensor, weight?: Tensor | null, options?: NormalizationOptions], Tensor>(
-  'rmsNorm',
-  (operand, weight, { axis, eps = 1e-5 }: NormalizationOptions = {}) => {
-    requireTensor('rmsNorm', operand);
-    const x = toFloat(operand);
-    const axes = normalizedAxes('rmsNorm', x, weight, axis);
-    const result = scaledToUnit(x, axes, eps);
-    return weight ? times(result, parameterLike('rmsNorm', 'the weight', weight, result, axes)) : result;
-  },
-) as <D extends DType>(x: Tensor<D>, weight?: Tensor | null, options?: NormalizationOptions) => Tensor<Floating<D>>;
+export const rmsNorm = operation<
+  [x: Tensor, weight?: Tensor | NormalizationOptions | null, options?: NormalizationOptions],
+  Tensor
+>('rmsNorm', (operand, ...rest) => {
+  requireTensor('rmsNorm', operand);
+  const {
+    operands: [weight],
+    options = {},
+  } = trailingOptions<NormalizationOptions>(rest);
+  const { axis, eps = 1e-5 } = options;
+  const x = toFloat(operand);
+  const axes = normalizedAxes('rmsNorm', x, weight, axis);
+  const result = scaledToUnit(x, axes, eps);
+  return weight ? times(result, parameterLike('rmsNorm', 'the weight', weight, result, axes)) : result;
+}) as <D extends DType>(
+  x: Tensor<D>,
+  weight?: Tensor | NormalizationOptions | null,
+  options?: NormalizationOptions,
+) => Tensor<Floating<D>>;
 
 // Dropout.
 

@@ -299,3 +299,24 @@ export function shiftOf(x: Tensor, axes: readonly number[]): Tensor {
   const top = emit('stop_gradient', [reduceAxes(x, 'max', axes)], {});
   return emit('select', [emit('is_finite', [top], {}), top, constantLike(top, 0)], {});
 }
+
+/**
+ * Optional operands and the options behind them, where the options may stand in the place of the first operand left
+ * out: `conv2d(x, w, { padding: 1 })` is `conv2d(x, w, undefined, { padding: 1 })`.
+ */
+export function trailingOptions<O extends object>(
+  given: readonly (Tensor | O | null | undefined)[],
+): { readonly operands: readonly (Tensor | null | undefined)[]; readonly options: O | undefined } {
+  const operands: (Tensor | null | undefined)[] = [];
+  let options: O | undefined;
+  for (const value of given) {
+    if (options && value !== undefined) {
+      throw new KilnError('invalid_argument', 'options are the last argument', {
+        hint: 'move them behind the operands',
+      });
+    }
+    if (value === null || value === undefined || value instanceof Tensor) operands.push(value);
+    else options = value;
+  }
+  return { operands, options };
+}
