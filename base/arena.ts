@@ -26,7 +26,7 @@ export interface ArenaPlan {
 /** Every buffer begins at a multiple of this. */
 export const arenaAlignment = 64;
 /** Bytes after a buffer that vector loads may read. */
-export const arenaSlack = 16;
+const arenaSlack = 16;
 
 /** What a buffer takes up in an arena. */
 export const reservedBytes = (bytes: number): number =>

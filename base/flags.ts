@@ -41,7 +41,7 @@ export const flags = {
 export type FlagName = keyof typeof flags;
 
 /** The topics of KILN_DEBUG. */
-export const debugTopics = ['trace', 'passes', 'fusion', 'kernels', 'cache', 'runtime'] as const;
+const debugTopics = ['trace', 'passes', 'fusion', 'kernels', 'cache', 'runtime'] as const;
 export type DebugTopic = (typeof debugTopics)[number];
 
 /** The text of a flag, `undefined` when unset or empty. Read anew each time. */

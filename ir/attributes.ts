@@ -43,7 +43,7 @@ export function printNumber(value: number): string {
 }
 
 /** Nested lists by shape; one element alone is repeated everywhere. */
-export function printLiteralData({ dtype, shape, data }: Literal): string {
+function printLiteralData({ dtype, shape, data }: Literal): string {
   const print = dtype === 'bool' ? (value: number) => (value === 0 ? 'false' : 'true') : printNumber;
   if (data.length === 1) return print(data[0]);
   let at = 0;

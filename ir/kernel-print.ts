@@ -116,7 +116,7 @@ function expressionText(expression: Let['expression']): string {
 }
 
 /** Exact: every number prints as itself, -0, inf and nan too. */
-export function numberText(value: number): string {
+function numberText(value: number): string {
   if (Number.isNaN(value)) return 'nan';
   if (value === Infinity) return 'inf';
   if (value === -Infinity) return '-inf';

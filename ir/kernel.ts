@@ -95,9 +95,8 @@ export type ScalarExpression =
       readonly direction?: CompareDirection;
     };
 
-/** Elementwise opcodes of the Tensor IR that may occur in kernels. `compare` carries a direction; the target dtype of
- * `convert` and `bitcast_convert` is the dtype of the `let`. */
-export type ScalarOpcode =
+/** Elementwise opcodes of one operand whose result has the dtype of the operand, but for `is_finite`, which is bool. */
+export type UnaryScalarOpcode =
   | 'abs'
   | 'negate'
   | 'sign'
@@ -115,7 +114,12 @@ export type ScalarOpcode =
   | 'tanh'
   | 'erf'
   | 'not'
-  | 'is_finite'
+  | 'is_finite';
+
+/** Elementwise opcodes of the Tensor IR that may occur in kernels. `compare` carries a direction; the target dtype of
+ * `convert` and `bitcast_convert` is the dtype of the `let`. */
+export type ScalarOpcode =
+  | UnaryScalarOpcode
   | 'convert'
   | 'bitcast_convert'
   | 'add'

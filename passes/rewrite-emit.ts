@@ -6,12 +6,12 @@
  *     full(sink, x.type, 0)          // a constant of x's type
  *     reshape(sink, x, [2, 3])       // x itself when it has that shape already
  */
-import type { Dim } from '../base/dim.ts';
-import { equalShapes, isStatic } from '../base/dim.ts';
-import type { DType } from '../base/dtype.ts';
+import { type Dim, equalShapes, isStatic } from '../base/dim.ts';
+import { type DType, isInteger } from '../base/dtype.ts';
 import type { SourceLocation } from '../base/location.ts';
 import type { OpAttributes, Opcode, PlainOpcode } from '../ir/opcodes.ts';
 import { inferTypes } from '../ir/ops/index.ts';
+import { wrapInteger } from '../ir/ops/scalar.ts';
 import type { Func, Op, OpOf, TensorType, Value } from '../ir/types.ts';
 
 /** Where new ops go. Each call makes one op with one result. */
@@ -71,11 +71,12 @@ export const transpose = (sink: OpSink, x: Value, permutation: readonly number[]
 export const convert = (sink: OpSink, x: Value, dtype: DType): Value =>
   x.type.dtype === dtype ? x : sink.op('convert', [x], { dtype });
 
-/** A size as a scalar: a constant where it is a number. */
-export const sizeOf = (sink: OpSink, size: Dim, dtype: DType): Value =>
-  isStatic(size)
-    ? scalarOf(sink, dtype, dtype === 'float32' ? Math.fround(size) : size)
-    : sink.op('dimension_size', [], { size, dtype });
+/** A size as a scalar, as `dimension_size` gives it: a constant where it is a number. */
+export function sizeOf(sink: OpSink, size: Dim, dtype: DType): Value {
+  if (!isStatic(size)) return sink.op('dimension_size', [], { size, dtype });
+  if (isInteger(dtype)) return scalarOf(sink, dtype, wrapInteger(dtype, size));
+  return scalarOf(sink, dtype, dtype === 'float32' ? Math.fround(size) : size);
+}
 
 /** `[0, 1, ..., n-1]`. */
 export const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i);

@@ -58,11 +58,13 @@ export class QueuedLaunch<Storage> implements QueuedTask {
   }
 
   prepare(): Promise<void> {
-    this.#preparation ??= this.#source.prepare().then((program) => {
-      this.#program = program;
-      return this.#device.warmup(program);
-    });
+    this.#preparation ??= this.#load();
     return this.#preparation;
+  }
+
+  async #load(): Promise<void> {
+    this.#program = await this.#source.prepare();
+    await this.#device.warmup(this.#program);
   }
 
   prepareSync(): void {

@@ -3,6 +3,7 @@
  * tiles from `begin` to `end`; any split of the range [0, tiles) into calls gives the same bytes.
  */
 import { addDims, type Dim, isStatic } from '../../base/dim.ts';
+import { byteSize } from '../../base/dtype.ts';
 import { KilnError } from '../../base/error.ts';
 import type { Kernel, KernelNode } from '../../ir/kernel.ts';
 import { blockTransposes } from '../common/block.ts';
@@ -78,7 +79,7 @@ function buildModule(binaryen: Binaryen, kernel: Kernel, named: boolean): BuiltM
   const written = writtenMemory(kernel);
   const units = unitsOf(kernel, written);
   const body = units.flatMap(({ lets, nodes }) => [...lets, ...nodes]);
-  checkExtents(kernel.name, body);
+  checkExtents(kernel, body);
   const facts: KernelFacts = {
     extents: axisExtents(body),
     written,
@@ -99,12 +100,14 @@ function buildModule(binaryen: Binaryen, kernel: Kernel, named: boolean): BuiltM
   return { module, layout, tiles };
 }
 
-/** Extents with symbols are checked where they become numbers. */
-function checkExtents(kernel: string, body: readonly KernelNode[]): void {
+/** Refuses axes too long to count. Extents with symbols are checked where they become numbers. */
+function checkExtents({ name, buffers }: Kernel, body: readonly KernelNode[]): void {
+  // It never runs: allocating the buffer fails first, and says so better.
+  if (buffers.some(({ size, dtype }) => isStatic(size) && size * byteSize(dtype) > 2 ** 32)) return;
   for (const node of walk(body)) {
     for (const { extent } of axesOf(node)) {
       if (!isStatic(extent) || extent <= longestAxis) continue;
-      throw new KilnError('invalid_size', `${kernel}: an axis is longer than a kernel can count`, {
+      throw new KilnError('invalid_size', `${name}: an axis is longer than a kernel can count`, {
         given: `${extent} elements`,
         expected: `at most ${longestAxis}`,
         hint: 'work on parts of the array',

@@ -86,11 +86,11 @@ function laneAddresses(
   const address = addressOf(env, memory, bytes, movement.carried);
   const lanes = [0, 1, 2, 3];
   const strides = lanes.map((lane) => mulDims(movement.stride, bytes * (4 * copy + lane)));
-  const inPlace = movement.scattered.length === 0 && strides.every((s) => isStatic(s) && s >= 0);
+  const inPlace = movement.scattered.length === 0 && strides.every((s): s is number => isStatic(s) && s >= 0);
   if (inPlace && !env.lanes?.remaining) {
     const local = address.extra === undefined ? address.pointer : f.let('i32', addressExpression(env, address));
     const bases = lanes.map(() => () => f.get(local));
-    return { bases, offsets: strides.map((s) => address.offset + (s as number)) };
+    return { bases, offsets: strides.map((s) => address.offset + s) };
   }
   const locals: number[] = [];
   for (const lane of lanes) {
@@ -128,26 +128,26 @@ export function emitLoad(env: Environment, load: Load, dtype: DType, name: strin
   return locals;
 }
 
-function loadAlways(env: Environment, { memory, index }: Load, stored: DType, copy: number, name: string): number {
+function loadAlways(env: Environment, load: Load, stored: DType, copy: number, name: string): number {
+  return env.f.let('v128', plainLoad(env, load, stored, copy)(), name);
+}
+
+/** A load without its predicate; the address is computed now, the elements where the result is used. */
+function plainLoad(env: Environment, { memory, index }: Load, stored: DType, copy: number): () => Expression {
   const { f } = env;
   const bytes = byteSize(stored);
   const movement = movementOf(env, index);
   if (movement.scattered.length > 0 || (movement.stride !== 0 && movement.stride !== 1)) {
     const { offsets, bases } = laneAddresses(env, memory, bytes, movement, copy);
-    return f.let(
-      'v128',
-      loadLanes(
-        f,
-        stored,
-        offsets,
-        bases.map((base) => base()),
-      ),
-    );
+    const addresses = bases.map((base) => base());
+    return () => loadLanes(f, stored, offsets, addresses);
   }
   const address = addressOf(env, memory, bytes, movement.carried);
   const base = addressExpression(env, address);
-  if (movement.stride === 0) return f.let('v128', loadSplat(f, stored, address.offset, base), name);
-  return f.let('v128', loadVector(f, stored, address.offset + 4 * copy * bytes, base), name);
+  return () =>
+    movement.stride === 0
+      ? loadSplat(f, stored, address.offset, base)
+      : loadVector(f, stored, address.offset + 4 * copy * bytes, base);
 }
 
 /** A predicated load. All lanes true: a plain load. Else lanes that are false read the buffer's start instead. */
@@ -160,35 +160,12 @@ function loadWhen(env: Environment, load: Load, stored: DType, copy: number, nam
   const mask = predicate.locals[copy % predicate.locals.length];
   const result = f.let('v128', f.splat(stored, otherwise), name);
   const set = (value: Expression): void => f.set(result, value);
-  const movement = movementOf(env, index);
-  const scattered = movement.scattered.length > 0;
   if (!predicate.varying) {
-    const isTrue = i32x4.extract_lane(f.get(mask), 0);
-    if (scattered || (movement.stride !== 0 && movement.stride !== 1)) {
-      const { offsets, bases } = laneAddresses(env, memory, bytes, movement, copy);
-      f.when(isTrue, () =>
-        set(
-          loadLanes(
-            f,
-            stored,
-            offsets,
-            bases.map((base) => base()),
-          ),
-        ),
-      );
-      return result;
-    }
-    const address = addressOf(env, memory, bytes, movement.carried);
-    const base = addressExpression(env, address);
-    f.when(isTrue, () =>
-      set(
-        movement.stride === 0
-          ? loadSplat(f, stored, address.offset, base)
-          : loadVector(f, stored, address.offset + 4 * copy * bytes, base),
-      ),
-    );
+    const plain = plainLoad(env, load, stored, copy);
+    f.when(i32x4.extract_lane(f.get(mask), 0), () => set(plain()));
     return result;
   }
+  const movement = movementOf(env, index);
   const bits = f.let('i32', i32x4.bitmask(countingMask(env, f.get(mask), copy)));
   const { offsets, bases } = laneAddresses(env, memory, bytes, movement, copy);
   const byLanes = (): void => {
@@ -200,7 +177,7 @@ function loadWhen(env: Environment, load: Load, stored: DType, copy: number, nam
     const loaded = loadLanes(f, stored, [0, 0, 0, 0], safe);
     set(v128.bitselect(loaded, f.splat(stored, otherwise), f.get(mask)));
   };
-  if (scattered || movement.stride !== 1) {
+  if (movement.scattered.length > 0 || movement.stride !== 1) {
     f.when(f.get(bits), byLanes);
     return result;
   }
@@ -344,42 +321,30 @@ function callStatement(f: FunctionBuilder, helper: Helper, operands: readonly Ex
   return f.module.drop(callHelper(f, helper, operands));
 }
 
-/** `store_words(address, vector, count)`: the first `count` lanes, all if count is 4 or more. */
-const storeWordsHelper: Helper = {
-  name: 'store_words',
+/**
+ * `store_words(address, vector, count)`: the first `count` lanes, all if count is 4 or more. `store_bytes`: the same for
+ * four bytes in lane 0.
+ */
+const partialStore = (name: string, elementBytes: 1 | 4): Helper => ({
+  name,
   parameters: ['i32', 'v128', 'i32'],
   result: 'i32',
   build: (s) => {
     const { binaryen, module } = s;
     const { i32, v128, local } = module;
     const [address, value, count] = [0, 1, 2].map((i) => () => local.get(i, i === 1 ? binaryen.v128 : binaryen.i32));
-    const pair = module.block(null, [
-      v128.store64_lane(0, 4, 0, address(), value()),
-      module.if(i32.and(count(), i32.const(1)), v128.store32_lane(8, 4, 2, address(), value())),
-    ]);
-    const single = module.if(i32.and(count(), i32.const(1)), v128.store32_lane(0, 4, 0, address(), value()));
-    const some = module.if(i32.and(count(), i32.const(2)), pair, single);
-    s.statement(module.if(i32.ge_s(count(), i32.const(4)), v128.store(0, 4, address(), value()), some));
+    const isWords = elementBytes === 4;
+    const one = (element: 0 | 2): Expression =>
+      v128[isWords ? 'store32_lane' : 'store8_lane'](elementBytes * element, elementBytes, element, address(), value());
+    const two = v128[isWords ? 'store64_lane' : 'store16_lane'](0, elementBytes, 0, address(), value());
+    const four = isWords ? v128.store(0, 4, address(), value()) : v128.store32_lane(0, 1, 0, address(), value());
+    const isOdd = (): Expression => i32.and(count(), i32.const(1));
+    const pair = module.block(null, [two, module.if(isOdd(), one(2))]);
+    const some = module.if(i32.and(count(), i32.const(2)), pair, module.if(isOdd(), one(0)));
+    s.statement(module.if(i32.ge_s(count(), i32.const(4)), four, some));
     return i32.const(0);
   },
-};
+});
 
-/** The same for four bytes in lane 0. */
-const storeBytesHelper: Helper = {
-  name: 'store_bytes',
-  parameters: ['i32', 'v128', 'i32'],
-  result: 'i32',
-  build: (s) => {
-    const { binaryen, module } = s;
-    const { i32, v128, local } = module;
-    const [address, value, count] = [0, 1, 2].map((i) => () => local.get(i, i === 1 ? binaryen.v128 : binaryen.i32));
-    const pair = module.block(null, [
-      v128.store16_lane(0, 1, 0, address(), value()),
-      module.if(i32.and(count(), i32.const(1)), v128.store8_lane(2, 1, 2, address(), value())),
-    ]);
-    const single = module.if(i32.and(count(), i32.const(1)), v128.store8_lane(0, 1, 0, address(), value()));
-    const some = module.if(i32.and(count(), i32.const(2)), pair, single);
-    s.statement(module.if(i32.ge_s(count(), i32.const(4)), v128.store32_lane(0, 1, 0, address(), value()), some));
-    return i32.const(0);
-  },
-};
+const storeWordsHelper = partialStore('store_words', 4);
+const storeBytesHelper = partialStore('store_bytes', 1);

@@ -4,7 +4,7 @@
  *
  *     %2: f32[4,8] = add %0, %1
  */
-import type { ScalarOpcode } from '../kernel.ts';
+import type { ScalarOpcode, UnaryScalarOpcode } from '../kernel.ts';
 import { elementAt, elementCount } from '../literal.ts';
 import type { PlainOpcode } from '../opcodes.ts';
 import type { Literal, TensorType } from '../types.ts';
@@ -21,28 +21,6 @@ export function mapElements(result: ConcreteType, operands: readonly Literal[], 
   return { dtype: result.dtype, shape: result.shape, data };
 }
 
-type UnaryOpcode = Extract<
-  PlainOpcode & ScalarOpcode,
-  | 'abs'
-  | 'negate'
-  | 'sign'
-  | 'floor'
-  | 'ceil'
-  | 'round_nearest_even'
-  | 'exponential'
-  | 'exponential_minus_one'
-  | 'log'
-  | 'log_plus_one'
-  | 'sqrt'
-  | 'rsqrt'
-  | 'sine'
-  | 'cosine'
-  | 'tanh'
-  | 'erf'
-  | 'not'
-  | 'is_finite'
->;
-
 interface Row {
   readonly summary: string;
   readonly traits: Traits;
@@ -50,9 +28,9 @@ interface Row {
   readonly notes?: string;
 }
 
-function unary<K extends UnaryOpcode>(opcode: K, dtypeClass: DTypeClass, row: Row): OpDefinition<K> {
+function unary<K extends UnaryScalarOpcode>(opcode: K, dtypeClass: DTypeClass, row: Row): OpDefinition<K> {
   const label = `${opcode}_c1`;
-  return define<UnaryOpcode>({
+  return define<UnaryScalarOpcode>({
     source: `StableHLO ${opcode}`,
     ...row,
     opcode,
@@ -74,7 +52,7 @@ function unary<K extends UnaryOpcode>(opcode: K, dtypeClass: DTypeClass, row: Ro
   }) as OpDefinition<K>;
 }
 
-type BinaryOpcode = Exclude<PlainOpcode & ScalarOpcode, UnaryOpcode | 'select'>;
+type BinaryOpcode = Exclude<PlainOpcode & ScalarOpcode, UnaryScalarOpcode | 'select'>;
 
 function binary<K extends BinaryOpcode>(opcode: K, dtypeClass: DTypeClass, row: Row): OpDefinition<K> {
   const [classLabel, shapeLabel] = [`${opcode}_c1`, `${opcode}_c2`];
@@ -169,7 +147,8 @@ export const unaryDefinitions = {
   }),
 } as const;
 
-const bitwise: Traits = { ...cheap, commutative: true, associative: 'always' };
+/** Operands in any order, grouped in any way, give the same bits. */
+const reorderable: Traits = { ...cheap, commutative: true, associative: 'always' };
 
 export const binaryDefinitions = {
   add: binary('add', 'number', {
@@ -202,12 +181,12 @@ export const binaryDefinitions = {
   }),
   maximum: binary('maximum', 'number', {
     summary: 'The greater of two.',
-    traits: { ...cheap, ...bitwise, idempotent: true },
+    traits: { ...reorderable, idempotent: true },
     notes: 'NaN if either is NaN; -0 is below 0.',
   }),
   minimum: binary('minimum', 'number', {
     summary: 'The lesser of two.',
-    traits: { ...cheap, ...bitwise, idempotent: true },
+    traits: { ...reorderable, idempotent: true },
     notes: 'NaN if either is NaN; -0 is below 0.',
   }),
   atan2: binary('atan2', 'float', {
@@ -216,13 +195,13 @@ export const binaryDefinitions = {
   }),
   and: binary('and', 'bits', {
     summary: 'Conjunction: of bools, or of each bit.',
-    traits: { ...bitwise, idempotent: true },
+    traits: { ...reorderable, idempotent: true },
   }),
   or: binary('or', 'bits', {
     summary: 'Disjunction: of bools, or of each bit.',
-    traits: { ...bitwise, idempotent: true },
+    traits: { ...reorderable, idempotent: true },
   }),
-  xor: binary('xor', 'bits', { summary: 'Exclusive or: of bools, or of each bit.', traits: bitwise }),
+  xor: binary('xor', 'bits', { summary: 'Exclusive or: of bools, or of each bit.', traits: reorderable }),
   shift_left: binary('shift_left', 'integer', {
     summary: 'Shift toward the high bits.',
     traits: cheap,

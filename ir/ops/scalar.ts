@@ -27,7 +27,7 @@ export function wrapInteger(dtype: DType, value: number): number {
 }
 
 /** IEEE 754 `pow`, which JavaScript departs from where the base is 1 or -1. */
-export function powerFloat(base: number, exponent: number): number {
+function powerFloat(base: number, exponent: number): number {
   if (base === 1 || exponent === 0) return 1;
   if (base === -1 && (exponent === Infinity || exponent === -Infinity)) return 1;
   return base ** exponent;

@@ -12,13 +12,13 @@ import type { FusionGroup, GroupOutput } from './fusion-group.ts';
 import type { FusionRule } from './rule-names.ts';
 import { firstReduceToken, type ReduceTokens, unknown, type View } from './view.ts';
 
-export const launchCost = 20_000;
+const launchCost = 20_000;
 /** Bindings of one kernel, at most. */
 export const mostBuffers = 64;
 /** Ops of one kernel, at most: bounds code size and compile time. */
 export const mostOps = 320;
 /** Elements below which a reduction may run on one thread beside other work. */
-export const smallReduction = 65_536;
+const smallReduction = 65_536;
 
 export interface Refusal {
   readonly rule: FusionRule;
@@ -199,7 +199,7 @@ function refuseRecomputation({ value, views, group, analysis, tokens }: Question
 }
 
 /** Whether tokens walk every loop of a group exactly once. */
-export function coversDomain(axes: readonly (readonly number[])[], group: FusionGroup): boolean {
+function coversDomain(axes: readonly (readonly number[])[], group: FusionGroup): boolean {
   const tokens = axes.flat();
   const loops = group.domain.flatMap((size, token) => (size === 1 ? [] : [token]));
   return sameTokens(tokens, loops);

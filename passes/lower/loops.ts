@@ -153,7 +153,7 @@ export function forEachNode(nodes: readonly KernelNode[], visit: (node: KernelNo
   }
 }
 
-export function forEachIndexExpression(nodes: readonly KernelNode[], visit: (index: IndexExpression) => void): void {
+function forEachIndexExpression(nodes: readonly KernelNode[], visit: (index: IndexExpression) => void): void {
   forEachNode(nodes, (node) => {
     if (node.kind === 'store') visit(node.index);
     else if (node.kind === 'let') {

@@ -15,8 +15,8 @@ const isFloatValue = (value: Value): boolean => isFloat(value.type.dtype);
 const isIntegerValue = (value: Value): boolean => isInteger(value.type.dtype);
 
 /** Opcodes of two operands that can be written without attributes and have a trait. */
-const binaryWith = (trait: 'commutative' | 'associative' | 'idempotent'): Opcode[] =>
-  opcodes.filter((opcode) => traitsOf(opcode).elementwise && traitsOf(opcode)[trait] && opcode !== 'stop_gradient');
+const binaryWith = (trait: 'commutative' | 'associative'): Opcode[] =>
+  opcodes.filter((opcode) => traitsOf(opcode).elementwise && traitsOf(opcode)[trait]);
 
 type BinaryOpcode = 'add' | 'multiply' | 'maximum' | 'minimum' | 'and' | 'or' | 'xor';
 type UnaryOpcode = 'abs' | 'sign' | 'floor' | 'ceil' | 'round_nearest_even';

@@ -37,7 +37,7 @@ function keyOf(op: Op, operands: readonly Value[], numbers: Numbering): string {
 }
 
 /** The graph without repeated ops; the same graph when there are none. */
-export function withoutRepeatedOps(graph: Graph): Graph {
+function withoutRepeatedOps(graph: Graph): Graph {
   const numbers = new Numbering();
   const first = new Map<string, Op>();
   const replaced = new Map<Value, Value>();

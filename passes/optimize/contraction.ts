@@ -6,7 +6,7 @@
  *     dot_general(transpose(a), b, contract=[[1],[0]])     = dot_general(a, b, contract=[[0],[0]])
  *     reduce(broadcast_in_dim(x, [8,n]), max, axes=[1])    = x
  */
-import { dimBounds, dimProduct, equalDims, isStatic } from '../../base/dim.ts';
+import { dimBounds, dimProduct, equalDims } from '../../base/dim.ts';
 import { isFloat } from '../../base/dtype.ts';
 import type { OpAttributes, ReduceKind } from '../../ir/opcodes.ts';
 import type { OpOf, Value } from '../../ir/types.ts';
@@ -325,8 +325,6 @@ function sumOfRepeats(op: OpOf<'reduce'>, rewriter: Rewriter): Value | undefined
   const { shape } = op.operands[0].type;
   const count = dimProduct(split.repeats.map((axis) => shape[axis]));
   const { dtype } = op.operands[0].type;
-  // Beyond this a static count would not be an int32.
-  if (isStatic(count) && count >= 2 ** 31) return undefined;
   const smaller = broadcastTo(rewriter, split.rest, split.attributes.shape, split.attributes.axes);
   const rest =
     split.restAxes.length === 0 ? smaller : rewriter.op('reduce', [smaller], { kind: 'sum', axes: split.restAxes });

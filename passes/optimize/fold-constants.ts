@@ -62,7 +62,7 @@ export const foldScalars: RewriteRule = rule({
 });
 
 /** The graph with known ops as constants; the same graph when there are none. */
-export function withFoldedConstants(graph: Graph, budget: number): Graph {
+function withFoldedConstants(graph: Graph, budget: number): Graph {
   const known = new Map<Value, Literal>();
   let changed = false;
   const ops = graph.ops.map((op): Op => {

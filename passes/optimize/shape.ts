@@ -6,12 +6,22 @@
  *     reshape(broadcast_in_dim(c, [2,3]), [6])      = broadcast_in_dim(c, [6])
  *     tanh(broadcast_in_dim(x, [64,8], axes=[1]))   = broadcast_in_dim(tanh(x), [64,8], axes=[1])
  */
-import { type Dim, equalDims, equalShapes } from '../../base/dim.ts';
+import { type Dim, equalDims, equalShapes, isStatic } from '../../base/dim.ts';
 import type { Opcode } from '../../ir/opcodes.ts';
 import { opcodes, traitsOf } from '../../ir/ops/index.ts';
 import type { OpOf, Value } from '../../ir/types.ts';
 import { type RewriteRule, type Rewriter, rule } from '../rewrite.ts';
-import { asOp, broadcastTo, full, invertPermutation, range, reshape, scalarOf, transpose } from '../rewrite-emit.ts';
+import {
+  asOp,
+  broadcastTo,
+  full,
+  invertPermutation,
+  range,
+  reshape,
+  scalarOf,
+  sizeOf,
+  transpose,
+} from '../rewrite-emit.ts';
 import { literalOf, matchUnitAxes, splatValue } from '../rewrite-match.ts';
 
 const isScalar = (value: Value): boolean => value.type.shape.length === 0;
@@ -238,8 +248,7 @@ const staticSize = rule({
   name: 'static_size',
   opcodes: ['dimension_size'],
   floatClass: 'exact',
-  apply: ({ attributes: { size, dtype } }, rewriter) =>
-    typeof size === 'number' ? scalarOf(rewriter, dtype, size) : undefined,
+  apply: ({ attributes: { size, dtype } }, rewriter) => (isStatic(size) ? sizeOf(rewriter, size, dtype) : undefined),
 });
 
 interface Repetition {

@@ -69,6 +69,8 @@ interface TableEntry {
 export class KernelTable {
   readonly #memory: LinearMemory;
   readonly #entries = new Map<string, TableEntry>();
+  /** Kernels that are being compiled off this thread, by hash. */
+  readonly #compiling = new Map<string, Promise<void>>();
 
   constructor(memory: LinearMemory) {
     this.#memory = memory;
@@ -91,17 +93,25 @@ export class KernelTable {
 
   /** Compiles the kernels of a program that are new, off this thread where the engine can, so that `acquire` is quick. */
   async compileAll(kernels: readonly ProgramKernel[]): Promise<void> {
-    const missing = kernels.filter(({ hash }) => !this.#entries.has(hash));
-    const modules = await Promise.all(
-      missing.map((kernel) =>
-        engine()
-          .compile(kernel.code)
-          .catch((cause: unknown) => Promise.reject(invalidCode(kernel, cause))),
-      ),
-    );
-    missing.forEach((kernel, index) => {
-      if (!this.#entries.has(kernel.hash)) this.#add(kernel, () => modules[index]);
-    });
+    await Promise.all(kernels.map((kernel) => !this.#entries.has(kernel.hash) && this.#compile(kernel)));
+  }
+
+  /** Compiles a new kernel, once however many launches that wait for it ask. */
+  #compile(kernel: ProgramKernel): Promise<void> {
+    let compiling = this.#compiling.get(kernel.hash);
+    if (!compiling) {
+      compiling = this.#compileNow(kernel).finally(() => this.#compiling.delete(kernel.hash));
+      this.#compiling.set(kernel.hash, compiling);
+    }
+    return compiling;
+  }
+
+  async #compileNow(kernel: ProgramKernel): Promise<void> {
+    const module = await engine()
+      .compile(kernel.code)
+      .catch((cause: unknown) => Promise.reject(invalidCode(kernel, cause)));
+    // A synchronous read may have been faster.
+    if (!this.#entries.has(kernel.hash)) this.#add(kernel, () => module);
   }
 
   #add(kernel: ProgramKernel, compile: () => KernelModule): TableEntry {

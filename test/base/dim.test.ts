@@ -167,6 +167,14 @@ describe('algebra of sizes', () => {
 
 const [A, B] = [dim('A', ranges[0]), dim('B', ranges[1])];
 
+test('a divisor that may be 0 leaves questions open', () => {
+  const [T, N] = [dim('T', { min: 1, max: 4 }), dim('N', { min: 0, max: 2 })];
+  const quotient = floorDivDims(T, N);
+  expect(isEqualDim(quotient, 3)).toBe('unknown');
+  expect(isAtMostDim(quotient, 1000)).toBe('unknown');
+  expect(isEqualDim(floorDivDims(mulDims(T, N), N), T)).toBe('unknown');
+});
+
 describe('canonical form', () => {
   test.each<[Dim, string]>([
     [addDims(mulDims(B, 2), 1), '2*B+1'],

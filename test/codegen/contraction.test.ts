@@ -106,6 +106,11 @@ describe('matrix products', () => {
       check(matmul(m, n, k, options), sizes);
   });
 
+  it('read no further than they may in the last of several chunks of columns', () => {
+    // Two rows take tiles of 16 columns; chunks of 520 columns leave 8 for the last tile of the first.
+    for (const columns of [1025, 1026, 1029, 1033, 1040]) check(matmul(2, columns, 3));
+  });
+
   it('know static sizes', () => {
     for (const depth of [1, 7, 256, 257, 513]) {
       for (const [rows, columns] of [

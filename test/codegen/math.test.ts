@@ -33,7 +33,7 @@ const bounds: { readonly [K in UnaryName | BinaryName]: number } = {
   rsqrt: 1.5,
   sign: 0,
   sine: 1.6,
-  tanh: 2.5,
+  tanh: 2.6,
 };
 
 const unaryNames = Object.keys(unaryReferences) as UnaryName[];

@@ -34,11 +34,13 @@ const opcodesOf = (module: Module): string[] => mainOf(module).graph.ops.map(({ 
 const f32 = (...shape: number[]) => ({ dtype: 'float32', shape }) as const;
 
 const seeds = fc.integer({ min: 1, max: 1 << 30 });
+/** None; one that is at least 1; one that may be 0, and is. */
+const symbolicSizes = fc.constantFrom(false, true, 0);
 
 describe('the whole pipeline on random graphs', () => {
   it('keeps every bit in strict mode, NaN, infinities and -0 included', () => {
     fc.assert(
-      fc.property(seeds, fc.boolean(), (seed, symbolic) => {
+      fc.property(seeds, symbolicSizes, (seed, symbolic) => {
         const { module, inputs } = randomModule(seed, { ops: 25, special: true, symbolic });
         const expected = evaluateModule(module, inputs, { mode: 'rounded' });
         expectSame(evaluateModule(optimize(module, 'strict'), inputs, { mode: 'rounded' }), expected, 0);
@@ -49,7 +51,7 @@ describe('the whole pipeline on random graphs', () => {
 
   it('keeps values within 1e-4 of the greatest element in fast mode', () => {
     fc.assert(
-      fc.property(seeds, fc.boolean(), (seed, symbolic) => {
+      fc.property(seeds, symbolicSizes, (seed, symbolic) => {
         const { module, inputs } = randomModule(seed, { ops: 25, smooth: true, symbolic });
         const expected = evaluateModule(module, inputs, { mode: 'rounded' });
         expectSame(evaluateModule(optimize(module, 'fast'), inputs, { mode: 'rounded' }), expected, 1e-4);
@@ -60,7 +62,7 @@ describe('the whole pipeline on random graphs', () => {
 
   it.each(['fast', 'strict'] as const)('changes nothing the second time, in %s mode', (precision) => {
     fc.assert(
-      fc.property(seeds, fc.boolean(), (seed, symbolic) => {
+      fc.property(seeds, symbolicSizes, (seed, symbolic) => {
         const { module } = randomModule(seed, { ops: 30, special: true, symbolic });
         const once = optimize(module, precision);
         expect(optimize(once, precision)).toBe(once);
@@ -173,6 +175,21 @@ describe('single passes', () => {
     expect(Array.from(folded.attributes.value.data)).toEqual(
       [0.1, 0.2].map((x) => Math.fround(Math.sqrt(Math.fround(x)))),
     );
+  });
+
+  it('a size that is known becomes what the op gives: integers wrap, floats are rounded', () => {
+    const folded = (size: number, dtype: 'int32' | 'uint32' | 'float32') => {
+      const b = new GraphBuilder();
+      const module = moduleOf(b.build([b.op('dimension_size', [], { size, dtype })]));
+      const after = optimize(module, 'strict');
+      expect(opcodesOf(after)).toEqual(['constant']);
+      const [given] = evaluateModule(after, [], { mode: 'double' });
+      expectSame([given], evaluateModule(module, [], { mode: 'rounded' }), 0);
+      return given.data[0];
+    };
+    expect(folded(2 ** 31, 'int32')).toBe(-(2 ** 31));
+    expect(folded(2 ** 32 + 5, 'uint32')).toBe(5);
+    expect(folded(2 ** 24 + 1, 'float32')).toBe(2 ** 24);
   });
 
   it('a division by a constant and by a changed constant differ in their keys', () => {

@@ -1,9 +1,10 @@
 /** Launches whose program is still being compiled: order, reads, failures, disposal and donation while they wait. */
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { KilnError } from '../../base/error.ts';
 import { DeviceArray } from '../../runtime/array.ts';
 import { collectGarbage } from '../../runtime/collector.ts';
 import { WasmDevice } from '../../runtime/wasm/device.ts';
+import { engine } from '../../runtime/wasm/engine.ts';
 import {
   additionProgram,
   compiledSource,
@@ -65,6 +66,20 @@ describe('a launch that must be compiled', () => {
     pending.complete();
     await device.synchronize();
     expect(valuesOf(device, sum)).toEqual([2, 2]);
+  });
+
+  it('compiles the code once, however many launches wait for it', async () => {
+    const device = new WasmDevice();
+    const program = additionProgram(2);
+    const sources = [new PendingSource(program), new PendingSource(program), new PendingSource(program)];
+    const x = ones(device);
+    const sums = sources.map((source) => device.run(source, [x, x], vector(2))[0]);
+    const compile = vi.spyOn(engine(), 'compile');
+    for (const source of sources) source.complete();
+    await device.synchronize();
+    expect(compile).toHaveBeenCalledTimes(1);
+    compile.mockRestore();
+    for (const sum of sums) expect(valuesOf(device, sum)).toEqual([2, 2]);
   });
 
   it('stays queued when it can not be compiled on the spot', async () => {
@@ -244,6 +259,19 @@ it('an alias of a pending buffer waits with it', async () => {
   x.dispose();
   pending.complete();
   expect(new Float32Array((await device.read(column)).buffer)).toEqual(new Float32Array([2, 2]));
+});
+
+it('a source that throws rather than rejects poisons its outputs, and the queue goes on', async () => {
+  const device = new WasmDevice();
+  const broken = new PendingSource(additionProgram(2));
+  broken.prepare = () => {
+    throw new RangeError('too deep');
+  };
+  const x = ones(device);
+  const [lost] = device.run(broken, [x, x], vector(2));
+  const [kept] = device.run(add, [x, x], vector(2));
+  await expect(device.read(lost)).rejects.toThrow(/add could not be compiled[\s\S]*too deep/);
+  expect(valuesOf(device, kept)).toEqual([2, 2]);
 });
 
 it('shutdown fails what waits', async () => {

@@ -8,7 +8,7 @@
  * reference evaluator. Unless `special` is set, an op is kept only if all its elements are finite, of moderate size,
  * and hardly changed by rounding, so that backends can be compared within a small bound.
  */
-import { type Dim, dim, evaluateDim, isStatic } from '../../base/dim.ts';
+import { type Dim, dim, evaluateDim, isAtMostDim, isStatic } from '../../base/dim.ts';
 import { isFloat } from '../../base/dtype.ts';
 import { GraphBuilder } from '../../ir/builder.ts';
 import { evaluateOp } from '../../ir/evaluate.ts';
@@ -27,7 +27,7 @@ export interface RandomModuleOptions {
   readonly special?: boolean;
   /** Only ops without jumps (no floor, compare, argmax, float to integer), for comparisons within a bound. */
   readonly smooth?: boolean;
-  /** A leading axis of the symbolic size `B` in [1, 64]; inputs have B = 5 or the given number. */
+  /** A leading axis of the symbolic size `B` in [1, 64], or [0, 64] for 0; inputs have B = 5 or the given number. */
   readonly symbolic?: boolean | number;
   /** Which opcodes may occur. */
   readonly allow?: (opcode: Opcode) => boolean;
@@ -73,7 +73,7 @@ class Generator {
     this.#options = options;
     const { symbolic = false } = options;
     if (symbolic !== false) {
-      this.#batch = dim('B', { min: 1, max: 64 });
+      this.#batch = dim('B', { min: symbolic === 0 ? 0 : 1, max: 64 });
       this.#bindings.set('B', symbolic === true ? 5 : symbolic);
     }
   }
@@ -275,7 +275,9 @@ const reduce: Step = (g) => {
   const rank = operand.type.shape.length;
   if (g.random.boolean(0.15)) {
     const kind = g.random.pick(['argmax', 'argmin'] as const);
-    return candidate('reduce', [operand], { kind, axes: [g.random.integer(0, rank - 1)] });
+    const axis = g.random.integer(0, rank - 1);
+    if (isAtMostDim(1, operand.type.shape[axis]) !== 'always') return undefined;
+    return candidate('reduce', [operand], { kind, axes: [axis] });
   }
   const kind = g.random.pick(['sum', 'sum', 'product', 'max', 'min'] as const);
   return candidate('reduce', [operand], { kind, axes: g.random.subset(rank) });

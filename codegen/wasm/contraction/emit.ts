@@ -311,12 +311,14 @@ class Schedule {
     return extent >= full ? [...counts, full] : counts;
   }
 
-  /** The numbers of columns that register tiles may have: chunks other than the last are whole. */
+  /** The numbers of columns that register tiles may have, ascending: in the last chunk and in those before it. */
   #tileWidths(): number[] {
-    const inChunk = this.chunk % this.columns;
-    const whole = isStatic(this.chunks) && this.chunks === 1;
-    const widths = this.#variants(this.c.column.extent, this.columns);
-    return inChunk === 0 || whole ? widths : [...new Set([...widths, inChunk])].sort((a, b) => a - b);
+    const { extent } = this.c.column;
+    if (!isStatic(extent)) return this.#variants(extent, this.columns);
+    const before = Math.floor((extent - 1) / this.chunk);
+    const widths = this.#variants(extent - before * this.chunk, this.columns);
+    if (before > 0) widths.push(...this.#variants(this.chunk, this.columns));
+    return widths.sort((a, b) => a - b);
   }
 
   /** A chain of tests for the smaller counts; the last is what remains. */

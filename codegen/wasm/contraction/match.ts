@@ -56,9 +56,9 @@ export function matchContraction({ lets, nodes }: Unit, written: ReadonlySet<str
   if (loops.length < 2 || reduce?.kind !== 'reduce' || reduce.order !== 'blocks') return undefined;
   const before = [...lets, ...body.slice(0, at)];
   const epilogue = body.slice(at + 1);
-  if (!before.every((node) => node.kind === 'let')) return undefined;
+  if (!before.every((node): node is Let => node.kind === 'let')) return undefined;
   if (!epilogue.every((node) => node.kind === 'let' || node.kind === 'store')) return undefined;
-  const factors = factorsOf(reduce, before as Let[], written);
+  const factors = factorsOf(reduce, before, written);
   const [accumulator] = reduce.accumulators;
   if (!factors || accumulator.kind !== 'sum') return undefined;
   const axes = loops.map((loop) => loop.axis);
@@ -74,7 +74,7 @@ export function matchContraction({ lets, nodes }: Unit, written: ReadonlySet<str
     reduced: reduce.axes,
     depth,
     result: accumulator.result,
-    epilogue: [...(before as Let[]).filter((l) => isNeeded(l, epilogue, before as Let[])), ...epilogue],
+    epilogue: [...before.filter((l) => isNeeded(l, epilogue, before)), ...epilogue],
   };
 }
 

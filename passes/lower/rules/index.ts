@@ -26,7 +26,7 @@ import {
   transposeRule,
 } from './shape.ts';
 
-export const lowerRules: { readonly [K in Opcode]: ScalarRule<K> | NestRule } = {
+const lowerRules: { readonly [K in Opcode]: ScalarRule<K> | NestRule } = {
   ...appliedRules,
   compare: compareRule,
   stop_gradient: stopGradientRule,

@@ -22,7 +22,7 @@ import type { ScalarRule } from './rule.ts';
 import { undilate } from './shape.ts';
 
 /** Reduced axes of an operand in runs that are one axis each, as operand axes. */
-export function reducedRuns({ shape }: TensorType, axes: readonly number[]): readonly (readonly number[])[] {
+function reducedRuns({ shape }: TensorType, axes: readonly number[]): readonly (readonly number[])[] {
   const runs: number[][] = [];
   let previousReduced = false;
   for (let axis = 0; axis < shape.length; axis++) {
@@ -67,7 +67,7 @@ export const reduceRule: ScalarRule<'reduce'> = (op, indices, guard, emitter) =>
 };
 
 /** Contracted axes in runs that are one axis each, as positions in the `contract` attribute. */
-export function contractedRuns(op: OpOf<'dot_general'>): readonly (readonly number[])[] {
+function contractedRuns(op: OpOf<'dot_general'>): readonly (readonly number[])[] {
   const [lhsAxes, rhsAxes] = op.attributes.contract;
   const { shape } = op.operands[0].type;
   const runs: number[][] = [];
@@ -83,7 +83,7 @@ export function contractedRuns(op: OpOf<'dot_general'>): readonly (readonly numb
 }
 
 /** Whether either operand of a contraction has an axis of its own. */
-export function hasFreeAxes(op: OpOf<'dot_general'>): boolean {
+function hasFreeAxes(op: OpOf<'dot_general'>): boolean {
   const { contract, batch } = op.attributes;
   return op.operands.some((operand, side) => operand.type.shape.length > contract[side].length + batch[side].length);
 }
