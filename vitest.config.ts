@@ -7,6 +7,7 @@ const alone = [
   'test/runtime/collector.test.ts',
   'test/runtime/queue.test.ts',
   'test/runtime/session.test.ts',
+  'test/tracer/copies.test.ts',
   'test/tracer/memory.test.ts',
   'test/tracer/program-cache.test.ts',
 ];

@@ -1,8 +1,12 @@
 /**
- * Loads the compiler into the test's thread beforehand, so that synchronous reads need no worker. The rooms below the
- * tracer do not read tensors, and start faster without it.
+ * Before each test file: property tests draw the same samples in every run, unless `KILN_TEST_SEED` says otherwise, and
+ * the compiler is loaded into the test's thread, so that synchronous reads need no worker. The rooms below the tracer
+ * do not read tensors, and start faster without it.
  */
+import fc from 'fast-check';
 import { expect } from 'vitest';
+
+fc.configureGlobal({ seed: Number(process.env.KILN_TEST_SEED ?? 20240607) });
 
 const isBelowTracer = /\/test\/(?:base|ir|passes|codegen|runtime)\//.test(expect.getState().testPath ?? '');
 if (!isBelowTracer) await (await import('../tracer/compiler-client.ts')).loadCompiler();
