@@ -254,24 +254,23 @@ class Interpreter {
 
   blocks(accumulator: ClosedAccumulator): AccumulatorState {
     const { identity, combine } = this.combiner(accumulator);
-    let result: number | undefined;
-    let partial: number | undefined;
+    let result = identity;
+    let partial = identity;
     let count = 0;
     const close = (): void => {
-      if (partial !== undefined) result = result === undefined ? partial : combine(result, partial);
-      partial = undefined;
+      result = combine(result, partial);
+      partial = identity;
     };
     return {
       add: () => {
-        const value = this.value(accumulator.value);
-        partial = partial === undefined ? value : combine(partial, value);
+        partial = combine(partial, this.value(accumulator.value));
         count++;
         if (count % contractionBlock === 0) close();
       },
       flush: () => {},
       finish: () => {
         close();
-        this.define(accumulator.result, accumulator.dtype, result ?? identity);
+        this.define(accumulator.result, accumulator.dtype, result);
       },
     };
   }

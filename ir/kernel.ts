@@ -193,9 +193,8 @@ export interface Reduce {
  *   outer ones (which start at the identity) and reset. At the end the outer partials are combined pairwise:
  *   lanes l and l+4, then l and l+2, then l and l+1.
  * - `blocks`: the axes are swept in order as one linear index; every `contractionBlock` consecutive elements are added
- *   one after the other to a partial that starts with the first product, and the partials are added to the result
- *   one after the other, starting with the first partial. An empty sweep gives the identity. In fast mode the
- *   multiply and add of a product may be contracted.
+ *   one after the other to a partial that starts at the identity, and the partials likewise to the result. In fast
+ *   mode the multiply and add of a product may be contracted.
  *
  * Tuples are combined in lanes too: element `r` into lane `r % reductionLanes`, whose tuple starts at the identity, and
  * the lanes pairwise at the end; there are no inner partials.

@@ -95,10 +95,7 @@ function lanes(
   };
 }
 
-/**
- * Float sums and products in order, in blocks. A partial "starts with the first" element: it starts at -0 (a product
- * at 1), to which adding gives the element itself, bit for bit.
- */
+/** Float sums and products in order, in blocks. A masked lane counts as the identity, which changes no bit of a sum. */
 function blocks(
   emitter: NestEmitter,
   accumulator: ClosedAccumulator,
@@ -108,8 +105,7 @@ function blocks(
   const { env } = emitter;
   const { f } = env;
   const { i32, f32, f32x4 } = f.module;
-  const start = kind === 'sum' ? -0 : 1;
-  const neutral = (): Expression => f.splat('float32', start);
+  const neutral = (): Expression => f.splat('float32', kind === 'sum' ? 0 : 1);
   const partial = grid(f, 1, sweep.copies, neutral)[0];
   const result = grid(f, 1, sweep.copies, neutral)[0];
   const count = f.let('i32', f.i32(0));
@@ -147,10 +143,6 @@ function blocks(
     rotate: () => {},
     finish: () => {
       close();
-      if (kind === 'sum') {
-        const empty = (): Expression => i32.eqz(f.get(count));
-        for (const local of result) f.set(local, f.module.select(empty(), f.splat('float32', 0), f.get(local)));
-      }
       define(emitter, accumulator.result, 'float32', result);
     },
   };

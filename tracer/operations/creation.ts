@@ -7,7 +7,7 @@
  *     arange(5)                                // i32[5]: 0, 1, 2, 3, 4
  */
 import { isStaticShape } from '../../base/dim.ts';
-import { byteSize, type DType, isFloat } from '../../base/dtype.ts';
+import { byteSize, computedDTypes, type DType, isFloat } from '../../base/dtype.ts';
 import { KilnError } from '../../base/error.ts';
 import { elementCount, literal } from '../../ir/literal.ts';
 import { encodeElements } from '../../runtime/elements.ts';
@@ -43,15 +43,12 @@ export interface TensorOptions<D extends DType = DType> extends CreationOptions<
   readonly shape?: readonly number[];
 }
 
-/** Dtypes that this release computes with. */
-const computed: ReadonlySet<DType> = new Set<DType>(['float32', 'int32', 'uint32', 'bool']);
-
 function requireComputed(op: string, dtype: DType): void {
   requireDType(op, dtype);
-  if (computed.has(dtype)) return;
+  if (computedDTypes.includes(dtype)) return;
   throw new KilnError('unsupported_dtype', `${op}: this release does not compute with ${dtype}`, {
     given: dtype,
-    expected: [...computed].join(', '),
+    expected: computedDTypes.join(', '),
     hint: dtype === 'int64' ? "write numbers and { dtype: 'int32' } instead of bigints" : "pass { dtype: 'float32' }",
   });
 }

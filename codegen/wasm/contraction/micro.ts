@@ -72,9 +72,8 @@ class Tile {
     }
   }
 
-  /** Adding to -0 gives the addend, bit for bit: so a sum starts with its first element. */
-  neutral(): Expression {
-    return this.f.splat(this.shape.dtype, this.shape.dtype === 'float32' ? -0 : 0);
+  zero(): Expression {
+    return this.f.splat(this.shape.dtype, 0);
   }
 
   add(a: Expression, b: Expression): Expression {
@@ -92,20 +91,20 @@ class Tile {
     const { i32, v128 } = f.module;
     const { depth, dtype, strides } = this.shape;
     if (dtype !== 'float32' || dimBounds(depth)[1] <= contractionBlock) {
-      this.each((row, vector) => f.set(partial[row][vector], this.neutral()));
+      this.each((row, vector) => f.set(partial[row][vector], this.zero()));
       this.sweep(() => f.size(depth), isStatic(depth) ? depth : undefined);
       this.store(partial, strides.resultRow, v128);
       return;
     }
     const sums = this.grid();
-    this.each((row, vector) => f.set(sums[row][vector], this.neutral()));
+    this.each((row, vector) => f.set(sums[row][vector], this.zero()));
     const done = f.newLocal('i32');
     const shape = { counter: done, start: f.i32(0), step: contractionBlock, limit: () => f.size(depth) };
     f.loop({ ...shape, nonEmpty: isStatic(depth) && depth > 0 }, () => {
       const rest = f.let('i32', i32.sub(f.size(depth), f.get(done)));
       const isShort = i32.lt_s(f.get(rest), f.i32(contractionBlock));
       const count = f.let('i32', f.module.select(isShort, f.get(rest), f.i32(contractionBlock)));
-      this.each((row, vector) => f.set(partial[row][vector], this.neutral()));
+      this.each((row, vector) => f.set(partial[row][vector], this.zero()));
       this.sweep(() => f.get(count), isStatic(depth) && depth % unroll === 0 ? contractionBlock : undefined);
       this.each((row, vector) =>
         f.set(sums[row][vector], this.add(f.get(sums[row][vector]), f.get(partial[row][vector]))),
@@ -161,15 +160,10 @@ class Tile {
     }
   }
 
-  /** An empty depth gives zero, not the -0 that sums start from. */
   store(sums: readonly number[][], resultRow: number, v128: FunctionBuilder['module']['v128']): void {
     const { f } = this;
-    const { depth, dtype } = this.shape;
-    const mayBeEmpty = dtype === 'float32' && dimBounds(depth)[0] <= 0;
     this.each((row, vector) => {
-      const sum = f.get(sums[row][vector]);
-      const value = mayBeEmpty ? f.module.select(f.size(depth), sum, f.splat(dtype, 0)) : sum;
-      f.statement(v128.store(row * resultRow + 16 * vector, 4, f.get(3), value));
+      f.statement(v128.store(row * resultRow + 16 * vector, 4, f.get(3), f.get(sums[row][vector])));
     });
   }
 }
