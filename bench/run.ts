@@ -1,7 +1,9 @@
 /**
- * `npm run bench`: runs the project's benchmarks and prints their tables; with `--write`, also writes
- * `docs/performance.md` and `docs/performance.json`. Names after `--` select cases. A wrong result ends the run.
+ * `npm run bench`: runs the project's benchmarks, each in a process of its own so that none inherits the other's memory,
+ * and prints their tables; with `--write`, also writes `docs/performance.md` and `docs/performance.json`. Names after `--`
+ * select cases. A wrong result ends the run.
  */
+import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -62,8 +64,15 @@ function markdown(results: readonly BenchResult[]): string {
   ].join('\n');
 }
 
+/** Runs a case in a fresh process, with the loaders of this one. */
+function runApart(name: string): BenchResult {
+  const args = [...process.execArgv, fileURLToPath(import.meta.url), '--result', name];
+  const output = execFileSync(process.execPath, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
+  return JSON.parse(output) as BenchResult;
+}
+
 const { values, positionals } = parseArgs({
-  options: { write: { type: 'boolean', default: false } },
+  options: { write: { type: 'boolean', default: false }, result: { type: 'boolean', default: false } },
   allowPositionals: true,
 });
 const unknown = positionals.filter((name) => !Object.hasOwn(cases, name));
@@ -72,8 +81,8 @@ if (unknown.length > 0) throw new Error(`no benchmark '${unknown}'; there are: $
 const results: BenchResult[] = [];
 for (const [name, run] of Object.entries(cases)) {
   if (positionals.length > 0 && !positionals.includes(name)) continue;
-  const result = await run();
-  console.log(terminalTable(result));
+  const result = values.result ? await run() : runApart(name);
+  console.log(values.result ? JSON.stringify(result) : terminalTable(result));
   results.push(result);
 }
 if (values.write) {
