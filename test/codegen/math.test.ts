@@ -18,23 +18,9 @@ import {
 import { binaryMath, unaryMath, vectorMath } from '../../codegen/wasm/math/index.ts';
 import { buildMap } from '../../codegen/wasm/math/map.ts';
 import { isFullRun, runs } from '../support/runs.ts';
+import { ulpBounds } from '../support/tolerance.ts';
 
-/** Largest error in ULP. */
-const bounds: { readonly [K in UnaryName | BinaryName]: number } = {
-  atan2: 2,
-  cosine: 1.6,
-  erf: 2,
-  exponential: 1,
-  exponential_minus_one: 2,
-  log: 1,
-  log_plus_one: 1.5,
-  power: 0.54,
-  remainder: 0,
-  rsqrt: 1.5,
-  sign: 0,
-  sine: 1.6,
-  tanh: 2.6,
-};
+const bounds: { readonly [K in UnaryName | BinaryName]: number } = ulpBounds;
 
 const unaryNames = Object.keys(unaryReferences) as UnaryName[];
 const binaryNames = Object.keys(binaryReferences) as BinaryName[];
