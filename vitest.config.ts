@@ -4,6 +4,7 @@ import { defineConfig } from 'vitest/config';
 const alone = [
   'test/end-to-end/errors.test.ts',
   'test/operations/eager.test.ts',
+  'test/runtime/array.test.ts',
   'test/runtime/collector.test.ts',
   'test/runtime/queue.test.ts',
   'test/runtime/session.test.ts',

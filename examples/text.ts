@@ -5,18 +5,20 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
-/** README and docs, one after the other; characters beyond printable ASCII become blanks, to keep the vocabulary small. */
-export function documentation(): string {
+/** Paths of the README and of every page of docs, from the project's folder, in an order that is the same everywhere. */
+export function documentationPages(): string[] {
   const docs = readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' });
-  const pages = [
-    'README.md',
-    ...docs
-      .filter((page) => page.endsWith('.md'))
-      .sort()
-      .map((page) => join('docs', page)),
-  ];
-  return plain(pages.map((page) => readFileSync(join(root, page), 'utf8')).join('\n'));
+  const pages = docs.filter((page) => page.endsWith('.md')).sort();
+  return ['README.md', ...pages.map((page) => join('docs', page))];
 }
+
+/** All pages, one after the other; characters beyond printable ASCII become blanks, to keep the vocabulary small. */
+export const documentation = (): string =>
+  plain(
+    documentationPages()
+      .map((page) => readFileSync(join(root, page), 'utf8'))
+      .join('\n'),
+  );
 
 export const textOf = (file: string): string => plain(readFileSync(file, 'utf8'));
 

@@ -15,6 +15,7 @@ import { type ArgumentTree, type Derivative, differentiate } from './differentia
 import { currentTrace } from './graph-trace.ts';
 import { currentLocation } from './location.ts';
 import type { Floating } from './operations/index.ts';
+import { stopGradient as stopTensor } from './operations/unary.ts';
 import { assertSameStructure, mapLeaves, rebuild, tree } from './pytree.ts';
 import { Tensor } from './tensor.ts';
 import { emit } from './trace.ts';
@@ -260,7 +261,7 @@ function cotangents({ outputs, structure }: Derivative, given: unknown): readonl
  * @param value any pytree; leaves that are no tensors stay
  */
 export function stopGradient<T>(value: T): T {
-  return mapLeaves(value, (leaf) => (leaf instanceof Tensor ? emit('stop_gradient', [leaf], {}) : leaf)) as T;
+  return mapLeaves(value, (leaf) => (leaf instanceof Tensor ? stopTensor(leaf) : leaf)) as T;
 }
 
 function assertFunction(name: string, fn: unknown): void {

@@ -3,10 +3,11 @@
  * whose first line names a file (`// my-functions.ts`) is a module for the command line and is compiled only.
  */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { documentationPages } from '../../examples/text.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const folder = join(root, '.kiln', 'samples');
@@ -17,16 +18,7 @@ interface Sample {
   readonly runs: boolean;
 }
 
-const docs = readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' });
-const pages = [
-  'README.md',
-  ...docs
-    .filter((page) => page.endsWith('.md'))
-    .sort()
-    .map((page) => join('docs', page)),
-];
-
-const samples: Sample[] = pages.flatMap((page) => {
+const samples: Sample[] = documentationPages().flatMap((page) => {
   const blocks = [...readFileSync(join(root, page), 'utf8').matchAll(/^```ts\n(.*?)^```/gms)];
   return blocks.map(([, code], index) => ({
     name: `${page.replace(/[/.]/g, '-')}-${index + 1}`,
