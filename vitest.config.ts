@@ -10,6 +10,7 @@ const alone = [
   'test/runtime/session.test.ts',
   'test/tracer/copies.test.ts',
   'test/tracer/memory.test.ts',
+  'test/tracer/peak-memory.test.ts',
   'test/tracer/program-cache.test.ts',
 ];
 

@@ -144,8 +144,7 @@ export class Compilation {
     const shapelessKey = this.#shapelessKey(signed);
     let bound = this.#bindSymbolic(shapelessKey, actual);
     if (!bound) {
-      const types = this.options.dynamic && this.#dynamicTypes(signed, this.options.dynamic, actual);
-      bound = boundTo(this.#trace(signed, types ?? actual, shapelessKey), actual);
+      bound = boundTo(this.#trace(signed, this.typesToTrace(signed, actual), shapelessKey), actual);
     }
     this.#bound.set(signed.key, bound);
     return bound;
@@ -163,19 +162,17 @@ export class Compilation {
     return `${this.options.precision ?? defaultPrecision()}${signed.receiver?.key ?? ''};${key}`;
   }
 
-  /** The types by the option `dynamic`, if the actual ones are an instance of them. */
-  #dynamicTypes(
-    signed: SignedCall,
-    dynamic: readonly unknown[],
-    actual: readonly TensorType[],
-  ): readonly TensorType[] | undefined {
+  /** The types by the option `dynamic`, if there is one and the actual types are an instance of them; else the latter. */
+  typesToTrace(signed: SignedCall, actual: readonly TensorType[]): readonly TensorType[] {
+    const { dynamic } = this.options;
+    if (!dynamic) return actual;
     const wanted = dynamicTypes(
       signed.args.filter((_, i) => !this.options.isStatic(i)),
       dynamic.filter((_, i) => !this.options.isStatic(i)),
     );
     const before = actual.length - wanted.length;
     const types = actual.map((type, i) => wanted[i - before] ?? type);
-    return solveSizes(types, actual) ? types : undefined;
+    return solveSizes(types, actual) ? types : actual;
   }
 
   /**

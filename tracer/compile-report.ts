@@ -3,11 +3,11 @@
  * the compiler runs and travels back from a worker with the program.
  */
 import { type Dim, type DimBindings, evaluateDim } from '../base/dim.ts';
-import { byteSize } from '../base/dtype.ts';
 import { printKernel } from '../ir/kernel-print.ts';
 import type { FusionRefusal, Lowered } from '../ir/lowered.ts';
 import { printModule } from '../ir/printer.ts';
-import type { Module, Op, TensorType } from '../ir/types.ts';
+import type { Module, Op } from '../ir/types.ts';
+import { type Footprint, footprintOf } from '../runtime/footprint.ts';
 import type { Program, Size } from '../runtime/program.ts';
 
 /** A launch and the ops it computes. */
@@ -44,8 +44,8 @@ export interface CompileReport {
   readonly refusals: readonly RefusalReport[];
   readonly flops: number;
   readonly bytesMoved: number;
-  /** Bytes of inputs, outputs, constants and temporaries together. */
-  readonly peakBytes: number;
+  /** What one run needs, in bytes. */
+  readonly memory: Footprint;
 }
 
 export interface Stages {
@@ -82,7 +82,7 @@ export function reportOf({ module, optimized, lowered, program, texts }: Stages,
     refusals: lowered.report.refusals.map(describeRefusal),
     flops: groups.reduce((sum, { flops }) => sum + flops, 0),
     bytesMoved: groups.reduce((sum, { bytesAfter }) => sum + bytesAfter, 0),
-    peakBytes: peakBytesOf(lowered, numberOf),
+    memory: footprintOf(program, bindings),
   };
 }
 
@@ -103,27 +103,6 @@ const describeRefusal = ({ producer, consumer, rule, detail }: FusionRefusal): R
   rule,
   detail,
 });
-
-function peakBytesOf(lowered: Lowered, numberOf: (size: Dim) => number): number {
-  const bytesOf = ({ dtype, shape }: TensorType): number =>
-    shape.reduce<number>((product, size) => product * numberOf(size), byteSize(dtype));
-  const sum = (types: readonly TensorType[]): number => types.reduce((total, type) => total + bytesOf(type), 0);
-  const own = lowered.outputs.filter(({ source }) => source.kind === 'own').map(({ type }) => type);
-  return (
-    sum(lowered.inputs.map(({ type }) => type)) + sum(own) + sum(lowered.constants) + arenaBytes(lowered, numberOf)
-  );
-}
-
-/** The planned arena, or for symbolic sizes the most bytes that are alive at one launch. */
-function arenaBytes({ temporaries, arenaBytes: planned, launches }: Lowered, numberOf: (size: Dim) => number): number {
-  if (planned !== undefined) return planned;
-  const alive = launches.map((_, launch) =>
-    temporaries
-      .filter(({ first, last }) => first <= launch && launch <= last)
-      .reduce((total, { bytes }) => total + numberOf(bytes), 0),
-  );
-  return alive.reduce((most, bytes) => Math.max(most, bytes), 0);
-}
 
 /** A program as lines: what goes in and out, and each step with its buffers. */
 function programText(program: Program): string {

@@ -6,6 +6,7 @@
  *     step.explain(params, x, y).kernels        // number of launches
  */
 import { KilnError } from '../base/error.ts';
+import type { Footprint } from '../runtime/footprint.ts';
 import { currentDeviceName, deviceNamed } from '../runtime/session.ts';
 import { typeOfArray } from './array-leaf.ts';
 import type { Compilation } from './compilation.ts';
@@ -14,6 +15,7 @@ import { compileNow } from './compiler-client.ts';
 import { currentTrace } from './graph-trace.ts';
 import { atLocation, currentLocation } from './location.ts';
 import { defaultPrecision } from './settings.ts';
+import { solveSizes } from './symbolic.ts';
 
 /** One stage of a compile; it prints as its text. */
 export interface Stage {
@@ -47,8 +49,13 @@ export interface Explanation {
   readonly flops: number;
   /** Bytes that launches read and write. */
   readonly bytesMoved: number;
-  /** Bytes of inputs, outputs, constants and temporaries together. */
+  /**
+   * Bytes that one run holds: arguments, outputs, constants, temporaries, packing and scratch. On a device that holds
+   * nothing else, `memory().peakBytes` of a run is this number.
+   */
   readonly peakBytes: number;
+  /** The parts of `peakBytes`. */
+  readonly memory: Footprint;
   readonly compileMs: number;
   toString(): string;
 }
@@ -68,7 +75,7 @@ export function lower(compilation: Compilation, args: readonly unknown[]): Lower
 
 export function explain(compilation: Compilation, args: readonly unknown[]): Explanation {
   const { report, milliseconds } = compileForReport(compilation, args);
-  const { tracedOps, groups, refusals, flops, bytesMoved, peakBytes } = report;
+  const { tracedOps, groups, refusals, flops, bytesMoved, memory } = report;
   const explanation = {
     ops: tracedOps,
     kernels: groups.length,
@@ -76,7 +83,8 @@ export function explain(compilation: Compilation, args: readonly unknown[]): Exp
     refusals,
     flops,
     bytesMoved,
-    peakBytes,
+    peakBytes: memory.peak,
+    memory,
     compileMs: milliseconds,
   };
   const { recompiles } = compilation.stats();
@@ -102,14 +110,15 @@ function compileForReport(
   return located(() => {
     const { options } = compilation;
     const signed = compilation.sign(undefined, args);
-    const types = signed.arrays.map(typeOfArray);
+    const actual = signed.arrays.map(typeOfArray);
+    const types = compilation.typesToTrace(signed, actual);
     const { module } = compilation.traceModule(signed, types, options.device ?? currentDeviceName());
     const result = compileNow({
       module,
       name: options.name,
       precision: options.precision ?? defaultPrecision(),
       donated: compilation.donatedOf(signed, module),
-      report: { bindings: [] },
+      report: { bindings: [...(solveSizes(types, actual) ?? [])] },
     });
     return { report: result.report!, milliseconds: result.milliseconds };
   });
@@ -140,12 +149,13 @@ function assertOutsideTraces({ label, takesReceiver }: Compilation, what: string
 
 function explanationText(
   name: string,
-  { ops, kernels, groups, refusals, flops, bytesMoved, peakBytes, compileMs }: Omit<Explanation, 'toString'>,
+  { ops, kernels, groups, refusals, flops, bytesMoved, memory, compileMs }: Omit<Explanation, 'toString'>,
   recompiles: readonly { readonly reason: string }[],
 ): string {
   const lines = [
     `${name}: ${ops} ops in ${kernels} kernels, compiled in ${compileMs.toFixed(1)} ms`,
-    `  ${count(flops)} floating point operations, ${count(bytesMoved)} bytes moved, ${count(peakBytes)} bytes at most`,
+    `  ${count(flops)} floating point operations, ${count(bytesMoved)} bytes moved`,
+    `  ${count(memory.peak)} bytes of memory: ${memoryText(memory)}`,
     '  groups:',
   ];
   groups.forEach((group, i) => {
@@ -160,5 +170,11 @@ function explanationText(
   for (const { reason } of recompiles) lines.push(`    ${reason}`);
   return lines.join('\n');
 }
+
+const memoryText = ({ inputs, outputs, constants, records, arena, scratch }: Footprint): string =>
+  Object.entries({ inputs, outputs, constants, temporaries: arena, scratch, records })
+    .filter(([, bytes]) => bytes > 0)
+    .map(([part, bytes]) => `${part} ${count(bytes)}`)
+    .join(', ');
 
 const count = (value: number): string => value.toLocaleString('en-US');

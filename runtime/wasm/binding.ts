@@ -4,11 +4,11 @@
  *
  *     inputSlots  [1024, 0, 1032, 1]     word 1024 takes the address of input 0, word 1032 that of input 1
  */
-import { arenaAlignment, planArena } from '../../base/arena.ts';
 import type { DimBindings } from '../../base/dim.ts';
 import { internalError, KilnError } from '../../base/error.ts';
 import { denseBytes } from '../buffer.ts';
 import type { ArraySpec } from '../device.ts';
+import { planWorkspace, recordWords } from '../footprint.ts';
 import type { BufferRef, Program, Size } from '../program.ts';
 import { evaluateInteger, evaluateSize, symbolTable } from '../sizes.ts';
 import type { Block } from './allocator.ts';
@@ -77,13 +77,9 @@ export class Binding {
     const isOwn = program.outputs.map((output) => output.source.kind === 'own');
     this.hasOnlyOwnOutputs = isOwn.every(Boolean);
     this.ownOutputBytes = this.#outputSpecs.filter((_, index) => isOwn[index]).map(specBytes);
-    const { offsets, bytes: arenaBytes } = this.#planTemporaries();
-    const scratchOffset = Math.ceil(arenaBytes / arenaAlignment) * arenaAlignment;
-    this.workspaceBytes = program.kernels.reduce(
-      (most, kernel) => Math.max(most, scratchOffset + this.#evaluate(kernel.scratchBytes)),
-      arenaBytes,
-    );
-    this.records = resources.allocate(this.#recordWords() * 4);
+    const { offsets, scratchOffset, bytes } = planWorkspace(program, this.#evaluate);
+    this.workspaceBytes = bytes;
+    this.records = resources.allocate(4 * recordWords(program));
     try {
       this.launches = this.#writeRecords(memory, kernels, constants, offsets, scratchOffset);
     } catch (error) {
@@ -132,11 +128,6 @@ export class Binding {
     this.#filledWorkspace = workspace;
   }
 
-  #recordWords(): number {
-    const { kernels, steps } = this.#program;
-    return steps.reduce((words, { kernel }) => words + kernels[kernel].buffers + kernels[kernel].sizes.length + 1, 0);
-  }
-
   /** Outputs that alias must be as large as what they alias; a smaller buffer would be written past its end. */
   #checkAliases(): void {
     this.#program.outputs.forEach(({ source }, index) => {
@@ -154,14 +145,6 @@ export class Binding {
         throw new KilnError('invalid_program', `${this.#program.name}: output ${index} is not the size of its source`);
       }
     });
-  }
-
-  #planTemporaries(): { readonly offsets: readonly number[]; readonly bytes: number } {
-    const { temporaries, arenaBytes } = this.#program;
-    if (arenaBytes !== undefined) {
-      return { offsets: temporaries.map((temporary) => temporary.offset ?? 0), bytes: arenaBytes };
-    }
-    return planArena(temporaries.map(({ bytes, first, last }) => ({ bytes: this.#evaluate(bytes), first, last })));
   }
 
   #writeRecords(
