@@ -40,6 +40,8 @@ export interface OpAttributes {
   is_finite: None;
   /** Identity that blocks gradients. */
   stop_gradient: None;
+  /** `optimization_barrier(operand, ...after)`: the operand, opaque to optimisation. */
+  optimization_barrier: None;
   convert: { readonly dtype: DType };
   bitcast_convert: { readonly dtype: DType };
 

@@ -10,6 +10,7 @@ import { isInteger } from '../../base/dtype.ts';
 import { KilnError } from '../../base/error.ts';
 import type { OpAttributes, Opcode } from '../opcodes.ts';
 import type { Op, TensorType } from '../types.ts';
+import { barrierDefinition } from './barrier.ts';
 import { callDefinition } from './call.ts';
 import { contractionDefinitions } from './contraction.ts';
 import { conversionDefinitions } from './conversion.ts';
@@ -33,6 +34,7 @@ export const definitions: { readonly [K in Opcode]: OpDefinition<K> } = {
   ...gatherDefinitions,
   ...contractionDefinitions,
   ...reductionDefinitions,
+  optimization_barrier: barrierDefinition,
   call: callDefinition,
 };
 

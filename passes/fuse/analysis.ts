@@ -55,7 +55,7 @@ export class GraphAnalysis {
     this.graph = graph;
     graph.ops.forEach((op, position) => {
       for (const result of op.results) this.#positions.set(result, position);
-      for (const operand of op.operands) {
+      for (const operand of readBy(op)) {
         const uses = this.#uses.get(operand);
         if (!uses) this.#uses.set(operand, [position]);
         else if (uses[uses.length - 1] !== position) uses.push(position);
@@ -197,7 +197,7 @@ export class GraphAnalysis {
     }
     if (this.#continuesContraction(op)) this.#epilogues.add(result);
     let [cone, work, source] = [this.flopsOf(op), this.flopsOf(op), 0];
-    for (const operand of new Set(op.operands)) {
+    for (const operand of new Set(readBy(op))) {
       if (this.isProbablyStored(operand) || !this.#cones.has(operand)) source += this.bytesOf(operand);
       else {
         cone += this.coneOf(operand);
@@ -205,7 +205,7 @@ export class GraphAnalysis {
         source += this.sourceBytesOf(operand);
       }
     }
-    if (cone <= cheapFlops && op.operands.every((operand) => this.isReady(operand))) this.#ready.add(result);
+    if (cone <= cheapFlops && readBy(op).every((operand) => this.isReady(operand))) this.#ready.add(result);
     this.#cones.set(result, cone);
     this.#work.set(result, Math.min(work, mostWork));
     this.#sources.set(result, selectsElements(op) ? Math.min(source, bytes) : source);
@@ -236,7 +236,12 @@ export const isFree = (op: Op): boolean =>
   op.opcode === 'iota' ||
   op.opcode === 'dimension_size' ||
   op.opcode === 'stop_gradient' ||
+  op.opcode === 'optimization_barrier' ||
   op.opcode === 'constant';
+
+/** The operands that an op's elements come from: of a barrier the first, after whatever else it waits for. */
+const readBy = (op: Op): readonly Value[] =>
+  op.opcode === 'optimization_barrier' ? op.operands.slice(0, 1) : op.operands;
 
 const selectsElements = ({ opcode }: Op): boolean =>
   opcode === 'slice' || opcode === 'dynamic_slice' || opcode === 'gather' || opcode === 'pad';
@@ -247,6 +252,7 @@ export function isView(op: Op): boolean {
   switch (op.opcode) {
     case 'reshape':
     case 'stop_gradient':
+    case 'optimization_barrier':
       return true;
     case 'convert':
       return operand.type.dtype === op.attributes.dtype;

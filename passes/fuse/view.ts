@@ -107,6 +107,8 @@ export function operandViews(op: Op, view: View, tokens: ReduceTokens, extentOf:
         place: 'scatter',
         evaluations: elements(type.shape),
       }));
+    case 'optimization_barrier':
+      return [view];
     default:
       return op.operands.map(() => view);
   }

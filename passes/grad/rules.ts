@@ -19,5 +19,6 @@ export const vjpRules: VjpRules<Opcode> = {
   ...contractionVjps,
   ...reductionVjps,
   ...windowVjps,
+  optimization_barrier: ({ emit, cotangent }) => [() => emit.op('optimization_barrier', [cotangent])],
   call: { refuse: 'a call is differentiated by writing out the function; here it was not' },
 };

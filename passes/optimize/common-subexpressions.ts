@@ -36,6 +36,9 @@ function keyOf(op: Op, operands: readonly Value[], numbers: Numbering): string {
   return `${op.opcode} ${ids.join(' ')} ${attributesKey(op.opcode, op.attributes)}`;
 }
 
+/** Barriers stand for values of their own, even two of one operand. */
+const mayRepeat = ({ opcode, regions }: Op): boolean => opcode !== 'optimization_barrier' && regions.length === 0;
+
 /** The graph without repeated ops; the same graph when there are none. */
 function withoutRepeatedOps(graph: Graph): Graph {
   const numbers = new Numbering();
@@ -45,7 +48,7 @@ function withoutRepeatedOps(graph: Graph): Graph {
   const ops: Op[] = [];
   for (const op of graph.ops) {
     const operands = op.operands.some((operand) => replaced.has(operand)) ? op.operands.map(resolve) : op.operands;
-    const key = op.regions.length === 0 ? keyOf(op, operands, numbers) : undefined;
+    const key = mayRepeat(op) ? keyOf(op, operands, numbers) : undefined;
     const before = key === undefined ? undefined : first.get(key);
     if (before) {
       op.results.forEach((result, i) => {

@@ -67,7 +67,7 @@ export const compareRule: ScalarRule<'compare'> = (op, indices, guard, emitter) 
   return emitter.body.apply('bool', 'compare', operands, op.attributes.direction);
 };
 
-export const stopGradientRule: ScalarRule<'stop_gradient'> = (op, indices, guard, emitter) =>
+export const identityRule: ScalarRule<'stop_gradient' | 'optimization_barrier'> = (op, indices, guard, emitter) =>
   emitter.emit(op.operands[0], indices, guard);
 
 export const constantRule: ScalarRule<'constant'> = (op, _indices, _guard, emitter) => {

@@ -6,14 +6,7 @@ import type { Op } from '../../../ir/types.ts';
 import type { Emitter } from '../emitter.ts';
 import type { Index } from '../index-algebra.ts';
 import { dynamicSliceRule, dynamicUpdateSliceRule, gatherRule } from './dynamic.ts';
-import {
-  appliedRules,
-  compareRule,
-  constantRule,
-  dimensionSizeRule,
-  iotaRule,
-  stopGradientRule,
-} from './elementwise.ts';
+import { appliedRules, compareRule, constantRule, dimensionSizeRule, identityRule, iotaRule } from './elementwise.ts';
 import { convolutionRule, dotGeneralRule, reduceRule, reduceWindowRule } from './reduce.ts';
 import type { NestRule, ScalarRule } from './rule.ts';
 import {
@@ -29,7 +22,8 @@ import {
 const lowerRules: { readonly [K in Opcode]: ScalarRule<K> | NestRule } = {
   ...appliedRules,
   compare: compareRule,
-  stop_gradient: stopGradientRule,
+  stop_gradient: identityRule,
+  optimization_barrier: identityRule,
   constant: constantRule,
   iota: iotaRule,
   dimension_size: dimensionSizeRule,
