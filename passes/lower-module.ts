@@ -11,6 +11,7 @@ import { kernelKey } from '../ir/kernel-print.ts';
 import type { FusionGroupReport, FusionRefusal, Launch, Lowered } from '../ir/lowered.ts';
 import { flopsOf } from '../ir/ops/index.ts';
 import { type Graph, type Literal, type Module, mainOf, type Op, type Value } from '../ir/types.ts';
+import { nothing, type Without } from './features.ts';
 import { fuseGraph } from './fuse/fuse-graph.ts';
 import { groupsByOp, partitionByOp } from './fuse/unfused.ts';
 import { isInlineConstant } from './lower/emitter.ts';
@@ -33,15 +34,18 @@ export interface LowerOptions {
   readonly fusion?: 'full' | 'none';
   /** Nodes of a kernel above which its group is taken apart again; `mostNodes` unless given. */
   readonly mostNodes?: number;
+  /** Features of fusion, lowering and planning that are left out. */
+  readonly without?: Without;
 }
 
 export function lowerModule(module: Module, options: LowerOptions): Lowered {
   const { graph } = mainOf(module);
   const call = graph.ops.find((op) => op.opcode === 'call');
   if (call) throw internalError('calls are inlined before lowering');
-  const partition = options.fusion === 'none' ? partitionByOp(graph) : fuseGraph(graph);
+  const { mostNodes: most = mostNodes, without = nothing } = options;
+  const partition = options.fusion === 'none' ? partitionByOp(graph) : fuseGraph(graph, without);
   const refusals = [...partition.refusals];
-  const lowered = partition.groups.flatMap((group) => lowerBounded(group, options.mostNodes ?? mostNodes, refusals));
+  const lowered = partition.groups.flatMap((group) => lowerBounded(group, { most, without }, refusals));
   const launches = lowered.map(({ result }) => result);
   const plan = planMemory({
     parameters: graph.parameters,
@@ -49,8 +53,9 @@ export function lowerModule(module: Module, options: LowerOptions): Lowered {
     results: graph.results.map((result) => ({ value: partition.storageOf(result), type: result.type })),
     constantOf: constantsOf(graph),
     launches,
+    inPlace: !without.has('plan/inPlace'),
   });
-  const kernels = new KernelTable();
+  const kernels = new KernelTable(!without.has('lower/equalKernels'));
   const numbers = launches.map((launch, at) =>
     kernels.add((plan.inPlaceVariants.has(at) && launch.inPlaceVariant?.kernel) || launch.kernel),
   );
@@ -78,8 +83,12 @@ interface LoweredPart {
 }
 
 /** Lowers a group to one kernel, or to one for each op if that kernel came out too large. */
-function lowerBounded(group: KernelGroup, most: number, refusals: FusionRefusal[]): readonly LoweredPart[] {
-  const result = lowerGroup(group);
+function lowerBounded(
+  group: KernelGroup,
+  { most, without }: { readonly most: number; readonly without: Without },
+  refusals: FusionRefusal[],
+): readonly LoweredPart[] {
+  const result = lowerGroup(group, without);
   if (!result) return [];
   let nodes = 0;
   forEachNode(result.kernel.body, () => nodes++);
@@ -95,7 +104,7 @@ function lowerBounded(group: KernelGroup, most: number, refusals: FusionRefusal[
     }
   }
   return parts.flatMap((part) => {
-    const lowered = lowerGroup(part);
+    const lowered = lowerGroup(part, without);
     return lowered ? [{ group: part, result: lowered }] : [];
   });
 }
@@ -118,10 +127,15 @@ class KernelTable {
   readonly all: Kernel[] = [];
   readonly #numbers = new Map<string, number>();
   readonly #named = new Map<string, number>();
+  readonly #shares: boolean;
+
+  constructor(shares: boolean) {
+    this.#shares = shares;
+  }
 
   add(kernel: Kernel): number {
     const key = kernelKey(kernel);
-    let number = this.#numbers.get(key);
+    let number = this.#shares ? this.#numbers.get(key) : undefined;
     if (number === undefined) {
       const namesakes = (this.#named.get(kernel.name) ?? 0) + 1;
       this.#named.set(kernel.name, namesakes);

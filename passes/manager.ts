@@ -12,6 +12,7 @@
 import { internalError, KilnError } from '../base/error.ts';
 import type { Graph, Module, Op } from '../ir/types.ts';
 import { verifyModule } from '../ir/verifier.ts';
+import type { Without } from './features.ts';
 
 /** What every pass may rely on. */
 export interface PassContext {
@@ -21,6 +22,8 @@ export interface PassContext {
   readonly verify: boolean;
   /** The most bytes that one folded constant may hold. */
   readonly constantBudget: number;
+  /** Passes and rule families that are left out, to see what they are worth. */
+  readonly without?: Without;
   /** Told about each pass after it ran, before its result is verified: the place to time and to print. */
   trace?(record: PassRecord): void;
   /** Told about each rewrite: the name of the rule and the op that it replaces. */
@@ -68,6 +71,7 @@ export function runPasses(module: Module, steps: readonly Step[], context: PassC
 }
 
 function runRepeat(module: Module, { name, repeat, rounds }: Repeat, context: PassContext): Module {
+  if (context.without?.has(name)) return module;
   let current = module;
   for (let round = 0; round < rounds; round++) {
     const before = current;
@@ -78,6 +82,7 @@ function runRepeat(module: Module, { name, repeat, rounds }: Repeat, context: Pa
 }
 
 function runPass(before: Module, pass: Pass, name: string, context: PassContext): Module {
+  if (context.without?.has(pass.name)) return before;
   const start = performance.now();
   let after: Module;
   try {

@@ -13,6 +13,7 @@ import { printKernel } from '../ir/kernel-print.ts';
 import type { Lowered } from '../ir/lowered.ts';
 import { printModule } from '../ir/printer.ts';
 import type { Module } from '../ir/types.ts';
+import { nothing, type Without } from '../passes/features.ts';
 import { lowerModule } from '../passes/lower-module.ts';
 import { runPasses } from '../passes/manager.ts';
 import { optimizePipeline } from '../passes/optimize/index.ts';
@@ -28,6 +29,8 @@ export interface CompileRequest {
   /** For each parameter, whether the caller gives it up. */
   readonly donated: readonly boolean[];
   /** Asks for an account of every stage; symbolic sizes take these values in its numbers. */
+  /** Passes and features that are left out, to see what they are worth; names in `passes/features.ts`. */
+  readonly without?: Without;
   readonly report?: { readonly bindings: readonly (readonly [string, number])[] };
 }
 
@@ -65,11 +68,12 @@ export function compile(request: CompileRequest): CompileResult {
   }
 }
 
-function runStages({ module, name, precision, donated, report: asked }: CompileRequest): CompileResult {
+function runStages(request: CompileRequest): CompileResult {
+  const { module, name, precision, donated, report: asked, without = nothing } = request;
   if (!binaryen) throw internalError('compile before ready()');
   const start = performance.now();
-  const optimized = optimize(module, precision);
-  const lowered = lowerModule(optimized, { name, donated, precision });
+  const optimized = optimize(module, precision, without);
+  const lowered = lowerModule(optimized, { name, donated, precision, without });
   if (isDebugging('fusion')) debug('fusion', fusionText(lowered));
   if (isDebugging('kernels')) debug('kernels', lowered.kernels.map((kernel) => printKernel(kernel)).join('\n'));
   const { program, texts } = generateProgram(binaryen, lowered, { precision });
@@ -81,12 +85,13 @@ function runStages({ module, name, precision, donated, report: asked }: CompileR
   return { program, milliseconds, report };
 }
 
-function optimize(module: Module, precision: Precision): Module {
+function optimize(module: Module, precision: Precision, without: Without): Module {
   const showsPasses = isDebugging('passes');
   return runPasses(module, optimizePipeline(precision), {
     precision,
     verify: isFlagOn('KILN_VERIFY'),
     constantBudget,
+    without,
     ...(showsPasses && {
       trace: ({ pass, changed, milliseconds, after }) => {
         const time = `${milliseconds.toFixed(2)} ms`;

@@ -11,6 +11,7 @@ import { type Dim, dimProduct, equalDims, equalShapes, evaluateDim, symbolsOf } 
 import { byteSize } from '../../base/dtype.ts';
 import { flopsOf, traitsOf } from '../../ir/ops/index.ts';
 import type { Graph, Op, Value } from '../../ir/types.ts';
+import { nothing, type Without } from '../features.ts';
 import { isInlineConstant } from '../lower/emitter.ts';
 import { type ReshapeSegment, reshapeSegments } from '../lower/index-algebra.ts';
 
@@ -31,6 +32,8 @@ export function estimate(size: Dim): number {
 
 export class GraphAnalysis {
   readonly graph: Graph;
+  /** Features of fusion that are left out. */
+  readonly without: Without;
   readonly #positions = new Map<Value, number>();
   readonly #uses = new Map<Value, number[]>();
   readonly #results = new Set<Value>();
@@ -51,8 +54,9 @@ export class GraphAnalysis {
   /** Shapes of contractions behind values whose axes are products of theirs. */
   readonly #unmerged = new Map<Value, readonly Dim[]>();
 
-  constructor(graph: Graph) {
+  constructor(graph: Graph, without: Without = nothing) {
     this.graph = graph;
+    this.without = without;
     graph.ops.forEach((op, position) => {
       for (const result of op.results) this.#positions.set(result, position);
       for (const operand of readBy(op)) {

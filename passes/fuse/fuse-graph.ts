@@ -17,6 +17,7 @@
  */
 import type { FusionRefusal } from '../../ir/lowered.ts';
 import type { Graph, Op, Value } from '../../ir/types.ts';
+import { nothing, type Without } from '../features.ts';
 import { GraphAnalysis, isContraction, isView } from './analysis.ts';
 import { dependsOn, FusionGroup } from './fusion-group.ts';
 import type { Partition } from './partition.ts';
@@ -24,8 +25,8 @@ import { haveCommonLoops, mayDuplicate, mostOps, outputAxes, type Refusal, refus
 import { scheduleGroups } from './schedule.ts';
 import { type ExtentOf, firstReduceToken, operandViews, ReduceTokens, unknown, type View } from './view.ts';
 
-export function fuseGraph(graph: Graph): Partition {
-  return new Fuser(graph).run();
+export function fuseGraph(graph: Graph, without: Without = nothing): Partition {
+  return new Fuser(graph, without).run();
 }
 
 interface Verdict {
@@ -42,8 +43,8 @@ class Fuser {
   readonly #wantedBy = new Map<Value, Set<FusionGroup>>();
   readonly #refusals: FusionRefusal[] = [];
 
-  constructor(graph: Graph) {
-    this.#analysis = new GraphAnalysis(graph);
+  constructor(graph: Graph, without: Without) {
+    this.#analysis = new GraphAnalysis(graph, without);
   }
 
   run(): Partition {
@@ -115,6 +116,7 @@ class Fuser {
   #mergeSiblings(op: Op, verdicts: readonly Verdict[]): readonly Verdict[] {
     const [value] = op.results;
     const willing = verdicts.filter(({ refusal }) => !refusal).map(({ group }) => group);
+    if (this.#analysis.without.has('fuse/mergeSiblings')) return verdicts;
     if (willing.length < 2 || mayDuplicate(op, value, willing, this.#analysis)) return verdicts;
     const kept: FusionGroup[] = [];
     for (const group of willing) {
@@ -133,6 +135,7 @@ class Fuser {
 
   /** A group that computes the value anyway and that no other reader comes before. */
   #hostFor(op: Op, verdicts: readonly Verdict[]): FusionGroup | undefined {
+    if (this.#analysis.without.has('fuse/multiOutput')) return undefined;
     const [value] = op.results;
     for (const { group, refusal } of verdicts) {
       const demand = group.wanted.get(value);

@@ -27,6 +27,7 @@ export const fusionRules = {
   'other-rows': 'All reductions of a kernel run over the same rows.',
   'window-epilogue': 'A window is computed once for each result; a reader that repeats elements reads memory.',
   recomputation: 'Work that would be repeated must cost less than a launch and the traffic it saves.',
+  'left-out': 'A compile was told to do without a kind of fusion, to see what it is worth.',
   'stored-once': 'A value that several kernels need, and that is not cheap, is computed once and stored.',
 } as const;
 

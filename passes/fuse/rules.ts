@@ -7,7 +7,7 @@
  */
 import { equalDims, equalShapes } from '../../base/dim.ts';
 import type { Op, Value } from '../../ir/types.ts';
-import { cheapFlops, estimate, type GraphAnalysis, isAnchor, isFree } from './analysis.ts';
+import { cheapFlops, estimate, type GraphAnalysis, isAnchor, isContraction, isFree } from './analysis.ts';
 import type { FusionGroup, GroupOutput } from './fusion-group.ts';
 import type { FusionRule } from './rule-names.ts';
 import { firstReduceToken, type ReduceTokens, unknown, type View } from './view.ts';
@@ -37,8 +37,8 @@ export interface Question {
 /** Why an op can not be computed inside a group that uses it; `undefined`: it can. */
 export function refusalToInline(question: Question): Refusal | undefined {
   const { op } = question;
-  const size = refuseSize(question);
-  if (size) return size;
+  const outright = refuseSize(question) ?? refuseLeftOut(question);
+  if (outright) return outright;
   switch (op.opcode) {
     case 'scatter':
       return { rule: 'scatter', detail: `the consumer is a kernel of kind ${question.group.kind}` };
@@ -64,6 +64,15 @@ function refuseSize({ op, group }: Question): Refusal | undefined {
   if (group.members.size >= most) return { rule: 'code-size', detail: `the kernel has ${group.members.size} ops` };
   const buffers = group.bufferCount + op.operands.length - 1;
   return buffers > mostBuffers ? { rule: 'bindings', detail: `the kernel would have ${buffers} buffers` } : undefined;
+}
+
+/** What a compile is told to do without, to see what it is worth. */
+function refuseLeftOut({ op, views, analysis: { without } }: Question): Refusal | undefined {
+  if (without.size === 0 || isFree(op)) return undefined;
+  const inOperand = views.some(({ place }) => place === 'operand') && 'fuse/prologues';
+  const feature = isContraction(op) ? 'fuse/epilogues' : isAnchor(op) ? 'fuse/reductions' : 'fuse/elementwise';
+  const missing = [feature, inOperand].find((name) => name && without.has(name));
+  return missing ? { rule: 'left-out', detail: `without ${missing}` } : undefined;
 }
 
 /** A contraction takes an epilogue that computes one element from one element of its result. */
@@ -209,6 +218,7 @@ function coversDomain(axes: readonly (readonly number[])[], group: FusionGroup):
 export function mayDuplicate(op: Op, value: Value, groups: readonly FusionGroup[], analysis: GraphAnalysis): boolean {
   if (isAnchor(op)) return false;
   if (isFree(op)) return true;
+  if (analysis.without.has('fuse/duplicates')) return false;
   const cone = analysis.coneOf(value);
   if (analysis.elementsOf(value) <= 1) return cone <= 256;
   const narrowing = analysis.sourceBytesOf(value) < analysis.bytesOf(value);

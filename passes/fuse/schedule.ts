@@ -20,7 +20,7 @@ const smallTraffic = 65_536;
 export function scheduleGroups(groups: readonly FusionGroup[], analysis: GraphAnalysis): KernelGroup[] {
   const order = sortByDependence(groups);
   const heights = heightsOf(order);
-  joinReaders(order, heights, analysis);
+  if (!analysis.without.has('fuse/joinReaders')) joinReaders(order, heights, analysis);
   const joined = order.filter((group) => group.current === group);
   const batches = batchSiblings(joined, heights, analysis);
   return sortBatches(batches).map((batch) => kernelGroup(batch, analysis));
@@ -177,6 +177,7 @@ function likeWithLike(order: readonly FusionGroup[]): readonly FusionGroup[] {
 
 function mayShareKernel(group: FusionGroup, buffers: readonly Value[], analysis: GraphAnalysis): boolean {
   if (group.kind === 'scatter' || group.kind === 'contraction') return false;
+  if (analysis.without.has('fuse/batches')) return false;
   const isEnd = group.successors.size === 0;
   const traffic = buffers.reduce((bytes, value) => bytes + analysis.bytesOf(value), 0);
   return isEnd || traffic <= smallTraffic;

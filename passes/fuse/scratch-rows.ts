@@ -19,7 +19,7 @@ const longestRow = 2 ** 20;
 /** Values to keep, with a mark on the axes that lie within the row. */
 export function scratchRows(group: FusionGroup, analysis: GraphAnalysis): ReadonlyMap<Value, readonly boolean[]> {
   const kept = new Map<Value, readonly boolean[]>();
-  if (group.kind !== 'rows') return kept;
+  if (group.kind !== 'rows' || analysis.without.has('fuse/scratchRows')) return kept;
   const { ops } = analysis.graph;
   const members = [...group.members].sort((a, b) => a - b).map((position) => ops[position]);
   const sweeps = countSweeps(group, members);

@@ -9,6 +9,7 @@
 import { type Dim, dimProduct } from '../../base/dim.ts';
 import type { Kernel, KernelBuffer, ScalarId } from '../../ir/kernel.ts';
 import type { Op, Value } from '../../ir/types.ts';
+import { nothing, type Without } from '../features.ts';
 import type { AxisSplits } from './body.ts';
 import { Emitter } from './emitter.ts';
 import {
@@ -39,15 +40,15 @@ export interface LoweredGroup {
  * Lowers a group.
  * @returns `undefined` when every output is empty, so that there is nothing to run
  */
-export function lowerGroup(group: KernelGroup): LoweredGroup | undefined {
+export function lowerGroup(group: KernelGroup, without: Without = nothing): LoweredGroup | undefined {
   const producers = new Map<Value, Op>();
   for (const op of group.ops) for (const result of op.results) producers.set(result, op);
-  const lowered = finishGroup(group, producers);
+  const lowered = finishGroup(group, producers, without);
   const nest = updatingNest(group, producers);
   if (!lowered || !nest) return lowered;
   const [operand] = nest.op.operands;
   if (!lowered.reads.includes(operand)) return lowered;
-  const variant = finishGroup({ ...group, nests: [nest] }, producers);
+  const variant = finishGroup({ ...group, nests: [nest] }, producers, without);
   if (!variant || variant.reads.includes(operand)) return lowered;
   return { ...lowered, inPlaceVariant: { ...variant, operand } };
 }
@@ -62,12 +63,17 @@ function updatingNest(group: KernelGroup, producers: ReadonlyMap<Value, Op>): Sc
   return op?.opcode === 'dynamic_update_slice' ? { kind: 'update', op } : undefined;
 }
 
-function finishGroup(group: KernelGroup, producers: ReadonlyMap<Value, Op>): LoweredGroup | undefined {
+function finishGroup(
+  group: KernelGroup,
+  producers: ReadonlyMap<Value, Op>,
+  without: Without,
+): LoweredGroup | undefined {
   const first = emitGroup(group, producers, new Map());
   if (first.kernel.body.every((node) => node.kind === 'let')) return undefined;
   const splits = findSplits(first.kernel.body);
   const emitted = splits.size > 0 ? emitGroup(group, producers, splits) : first;
-  const body = collapseLoops(mergeReduces(emitted.kernel.body));
+  const nodes = emitted.kernel.body;
+  const body = collapseLoops(without.has('lower/mergeReduces') ? nodes : mergeReduces(nodes));
   const kernel = findInPlacePairs({ ...emitted.kernel, body });
   return { ...emitted, kernel };
 }

@@ -3,6 +3,7 @@
  * decided by their float class and the precision, nothing else.
  */
 import type { Op } from '../../ir/types.ts';
+import { nothing, type Without } from '../features.ts';
 import { mapGraphs, type Pass } from '../manager.ts';
 import { type RewriteRule, type RuleTable, rewriteGraph, ruleTable } from '../rewrite.ts';
 import { arithmeticRules } from './arithmetic.ts';
@@ -12,25 +13,38 @@ import { logicRules } from './logic.ts';
 import { shapeRules } from './shape.ts';
 import { sliceRules } from './slice.ts';
 
-/** Every rule, in the order in which they are tried on an op. */
-export const canonicalRules: readonly RewriteRule[] = [
-  foldScalars,
-  ...shapeRules,
-  ...sliceRules,
-  ...arithmeticRules,
-  ...logicRules,
-  ...contractionRules,
-];
+/** The rules by what they are about, in the order in which they are tried on an op. */
+export const ruleFamilies: Readonly<Record<string, readonly RewriteRule[]>> = {
+  constants: [foldScalars],
+  shape: shapeRules,
+  slice: sliceRules,
+  arithmetic: arithmeticRules,
+  logic: logicRules,
+  contraction: contractionRules,
+};
+
+/** Every rule. */
+export const canonicalRules: readonly RewriteRule[] = Object.values(ruleFamilies).flat();
 
 const tables: Readonly<Record<'fast' | 'strict', RuleTable>> = {
   fast: ruleTable(canonicalRules, 'fast'),
   strict: ruleTable(canonicalRules, 'strict'),
 };
 
+function rulesFor(precision: 'fast' | 'strict', without: Without): RuleTable {
+  if (without.size === 0) return tables[precision];
+  const kept = Object.entries(ruleFamilies).filter(([family]) => !without.has(`canonicalize/${family}`));
+  return ruleTable(
+    kept.flatMap(([, rules]) => rules),
+    precision,
+  );
+}
+
 export const canonicalize: Pass = {
   name: 'canonicalize',
-  run: (module, { precision, verify, watch }) => {
+  run: (module, { precision, verify, watch, without = nothing }) => {
     const options = watch ? { verify, watch: (by: RewriteRule, op: Op) => watch(by.name, op) } : { verify };
-    return mapGraphs(module, (graph) => rewriteGraph(graph, tables[precision], options));
+    const rules = rulesFor(precision, without);
+    return mapGraphs(module, (graph) => rewriteGraph(graph, rules, options));
   },
 };

@@ -8,7 +8,7 @@ import { eliminateDeadCode } from './dead-code.ts';
 import { foldConstants } from './fold-constants.ts';
 import { inlineCalls } from './inline-calls.ts';
 
-export { canonicalize, canonicalRules } from './canonicalize.ts';
+export { canonicalize, canonicalRules, ruleFamilies } from './canonicalize.ts';
 export { eliminateCommonSubexpressions } from './common-subexpressions.ts';
 export { eliminateDeadCode } from './dead-code.ts';
 export { foldConstants } from './fold-constants.ts';

@@ -23,6 +23,8 @@ export interface PlanRequest {
   /** The array that a value is, if it is a constant that lies in memory. */
   constantOf(value: Value): Literal | undefined;
   readonly launches: readonly LoweredGroup[];
+  /** Whether results may take over the memory of operands that die. */
+  readonly inPlace: boolean;
 }
 
 export interface MemoryPlan {
@@ -160,6 +162,7 @@ class Planner {
     launch: number,
     output: number | undefined,
   ): Storage | undefined {
+    if (!this.#request.inPlace) return undefined;
     const { reads, kernel, inPlaceVariant } = group;
     const pair = kernel.buffers[reads.length + at].inPlaceOf;
     const operand = inPlaceVariant ? inPlaceVariant.operand : pair === undefined ? undefined : reads[pair];
