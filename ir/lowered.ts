@@ -89,6 +89,8 @@ export interface FusionReport {
 export interface FusionGroupReport {
   readonly kernel: number;
   readonly launch: number;
+  /** The function that was compiled once and that the launch comes from, and which of its calls. */
+  readonly block?: { readonly function: string; readonly call: number };
   /** Ops computed in this launch; cheap ones may be computed in several launches. */
   readonly ops: readonly Op[];
   /** Bytes read and written if every op ran alone, and as fused. */

@@ -1,25 +1,18 @@
 /**
- * From an optimised module to kernels, launches and a memory plan. The module has been inlined: only its main function
- * is looked at.
+ * From an optimised module to kernels, launches and a memory plan. Each function is fused and lowered once
+ * (`lower-function.ts`); calls are written out as launches, so that a program is one flat list and its memory is
+ * planned as a whole.
  *
  *     lowerModule(module, { name: 'step', donated: [true, false], precision: 'fast' }).kernels
  */
-import { addDims, type Dim, type SymbolRange, symbolsOf } from '../base/dim.ts';
-import { internalError } from '../base/error.ts';
+import { type Dim, type SymbolRange, symbolsOf } from '../base/dim.ts';
 import type { Kernel } from '../ir/kernel.ts';
 import { kernelKey } from '../ir/kernel-print.ts';
-import type { FusionGroupReport, FusionRefusal, Launch, Lowered } from '../ir/lowered.ts';
-import { flopsOf } from '../ir/ops/index.ts';
-import { type Graph, type Literal, type Module, mainOf, type Op, type Value } from '../ir/types.ts';
+import type { FusionRefusal, Launch, Lowered } from '../ir/lowered.ts';
+import { type Func, type Module, mainOf, type Value } from '../ir/types.ts';
 import { nothing, type Without } from './features.ts';
-import { fuseGraph } from './fuse/fuse-graph.ts';
-import { groupsByOp, partitionByOp } from './fuse/unfused.ts';
-import { isInlineConstant } from './lower/emitter.ts';
-import { type KernelGroup, writtenBy } from './lower/group.ts';
-import { forEachNode } from './lower/loops.ts';
-import { type LoweredGroup, lowerGroup } from './lower/lower-group.ts';
-
-import { bytesOf, planMemory } from './plan/plan-memory.ts';
+import { type LoweredFunction, lowerFunction } from './lower-function.ts';
+import { planMemory } from './plan/plan-memory.ts';
 
 /** Nodes of a kernel above which its code would be a burden. Fusion's bounds on ops keep nearly all far below. */
 const mostNodes = 4000;
@@ -40,18 +33,14 @@ export interface LowerOptions {
 
 export function lowerModule(module: Module, options: LowerOptions): Lowered {
   const { graph } = mainOf(module);
-  const call = graph.ops.find((op) => op.opcode === 'call');
-  if (call) throw internalError('calls are inlined before lowering');
-  const { mostNodes: most = mostNodes, without = nothing } = options;
-  const partition = options.fusion === 'none' ? partitionByOp(graph) : fuseGraph(graph, without);
-  const refusals = [...partition.refusals];
-  const lowered = partition.groups.flatMap((group) => lowerBounded(group, { most, without }, refusals));
-  const launches = lowered.map(({ result }) => result);
+  const { without = nothing } = options;
+  const { main, refusals } = lowerFunctions(module, options);
+  const launches = main.launches.map(({ lowered }) => lowered);
   const plan = planMemory({
     parameters: graph.parameters,
     donated: options.donated,
-    results: graph.results.map((result) => ({ value: partition.storageOf(result), type: result.type })),
-    constantOf: constantsOf(graph),
+    results: graph.results.map(({ type }, at) => ({ value: main.results[at], type })),
+    constantOf: (value) => main.constants.get(value),
     launches,
     inPlace: !without.has('plan/inPlace'),
   });
@@ -61,7 +50,7 @@ export function lowerModule(module: Module, options: LowerOptions): Lowered {
   );
   return {
     name: options.name,
-    symbols: symbolsOfGraph(graph),
+    symbols: symbolsOfFunctions(module.functions),
     inputs: graph.parameters.map(({ type }, at) => ({ type, donated: options.donated[at] ?? false })),
     outputs: plan.outputs,
     constants: plan.constants,
@@ -70,61 +59,41 @@ export function lowerModule(module: Module, options: LowerOptions): Lowered {
     kernels: kernels.all,
     launches: numbers.map((kernel, at): Launch => ({ kernel, buffers: plan.bindings[at] })),
     report: {
-      opCount: graph.ops.filter((op) => op.opcode !== 'constant').length,
-      groups: lowered.map(({ group, result }, launch) => groupReport(group, result, numbers[launch], launch)),
+      opCount: main.opCount,
+      groups: main.launches.map(({ account, block }, launch) => ({
+        ...account,
+        kernel: numbers[launch],
+        launch,
+        ...(block && { block }),
+      })),
       refusals,
     },
   };
 }
 
-interface LoweredPart {
-  readonly group: KernelGroup;
-  readonly result: LoweredGroup;
-}
-
-/** Lowers a group to one kernel, or to one for each op if that kernel came out too large. */
-function lowerBounded(
-  group: KernelGroup,
-  { most, without }: { readonly most: number; readonly without: Without },
-  refusals: FusionRefusal[],
-): readonly LoweredPart[] {
-  const result = lowerGroup(group, without);
-  if (!result) return [];
-  let nodes = 0;
-  forEachNode(result.kernel.body, () => nodes++);
-  if (nodes <= most || group.ops.length === 1) return [{ group, result }];
-  const wanted = new Set(group.nests.flatMap(writtenBy));
-  const parts = groupsByOp(withOwnValues(group.ops, wanted), wanted);
-  const producers = new Map(group.ops.flatMap((op) => op.results.map((value) => [value, op] as const)));
-  for (const consumer of group.ops) {
-    for (const operand of consumer.operands) {
-      const producer = producers.get(operand);
-      if (!producer || producer.opcode === 'constant') continue;
-      refusals.push({ producer, consumer, rule: 'code-size', detail: `the kernel came out with ${nodes} nodes` });
-    }
-  }
-  return parts.flatMap((part) => {
-    const lowered = lowerGroup(part, without);
-    return lowered ? [{ group: part, result: lowered }] : [];
-  });
-}
-
-/** Copies of ops with values of their own, so that what other groups compute too is stored apart. */
-function withOwnValues(ops: readonly Op[], kept: ReadonlySet<Value>): Op[] {
-  const own = new Map<Value, Value>();
-  return ops.map((op) => {
-    const operands = op.operands.map((operand) => own.get(operand) ?? operand);
-    const results = op.results.map((result) => (kept.has(result) ? result : { ...result }));
-    op.results.forEach((result, at) => {
-      own.set(result, results[at]);
-    });
-    return { ...op, operands, results };
-  });
+/** The entered function with all calls written out, and the refusals of all functions, each counted once. */
+function lowerFunctions(
+  module: Module,
+  options: LowerOptions,
+): { readonly main: LoweredFunction; readonly refusals: readonly FusionRefusal[] } {
+  const lowered = new Map<string, LoweredFunction>();
+  const refusals: FusionRefusal[] = [];
+  const { fusion = 'full', mostNodes: most = mostNodes, without = nothing } = options;
+  const lower = (func: Func): LoweredFunction => {
+    const result = lowerFunction(func, lowered, { fusion, mostNodes: most, without });
+    lowered.set(func.name, result);
+    for (const refusal of result.refusals) refusals.push(refusal);
+    return result;
+  };
+  for (const func of module.functions) if (func.name !== module.main) lower(func);
+  return { main: lower(mainOf(module)), refusals };
 }
 
 /** Equal kernels once, in the order of their first launch; different ones have different names. */
 class KernelTable {
   readonly all: Kernel[] = [];
+  /** Copies of a launch share the kernel object, so that most need no key. */
+  readonly #known = new Map<Kernel, number>();
   readonly #numbers = new Map<string, number>();
   readonly #named = new Map<string, number>();
   readonly #shares: boolean;
@@ -134,6 +103,15 @@ class KernelTable {
   }
 
   add(kernel: Kernel): number {
+    let number = this.#shares ? this.#known.get(kernel) : undefined;
+    if (number === undefined) {
+      number = this.#numberOf(kernel);
+      this.#known.set(kernel, number);
+    }
+    return number;
+  }
+
+  #numberOf(kernel: Kernel): number {
     const key = kernelKey(kernel);
     let number = this.#shares ? this.#numbers.get(key) : undefined;
     if (number === undefined) {
@@ -146,43 +124,17 @@ class KernelTable {
   }
 }
 
-function constantsOf({ ops }: Graph): (value: Value) => Literal | undefined {
-  const literals = new Map<Value, Literal>();
-  for (const op of ops)
-    if (op.opcode === 'constant' && !isInlineConstant(op)) literals.set(op.results[0], op.attributes.value);
-  return (value) => literals.get(value);
-}
-
-function symbolsOfGraph(graph: Graph): SymbolRange[] {
+function symbolsOfFunctions(functions: readonly Func[]): SymbolRange[] {
   const dims = new Set<Dim>();
   const add = ({ type }: Value): void => {
     for (const size of type.shape) if (typeof size !== 'number') dims.add(size);
   };
-  graph.parameters.forEach(add);
-  for (const op of graph.ops) {
-    op.results.forEach(add);
-    if (op.opcode === 'dimension_size') dims.add(op.attributes.size);
+  for (const { graph } of functions) {
+    graph.parameters.forEach(add);
+    for (const op of graph.ops) {
+      op.results.forEach(add);
+      if (op.opcode === 'dimension_size') dims.add(op.attributes.size);
+    }
   }
   return symbolsOf(...dims);
-}
-
-const sum = (dims: readonly Dim[]): Dim => dims.reduce<Dim>(addDims, 0);
-const totalBytes = (values: readonly Value[]): Dim => sum(values.map(({ type }) => bytesOf(type)));
-
-function groupReport(
-  group: KernelGroup,
-  { reads, writes }: LoweredGroup,
-  kernel: number,
-  launch: number,
-): FusionGroupReport {
-  const ops = group.ops.filter((op) => op.opcode !== 'constant');
-  const alone = (op: Op): Dim => addDims(totalBytes(op.operands), totalBytes(op.results));
-  return {
-    kernel,
-    launch,
-    ops,
-    bytesBefore: sum(ops.map(alone)),
-    bytesAfter: addDims(totalBytes(reads), totalBytes(writes)),
-    flops: sum(ops.map(flopsOf)),
-  };
 }

@@ -67,6 +67,9 @@ export class GraphAnalysis {
       if (isView(op)) this.#storage.set(op.results[0], this.storageOf(op.operands[0]));
     });
     for (const result of graph.results) this.#results.add(this.storageOf(result));
+    for (const op of graph.ops) {
+      if (op.opcode === 'call') for (const operand of op.operands) this.#results.add(this.storageOf(operand));
+    }
     for (const op of graph.ops) this.#measure(op);
   }
 
@@ -90,7 +93,7 @@ export class GraphAnalysis {
     return this.#storage.get(value) ?? value;
   }
 
-  /** Whether a value has to be in memory when the program ends. */
+  /** Whether a value has to be in memory whatever fusion decides: a result, or an operand of a call. */
   isResult(value: Value): boolean {
     return this.#results.has(value);
   }
@@ -124,7 +127,7 @@ export class GraphAnalysis {
   isProbablyStored(value: Value): boolean {
     const root = this.storageOf(value);
     const op = this.producerOf(root);
-    return !op || this.isResult(root) || (this.usesOf(root).length > 1 && !isFree(op));
+    return !op || op.opcode === 'call' || this.isResult(root) || (this.usesOf(root).length > 1 && !isFree(op));
   }
 
   /** Whether a value is stored, or a few operations away from values that are. */
@@ -188,6 +191,14 @@ export class GraphAnalysis {
   }
 
   #measure(op: Op): void {
+    if (op.opcode === 'call') {
+      for (const result of op.results) {
+        this.#ranks.set(result, this.#rankOf(op) + 1);
+        this.#cones.set(result, Infinity);
+        this.#sources.set(result, this.bytesOf(result));
+      }
+      return;
+    }
     const [result] = op.results;
     if (!result) return;
     const bytes = this.bytesOf(result);

@@ -16,7 +16,7 @@
  * takes time nearly proportional to the graph.
  */
 import type { FusionRefusal } from '../../ir/lowered.ts';
-import type { Graph, Op, Value } from '../../ir/types.ts';
+import type { Graph, Op, OpOf, Value } from '../../ir/types.ts';
 import { nothing, type Without } from '../features.ts';
 import { GraphAnalysis, isContraction, isView } from './analysis.ts';
 import { dependsOn, FusionGroup } from './fusion-group.ts';
@@ -52,13 +52,17 @@ class Fuser {
     for (let position = ops.length - 1; position >= 0; position--) this.#place(ops[position], position);
     const groups = this.#groups.filter((group) => group.current === group);
     return {
-      groups: scheduleGroups(groups, this.#analysis),
+      ...scheduleGroups(groups, this.#analysis),
       refusals: this.#refusals.reverse(),
       storageOf: (value) => this.#analysis.storageOf(value),
     };
   }
 
   #place(op: Op, position: number): void {
+    if (op.opcode === 'call') {
+      this.#placeCall(op, position);
+      return;
+    }
     const [value] = op.results;
     const groups = this.#groupsThatWant(value);
     const isResult = this.#analysis.isResult(value);
@@ -79,6 +83,30 @@ class Fuser {
       return;
     }
     this.#store(op, position, verdicts);
+  }
+
+  /** A call is no kernel, but stands between those that write its operands and those that read its results. */
+  #placeCall(op: OpOf<'call'>, position: number): void {
+    const call = new FusionGroup(this.#groups.length, [], position);
+    this.#groups.push(call);
+    call.kind = 'call';
+    call.call = op;
+    call.members.add(position);
+    const detail = `a result of @${op.attributes.function}`;
+    for (const result of op.results) {
+      for (const group of this.#groupsThatWant(result)) {
+        const { consumer } = group.wanted.get(result) ?? { consumer: op };
+        this.#refusals.push({ producer: op, consumer, rule: 'call', detail });
+        group.wanted.delete(result);
+        group.reads.add(result);
+        call.successors.add(group);
+      }
+    }
+    for (const operand of op.operands) {
+      const axes = operand.type.shape.map(() => [unknown]);
+      const evaluations = this.#analysis.elementsOf(operand);
+      this.#want(call, operand, { axes, place: 'operand', evaluations }, op);
+    }
   }
 
   /** Writes the value to memory, from a group that computes it anyway or from a new one. */

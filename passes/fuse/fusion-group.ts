@@ -23,7 +23,7 @@ export class FusionGroup {
   readonly id: number;
   /** Extents of the loops with tokens 0, 1, ... */
   domain: readonly Dim[];
-  kind: 'map' | 'rows' | 'contraction' | 'scatter' = 'map';
+  kind: 'map' | 'rows' | 'contraction' | 'scatter' | 'call' = 'map';
   /** Loops around the reductions, for kind `rows`: tokens. */
   rows: readonly number[] = [];
   /** The contraction, and how its axes are walked. */
@@ -32,6 +32,8 @@ export class FusionGroup {
   pieces: OpOf<'concatenate'> | undefined;
   /** The op of a group of kind `scatter`. */
   scatter: Op | undefined;
+  /** The op of a group of kind `call`, which is no kernel: it only has its place in the order. */
+  call: OpOf<'call'> | undefined;
   readonly members = new Set<number>();
   readonly outputs: GroupOutput[] = [];
   /** Values read from memory, and values wanted whose op has not had its turn. */

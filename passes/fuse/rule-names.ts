@@ -3,6 +3,7 @@
  * `docs/fusion.md` lists them.
  */
 export const fusionRules = {
+  call: 'What a block that is compiled once reads and writes lies in memory.',
   'code-size': 'A kernel has a bounded number of ops, so that compile time stays proportional to the graph.',
   bindings: 'A kernel has a bounded number of buffers.',
   scatter: 'A scatter writes its result in an order of its own; its readers read memory.',

@@ -36,7 +36,10 @@ export interface Question {
 
 /** Why an op can not be computed inside a group that uses it; `undefined`: it can. */
 export function refusalToInline(question: Question): Refusal | undefined {
-  const { op } = question;
+  const { op, group } = question;
+  if (group.kind === 'call') {
+    return { rule: 'call', detail: `an operand of @${group.call?.attributes.function}` };
+  }
   const outright = refuseSize(question) ?? refuseLeftOut(question);
   if (outright) return outright;
   switch (op.opcode) {
@@ -242,7 +245,8 @@ export function mayDuplicate(op: Op, value: Value, groups: readonly FusionGroup[
 
 /** How a group could write a value whose elements it computes anyway; `undefined`: it can not. */
 export function outputAxes(op: Op, views: readonly View[], group: FusionGroup): GroupOutput['axes'] | undefined {
-  if (group.kind === 'scatter' || group.pieces || group.outputs.length >= mostBuffers / 2) return undefined;
+  if (group.kind === 'scatter' || group.kind === 'call' || group.pieces || group.outputs.length >= mostBuffers / 2)
+    return undefined;
   const inLoops = views.find((view) => view.place === 'loops');
   if (op.opcode === 'reduce' && group.kind === 'map' && inLoops) return inLoops.axes; // these become the rows
   for (const { axes, place } of views) {
@@ -263,6 +267,7 @@ export function outputAxes(op: Op, views: readonly View[], group: FusionGroup): 
 export function haveCommonLoops(a: FusionGroup, b: FusionGroup): boolean {
   if (a.pieces || b.pieces) return false;
   if (a.anchor || b.anchor || a.kind === 'scatter' || b.kind === 'scatter') return false;
+  if (a.kind === 'call' || b.kind === 'call') return false;
   if (a.members.size + b.members.size > mostOps || a.bufferCount + b.bufferCount > mostBuffers) return false;
   const { rows } = a.kind === 'rows' ? a : b;
   const apart = walkRowsApart(a.outputs, rows) && walkRowsApart(b.outputs, rows);

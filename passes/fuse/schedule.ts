@@ -11,19 +11,30 @@ import type { OpOf, Value } from '../../ir/types.ts';
 import { type KernelGroup, type LoopNest, type Nest, type NestOutput, wholeNest } from '../lower/group.ts';
 import type { GraphAnalysis } from './analysis.ts';
 import type { FusionGroup } from './fusion-group.ts';
+import type { Partition, PlacedCall } from './partition.ts';
 import { haveCommonLoops, mostBuffers, mostOps } from './rules.ts';
 import { scratchRows } from './scratch-rows.ts';
 
 /** Bytes below which a kernel's launch costs more than its work. */
 const smallTraffic = 65_536;
 
-export function scheduleGroups(groups: readonly FusionGroup[], analysis: GraphAnalysis): KernelGroup[] {
+export function scheduleGroups(
+  groups: readonly FusionGroup[],
+  analysis: GraphAnalysis,
+): Pick<Partition, 'groups' | 'calls'> {
   const order = sortByDependence(groups);
   const heights = heightsOf(order);
   if (!analysis.without.has('fuse/joinReaders')) joinReaders(order, heights, analysis);
   const joined = order.filter((group) => group.current === group);
   const batches = batchSiblings(joined, heights, analysis);
-  return sortBatches(batches).map((batch) => kernelGroup(batch, analysis));
+  const scheduled: KernelGroup[] = [];
+  const calls: PlacedCall[] = [];
+  for (const batch of sortBatches(batches)) {
+    const [{ call }] = batch;
+    if (call) calls.push({ op: call, after: scheduled.length });
+    else scheduled.push(kernelGroup(batch, analysis));
+  }
+  return { groups: scheduled, calls };
 }
 
 const successorsOf = (group: FusionGroup): Set<FusionGroup> =>
@@ -176,7 +187,7 @@ function likeWithLike(order: readonly FusionGroup[]): readonly FusionGroup[] {
 }
 
 function mayShareKernel(group: FusionGroup, buffers: readonly Value[], analysis: GraphAnalysis): boolean {
-  if (group.kind === 'scatter' || group.kind === 'contraction') return false;
+  if (group.kind === 'scatter' || group.kind === 'contraction' || group.kind === 'call') return false;
   if (analysis.without.has('fuse/batches')) return false;
   const isEnd = group.successors.size === 0;
   const traffic = buffers.reduce((bytes, value) => bytes + analysis.bytesOf(value), 0);
@@ -211,6 +222,7 @@ function nestOf(group: FusionGroup, analysis: GraphAnalysis): Nest {
     });
     return { value, axes: loops };
   });
+  if (kind === 'call') throw internalError('a call is not lowered to a kernel');
   const axes = tokens.map((token) => domain[token]);
   return { kind: 'loops', axes, form: kind, outputs, scratch: scratchRows(group, analysis) } satisfies LoopNest;
 }

@@ -2,23 +2,37 @@
  * Groups without fusion: every op is a kernel of its own. A whole graph like that is the yardstick that fused programs
  * are compared with, bit for bit; a group whose kernel came out too large is taken apart in the same way.
  */
-import type { Graph, Op, Value } from '../../ir/types.ts';
+import type { Graph, Op, OpOf, Value } from '../../ir/types.ts';
 import { isInlineConstant } from '../lower/emitter.ts';
 import { type KernelGroup, wholeNest } from '../lower/group.ts';
 import { isContraction } from './analysis.ts';
-import type { Partition } from './partition.ts';
+import type { Partition, PlacedCall } from './partition.ts';
 
-export const partitionByOp = (graph: Graph): Partition => ({
-  groups: groupsByOp(graph.ops, new Set(graph.results)),
-  refusals: [],
-  storageOf: (value) => value,
-});
+export function partitionByOp({ ops, results }: Graph): Partition {
+  const calls: PlacedCall[] = [];
+  const wanted = new Set(results);
+  for (const op of ops) if (op.opcode === 'call') for (const operand of op.operands) wanted.add(operand);
+  const groups = groupsByOp(ops, wanted, (op, after) => calls.push({ op, after }));
+  return { groups, calls, refusals: [], storageOf: (value) => value };
+}
 
-/** A group for each op. Single-element constants stand in the kernels that use them, unless they are wanted in memory. */
-export function groupsByOp(ops: readonly Op[], wanted: ReadonlySet<Value>): KernelGroup[] {
+/**
+ * A group for each op but calls. Single-element constants stand in the kernels that use them, unless they are wanted in
+ * memory.
+ * @param onCall told about each call and the number of groups before it
+ */
+export function groupsByOp(
+  ops: readonly Op[],
+  wanted: ReadonlySet<Value>,
+  onCall: (op: OpOf<'call'>, after: number) => void = () => {},
+): KernelGroup[] {
   const constants = new Map<Value, Op>();
   const groups: KernelGroup[] = [];
   for (const op of ops) {
+    if (op.opcode === 'call') {
+      onCall(op, groups.length);
+      continue;
+    }
     const [result] = op.results;
     if (op.opcode === 'constant') {
       if (isInlineConstant(op)) constants.set(result, op);

@@ -167,7 +167,8 @@ class Planner {
     const pair = kernel.buffers[reads.length + at].inPlaceOf;
     const operand = inPlaceVariant ? inPlaceVariant.operand : pair === undefined ? undefined : reads[pair];
     const storage = operand && this.#storageOf(operand);
-    if (operand && storage && this.#mayTake(operand, storage, launch)) {
+    const isOnlyReader = storage && this.#readsOf(inPlaceVariant ?? group, storage) === (inPlaceVariant ? 0 : 1);
+    if (operand && storage && isOnlyReader && this.#mayTake(operand, storage, launch)) {
       if (inPlaceVariant) this.#inPlaceVariants.add(launch);
       return this.#claim(storage, output);
     }
@@ -178,6 +179,11 @@ class Planner {
       return known && this.#isFreeDonation(index, known, launch - 1) && equalDims(known.bytes, bytes);
     });
     return input < 0 ? undefined : this.#claim(this.#storageOf(this.#request.parameters[input]), output);
+  }
+
+  /** How many of a launch's operands lie in some memory: a call may pass one value for two parameters. */
+  #readsOf({ reads }: Pick<LoweredGroup, 'reads'>, storage: Storage): number {
+    return reads.reduce((count, value) => count + Number(this.#storageOf(value) === storage), 0);
   }
 
   #mayTake(operand: Value, storage: Storage, launch: number): boolean {

@@ -1,0 +1,216 @@
+/**
+ * Functions to launches. Each function of a module is fused and lowered once, over its own values; where another calls
+ * it, the launches are copied with the call's values in the place of its own. The kernels are the same objects in all
+ * copies.
+ *
+ *     @block: launches [%x -> %h, %h -> %y]       @main: %1 = call %0 {@block};  %2 = call %1 {@block}
+ *     @main:  launches [%0 -> h', h' -> y', y' -> h'', h'' -> y'']
+ */
+import { addDims, type Dim } from '../base/dim.ts';
+import { internalError } from '../base/error.ts';
+import type { FusionGroupReport, FusionRefusal } from '../ir/lowered.ts';
+import { flopsOf } from '../ir/ops/index.ts';
+import type { Func, Graph, Literal, Op, OpOf, Value } from '../ir/types.ts';
+import type { Without } from './features.ts';
+import { fuseGraph } from './fuse/fuse-graph.ts';
+import { groupsByOp, partitionByOp } from './fuse/unfused.ts';
+import { isInlineConstant } from './lower/emitter.ts';
+import { type KernelGroup, writtenBy } from './lower/group.ts';
+import { forEachNode } from './lower/loops.ts';
+import { type LoweredGroup, lowerGroup } from './lower/lower-group.ts';
+import { bytesOf } from './plan/plan-memory.ts';
+
+export interface LowerFunctionOptions {
+  readonly fusion: 'full' | 'none';
+  /** Nodes of a kernel above which its group is taken apart again. */
+  readonly mostNodes: number;
+  /** Features of fusion and lowering that are left out. */
+  readonly without: Without;
+}
+
+/** What a launch computes, without its place in a program; one object for all copies of a launch. */
+export type LaunchAccount = Omit<FusionGroupReport, 'kernel' | 'launch' | 'block'>;
+
+export interface FunctionLaunch {
+  /** Over the values of the function that the launch stands in. */
+  readonly lowered: LoweredGroup;
+  readonly account: LaunchAccount;
+  /** The called function that the launch comes from, and which of its calls. */
+  readonly block?: { readonly function: string; readonly call: number };
+}
+
+export interface LoweredFunction {
+  /** In the order in which they run; those of calls stand where the calls do. */
+  readonly launches: readonly FunctionLaunch[];
+  /** For each result the value in whose memory it lies: written by a launch, a parameter or a constant. */
+  readonly results: readonly Value[];
+  /** Arrays that launches read, in this function and those it calls. */
+  readonly constants: ReadonlyMap<Value, Literal>;
+  /** Of this function alone. */
+  readonly refusals: readonly FusionRefusal[];
+  /** Ops that are computed, those of calls included, constants left out. */
+  readonly opCount: number;
+  readonly parameters: readonly Value[];
+}
+
+/**
+ * Fuses and lowers one function.
+ * @param callees the functions that it calls, lowered
+ */
+export function lowerFunction(
+  { graph }: Func,
+  callees: ReadonlyMap<string, LoweredFunction>,
+  options: LowerFunctionOptions,
+): LoweredFunction {
+  const partition = options.fusion === 'none' ? partitionByOp(graph) : fuseGraph(graph, options.without);
+  const refusals = [...partition.refusals];
+  const own = partition.groups.map((group) => lowerBounded(group, options, refusals));
+  const expansion = new Expansion(callees, literalsOf(graph));
+  let done = 0;
+  const runUntil = (end: number): void => {
+    for (; done < end; done++) for (const launch of own[done]) expansion.add(launch);
+  };
+  for (const { op, after } of partition.calls) {
+    runUntil(after);
+    expansion.call(op, partition.storageOf);
+  }
+  runUntil(own.length);
+  return {
+    launches: expansion.launches,
+    results: graph.results.map((result) => expansion.resolve(partition.storageOf(result))),
+    constants: expansion.constants,
+    refusals,
+    opCount: expansion.opCount + graph.ops.filter(({ opcode }) => opcode !== 'constant' && opcode !== 'call').length,
+    parameters: graph.parameters,
+  };
+}
+
+type Renaming = (value: Value) => Value;
+
+/** The launches of a function while calls are written out. */
+class Expansion {
+  readonly launches: FunctionLaunch[] = [];
+  readonly constants: Map<Value, Literal>;
+  opCount = 0;
+  readonly #callees: ReadonlyMap<string, LoweredFunction>;
+  /** What results of calls are among the values of the launches. */
+  readonly #made = new Map<Value, Value>();
+  readonly #calls = new Map<string, number>();
+
+  constructor(callees: ReadonlyMap<string, LoweredFunction>, constants: Map<Value, Literal>) {
+    this.#callees = callees;
+    this.constants = constants;
+  }
+
+  readonly resolve: Renaming = (value) => this.#made.get(value) ?? value;
+
+  add(launch: FunctionLaunch): void {
+    this.launches.push({ ...launch, lowered: renamed(launch.lowered, this.resolve) });
+  }
+
+  /** Copies the launches of a callee. Constants are the same in all copies; all else that is its own is not. */
+  call({ attributes, operands, results }: OpOf<'call'>, storageOf: Renaming): void {
+    const { function: name } = attributes;
+    const callee = this.#callees.get(name);
+    if (!callee) throw internalError(`call of @${name}, which was not lowered before`);
+    const call = this.#calls.get(name) ?? 0;
+    this.#calls.set(name, call + 1);
+    const own = new Map<Value, Value>();
+    callee.parameters.forEach((parameter, at) => {
+      own.set(parameter, this.resolve(storageOf(operands[at])));
+    });
+    for (const [value, literal] of callee.constants) {
+      own.set(value, value);
+      this.constants.set(value, literal);
+    }
+    const rename: Renaming = (value) => {
+      let copy = own.get(value);
+      if (!copy) {
+        copy = { type: value.type };
+        own.set(value, copy);
+      }
+      return copy;
+    };
+    for (const { lowered, account, block } of callee.launches) {
+      this.launches.push({ lowered: renamed(lowered, rename), account, block: block ?? { function: name, call } });
+    }
+    results.forEach((result, at) => {
+      this.#made.set(result, rename(callee.results[at]));
+    });
+    this.opCount += callee.opCount;
+  }
+}
+
+function renamed(group: LoweredGroup, rename: Renaming): LoweredGroup {
+  const { kernel, reads, writes, inPlaceVariant: variant } = group;
+  const copy = { kernel, reads: reads.map(rename), writes: writes.map(rename) };
+  if (!variant) return copy;
+  const inPlaceVariant = {
+    kernel: variant.kernel,
+    reads: variant.reads.map(rename),
+    writes: variant.writes.map(rename),
+    operand: rename(variant.operand),
+  };
+  return { ...copy, inPlaceVariant };
+}
+
+/** Lowers a group to one kernel, or to one for each op if that kernel came out too large. */
+function lowerBounded(
+  group: KernelGroup,
+  { mostNodes: most, without }: LowerFunctionOptions,
+  refusals: FusionRefusal[],
+): readonly FunctionLaunch[] {
+  const lowered = lowerGroup(group, without);
+  if (!lowered) return [];
+  let nodes = 0;
+  forEachNode(lowered.kernel.body, () => nodes++);
+  if (nodes <= most || group.ops.length === 1) return [{ lowered, account: accountOf(group, lowered) }];
+  const wanted = new Set(group.nests.flatMap(writtenBy));
+  const parts = groupsByOp(withOwnValues(group.ops, wanted), wanted);
+  const producers = new Map(group.ops.flatMap((op) => op.results.map((value) => [value, op] as const)));
+  for (const consumer of group.ops) {
+    for (const operand of consumer.operands) {
+      const producer = producers.get(operand);
+      if (!producer || producer.opcode === 'constant') continue;
+      refusals.push({ producer, consumer, rule: 'code-size', detail: `the kernel came out with ${nodes} nodes` });
+    }
+  }
+  return parts.flatMap((part) => {
+    const alone = lowerGroup(part, without);
+    return alone ? [{ lowered: alone, account: accountOf(part, alone) }] : [];
+  });
+}
+
+/** Copies of ops with values of their own, so that what other groups compute too is stored apart. */
+function withOwnValues(ops: readonly Op[], kept: ReadonlySet<Value>): Op[] {
+  const own = new Map<Value, Value>();
+  return ops.map((op) => {
+    const operands = op.operands.map((operand) => own.get(operand) ?? operand);
+    const results = op.results.map((result) => (kept.has(result) ? result : { ...result }));
+    op.results.forEach((result, at) => {
+      own.set(result, results[at]);
+    });
+    return { ...op, operands, results };
+  });
+}
+
+function literalsOf({ ops }: Graph): Map<Value, Literal> {
+  const literals = new Map<Value, Literal>();
+  for (const op of ops)
+    if (op.opcode === 'constant' && !isInlineConstant(op)) literals.set(op.results[0], op.attributes.value);
+  return literals;
+}
+
+const sum = (dims: readonly Dim[]): Dim => dims.reduce<Dim>(addDims, 0);
+const totalBytes = (values: readonly Value[]): Dim => sum(values.map(({ type }) => bytesOf(type)));
+
+function accountOf(group: KernelGroup, { reads, writes }: LoweredGroup): LaunchAccount {
+  const ops = group.ops.filter((op) => op.opcode !== 'constant');
+  const alone = (op: Op): Dim => addDims(totalBytes(op.operands), totalBytes(op.results));
+  return {
+    ops,
+    bytesBefore: sum(ops.map(alone)),
+    bytesAfter: addDims(totalBytes(reads), totalBytes(writes)),
+    flops: sum(ops.map(flopsOf)),
+  };
+}
