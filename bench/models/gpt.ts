@@ -91,7 +91,7 @@ export function gptLogits({ tokens, positions, blocks, norm }: GptParameters, te
 export function gpt(options: GptOptions): LossModel<GptParameters, [text: Tensor, next: Tensor]> {
   const { batch, time, width, heads, layers, vocabulary } = options;
   return {
-    name: `GPT of ${layers} layers`,
+    name: 'GPT',
     loss: (parameters, text, next) => crossEntropy(gptLogits(parameters, text, heads), next),
     parameters: () => ({
       tokens: inputs.weight([vocabulary, width], width),

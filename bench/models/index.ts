@@ -2,7 +2,7 @@
  * All bench graphs by name, in two sizes: `bench` is what measures are taken on, `small` what the reference evaluator
  * can follow. The numbers of kernels hold for `bench`.
  *
- *     modelsOf('small').map(({ name }) => name)      // 'MLP 10-17-5 forward', ...
+ *     modelsOf('small').map(({ name }) => name)      // 'MLP forward', ...
  */
 import { batchNormBlocks, rowBlocks } from './blocks.ts';
 import { elementwiseChains, matmulChains } from './chains.ts';
@@ -52,7 +52,7 @@ export const modelSizes = {
   },
 } as const satisfies Readonly<Record<string, Sizes>>;
 
-/** The registry. Names are the same in both sizes but for what they count. */
+/** The registry. Names are the same in both sizes. */
 export function modelsOf(size: keyof typeof modelSizes): readonly Model[] {
   const sizes: Sizes = modelSizes[size];
   const [classifier, language] = [mlp(sizes.mlp), gpt(sizes.gpt)];

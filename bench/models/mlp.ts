@@ -29,7 +29,7 @@ export interface MlpOptions {
 
 export function mlp({ batch, sizes }: MlpOptions): LossModel<readonly Dense[], [x: Tensor, labels: Tensor]> {
   return {
-    name: `MLP ${sizes.join('-')}`,
+    name: 'MLP',
     loss: (layers, x, labels) => {
       const hidden = layers.slice(0, -1).reduce((h, layer) => relu(dense(h, layer)), x);
       return crossEntropy(dense(hidden, layers[layers.length - 1]), labels);
