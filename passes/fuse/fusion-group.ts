@@ -47,6 +47,7 @@ export class FusionGroup {
   #mergedInto: FusionGroup | undefined;
   #rounds: readonly number[] = [];
   #countedDomain: readonly Dim[] | undefined;
+  #countedRows: readonly number[] | undefined;
 
   constructor(id: number, domain: readonly Dim[], position: number) {
     this.id = id;
@@ -94,12 +95,17 @@ export class FusionGroup {
     return most;
   }
 
-  /** How often the loop of a token runs, with the loops around it. */
+  /** How often the loop of a token runs, with the loops around it: those of the rows come first. */
   #roundsOf(token: number): number {
-    if (this.#countedDomain !== this.domain) {
-      let rounds = 1;
+    if (this.#countedDomain !== this.domain || this.#countedRows !== this.rows) {
       this.#countedDomain = this.domain;
-      this.#rounds = this.domain.map((size) => (rounds *= estimate(size)));
+      this.#countedRows = this.rows;
+      const tokens = this.domain.map((_, at) => at);
+      const order = [...this.rows, ...tokens.filter((at) => !this.rows.includes(at))];
+      const counted = new Array<number>(tokens.length);
+      let rounds = 1;
+      for (const at of order) counted[at] = rounds *= estimate(this.domain[at]);
+      this.#rounds = counted;
     }
     return this.#rounds[token];
   }

@@ -19,6 +19,8 @@ export const mostBuffers = 64;
 export const mostOps = 320;
 /** Elements below which a reduction may run on one thread beside other work. */
 const smallReduction = 65_536;
+/** Rows side by side in memory from which on a kernel reduces several of them at once, one in each lane. */
+const leastColumns = 8;
 
 export interface Refusal {
   readonly rule: FusionRule;
@@ -141,8 +143,9 @@ function refuseRows(tokens: readonly number[], group: FusionGroup, elements: num
   );
   const small = most <= smallReduction;
   if (tokens.length === 0 && !small) return { rule: 'whole-reduction', detail: `${most} elements on one thread` };
-  if (inner[inner.length - 1] < Math.max(...tokens) && !small) {
-    return { rule: 'strided-rows', detail: `the last axis of [${group.domain}] is not part of a row` };
+  const last = Math.max(...tokens);
+  if (inner[inner.length - 1] < last && estimate(group.domain[last]) < leastColumns && !small) {
+    return { rule: 'strided-rows', detail: `the last axis of [${group.domain}] is not part of a row, and short` };
   }
   return walkRowsApart(group.outputs, tokens)
     ? undefined
