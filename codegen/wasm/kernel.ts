@@ -4,11 +4,10 @@
  */
 import { addDims, type Dim, isStatic } from '../../base/dim.ts';
 import { byteSize } from '../../base/dtype.ts';
-import { KilnError } from '../../base/error.ts';
-import type { Kernel, KernelNode } from '../../ir/kernel.ts';
+import { internalError, KilnError } from '../../base/error.ts';
+import type { Kernel, KernelNode, KernelScratch } from '../../ir/kernel.ts';
 import { blockTransposes } from '../common/block.ts';
 import { flopsOf } from '../common/cost.ts';
-import { axesOfIndex } from '../common/linear-index.ts';
 import { normalizeNodes } from '../common/normalize.ts';
 import { splitUnits, type Unit } from '../common/units.ts';
 import {
@@ -21,14 +20,15 @@ import {
   writtenMemory,
 } from '../common/walk.ts';
 import { buildContraction } from './contraction/emit.ts';
-import { matchContraction } from './contraction/match.ts';
+import { type Contraction, matchContraction } from './contraction/match.ts';
 import { Environment } from './environment.ts';
 import { FunctionBuilder } from './function-builder.ts';
 import type { Binaryen, Module } from './math/emitter.ts';
 import { NestEmitter } from './nest.ts';
-import { planNodes } from './plan.ts';
+import { type Plan, planNodes } from './plan.ts';
 import { RecordLayout } from './record.ts';
 import { emitTiles, tileUnit } from './tiles.ts';
+import { repeatedScratch, widenScratch } from './wide-scratch.ts';
 
 /** What shapes the code beside the kernel; part of its hash. */
 export interface KernelOptions {
@@ -77,7 +77,7 @@ interface BuiltModule {
 
 function buildModule(binaryen: Binaryen, kernel: Kernel, named: boolean): BuiltModule {
   const written = writtenMemory(kernel);
-  const units = unitsOf(kernel, written);
+  const { units, scratch } = prepareUnits(unitsOf(kernel, written), kernel.scratch, written);
   const body = units.flatMap(({ lets, nodes }) => [...lets, ...nodes]);
   checkExtents(kernel, body);
   const facts: KernelFacts = {
@@ -85,10 +85,9 @@ function buildModule(binaryen: Binaryen, kernel: Kernel, named: boolean): BuiltM
     written,
     dtypes: valueDTypes(body),
   };
-  const layout = new RecordLayout(kernel, named);
+  const layout = new RecordLayout({ ...kernel, scratch }, named);
   const module = newModule(binaryen);
-  const scratch = new Set(kernel.scratch.map(({ name }) => name));
-  const parts = units.map((unit, i) => buildUnit(binaryen, module, layout, facts, unit, scratch, `c${i}_`));
+  const parts = units.map((unit, i) => buildUnit(binaryen, module, layout, facts, unit, `c${i}_`));
   const tiles = parts.reduce<Dim>((sum, part) => addDims(sum, part.tiles), 0);
   const dispatch = parts.length === 1 ? undefined : buildDispatch(binaryen, module, layout, parts);
   parts.forEach(({ builder, helpers }, i) => {
@@ -138,6 +137,33 @@ function newModule(binaryen: Binaryen): Module {
   return module;
 }
 
+/** A unit with its schedule: a contraction has a template, everything else a plan. */
+interface PreparedUnit extends Unit {
+  readonly contraction?: Contraction;
+  readonly plan?: Plan;
+}
+
+/** Finds the schedules of units. Where a loop over scratch rows runs across the lanes, each lane gets rows of its own. */
+function prepareUnits(
+  units: readonly Unit[],
+  kernelScratch: readonly KernelScratch[],
+  written: ReadonlySet<string>,
+): { readonly units: readonly PreparedUnit[]; readonly scratch: readonly KernelScratch[] } {
+  let scratch = kernelScratch;
+  const prepared = units.map((unit): PreparedUnit => {
+    const contraction = matchContraction(unit, written);
+    if (contraction) return { ...unit, contraction };
+    const plan = planNodes(unit.nodes, new Set());
+    const widened = widenScratch(unit.nodes, scratch, plan);
+    if (!widened) return { ...unit, plan };
+    scratch = widened.scratch;
+    const { nodes } = widened;
+    const fixed = [...walk(nodes)].filter((node) => node.kind === 'loop' && repeatedScratch(node, scratch).length > 0);
+    return { ...unit, nodes, plan: planNodes(nodes, new Set(fixed)) };
+  });
+  return { units: prepared, scratch };
+}
+
 const runParameters = ['record', 'begin', 'end'] as const;
 
 interface Part {
@@ -152,30 +178,17 @@ function buildUnit(
   module: Module,
   layout: RecordLayout,
   facts: KernelFacts,
-  unit: Unit,
-  scratch: ReadonlySet<string>,
+  unit: PreparedUnit,
   prefix: string,
 ): Part {
   const builder = new FunctionBuilder(binaryen, module, layout, runParameters);
-  const contraction = matchContraction(unit, facts.written);
+  const { contraction, plan } = unit;
   if (contraction) return buildContraction(builder, facts, contraction, prefix);
-  const fixed = new Set([...walk(unit.nodes)].filter((node) => isRepeatedOverScratch(node, scratch)));
-  const plan = planNodes(unit.nodes, fixed);
+  if (!plan) throw internalError('a part of a kernel has no schedule');
   const emitter = new NestEmitter(new Environment(builder, facts), plan);
   const tiling = tileUnit(unit, plan);
   emitTiles(emitter, unit, tiling);
   return { builder, tiles: tiling.tiles, helpers: [] };
-}
-
-/**
- * Whether every round of a loop writes the same elements of scratch memory. Such a loop can not run across the lanes:
- * they share the memory.
- */
-function isRepeatedOverScratch(node: KernelNode, scratch: ReadonlySet<string>): boolean {
-  if (node.kind !== 'loop') return false;
-  return [...walk(node.body)].some(
-    (inner) => inner.kind === 'store' && scratch.has(inner.memory) && !axesOfIndex(inner.index).has(node.axis.name),
-  );
 }
 
 /** `run` of a kernel with several parts: each part gets its share of the range. */

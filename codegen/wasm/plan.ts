@@ -61,7 +61,7 @@ export class Plan {
 }
 
 /** Bodies of long sums and of math up to these sizes take several vectors a round, beyond `longNodes` only one. */
-const wideNodes = 8;
+const wideNodes = 80;
 const mathNodes = 40;
 const longNodes = 200;
 

@@ -60,7 +60,7 @@ export function tileUnit({ nodes }: Unit, plan: Plan): Tiling {
   const split = vector >= 0 && length === vector ? chain[vector] : undefined;
   if (split && (cost > 2 * tileCost || !isStatic(split.axis.extent))) {
     const elements = (tileCost * likelyExtent(split.axis.extent)) / cost;
-    const columns = 2 ** Math.min(Math.max(Math.round(Math.log2(elements)), 6), 16);
+    const columns = 2 ** Math.min(Math.max(Math.round(Math.log2(elements)), 4), 16);
     const blocks = ceilDivDims(split.axis.extent, columns);
     return { tiles: dimProduct([rowCount, blocks]), prefix, rows: 1, columns };
   }

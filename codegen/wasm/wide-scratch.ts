@@ -11,9 +11,8 @@
  */
 import { addDims, type Dim, mulDims } from '../../base/dim.ts';
 import type { IndexExpression, KernelNode, KernelScratch, Loop } from '../../ir/kernel.ts';
-import { normalizeIndex } from '../common/linear-index.ts';
-import { bodyOf, walk } from '../common/walk.ts';
-import { axesOfIndex } from '../common/linear-index.ts';
+import { axesOfIndex, normalizeIndex } from '../common/linear-index.ts';
+import { walk } from '../common/walk.ts';
 import type { Plan } from './plan.ts';
 
 export interface Widened {
@@ -21,32 +20,36 @@ export interface Widened {
   readonly scratch: readonly KernelScratch[];
 }
 
-/** Whether every round of a loop writes the same elements of scratch memory. */
-export function repeatsOverScratch(loop: Loop, scratch: ReadonlySet<string>): boolean {
-  for (const node of walk(loop.body))
-    if (node.kind === 'store' && scratch.has(node.memory) && !axesOfIndex(node.index).has(loop.axis.name)) return true;
-  return false;
+/** Scratch rows of which every round of a loop writes the same elements. */
+export function repeatedScratch({ axis, body }: Loop, scratch: readonly KernelScratch[]): readonly KernelScratch[] {
+  if (scratch.length === 0) return [];
+  const repeated = new Set<string>();
+  for (const node of walk(body))
+    if (node.kind === 'store' && !axesOfIndex(node.index).has(axis.name)) repeated.add(node.memory);
+  return scratch.filter(({ name }) => repeated.has(name));
 }
 
-/** Gives each lane of the vector loops of a plan scratch rows of its own. */
-export function widenScratch(nodes: readonly KernelNode[], scratch: readonly KernelScratch[], plan: Plan): Widened {
-  const names = new Set(scratch.map(({ name }) => name));
-  const sizes = new Map<string, Dim>(scratch.map(({ name, size }) => [name, size]));
+/** Gives each lane of the vector loops of a plan scratch rows of its own; `undefined` where they have. */
+export function widenScratch(
+  nodes: readonly KernelNode[],
+  scratch: readonly KernelScratch[],
+  plan: Plan,
+): Widened | undefined {
+  const sizes = new Map<string, Dim>();
   const visit = (body: readonly KernelNode[]): readonly KernelNode[] =>
     body.map((node): KernelNode => {
-      if (node.kind !== 'loop' && node.kind !== 'reduce') return node;
-      if (node.kind === 'reduce' || !plan.isVector(node)) return { ...node, body: visit(bodyOf(node)) };
-      if (!repeatsOverScratch(node, names)) return node;
+      if (node.kind !== 'loop') return node;
+      if (!plan.isVector(node)) return { ...node, body: visit(node.body) };
+      const rows = repeatedScratch(node, scratch);
+      if (rows.length === 0) return node;
       const { name: axis, extent } = node.axis;
       const lanes = 4 * plan.copies(node);
-      for (const inner of walk(node.body)) {
-        if (inner.kind !== 'store' || !names.has(inner.memory)) continue;
-        const { size } = scratch.find(({ name }) => name === inner.memory)!;
-        sizes.set(inner.memory, addDims(mulDims(size, lanes), extent));
-      }
+      for (const { name, size } of rows) sizes.set(name, addDims(mulDims(size, lanes), extent));
+      const names = new Set(rows.map(({ name }) => name));
       return { ...node, body: interleave(node.body, names, { axis, lanes }) };
     });
   const widened = visit(nodes);
+  if (sizes.size === 0) return undefined;
   return { nodes: widened, scratch: scratch.map((row) => ({ ...row, size: sizes.get(row.name) ?? row.size })) };
 }
 

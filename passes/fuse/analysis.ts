@@ -10,7 +10,7 @@
 import { type Dim, dimProduct, equalDims, equalShapes, evaluateDim, symbolsOf } from '../../base/dim.ts';
 import { byteSize } from '../../base/dtype.ts';
 import { flopsOf, traitsOf } from '../../ir/ops/index.ts';
-import type { Graph, Op, Value } from '../../ir/types.ts';
+import type { Graph, Op, OpOf, Value } from '../../ir/types.ts';
 import { nothing, type Without } from '../features.ts';
 import { isInlineConstant } from '../lower/emitter.ts';
 import { type ReshapeSegment, reshapeSegments } from '../lower/index-algebra.ts';
@@ -53,6 +53,8 @@ export class GraphAnalysis {
   readonly #ready = new Set<Value>();
   /** Shapes of contractions behind values whose axes are products of theirs. */
   readonly #unmerged = new Map<Value, readonly Dim[]>();
+  /** The reductions that values with one element a row follow from. */
+  readonly #rowSources = new Map<Value, OpOf<'reduce'>>();
 
   constructor(graph: Graph, without: Without = nothing) {
     this.graph = graph;
@@ -156,6 +158,18 @@ export class GraphAnalysis {
     return this.#epilogues.has(value);
   }
 
+  /** A reduction that a value follows from element by element: the value belongs to the same rows. */
+  rowSourceOf(value: Value): OpOf<'reduce'> | undefined {
+    return this.#rowSources.get(value);
+  }
+
+  #findRowSource(op: Op): OpOf<'reduce'> | undefined {
+    if (op.opcode === 'reduce') return op;
+    if (!traitsOf(op.opcode).elementwise && !isView(op)) return undefined;
+    const operand = op.operands.find((candidate) => this.#rowSources.has(candidate));
+    return operand && this.#rowSources.get(operand);
+  }
+
   /** Operations for one element of an op's result. */
   flopsOf(op: Op): number {
     return traitsOf(op.opcode).flops ?? estimate(flopsOf(op)) / Math.max(this.elementsOf(op.results[0]), 1);
@@ -202,6 +216,8 @@ export class GraphAnalysis {
     const [result] = op.results;
     if (!result) return;
     const bytes = this.bytesOf(result);
+    const rowSource = this.#findRowSource(op);
+    if (rowSource) this.#rowSources.set(result, rowSource);
     const unmerged = this.#unmergedShape(op);
     if (unmerged) this.#unmerged.set(result, unmerged);
     this.#ranks.set(result, this.#rankOf(op) + (isAnchor(op) ? 1 : 0));

@@ -24,7 +24,8 @@ export const fusionRules = {
   'nested-reduction': 'A reduction inside another runs on one thread, which is for small arrays.',
   'whole-reduction':
     'A reduction of a whole array, with what follows it, runs on one thread, which is for small arrays.',
-  'strided-rows': 'A large row that jumps through memory is reduced in a kernel of its own, column by column.',
+  'strided-rows':
+    'Rows that jump through memory are reduced side by side, one in each lane; large ones with few neighbours are reduced in a kernel of their own.',
   'other-rows': 'All reductions of a kernel run over the same rows.',
   'window-epilogue': 'A window is computed once for each result; a reader that repeats elements reads memory.',
   recomputation: 'Work that would be repeated must cost less than a launch and the traffic it saves.',

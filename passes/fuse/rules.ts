@@ -94,7 +94,8 @@ function refuseContraction({ op, views, group }: Question): Refusal | undefined 
 }
 
 /** A reduction is computed once for each row of the loops that use it. */
-function refuseReduction({ op, value, views, group, analysis, tokens: reduceTokens }: Question): Refusal | undefined {
+function refuseReduction(question: Question): Refusal | undefined {
+  const { op, value, views, group, analysis, tokens: reduceTokens } = question;
   if (group.pieces) return { rule: 'reduction-in-concatenate', detail: 'each operand has loops of its own' };
   const operandElements = analysis.elementsOf(op.operands[0]);
   if (group.kind === 'contraction' || group.kind === 'scatter') {
@@ -198,7 +199,9 @@ function refuseScatterOperand({ op, value, group, analysis }: Question): Refusal
 }
 
 /** Work that a kernel would do more often than the op alone, against a launch and the traffic it saves. */
-function refuseRecomputation({ value, views, group, analysis, tokens }: Question): Refusal | undefined {
+function refuseRecomputation(question: Question): Refusal | undefined {
+  const { value, views, group, analysis, tokens } = question;
+  if (becomesRow(question)) return undefined;
   const elements = analysis.elementsOf(value);
   const work = analysis.workOf(value);
   const counts = views.map((view) => group.evaluationsOf(view, tokens));
@@ -211,6 +214,15 @@ function refuseRecomputation({ value, views, group, analysis, tokens }: Question
     rule: 'recomputation',
     detail: `${evaluations} evaluations of ${elements} elements, ${work} operations each`,
   };
+}
+
+/** Whether a value is one element a row for a group that is going to compute the reduction behind it, row by row. */
+function becomesRow(question: Question): boolean {
+  const { value, views, group, analysis } = question;
+  const op = group.kind === 'map' ? analysis.rowSourceOf(value) : undefined;
+  if (!op || analysis.isProbablyStored(op.results[0])) return false;
+  if (views.some(({ place }) => place !== 'loops')) return false;
+  return !refuseReduction({ ...question, op, value: op.results[0] });
 }
 
 /** Whether tokens walk every loop of a group exactly once. */

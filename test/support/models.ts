@@ -6,7 +6,7 @@
  *     const x = b.parameter(f32(8, 128));
  *     const graph = b.build([softmax(b, x)]);
  */
-import { type Dim, mulDims } from '../../base/dim.ts';
+import { type Dim, dimProduct, mulDims } from '../../base/dim.ts';
 import { full, GraphBuilder, scalar } from '../../ir/builder.ts';
 import type { Graph, Module, TensorType, Value } from '../../ir/types.ts';
 import { vjpGraph } from '../../passes/grad/index.ts';
@@ -64,6 +64,27 @@ export function layerNorm(b: GraphBuilder, x: Value, gain: Value, bias: Value): 
   const scale = b.op('rsqrt', [b.op('add', [variance, like(b, variance, 1e-5)])]);
   const normal = b.op('multiply', [centred, toRows(b, scale, x)]);
   return b.op('add', [b.op('multiply', [normal, spread(b, gain, shape, [last])]), spread(b, bias, shape, [last])]);
+}
+
+/** Normalises over `axes` with the statistics of the batch; scale and bias belong to the other axes. */
+export function batchNorm(b: GraphBuilder, x: Value, axes: readonly number[]): Value {
+  const { shape } = x.type;
+  const kept = shape.flatMap((_, axis) => (axes.includes(axis) ? [] : [axis]));
+  const channels = f32(...kept.map((axis) => shape[axis]));
+  const [gain, bias] = [b.parameter(channels), b.parameter(channels)];
+  const count = spread(
+    b,
+    b.op('dimension_size', [], { size: dimProduct(axes.map((axis) => shape[axis])), dtype: 'float32' }),
+    channels.shape,
+    [],
+  );
+  const everywhere = (value: Value): Value => spread(b, value, shape, kept);
+  const mean = (v: Value): Value => b.op('divide', [b.op('reduce', [v], { kind: 'sum', axes }), count]);
+  const centred = b.op('subtract', [x, everywhere(mean(x))]);
+  const variance = mean(b.op('multiply', [centred, centred]));
+  const scale = b.op('rsqrt', [b.op('add', [variance, like(b, variance, 1e-5)])]);
+  const normal = b.op('multiply', [centred, everywhere(scale)]);
+  return b.op('add', [b.op('multiply', [normal, everywhere(gain)]), everywhere(bias)]);
 }
 
 export function gelu(b: GraphBuilder, x: Value): Value {

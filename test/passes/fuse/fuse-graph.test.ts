@@ -12,6 +12,7 @@ import { fusionRules } from '../../../passes/fuse/rule-names.ts';
 import { lowerModule } from '../../../passes/lower-module.ts';
 import {
   adamStep,
+  batchNorm,
   crossEntropy,
   dense,
   f32,
@@ -134,6 +135,8 @@ describe('fusing changes no bit', () => {
 describe('one kernel forward', () => {
   const x = (b: GraphBuilder): Value => b.parameter(f32(32, 128));
   const row = (b: GraphBuilder): Value => b.parameter(f32(128));
+  const swap = { permutation: [1, 0] };
+  const transposed = (b: GraphBuilder, value: Value): Value => b.op('transpose', [value], swap);
   test.each<[string, (b: GraphBuilder) => readonly Value[]]>([
     ['softmax', (b) => [softmax(b, x(b))]],
     ['softmax over four axes', (b) => [softmax(b, b.parameter(f32(2, 3, 4, 5)))]],
@@ -166,6 +169,9 @@ describe('one kernel forward', () => {
         return [b.op('exponential', [b.op('transpose', [split], { permutation: [0, 2, 1, 3] })])];
       },
     ],
+    ['batchNorm of images', (b) => [batchNorm(b, b.parameter(f32(8, 16, 28, 28)), [0, 2, 3])]],
+    ['batchNorm of vectors', (b) => [batchNorm(b, b.parameter(f32(256, 512)), [0])]],
+    ['softmax of columns', (b) => [b.op('transpose', [softmax(b, transposed(b, b.parameter(f32(512, 512))))], swap)]],
     ['cross-entropy of a small batch', (b) => [crossEntropy(b, b.parameter(f32(4, 8)), b.parameter(i32(4)))]],
   ])('%s', (_, build) => {
     expect(launchesOf(build)).toBe(1);
@@ -281,13 +287,16 @@ describe('refusals', () => {
     expect(rulesOf(build)).toEqual(['whole-reduction']);
   });
 
-  test('strided-rows: columns divided by their sums', () => {
-    const build = (b: GraphBuilder): readonly Value[] => {
-      const x = b.parameter(f32(1024, 1024));
-      const sum = b.op('reduce', [x], { kind: 'sum', axes: [0] });
-      return [b.op('divide', [x, spread(b, sum, [1024, 1024], [1])])];
-    };
-    expect(rulesOf(build)).toEqual(['strided-rows']);
+  test('strided-rows: few columns divided by their sums', () => {
+    const columns =
+      (count: number) =>
+      (b: GraphBuilder): readonly Value[] => {
+        const x = b.parameter(f32(65_536, count));
+        const sum = b.op('reduce', [x], { kind: 'sum', axes: [0] });
+        return [b.op('divide', [x, spread(b, sum, [65_536, count], [1])])];
+      };
+    expect(rulesOf(columns(3))).toEqual(['strided-rows']);
+    expect(rulesOf(columns(32))).toEqual([]);
   });
 
   test('epilogue: what a contraction can do itself is not left to its readers', () => {
