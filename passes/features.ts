@@ -27,6 +27,7 @@ export const features = {
   'lower/mergeReduces': 'Reductions that sweep the same axis share a loop.',
   'lower/equalKernels': 'Equal kernels are compiled once.',
   'plan/inPlace': 'A result takes over the memory of an operand that dies.',
+  'plan/order': 'Launches run in an order that keeps little alive at once.',
 } as const;
 
 export type Feature = keyof typeof features;

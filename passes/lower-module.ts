@@ -5,14 +5,17 @@
  *
  *     lowerModule(module, { name: 'step', donated: [true, false], precision: 'fast' }).kernels
  */
+import { reservedBytes } from '../base/arena.ts';
 import { type Dim, type SymbolRange, symbolsOf } from '../base/dim.ts';
 import type { Kernel } from '../ir/kernel.ts';
 import { kernelKey } from '../ir/kernel-print.ts';
 import type { FusionRefusal, Launch, Lowered } from '../ir/lowered.ts';
 import { type Func, type Module, mainOf, type Value } from '../ir/types.ts';
 import { nothing, type Without } from './features.ts';
+import { estimate } from './fuse/analysis.ts';
 import { type LoweredFunction, lowerFunction } from './lower-function.ts';
-import { planMemory } from './plan/plan-memory.ts';
+import { orderLaunches } from './plan/order-launches.ts';
+import { bytesOf, planMemory } from './plan/plan-memory.ts';
 
 /** Nodes of a kernel above which its code would be a burden. Fusion's bounds on ops keep nearly all far below. */
 const mostNodes = 4000;
@@ -35,7 +38,8 @@ export function lowerModule(module: Module, options: LowerOptions): Lowered {
   const { graph } = mainOf(module);
   const { without = nothing } = options;
   const { main, refusals } = lowerFunctions(module, options);
-  const launches = main.launches.map(({ lowered }) => lowered);
+  const ordered = without.has('plan/order') ? main.launches : orderForMemory(main, graph.parameters, options.donated);
+  const launches = ordered.map(({ lowered }) => lowered);
   const plan = planMemory({
     parameters: graph.parameters,
     donated: options.donated,
@@ -60,7 +64,7 @@ export function lowerModule(module: Module, options: LowerOptions): Lowered {
     launches: numbers.map((kernel, at): Launch => ({ kernel, buffers: plan.bindings[at] })),
     report: {
       opCount: main.opCount,
-      groups: main.launches.map(({ account, block }, launch) => ({
+      groups: ordered.map(({ account, block }, launch) => ({
         ...account,
         kernel: numbers[launch],
         launch,
@@ -87,6 +91,23 @@ function lowerFunctions(
   };
   for (const func of module.functions) if (func.name !== module.main) lower(func);
   return { main: lower(mainOf(module)), refusals };
+}
+
+/** The launches in an order that keeps little alive at once. */
+function orderForMemory(
+  { launches, results }: LoweredFunction,
+  parameters: readonly Value[],
+  donated: readonly boolean[],
+): LoweredFunction['launches'] {
+  const inArena = new Set(launches.flatMap(({ lowered }) => lowered.writes));
+  for (const result of results) inArena.delete(result);
+  const givenUp = new Set(parameters.filter((_, at) => donated[at]));
+  const order = orderLaunches({
+    launches: launches.map(({ lowered }) => lowered),
+    bytesOf: (value) => (inArena.has(value) ? reservedBytes(estimate(bytesOf(value.type))) : 0),
+    isDonated: (value) => givenUp.has(value),
+  });
+  return order.map((at) => launches[at]);
 }
 
 /** Equal kernels once, in the order of their first launch; different ones have different names. */

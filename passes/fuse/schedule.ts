@@ -9,6 +9,7 @@ import { addDims, type Dim } from '../../base/dim.ts';
 import { internalError } from '../../base/error.ts';
 import type { OpOf, Value } from '../../ir/types.ts';
 import { type KernelGroup, type LoopNest, type Nest, type NestOutput, wholeNest } from '../lower/group.ts';
+import { PriorityQueue } from '../priority-queue.ts';
 import type { GraphAnalysis } from './analysis.ts';
 import type { FusionGroup } from './fusion-group.ts';
 import type { Partition, PlacedCall } from './partition.ts';
@@ -59,61 +60,19 @@ function sortBatches(batches: readonly (readonly FusionGroup[])[]): (readonly Fu
   const open = new Map(batches.map((batch) => [batch, 0]));
   for (const after of readers.values()) for (const other of after) open.set(other, (open.get(other) ?? 0) + 1);
   const position = (batch: readonly FusionGroup[]): number => Math.max(...batch.map((group) => group.lastMember));
-  const ready = new PriorityQueue(position);
-  for (const [batch, count] of open) if (count === 0) ready.push(batch);
+  const ready = new PriorityQueue<readonly FusionGroup[]>();
+  for (const [batch, count] of open) if (count === 0) ready.push(batch, position(batch));
   const sorted: (readonly FusionGroup[])[] = [];
   for (let batch = ready.pop(); batch; batch = ready.pop()) {
     sorted.push(batch);
     for (const other of readers.get(batch) ?? []) {
       const count = (open.get(other) ?? 0) - 1;
       open.set(other, count);
-      if (count === 0) ready.push(other);
+      if (count === 0) ready.push(other, position(other));
     }
   }
   if (sorted.length !== batches.length) throw internalError('fusion groups depend on each other in a circle');
   return sorted;
-}
-
-/** Gives out the item with the smallest key first. */
-class PriorityQueue<T> {
-  readonly #heap: { readonly item: T; readonly key: number }[] = [];
-  readonly #keyOf: (item: T) => number;
-
-  constructor(keyOf: (item: T) => number) {
-    this.#keyOf = keyOf;
-  }
-
-  push(item: T): void {
-    const heap = this.#heap;
-    const entry = { item, key: this.#keyOf(item) };
-    let at = heap.push(entry) - 1;
-    while (at > 0) {
-      const parent = (at - 1) >> 1;
-      if (heap[parent].key <= entry.key) break;
-      heap[at] = heap[parent];
-      at = parent;
-    }
-    heap[at] = entry;
-  }
-
-  pop(): T | undefined {
-    const heap = this.#heap;
-    const [top] = heap;
-    const last = heap.pop();
-    if (!top || !last) return undefined;
-    if (heap.length === 0) return top.item;
-    let at = 0;
-    for (;;) {
-      let child = 2 * at + 1;
-      if (child >= heap.length) break;
-      if (child + 1 < heap.length && heap[child + 1].key < heap[child].key) child++;
-      if (heap[child].key >= last.key) break;
-      heap[at] = heap[child];
-      at = child;
-    }
-    heap[at] = last;
-    return top.item;
-  }
 }
 
 function heightsOf(order: readonly FusionGroup[]): ReadonlyMap<FusionGroup, number> {

@@ -59,7 +59,7 @@ export function shrink(whole: Runnable, fails: Fails): Runnable {
     const cut = ops.filter((_, i) => i !== at);
     const isResult = ops[at].results.some((value) => results.includes(value));
     if (!isResult) attempt(cut, results);
-    else if (ops[at].operands.length > 0) attempt(cut, ops[at].operands.slice(0, 1));
+    else for (const operand of ops[at].operands) attempt(cut, [operand]);
   }
   return best;
 }
