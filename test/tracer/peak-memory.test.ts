@@ -3,6 +3,7 @@
  * constants, temporaries, packed operands and scratch rows, to the byte.
  */
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import { modelsOf } from '../../bench/models/index.ts';
 import {
   compile,
   dim,
@@ -28,11 +29,14 @@ const counted = (...shape: number[]): Tensor => {
   );
 };
 
+/** Waits until everything in a tree of tensors has been computed. */
+const settled = (results: unknown): Promise<unknown> =>
+  Promise.all((tree.leaves(results) as Tensor[]).map((result) => result.ready()));
+
 /** The high-water mark of one run on a device that holds the arguments alone. */
 async function measure(fn: (...args: never[]) => unknown, args: readonly Tensor[]): Promise<number> {
   resetPeakMemory();
-  const results = tree.leaves((fn as (...args: readonly Tensor[]) => unknown)(...args)) as Tensor[];
-  await Promise.all(results.map((result) => result.ready()));
+  await settled((fn as (...args: readonly Tensor[]) => unknown)(...args));
   return memory().peakBytes;
 }
 
@@ -92,6 +96,15 @@ describe('explain().peakBytes is the high-water mark of a run', () => {
     });
     const args = [counted(37, 48), counted(48, 64)] as const;
     expect(await measure(compiled, args)).toBe(compiled.explain(...args).peakBytes);
+  });
+
+  it.each(modelsOf('small').map((model) => [model.name, model] as const))('of %s', async (_, model) => {
+    const compiled = compile(model.fn, { name: model.name });
+    const args = model.make(7);
+    const explained = compiled.explain(...args).peakBytes;
+    resetPeakMemory();
+    await settled(compiled(...args));
+    expect(memory().peakBytes).toBe(explained);
   });
 
   it('of nothing but zeros', async () => {

@@ -1,7 +1,6 @@
 /** Orders of launches: allowed by dependence, never worse than the program's, and close to the best there is. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { reservedBytes } from '../../../base/arena.ts';
 import type { Value } from '../../../ir/types.ts';
 import { lowerModule } from '../../../passes/lower-module.ts';
 import {
@@ -12,6 +11,7 @@ import {
   peakOfOrder,
 } from '../../../passes/plan/order-launches.ts';
 import { leastPeak } from '../../support/best-order.ts';
+import { launchGraphOf } from '../../support/launch-graph.ts';
 import { adamStep, gptLoss, mlpLoss, optimized, sgdStep } from '../../support/models.ts';
 
 /** Launch `i` writes value `i` of some size, and reads values before it; the first reads are in-place pairs. */
@@ -111,39 +111,7 @@ describe('training steps', () => {
       donated: graph.parameters.map(() => true),
       precision: 'fast',
     });
-    const least = leastPeak(graphOf(lowered));
+    const least = leastPeak(launchGraphOf(lowered));
     expect(lowered.arenaBytes).toBeLessThanOrEqual(1.1 * least);
   });
 });
-
-/** The launches of a lowered program again, over its temporaries; one that is written again is another value. */
-function graphOf(lowered: ReturnType<typeof lowerModule>): LaunchGraph {
-  const current = new Map<string, Value>();
-  const bytes = new Map<Value, number>();
-  const inputs = new Set<Value>();
-  const fresh = (kind: string, index: number): Value => {
-    const value: Value = { type: { dtype: 'float32', shape: [] } };
-    const size = lowered.temporaries[index]?.bytes;
-    bytes.set(value, kind === 'temporary' && typeof size === 'number' ? reservedBytes(size) : 0);
-    current.set(`${kind} ${index}`, value);
-    if (kind === 'input') inputs.add(value);
-    return value;
-  };
-  const launches = lowered.launches.map(({ kernel, buffers }): OrderedLaunch => {
-    const bindings = lowered.kernels[kernel].buffers;
-    const reads: Value[] = [];
-    const writes: Value[] = [];
-    buffers.forEach(({ kind, index }, at) => {
-      if (bindings[at].access === 'read') reads.push(current.get(`${kind} ${index}`) ?? fresh(kind, index));
-    });
-    buffers.forEach(({ kind, index }, at) => {
-      if (bindings[at].access !== 'read') writes.push(fresh(kind, index));
-    });
-    return { reads, writes, kernel: lowered.kernels[kernel] };
-  });
-  return new LaunchGraph({
-    launches,
-    bytesOf: (value) => bytes.get(value) ?? 0,
-    isDonated: (value) => inputs.has(value),
-  });
-}
