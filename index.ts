@@ -42,6 +42,7 @@ export type { Precision } from './tracer/settings.ts';
 export { spec, specOf, TensorSpec } from './tracer/spec.ts';
 export { Tensor } from './tracer/tensor.ts';
 export {
+  checkpoint,
   type Gradients,
   type GradOptions,
   type GradResult,

@@ -127,6 +127,7 @@ class FunctionParser {
     scanner.expect('->');
     const at = scanner.position;
     const types = this.#inParentheses(() => parseType(scanner));
+    const checkpoint = scanner.acceptWord('checkpoint');
     const graph = this.#body(parameters);
     const fits =
       graph.results.length === types.length &&
@@ -135,7 +136,7 @@ class FunctionParser {
       const given = formatTypes(graph.results.map((result) => result.type));
       scanner.fail(`@${name} returns (${given}), not (${formatTypes(types)})`, at);
     }
-    return { name, graph };
+    return checkpoint ? { name, graph, checkpoint } : { name, graph };
   }
 
   #inParentheses<T>(item: () => T): T[] {

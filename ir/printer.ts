@@ -24,18 +24,26 @@ export interface PrintOptions {
   readonly locations?: boolean;
 }
 
+/** What a function is called, and its mark. */
+interface Heading {
+  readonly name?: string;
+  readonly checkpoint?: boolean;
+}
+
 export function printModule(module: Module, options: PrintOptions = {}): string {
   const header: string[] = [];
   if (module.main !== 'main') header.push(`main ${printFunctionName(module.main)}`);
   const symbols = symbolsOfGraphs(module.functions.map(({ graph }) => graph));
   for (const { name, min, max } of symbols) header.push(`dim ${name} in [${min}, ${max}]`);
-  const parts = module.functions.map(({ name, graph }) => printGraph(graph, { ...options, name }));
+  const parts = module.functions.map(({ name, graph, checkpoint }) =>
+    printGraph(graph, { ...options, name, ...(checkpoint && { checkpoint }) }),
+  );
   if (header.length > 0) parts.unshift(`${header.join('\n')}\n`);
   return parts.join('\n');
 }
 
 /** One graph as a function `@main`, without the lines that declare symbolic sizes. */
-export function printGraph(graph: Graph, options: PrintOptions & { readonly name?: string } = {}): string {
+export function printGraph(graph: Graph, options: PrintOptions & Heading = {}): string {
   return `${printLines(graph, options).lines.join('\n')}\n`;
 }
 
@@ -45,9 +53,9 @@ export interface PrintedGraph {
   readonly lineOf: ReadonlyMap<Op, number>;
 }
 
-export function printLines(graph: Graph, options: PrintOptions & { readonly name?: string } = {}): PrintedGraph {
+export function printLines(graph: Graph, options: PrintOptions & Heading = {}): PrintedGraph {
   const printer = new GraphPrinter(options.locations ?? false);
-  printer.function(options.name ?? 'main', graph);
+  printer.function(options, graph);
   return printer;
 }
 
@@ -65,10 +73,11 @@ class GraphPrinter implements PrintedGraph {
     this.#locations = locations;
   }
 
-  function(name: string, graph: Graph): void {
+  function({ name = 'main', checkpoint = false }: Heading, graph: Graph): void {
     this.#nameValues(graph);
     const results = graph.results.map((result) => formatType(result.type)).join(', ');
-    this.lines.push(`func ${printFunctionName(name)}(${this.#parameters(graph)}) -> (${results}) {`);
+    const mark = checkpoint ? 'checkpoint ' : '';
+    this.lines.push(`func ${printFunctionName(name)}(${this.#parameters(graph)}) -> (${results}) ${mark}{`);
     this.#body(graph, '  ');
     this.lines.push('}');
   }

@@ -51,6 +51,8 @@ export interface Graph {
 export interface Func {
   readonly name: string;
   readonly graph: Graph;
+  /** Whether gradients compute what is inside again instead of keeping it: a mark for `passes/grad`, no part of keys. */
+  readonly checkpoint?: boolean;
 }
 
 /** Functions that call each other by name, and the one that is entered. Callees come before their callers. */

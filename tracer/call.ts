@@ -82,7 +82,7 @@ function traceCallee(
 }
 
 /** An identifier that no function of the module has; `main` is the one that is entered. */
-function uniqueName(wanted: string, functions: ReadonlyMap<string, Func>): string {
+export function uniqueName(wanted: string, functions: ReadonlyMap<string, Func>): string {
   const base = wanted.replace(/[^A-Za-z0-9_]/g, '_').replace(/^(?![A-Za-z_])/, '_');
   if (base !== 'main' && !functions.has(base)) return base;
   let count = 2;

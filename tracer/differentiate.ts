@@ -18,7 +18,7 @@ import { concreteOf, currentTrace, sharedFunctions, Trace, withTrace } from './g
 import { atUserCode } from './location.ts';
 import { flattenOutputs } from './outputs.ts';
 import { mapLeaves, rebuild, type TreeStructure, tree } from './pytree.ts';
-import { replay } from './replay.ts';
+import { type ReplayContext, replay } from './replay.ts';
 import { checkSource } from './source-check.ts';
 import { Tensor } from './tensor.ts';
 import { assertSynchronous } from './trace-function.ts';
@@ -47,32 +47,32 @@ export class Derivative {
   readonly argStructures: readonly ArgumentTree[];
   readonly #graph: Graph;
   readonly #values: Map<Value, Tensor>;
-  readonly #computed: ReadonlyMap<Value, Tensor>;
+  readonly #context: ReplayContext;
   readonly #seeds: readonly Value[];
   readonly #gradients: readonly Value[];
 
   /**
    * @param whole the vector-Jacobian product of what was traced
    * @param values tensors for its parameters, and for all that is known already
-   * @param computed elements of its values, where they were computed while it was traced
+   * @param context the functions it calls, and elements of its values that were computed while it was traced
    */
   constructor(
     whole: Graph,
     traced: TracedOutputs,
     values: Map<Value, Tensor>,
-    computed: ReadonlyMap<Value, Tensor>,
+    context: ReplayContext,
     argStructures: readonly ArgumentTree[],
   ) {
     const { outputs, auxTree, graph } = traced;
     const results = whole.results.slice(0, graph.results.length);
     this.#graph = whole;
     this.#values = values;
-    this.#computed = computed;
+    this.#context = context;
     this.#seeds = whole.parameters.slice(graph.parameters.length);
     this.#gradients = whole.results.slice(graph.results.length);
     this.argStructures = argStructures;
     this.structure = outputs.structure;
-    replay(whole, values, results, computed);
+    replay(whole, values, results, context);
     const tensors = results.map((value) => values.get(value)!);
     this.outputs = tensors.splice(0, outputs.tensors.length);
     let next = 0;
@@ -84,7 +84,7 @@ export class Derivative {
 
   /**
    * Gradients for cotangents of the outputs: one for each tensor in the differentiated arguments.
-   * @param made takes every tensor that is computed on the way, gradients included
+   * @param made takes the gradients, and what else is computed and lasts
    */
   pullback(cotangents: readonly Tensor[], made: Tensor[]): readonly Tensor[] {
     const values = new Map(this.#values);
@@ -92,7 +92,7 @@ export class Derivative {
       values.set(seed, cotangents[i]);
     });
     const known = new Set(values.keys());
-    replay(this.#graph, values, this.#gradients, this.#computed);
+    replay(this.#graph, values, this.#gradients, this.#context);
     for (const [value, tensor] of values) if (!known.has(value)) made.push(tensor);
     return this.#gradients.map((value) => values.get(value)!);
   }
@@ -166,7 +166,8 @@ function derivativeOf(
   for (const { value, tensor } of trace.captures) values.set(value, tensor);
   const isOutside = trace.kind === 'recording' && currentTrace() === undefined;
   if (isOutside) for (const [value, tensor] of trace.concretes) values.set(value, tensor);
-  return new Derivative(whole, traced, values, trace.concretes, argStructures);
+  const context = { functions: trace.shared.functions, computed: trace.concretes };
+  return new Derivative(whole, traced, values, context, argStructures);
 }
 
 /** The arguments with parameters of the trace in the place of the tensors that are differentiated. */

@@ -3,54 +3,93 @@
  * are recorded in it. Only what the wanted values need is run, and nothing that is known already.
  *
  *     const values = new Map([[graph.parameters[0], x]]);
- *     replay(graph, values, [graph.results[0]]);
+ *     replay(graph, values, [graph.results[0]], { functions });
  *     values.get(graph.results[0])        // a Tensor
  */
 import { internalError } from '../base/error.ts';
-import type { Graph, Op, Value } from '../ir/types.ts';
+import type { Func, Graph, Op, OpOf, Value } from '../ir/types.ts';
 import { currentTrace } from './graph-trace.ts';
 import { atLocation, currentLocation } from './location.ts';
 import type { Tensor } from './tensor.ts';
 import { emit, emitKnown, emitResults } from './trace.ts';
 
+export interface ReplayContext {
+  /** The functions that the graph calls. */
+  readonly functions: ReadonlyMap<string, Func>;
+  /** Elements that are known already, for values whose ops need recording but no work. */
+  readonly computed?: ReadonlyMap<Value, Tensor>;
+}
+
 /**
- * @param values tensors for values; grows by everything that is run
+ * Outside all traces, what is made on the way is released after its last use.
+ * @param values tensors for values; grows by what is run, but for what has been released again
  * @param wanted values that must have tensors afterwards
- * @param computed elements that are known already, for values whose ops need recording but no work
  */
 export function replay(
   graph: Graph,
   values: Map<Value, Tensor>,
   wanted: readonly Value[],
-  computed?: ReadonlyMap<Value, Tensor>,
+  context: ReplayContext,
 ): void {
   const needed = new Set(wanted.filter((value) => !values.has(value)));
   const chosen: Op[] = [];
+  const lastUses = new Map<Op, Value[]>();
   for (let i = graph.ops.length - 1; i >= 0; i--) {
     const op = graph.ops[i];
     if (!op.results.some((result) => needed.has(result))) continue;
     chosen.push(op);
-    for (const operand of op.operands) if (!values.has(operand)) needed.add(operand);
+    const released = op.results.filter((result) => !needed.has(result));
+    for (const operand of op.operands) {
+      if (values.has(operand) || needed.has(operand)) continue;
+      needed.add(operand);
+      released.push(operand);
+    }
+    lastUses.set(op, released);
   }
   for (const op of chosen.reverse()) {
-    atLocation(op.location ?? currentLocation(), () => replayOp(op, values, computed));
+    atLocation(op.location ?? currentLocation(), () => replayOp(op, values, context));
+    if (!currentTrace()) release(lastUses.get(op) ?? [], values);
   }
 }
 
-function replayOp(op: Op, values: Map<Value, Tensor>, computed: ReadonlyMap<Value, Tensor> | undefined): void {
+/** Gives up tensors that nothing needs any more. */
+function release(dead: readonly Value[], values: Map<Value, Tensor>): void {
+  for (const value of dead) {
+    values.get(value)?.release({ by: 'tidy' });
+    values.delete(value);
+  }
+}
+
+function replayOp(op: Op, values: Map<Value, Tensor>, context: ReplayContext): void {
   const operands = op.operands.map((operand) => {
     const tensor = values.get(operand);
     if (!tensor) throw internalError(`replay: an operand of ${op.opcode} has no tensor`);
     return tensor;
   });
-  if (op.opcode === 'call') {
-    emitResults(op.opcode, operands, op.attributes).forEach((tensor, i) => {
-      values.set(op.results[i], tensor);
-    });
-    return;
-  }
-  const [result] = op.results;
-  const known = computed?.get(result);
+  const results = resultsOf(op, operands, context);
+  op.results.forEach((result, i) => {
+    values.set(result, results[i]);
+  });
+}
+
+function resultsOf(op: Op, operands: readonly Tensor[], { functions, computed }: ReplayContext): readonly Tensor[] {
   const trace = currentTrace();
-  values.set(result, known && trace ? emitKnown(trace, op, operands, known) : emit(op.opcode, operands, op.attributes));
+  const known = op.results.map((result) => computed?.get(result)).filter((tensor) => tensor !== undefined);
+  if (trace && known.length === op.results.length) return emitKnown(trace, op, operands, known);
+  if (op.opcode !== 'call') return [emit(op.opcode, operands, op.attributes)];
+  if (trace?.kind === 'symbolic') return emitResults(op.opcode, operands, op.attributes);
+  return callNow(op, operands, functions);
+}
+
+/** Runs the function that is called, op by op. */
+function callNow(
+  { attributes }: OpOf<'call'>,
+  operands: readonly Tensor[],
+  functions: ReadonlyMap<string, Func>,
+): readonly Tensor[] {
+  const graph = functions.get(attributes.function)?.graph;
+  if (!graph) throw internalError(`replay: no function @${attributes.function}`);
+  const values = new Map(graph.parameters.map((parameter, i) => [parameter, operands[i]]));
+  replay(graph, values, graph.results, { functions });
+  return graph.results.map((result) => values.get(result)!);
 }

@@ -70,11 +70,16 @@ function emitInto<K extends Opcode>(
   }
 }
 
-/** Records an op in a trace that runs its ops, with a result that has been computed already. */
-export function emitKnown(trace: Trace, op: Op, operands: readonly Tensor[], concrete: Tensor): Tensor {
+/** Records an op in a trace that runs its ops, with results that have been computed already. */
+export function emitKnown(
+  trace: Trace,
+  { opcode, attributes, location }: Pick<Op, 'opcode' | 'attributes' | 'location'>,
+  operands: readonly Tensor[],
+  concretes: readonly Tensor[],
+): readonly Tensor[] {
   const values = operands.map((operand) => trace.lift(operand));
-  const details = op.location ? { location: op.location } : {};
-  const value = trace.builder.op(op.opcode, values, op.attributes, details);
-  trace.concretes.set(value, concrete);
-  return Tensor.traced(trace, value, concrete);
+  return trace.builder.results(opcode, values, attributes, location ? { location } : {}).map((value, i) => {
+    trace.concretes.set(value, concretes[i]);
+    return Tensor.traced(trace, value, concretes[i]);
+  });
 }

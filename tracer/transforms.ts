@@ -1,6 +1,6 @@
 /**
- * Transforms as users call them: `grad`, `valueAndGrad`, `vjp`, `stopGradient`. Each takes a function and gives one of
- * the same signature. They nest in any order, inside and outside `compile`.
+ * Transforms as users call them: `grad`, `valueAndGrad`, `vjp`, `checkpoint`, `stopGradient`. Each takes a function and
+ * gives one of the same signature. They nest in any order, inside and outside `compile`.
  *
  *     const [loss, g] = valueAndGrad(lossFn)(params, x, y);
  *     const second = grad((x: Tensor) => grad(f)(x).sum());
@@ -9,6 +9,7 @@ import { isFloat } from '../base/dtype.ts';
 import { KilnError } from '../base/error.ts';
 import { splat } from '../ir/literal.ts';
 import { leavesOf } from './array-leaf.ts';
+import { callCheckpointed } from './checkpoint.ts';
 import { compile } from './compile.ts';
 import { compilations } from './compiled-functions.ts';
 import { type ArgumentTree, type Derivative, differentiate } from './differentiate.ts';
@@ -253,6 +254,30 @@ function cotangents({ outputs, structure }: Derivative, given: unknown): readonl
       expected: outputs[i].signature,
       location: currentLocation(),
     });
+  });
+}
+
+/**
+ * The same function, of which gradients keep nothing but its arguments: what it computes inside is computed again on
+ * the way back. That takes less memory and more time; values and gradients are the same, random numbers included.
+ *
+ *     const loss = (p: Params, x: Tensor) => p.blocks.reduce((h, block) => checkpoint(layer)(block, h), x).mean();
+ *
+ * Checkpointed functions may contain others. Without a gradient the function runs as it is.
+ * @returns a function of the same arguments and results; its results are tensors in nested arrays and plain objects
+ * @throws KilnError when called where it is traced: `invalid_argument`, `invalid_output`, and all that a trace can meet
+ */
+export function checkpoint<A extends readonly unknown[], R>(fn: (...args: A) => R): (...args: A) => R {
+  assertFunction('checkpoint', fn);
+  const label = `checkpoint(${fn.name || 'anonymous'})`;
+  return named(label, (...args: A) => {
+    const trace = currentTrace();
+    if (!trace) return fn(...args);
+    try {
+      return callCheckpointed(trace, fn as never, label, args) as R;
+    } catch (error) {
+      throw error instanceof KilnError ? error.at(currentLocation()) : error;
+    }
   });
 }
 

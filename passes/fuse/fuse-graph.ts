@@ -41,6 +41,8 @@ class Fuser {
   readonly #tokens = new ReduceTokens();
   readonly #groups: FusionGroup[] = [];
   readonly #wantedBy = new Map<Value, Set<FusionGroup>>();
+  /** Groups with a barrier that lets them start when a value is known, though they do not read it. */
+  readonly #awaitedBy = new Map<Value, Set<FusionGroup>>();
   readonly #refusals: FusionRefusal[] = [];
 
   constructor(graph: Graph, without: Without) {
@@ -66,9 +68,14 @@ class Fuser {
     const [value] = op.results;
     const groups = this.#groupsThatWant(value);
     const isResult = this.#analysis.isResult(value);
-    if (!this.#analysis.producerOf(value) || (groups.length === 0 && !isResult)) return;
+    if (!this.#analysis.producerOf(value)) return;
+    if (groups.length === 0 && !isResult) {
+      this.#awaitOperands(op);
+      return;
+    }
     if (isView(op) && groups.every((group) => group.members.size < mostOps)) {
       for (const group of groups) this.#compute(op, position, group);
+      this.#awaitOperands(op);
       return;
     }
     const verdicts = this.#mergeSiblings(
@@ -80,6 +87,7 @@ class Fuser {
     const duplicable = willing.length === 1 || mayDuplicate(op, value, willing, this.#analysis);
     if (!isResult && everywhere && duplicable) {
       for (const group of willing) this.#compute(op, position, group);
+      this.#awaitOperands(op);
       return;
     }
     this.#store(op, position, verdicts);
@@ -113,6 +121,7 @@ class Fuser {
   #store(op: Op, position: number, verdicts: readonly Verdict[]): void {
     const [value] = op.results;
     const host = this.#hostFor(op, verdicts) ?? this.#newGroup(op, position);
+    for (const group of this.#groupsThatAwait(value)) if (group !== host) host.successors.add(group);
     const demand = host.wanted.get(value);
     if (demand) {
       const axes = outputAxes(op, demand.views, host);
@@ -165,11 +174,11 @@ class Fuser {
   #hostFor(op: Op, verdicts: readonly Verdict[]): FusionGroup | undefined {
     if (this.#analysis.without.has('fuse/multiOutput')) return undefined;
     const [value] = op.results;
+    const later = [...verdicts.map(({ group }) => group), ...this.#groupsThatAwait(value)];
     for (const { group, refusal } of verdicts) {
       const demand = group.wanted.get(value);
       if (refusal || !demand || !outputAxes(op, demand.views, group)) continue;
-      const first = verdicts.every(({ group: other }) => other === group || !dependsOn(group, other));
-      if (first) return group;
+      if (later.every((other) => other === group || !dependsOn(group, other))) return group;
     }
     return undefined;
   }
@@ -208,6 +217,9 @@ class Fuser {
       group.rows = inLoops.axes.flat().sort((a, b) => a - b);
     }
     group.noteViews(op.results[0], views);
+    if (op.opcode === 'optimization_barrier') {
+      for (const awaited of op.operands.slice(1)) this.#await(group, awaited);
+    }
     if (group.pieces === op) {
       for (const operand of op.operands) this.#want(group, operand, this.#pieceView(operand), op);
       return;
@@ -237,6 +249,24 @@ class Fuser {
     const wanting = this.#wantedBy.get(value);
     if (wanting) wanting.add(group);
     else this.#wantedBy.set(value, new Set([group]));
+  }
+
+  #await(group: FusionGroup, value: Value): void {
+    const waiting = this.#awaitedBy.get(value);
+    if (waiting) waiting.add(group);
+    else this.#awaitedBy.set(value, new Set([group]));
+  }
+
+  /** Groups that wait for a value which no kernel writes wait for what it is computed from. */
+  #awaitOperands(op: Op): void {
+    for (const group of this.#groupsThatAwait(op.results[0])) {
+      for (const operand of op.operands) this.#await(group, operand);
+    }
+  }
+
+  #groupsThatAwait(value: Value): FusionGroup[] {
+    const waiting = this.#awaitedBy.get(value);
+    return waiting ? [...new Set([...waiting].map((group) => group.current))] : [];
   }
 
   #groupsThatWant(value: Value): FusionGroup[] {

@@ -95,6 +95,26 @@ func @step(%x: f32[B,T], %i: i32[]) -> (f32[2*B-1,T], f32[]) {
     expect(roundTrip(text)).toBe(text);
   });
 
+  test('the mark of a checkpointed function', () => {
+    const text = [
+      'func @block(%x: f32[2]) -> (f32[2]) checkpoint {',
+      '  %0: f32[2] = tanh %x',
+      '  return %0',
+      '}',
+      '',
+      'func @main(%x: f32[2]) -> (f32[2]) {',
+      '  %0: f32[2] = call %x {function=@block}',
+      '  return %0',
+      '}',
+      '',
+    ].join('\n');
+    const module = parseModule(text);
+    expect(module.functions.map(({ checkpoint }) => checkpoint)).toEqual([true, undefined]);
+    expect(printModule(module)).toBe(text);
+    const plain = { ...module, functions: module.functions.map(({ name, graph }) => ({ name, graph })) };
+    expect(canonicalModule(module)).toBe(canonicalModule(plain));
+  });
+
   test('comments and free spacing are accepted, order of attributes too', () => {
     const text = `// RUN: verify
       func @main( %x : f32[ 2 , 3 ] )->( f32[2] ) { // body

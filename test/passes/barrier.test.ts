@@ -2,9 +2,11 @@ import { describe, expect, test } from 'vitest';
 import { evaluateModule } from '../../ir/evaluate.ts';
 import { literal } from '../../ir/literal.ts';
 import { parseModule } from '../../ir/parser.ts';
-import { printModule } from '../../ir/printer.ts';
+import { printGraph, printModule } from '../../ir/printer.ts';
 import { type Module, mainOf } from '../../ir/types.ts';
+import { fuseGraph } from '../../passes/fuse/fuse-graph.ts';
 import { vjpGraph } from '../../passes/grad/index.ts';
+import { writtenBy } from '../../passes/lower/group.ts';
 import { lowerModule } from '../../passes/lower-module.ts';
 import { runPasses } from '../../passes/manager.ts';
 import { optimizePipeline } from '../../passes/optimize/index.ts';
@@ -102,5 +104,84 @@ describe('optimization_barrier', () => {
     );
     expect(lowered.launches).toHaveLength(0);
     expect(lowered.outputs[0].source).toEqual({ kind: 'input', index: 0 });
+  });
+
+  test('what is computed from it comes after what it waits for', () => {
+    const { graph } = mainOf(
+      parseModule(`func @main(%x: f32[64,64], %y: f32[64,64]) -> (f32[64,64], f32[64]) {
+  %late: f32[64,64] = dot_general %y, %y {contract=[[1],[0]], batch=[[],[]]}
+  %c: f32[64,64] = tanh %late
+  %0: f32[64,64] = optimization_barrier %x, %c
+  %again: f32[64,64] = dot_general %0, %0 {contract=[[1],[0]], batch=[[],[]]}
+  %sums: f32[64] = reduce %again {kind=sum, axes=[1]}
+  %result: f32[64,64] = add %again, %c
+  return %result, %sums
+}
+`),
+    );
+    const { groups } = fuseGraph(graph);
+    const launchOf = (name: string): number =>
+      groups.findIndex(({ nests }) => nests.flatMap(writtenBy).some((value) => value.name === name));
+    const stored = groups.flatMap(({ nests }) => nests.flatMap(writtenBy)).map(({ name }) => name);
+    const first = stored.includes('c') ? 'c' : 'late';
+    expect(launchOf(first)).toBeGreaterThanOrEqual(0);
+    expect(groups.findIndex(({ ops }) => ops.some(({ results }) => results[0].name === 'again'))).toBeGreaterThan(
+      launchOf(first),
+    );
+  });
+});
+
+describe('the gradient of a checkpointed function', () => {
+  const text = `func @block(%x: f32[4], %w: f32[4]) -> (f32[4], f32[4]) checkpoint {
+  %0: f32[4] = multiply %x, %w
+  %1: f32[4] = sine %0
+  return %1, %0
+}
+
+func @main(%x: f32[4], %w: f32[4]) -> (f32[4]) {
+  %0: f32[4], %1: f32[4] = call %x, %w {function=@block}
+  %2: f32[4] = multiply %0, %x
+  return %2
+}
+`;
+
+  test('computes it again from its operands', () => {
+    const module = parseModule(text);
+    const functions = new Map(module.functions.map((func) => [func.name, func]));
+    const gradient = vjpGraph(mainOf(module).graph, { wrt: [0], outputs: [0], functions });
+    expect(printGraph(gradient)).toBe(`func @main(%x: f32[4], %w: f32[4], %0: f32[4]) -> (f32[4], f32[4]) {
+  %1: f32[4], %2: f32[4] = call %x, %w {function=@block}
+  %3: f32[4] = multiply %1, %x
+  %4: f32[4] = multiply %0, %x
+  %5: f32[4] = multiply %0, %1
+  %6: f32[4] = optimization_barrier %x, %4
+  %7: f32[4] = optimization_barrier %w, %4
+  %8: f32[4] = multiply %6, %7
+  %9: f32[4] = sine %8
+  %10: f32[4] = cosine %8
+  %11: f32[4] = multiply %4, %10
+  %12: f32[4] = multiply %11, %7
+  %13: f32[4] = add %5, %12
+  return %3, %13
+}
+`);
+  });
+
+  test('adds cotangents in the order of the function written out', () => {
+    const marked = parseModule(text);
+    const plain = parseModule(text.replace(' checkpoint', ''));
+    const inputs = ['x', 'w', 'c'].map((_, i) => literal('float32', [4], [0.1, -0.7, 3, i + 0.3]));
+    const [expected, found] = [plain, marked].map((module) => {
+      const functions = new Map(module.functions.map((func) => [func.name, func]));
+      const graph = vjpGraph(mainOf(module).graph, { wrt: [0, 1], outputs: [0], functions });
+      const whole = { functions: [...functions.values()].slice(0, 1).concat({ name: 'main', graph }), main: 'main' };
+      const optimized = runPasses(whole, optimizePipeline('strict'), {
+        precision: 'strict',
+        verify: true,
+        constantBudget: 0,
+      });
+      return [whole, optimized].map((candidate) => evaluateModule(candidate, inputs, { mode: 'rounded' }));
+    });
+    expect(found).toEqual(expected);
   });
 });

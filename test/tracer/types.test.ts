@@ -2,6 +2,7 @@
 import { describe, expectTypeOf, it } from 'vitest';
 import {
   type Compiled,
+  checkpoint,
   compile,
   crossEntropy,
   grad,
@@ -44,6 +45,9 @@ describe('types', () => {
     expectTypeOf(vjp((x: Tensor, y: Tensor) => ({ s: x.add(y) as Tensor }))).returns.toEqualTypeOf<
       [output: { s: Tensor }, pullback: (cotangent: { s: Tensor }) => [Tensor, Tensor]]
     >();
+    expectTypeOf(checkpoint(loss)).toEqualTypeOf<typeof loss>();
+    const generic = checkpoint(<T extends Tensor>(x: T) => ({ x }));
+    expectTypeOf(generic(tensor([1]))).toEqualTypeOf<{ x: Tensor<'float32'> }>();
     expectTypeOf(grad(grad((x: Tensor) => x.sum() as Tensor))).toEqualTypeOf<(x: Tensor) => Tensor>();
   });
 
