@@ -27,8 +27,10 @@ import type { Binaryen, Module } from './math/emitter.ts';
 import { NestEmitter } from './nest.ts';
 import { type Plan, planNodes } from './plan.ts';
 import { RecordLayout } from './record.ts';
+import { buildRows } from './rows/emit.ts';
+import { matchRows, type RowKernel } from './rows/match.ts';
 import { emitTiles, tileUnit } from './tiles.ts';
-import { repeatedScratch, widenScratch } from './wide-scratch.ts';
+import { loopsOverScratch, widenScratch } from './wide-scratch.ts';
 
 /** What shapes the code beside the kernel; part of its hash. */
 export interface KernelOptions {
@@ -77,7 +79,7 @@ interface BuiltModule {
 
 function buildModule(binaryen: Binaryen, kernel: Kernel, named: boolean): BuiltModule {
   const written = writtenMemory(kernel);
-  const { units, scratch } = prepareUnits(unitsOf(kernel, written), kernel.scratch, written);
+  const { units, scratch } = prepareUnits(unitsOf(kernel, written), kernel, written);
   const body = units.flatMap(({ lets, nodes }) => [...lets, ...nodes]);
   checkExtents(kernel, body);
   const facts: KernelFacts = {
@@ -87,7 +89,10 @@ function buildModule(binaryen: Binaryen, kernel: Kernel, named: boolean): BuiltM
   };
   const layout = new RecordLayout({ ...kernel, scratch }, named);
   const module = newModule(binaryen);
-  const parts = units.map((unit, i) => buildUnit(binaryen, module, layout, facts, unit, `c${i}_`));
+  const parts = units.map((unit, i): Part => {
+    const builder = new FunctionBuilder(binaryen, module, layout, runParameters);
+    return buildUnit(builder, facts, unit, prefixOf(i));
+  });
   const tiles = parts.reduce<Dim>((sum, part) => addDims(sum, part.tiles), 0);
   const dispatch = parts.length === 1 ? undefined : buildDispatch(binaryen, module, layout, parts);
   parts.forEach(({ builder, helpers }, i) => {
@@ -137,31 +142,43 @@ function newModule(binaryen: Binaryen): Module {
   return module;
 }
 
-/** A unit with its schedule: a contraction has a template, everything else a plan. */
+/** Makes the names of a unit's functions and scratch arrays unique. */
+const prefixOf = (unit: number): string => `c${unit}_`;
+
+/** A unit with its schedule: contractions and rows of contractions have templates, everything else a plan. */
 interface PreparedUnit extends Unit {
   readonly contraction?: Contraction;
+  readonly rows?: RowKernel;
   readonly plan?: Plan;
 }
 
-/** Finds the schedules of units. Where a loop over scratch rows runs across the lanes, each lane gets rows of its own. */
+/**
+ * Finds the schedules of units. Where a loop over scratch rows runs across the lanes, each lane gets rows of its own;
+ * blocks of rows have scratch arrays of their own altogether.
+ */
 function prepareUnits(
   units: readonly Unit[],
-  kernelScratch: readonly KernelScratch[],
+  kernel: Kernel,
   written: ReadonlySet<string>,
 ): { readonly units: readonly PreparedUnit[]; readonly scratch: readonly KernelScratch[] } {
-  let scratch = kernelScratch;
-  const prepared = units.map((unit): PreparedUnit => {
+  let { scratch } = kernel;
+  const prepared = units.map((unit, i): PreparedUnit => {
     const contraction = matchContraction(unit, written);
     if (contraction) return { ...unit, contraction };
+    const rows = matchRows(unit, { kernel, written, prefix: prefixOf(i) });
+    if (rows) return { ...unit, rows };
     const plan = planNodes(unit.nodes, new Set());
     const widened = widenScratch(unit.nodes, scratch, plan);
     if (!widened) return { ...unit, plan };
     scratch = widened.scratch;
     const { nodes } = widened;
-    const fixed = [...walk(nodes)].filter((node) => node.kind === 'loop' && repeatedScratch(node, scratch).length > 0);
-    return { ...unit, nodes, plan: planNodes(nodes, new Set(fixed)) };
+    return { ...unit, nodes, plan: planNodes(nodes, loopsOverScratch(nodes, scratch)) };
   });
-  return { units: prepared, scratch };
+  const stored = new Set<string>();
+  for (const node of walk(prepared.flatMap(({ nodes, rows }) => (rows ? [] : nodes)))) {
+    if (node.kind === 'store') stored.add(node.memory);
+  }
+  return { units: prepared, scratch: scratch.filter(({ name }) => stored.has(name)) };
 }
 
 const runParameters = ['record', 'begin', 'end'] as const;
@@ -173,16 +190,9 @@ interface Part {
   readonly helpers: readonly (readonly [string, FunctionBuilder])[];
 }
 
-function buildUnit(
-  binaryen: Binaryen,
-  module: Module,
-  layout: RecordLayout,
-  facts: KernelFacts,
-  unit: PreparedUnit,
-  prefix: string,
-): Part {
-  const builder = new FunctionBuilder(binaryen, module, layout, runParameters);
-  const { contraction, plan } = unit;
+function buildUnit(builder: FunctionBuilder, facts: KernelFacts, unit: PreparedUnit, prefix: string): Part {
+  const { rows, contraction, plan } = unit;
+  if (rows) return buildRows(builder, facts, rows, prefix);
   if (contraction) return buildContraction(builder, facts, contraction, prefix);
   if (!plan) throw internalError('a part of a kernel has no schedule');
   const emitter = new NestEmitter(new Environment(builder, facts), plan);

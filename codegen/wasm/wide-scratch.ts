@@ -29,6 +29,10 @@ export function repeatedScratch({ axis, body }: Loop, scratch: readonly KernelSc
   return scratch.filter(({ name }) => repeated.has(name));
 }
 
+/** Loops every round of which writes the same scratch rows: they can not run across the lanes. */
+export const loopsOverScratch = (nodes: readonly KernelNode[], scratch: readonly KernelScratch[]): Set<KernelNode> =>
+  new Set([...walk(nodes)].filter((node) => node.kind === 'loop' && repeatedScratch(node, scratch).length > 0));
+
 /** Gives each lane of the vector loops of a plan scratch rows of its own; `undefined` where they have. */
 export function widenScratch(
   nodes: readonly KernelNode[],

@@ -18,7 +18,7 @@ import { FunctionBuilder } from '../function-builder.ts';
 import type { Expression } from '../math/emitter.ts';
 import { NestEmitter, wholeSpan } from '../nest.ts';
 import { planNodes } from '../plan.ts';
-import type { Contraction, Factor } from './match.ts';
+import type { Factor, Sum } from './match.ts';
 
 export interface Panel {
   readonly factor: Factor;
@@ -39,10 +39,11 @@ const placeAxis = '$place';
 export function buildPack(
   outer: FunctionBuilder,
   facts: KernelFacts,
-  contraction: Contraction,
+  outerAxes: readonly Axis[],
+  sum: Sum,
   panel: Panel,
 ): FunctionBuilder {
-  const { outer: outerAxes, reduced } = contraction;
+  const { reduced } = sum;
   const names = ['record', ...outerAxes.map(({ name }) => name), 'first', 'place', 'count'];
   const parameters = names.length;
   const f = new FunctionBuilder(outer.binaryen, outer.module, outer.layout, names);
@@ -54,8 +55,8 @@ export function buildPack(
     env.axes.set(name, { local, delta: 0, scope: f.root });
   }
   const body = isAlongDepth(panel, reduced)
-    ? () => packAlongDepth(emitter, contraction, panel, first, count)
-    : () => packAlongAxis(emitter, contraction, panel, first, count);
+    ? () => packAlongDepth(emitter, sum, panel, first, count)
+    : () => packAlongAxis(emitter, sum, panel, first, count);
   body();
   return f;
 }
@@ -97,13 +98,7 @@ function depthLoops(emitter: NestEmitter, reduced: readonly Axis[], end: number,
   }
 }
 
-function packAlongAxis(
-  emitter: NestEmitter,
-  { reduced }: Contraction,
-  panel: Panel,
-  first: number,
-  count: number,
-): void {
+function packAlongAxis(emitter: NestEmitter, { reduced }: Sum, panel: Panel, first: number, count: number): void {
   const { env } = emitter;
   const { f } = env;
   const { i32 } = f.module;
@@ -157,7 +152,7 @@ function clear({ env }: NestEmitter, { memory, width }: Panel, reduced: readonly
 
 function packAlongDepth(
   emitter: NestEmitter,
-  { reduced, dtype }: Contraction,
+  { reduced, dtype }: Sum,
   panel: Panel,
   first: number,
   count: number,
