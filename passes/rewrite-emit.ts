@@ -7,7 +7,7 @@
  *     reshape(sink, x, [2, 3])       // x itself when it has that shape already
  */
 import { type Dim, equalShapes, isStatic } from '../base/dim.ts';
-import { type DType, isInteger } from '../base/dtype.ts';
+import { type DType, isFloat, isInteger } from '../base/dtype.ts';
 import type { SourceLocation } from '../base/location.ts';
 import type { OpAttributes, Opcode, PlainOpcode } from '../ir/opcodes.ts';
 import { inferTypes } from '../ir/ops/index.ts';
@@ -77,6 +77,16 @@ export function sizeOf(sink: OpSink, size: Dim, dtype: DType): Value {
   if (isInteger(dtype)) return scalarOf(sink, dtype, wrapInteger(dtype, size));
   return scalarOf(sink, dtype, dtype === 'float32' ? Math.fround(size) : size);
 }
+
+/** `x + 0`, which is what a float sum of one element is; integers need nothing. */
+export const plusZero = (sink: OpSink, x: Value): Value =>
+  isFloat(x.type.dtype) ? sink.op('add', [x, full(sink, x.type, 0)]) : x;
+
+/** The axes of a rank that no list names. */
+export const otherAxes = (rank: number, ...lists: readonly (readonly number[])[]): number[] =>
+  range(rank).filter((axis) => !lists.some((list) => list.includes(axis)));
+
+export const isAscending = (axes: readonly number[]): boolean => axes.every((axis, i) => i === 0 || axes[i - 1] < axis);
 
 /** `[0, 1, ..., n-1]`. */
 export const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i);

@@ -3,16 +3,17 @@
  * and is kept, while `x + (-0)` and `x - 0` change nothing; `x * 0` may be NaN. Rules for integers rest on arithmetic
  * modulo 2^32.
  */
-import { isFloat, isInteger, isSigned } from '../../base/dtype.ts';
+import { integerRange, isFloat, isInteger, isSigned } from '../../base/dtype.ts';
 import type { Opcode } from '../../ir/opcodes.ts';
 import { isAssociative, opcodes, traitsOf } from '../../ir/ops/index.ts';
+import { wrapInteger } from '../../ir/ops/scalar.ts';
 import type { Value } from '../../ir/types.ts';
 import { type RewriteRule, rule } from '../rewrite.ts';
 import { full } from '../rewrite-emit.ts';
 import { isConstant, isSplat, splatOf } from '../rewrite-match.ts';
+import { isNeverMinusZero, isNonNegative, leastOf } from './value-facts.ts';
 
 const isFloatValue = (value: Value): boolean => isFloat(value.type.dtype);
-const isIntegerValue = (value: Value): boolean => isInteger(value.type.dtype);
 
 /** Opcodes of two operands that can be written without attributes and have a trait. */
 const binaryWith = (trait: 'commutative' | 'associative'): Opcode[] =>
@@ -172,24 +173,6 @@ const negateProduct = rule({
   },
 });
 
-/** Whether a number is 2^k with a reciprocal that is a normal float32. */
-function isPowerOfTwo(x: number): boolean {
-  const magnitude = Math.abs(x);
-  return magnitude >= 2 ** -126 && magnitude <= 2 ** 126 && 2 ** Math.round(Math.log2(magnitude)) === magnitude;
-}
-
-/** Both are the same real number, rounded once. */
-const divideByPowerOfTwo = rule({
-  name: 'divide_by_power_of_two',
-  opcodes: ['divide'],
-  floatClass: 'exact',
-  apply: ({ operands: [x, y] }, rewriter) => {
-    const divisor = splatOf(rewriter, y);
-    if (divisor === undefined || x.type.dtype !== 'float32' || !isPowerOfTwo(divisor)) return undefined;
-    return rewriter.op('multiply', [x, full(rewriter, y.type, 1 / divisor)]);
-  },
-});
-
 /**
  * `(x * c) * d` is `x * (c * d)`, where the first product overflows only if the whole does and the new constant is a
  * normal number: then infinities, NaN and signs of zero stay as they are.
@@ -210,22 +193,6 @@ const mergeFactors = rule({
   },
 });
 
-/** Small whole exponents are products. Overflow, zeros, infinities and NaN come out as `pow` has them. */
-const smallPower = rule({
-  name: 'small_power',
-  opcodes: ['power'],
-  floatClass: 'reassociating',
-  apply: ({ operands: [x, y] }, rewriter) => {
-    const exponent = splatOf(rewriter, y);
-    if (exponent === undefined || !isFloatValue(x)) return undefined;
-    if (exponent === 1) return x;
-    if (exponent === -1) return rewriter.op('divide', [full(rewriter, x.type, 1), x]);
-    if (exponent !== 2 && exponent !== 3) return undefined;
-    const square = rewriter.op('multiply', [x, x]);
-    return exponent === 2 ? square : rewriter.op('multiply', [square, x]);
-  },
-});
-
 const integerTimesZero = rule({
   name: 'integer_times_zero',
   opcodes: ['multiply', 'and'],
@@ -240,25 +207,94 @@ const integerMinusItself = rule({
   apply: ({ operands: [a, b] }, rewriter) => (a === b && !isFloatValue(a) ? full(rewriter, a.type, 0) : undefined),
 });
 
-/** The exponent of a power of two that is at least 2 and fits in 31 bits. */
-function shiftAmount(value: number | undefined): number | undefined {
-  if (value === undefined || value < 2 || value > 2 ** 31) return undefined;
-  const amount = Math.round(Math.log2(value));
-  return 2 ** amount === value ? amount : undefined;
-}
+/** Adding is the one form for constants, where those of several additions meet. */
+const subtractConstant = rule({
+  name: 'subtract_constant',
+  opcodes: ['subtract'],
+  floatClass: 'exact',
+  apply: ({ operands: [x, y] }, rewriter) => {
+    const constant = splatOf(rewriter, y);
+    if (constant === undefined || isConstant(rewriter, x)) return undefined;
+    const { dtype } = x.type;
+    const opposite = isFloat(dtype) ? -constant : wrapInteger(dtype, -constant);
+    return rewriter.op('add', [x, full(rewriter, y.type, opposite)]);
+  },
+});
 
-/** Products with powers of two are shifts; so are quotients and remainders, of unsigned integers. */
-const integerStrength = rule({
-  name: 'integer_strength',
-  opcodes: ['multiply', 'divide', 'remainder'],
+/** `(a + b) - b` and `(a - b) + b` are `a` where nothing is rounded. */
+const integerCancel = rule({
+  name: 'integer_cancel',
+  opcodes: ['add', 'subtract'],
+  floatClass: 'exact',
+  apply: ({ opcode, operands: [a, b] }, rewriter) => {
+    if (!isInteger(a.type.dtype)) return undefined;
+    if (opcode === 'subtract') {
+      const sum = rewriter.definedBy(a, 'add')?.operands;
+      return sum?.[1] === b ? sum[0] : sum?.[0] === b ? sum[1] : undefined;
+    }
+    const [left, right] = [rewriter.definedBy(a, 'subtract')?.operands, rewriter.definedBy(b, 'subtract')?.operands];
+    return left?.[1] === b ? left[0] : right?.[1] === a ? right[0] : undefined;
+  },
+});
+
+/** `x + 0` is `x` where `x` is never -0. */
+const addZeroToSum = rule({
+  name: 'add_zero_to_sum',
+  opcodes: ['add'],
+  floatClass: 'exact',
+  apply: ({ operands: [x, zero] }, rewriter) =>
+    isSplat(rewriter, zero, 0) && isNeverMinusZero(rewriter, x, false) ? x : undefined,
+});
+
+/** Only products that underflow could have made -0 out of a contraction. */
+const addZeroToContraction = rule({
+  name: 'add_zero_to_contraction',
+  opcodes: ['add'],
+  floatClass: 'reassociating',
+  apply: ({ operands: [x, zero] }, rewriter) =>
+    isSplat(rewriter, zero, 0) && isNeverMinusZero(rewriter, x, true) ? x : undefined,
+});
+
+/** What is not negative, and not -0, is its own magnitude. */
+const absOfNonNegative = rule({
+  name: 'abs_of_non_negative',
+  opcodes: ['abs'],
+  floatClass: 'exact',
+  apply: ({ operands: [x] }, rewriter) => (isNonNegative(rewriter, x) ? x : undefined),
+});
+
+/** `|x| * |x|` is `x * x`. */
+const squareOfAbs = rule({
+  name: 'square_of_abs',
+  opcodes: ['multiply'],
+  floatClass: 'exact',
+  apply: ({ operands: [a, b] }, rewriter) => {
+    const inner = a === b ? rewriter.definedBy(a, 'abs') : undefined;
+    return inner && rewriter.op('multiply', [inner.operands[0], inner.operands[0]]);
+  },
+});
+
+/** The greater of a value and a number that it does not lie below. NaN stays NaN. */
+const maximumOfGreater = rule({
+  name: 'maximum_of_greater',
+  opcodes: ['maximum'],
+  floatClass: 'exact',
+  apply: ({ operands: [x, y] }, rewriter) => {
+    const bound = splatOf(rewriter, y);
+    return bound !== undefined && leastOf(rewriter, x) >= bound ? x : undefined;
+  },
+});
+
+/** The greatest and the least number of a dtype: `minimum(x, inf)` is `x`; of integers `maximum(x, greatest)` is that. */
+const extremumOfLimit = rule({
+  name: 'extremum_of_limit',
+  opcodes: ['maximum', 'minimum'],
   floatClass: 'exact',
   apply: ({ opcode, operands: [x, y] }, rewriter) => {
-    const amount = isIntegerValue(x) ? shiftAmount(splatOf(rewriter, y)) : undefined;
-    if (amount === undefined) return undefined;
-    if (opcode === 'multiply') return rewriter.op('shift_left', [x, full(rewriter, y.type, amount)]);
-    if (x.type.dtype !== 'uint32') return undefined;
-    if (opcode === 'divide') return rewriter.op('shift_right_logical', [x, full(rewriter, y.type, amount)]);
-    return rewriter.op('and', [x, full(rewriter, y.type, 2 ** amount - 1)]);
+    const bound = splatOf(rewriter, y);
+    const [least, greatest] = isFloatValue(x) ? [-Infinity, Infinity] : integerRange(x.type.dtype);
+    if (bound === (opcode === 'maximum' ? least : greatest)) return x;
+    return !isFloatValue(x) && bound === (opcode === 'maximum' ? greatest : least) ? y : undefined;
   },
 });
 
@@ -278,10 +314,15 @@ export const arithmeticRules: readonly RewriteRule[] = [
   subtractNegate,
   timesNegate,
   negateProduct,
-  divideByPowerOfTwo,
   mergeFactors,
-  smallPower,
   integerTimesZero,
   integerMinusItself,
-  integerStrength,
+  integerCancel,
+  subtractConstant,
+  addZeroToSum,
+  addZeroToContraction,
+  absOfNonNegative,
+  squareOfAbs,
+  maximumOfGreater,
+  extremumOfLimit,
 ];

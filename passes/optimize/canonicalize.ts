@@ -7,20 +7,28 @@ import { nothing, type Without } from '../features.ts';
 import { mapGraphs, type Pass } from '../manager.ts';
 import { type RewriteRule, type RuleTable, rewriteGraph, ruleTable } from '../rewrite.ts';
 import { arithmeticRules } from './arithmetic.ts';
+import { choiceRules } from './choice.ts';
 import { contractionRules } from './contraction.ts';
+import { emptyRules } from './empty.ts';
 import { foldScalars } from './fold-constants.ts';
 import { logicRules } from './logic.ts';
+import { reductionRules } from './reduction.ts';
 import { shapeRules } from './shape.ts';
 import { sliceRules } from './slice.ts';
+import { strengthRules } from './strength.ts';
 
 /** The rules by what they are about, in the order in which they are tried on an op. */
 export const ruleFamilies: Readonly<Record<string, readonly RewriteRule[]>> = {
   constants: [foldScalars],
+  empty: emptyRules,
   shape: shapeRules,
   slice: sliceRules,
   arithmetic: arithmeticRules,
+  strength: strengthRules,
   logic: logicRules,
+  choice: choiceRules,
   contraction: contractionRules,
+  reduction: reductionRules,
 };
 
 /** Every rule. */

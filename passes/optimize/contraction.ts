@@ -1,25 +1,24 @@
 /**
- * Rules for `dot_general` and `reduce`. Bringing a contraction into canonical form moves no data: transposes become
- * dimension numbers. Sums of floats start from 0, so a sum of one element `x` is `x + 0`, which turns -0 into 0 and is
- * kept as it is.
+ * Rules for `dot_general`. Bringing a contraction into canonical form moves no data: transposes become dimension
+ * numbers, axes of size 1 vanish, and what only repeats is computed once.
  *
- *     dot_general(transpose(a), b, contract=[[1],[0]])     = dot_general(a, b, contract=[[0],[0]])
- *     reduce(broadcast_in_dim(x, [8,n]), max, axes=[1])    = x
+ *     dot_general(transpose(a), b, contract=[[1],[0]])              = dot_general(a, b, contract=[[0],[0]])
+ *     slice(dot_general(a, b, contract=[[1],[0]]), rows 0:4)        = dot_general(slice(a, rows 0:4), b, ...)
  */
-import { dimBounds, dimProduct, equalDims } from '../../base/dim.ts';
+import { equalDims } from '../../base/dim.ts';
 import { isFloat } from '../../base/dtype.ts';
-import type { OpAttributes, ReduceKind } from '../../ir/opcodes.ts';
 import type { OpOf, Value } from '../../ir/types.ts';
 import { type RewriteRule, type Rewriter, rule } from '../rewrite.ts';
-import { broadcastTo, full, range, reshape, sizeOf, transpose } from '../rewrite-emit.ts';
+import { broadcastTo, isAscending, otherAxes, plusZero, range, reshape, transpose } from '../rewrite-emit.ts';
+import { splatOf } from '../rewrite-match.ts';
+import { keepsAll, sliceTo } from './slice.ts';
 
-const others = (rank: number, ...lists: readonly (readonly number[])[]): number[] =>
-  range(rank).filter((axis) => !lists.some((list) => list.includes(axis)));
-const isAscending = (axes: readonly number[]): boolean => axes.every((axis, i) => i === 0 || axes[i - 1] < axis);
+/** Whether either operand has an axis of its own. Without, a sum over several axes depends on how they lie. */
+const hasFreeAxes = ({ operands, attributes: { contract, batch } }: OpOf<'dot_general'>): boolean =>
+  operands.some(({ type }, side) => type.shape.length > contract[side].length + batch[side].length);
 
-/** `x + 0`, which is what a float sum of one element is; integers need nothing. */
-const plusZero = (rewriter: Rewriter, x: Value): Value =>
-  isFloat(x.type.dtype) ? rewriter.op('add', [x, full(rewriter, x.type, 0)]) : x;
+const dependsOnLayout = (op: OpOf<'dot_general'>): boolean =>
+  isFloat(op.operands[0].type.dtype) && op.attributes.contract[0].length > 1 && !hasFreeAxes(op);
 
 /** A transposed operand whose free axes stay in order is read through its dimension numbers. */
 const dotTranspose = rule({
@@ -28,11 +27,12 @@ const dotTranspose = rule({
   floatClass: 'exact',
   apply: (op, rewriter) => {
     const { contract, batch } = op.attributes;
+    if (dependsOnLayout(op)) return undefined;
     for (const side of [0, 1] as const) {
       const inner = rewriter.definedBy(op.operands[side], 'transpose');
       if (!inner) continue;
       const from = (axes: readonly number[]): number[] => axes.map((axis) => inner.attributes.permutation[axis]);
-      const free = others(inner.attributes.permutation.length, contract[side], batch[side]);
+      const free = otherAxes(inner.attributes.permutation.length, contract[side], batch[side]);
       if (!isAscending(from(free))) continue;
       const both = <T>(mine: T, other: T): readonly [T, T] => (side === 0 ? [mine, other] : [other, mine]);
       return rewriter.op('dot_general', both(inner.operands[0], op.operands[1 - side]), {
@@ -73,7 +73,7 @@ const transposeDot = rule({
 function spreadSide(rewriter: Rewriter, op: OpOf<'dot_general'>, side: 0 | 1): Value {
   const { contract, batch } = op.attributes;
   const x = op.operands[side];
-  const free = others(x.type.shape.length, contract[side], batch[side]);
+  const free = otherAxes(x.type.shape.length, contract[side], batch[side]);
   const order = [...batch[side], ...free];
   const shape = order.map((axis) => x.type.shape[axis]);
   const moved = reshape(rewriter, transpose(rewriter, x, [...order, ...contract[side]]), shape);
@@ -121,11 +121,11 @@ const dotUnitContract = rule({
   apply: (op, rewriter) => {
     const { contract, batch } = op.attributes;
     const units = unitContractions(op);
-    if (units.length === 0 || units.length === contract[0].length) return undefined;
+    if (units.length === 0 || units.length === contract[0].length || dependsOnLayout(op)) return undefined;
     const sides = ([0, 1] as const).map((side) => {
       const { shape } = op.operands[side].type;
       const dropped = units.map((i) => contract[side][i]);
-      const kept = others(shape.length, dropped);
+      const kept = otherAxes(shape.length, dropped);
       const renumber = (axes: readonly number[]): number[] =>
         axes.filter((axis) => !dropped.includes(axis)).map((axis) => kept.indexOf(axis));
       return {
@@ -146,220 +146,204 @@ const dotUnitContract = rule({
   },
 });
 
-const isPositional = (kind: ReduceKind): boolean => kind === 'argmax' || kind === 'argmin';
+/** Axes of an operand, without some of them, as a dot names them. */
+const withoutAxes = (axes: readonly number[], dropped: readonly number[]): number[] =>
+  axes.filter((axis) => !dropped.includes(axis)).map((axis) => axis - dropped.filter((gone) => gone < axis).length);
 
-/** Whether the order in which elements are combined is no part of the result's bits. */
-const isOrderFree = (kind: ReduceKind, x: Value): boolean =>
-  !isPositional(kind) && (!isFloat(x.type.dtype) || kind === 'max' || kind === 'min');
-
-/** Drops reduced axes of size 1 by a reshape. */
-function dropUnitAxes(op: OpOf<'reduce'>, rewriter: Rewriter, units: readonly number[]): Value | undefined {
-  if (units.length === 0) return undefined;
-  const [x] = op.operands;
-  const { kind, axes } = op.attributes;
-  const { shape } = x.type;
-  const kept = others(shape.length, units);
-  const smaller = reshape(
-    rewriter,
-    x,
-    kept.map((axis) => shape[axis]),
-  );
-  const rest = axes.filter((axis) => !units.includes(axis)).map((axis) => kept.indexOf(axis));
-  return rewriter.op('reduce', [smaller], { kind, axes: rest });
-}
-
-const isUnit = (op: OpOf<'reduce'>, axis: number): boolean => op.operands[0].type.shape[axis] === 1;
-
-/** A reduction over axes of size 1 and no others is its operand; the position of the extremum of one element is 0. */
-const reduceOneElement = rule({
-  name: 'reduce_one_element',
-  opcodes: ['reduce'],
+/** Batch axes of size 1 are dropped: what is left is a plain product, or one of fewer axes. */
+const dotUnitBatch = rule({
+  name: 'dot_unit_batch',
+  opcodes: ['dot_general'],
   floatClass: 'exact',
   apply: (op, rewriter) => {
-    const { kind, axes } = op.attributes;
-    if (!axes.every((axis) => isUnit(op, axis))) return undefined;
-    const { type } = op.results[0];
-    if (isPositional(kind)) return full(rewriter, type, 0);
-    const element = reshape(rewriter, op.operands[0], type.shape);
-    return kind === 'sum' ? plusZero(rewriter, element) : element;
+    const { contract, batch } = op.attributes;
+    const [lhs, rhs] = op.operands;
+    const units = range(batch[0].length).filter(
+      (i) => lhs.type.shape[batch[0][i]] === 1 && rhs.type.shape[batch[1][i]] === 1,
+    );
+    if (units.length === 0 || dependsOnLayout(op)) return undefined;
+    const side = (at: 0 | 1) => {
+      const { shape } = op.operands[at].type;
+      const dropped = units.map((i) => batch[at][i]);
+      return {
+        value: reshape(
+          rewriter,
+          op.operands[at],
+          shape.filter((_, axis) => !dropped.includes(axis)),
+        ),
+        contract: withoutAxes(contract[at], dropped),
+        batch: withoutAxes(batch[at], dropped),
+      };
+    };
+    const [a, b] = [side(0), side(1)];
+    const product = rewriter.op('dot_general', [a.value, b.value], {
+      contract: [a.contract, b.contract],
+      batch: [a.batch, b.batch],
+    });
+    return reshape(rewriter, product, op.results[0].type.shape);
   },
 });
+
+/** Where the free axes of a side stand in the result. */
+function freeAxesInResult({ operands, attributes: { contract, batch } }: OpOf<'dot_general'>, side: 0 | 1) {
+  const free = ([0, 1] as const).map((at) => otherAxes(operands[at].type.shape.length, contract[at], batch[at]));
+  const first = batch[0].length + (side === 0 ? 0 : free[0].length);
+  return free[side].map((axis, i) => ({ axis, inResult: first + i }));
+}
 
 /**
- * Axes of size 1 are dropped beside others. The last reduced axis is another matter for float sums: positions on it
- * decide in which order a kernel adds.
+ * Rows of a product that are the same are computed once. A product without any free axis adds in another order, so one
+ * is left.
  */
-const reduceUnitAxes = rule({
-  name: 'reduce_unit_axes',
-  opcodes: ['reduce'],
+const dotRepeatedRows = rule({
+  name: 'dot_repeated_rows',
+  opcodes: ['dot_general'],
   floatClass: 'exact',
   apply: (op, rewriter) => {
-    const { kind, axes } = op.attributes;
-    const last = isOrderFree(kind, op.operands[0]) ? -1 : Math.max(...axes);
-    const units = axes.filter((axis) => axis !== last && isUnit(op, axis));
-    return units.length < axes.length ? dropUnitAxes(op, rewriter, units) : undefined;
+    for (const side of [0, 1] as const) {
+      const repeated = rewriter.definedBy(op.operands[side], 'broadcast_in_dim');
+      if (!repeated) continue;
+      const { shape, axes } = repeated.attributes;
+      const source = repeated.operands[0];
+      const repeats = freeAxesInResult(op, side).filter(({ axis }) => {
+        const from = axes.indexOf(axis);
+        return shape[axis] !== 1 && (from < 0 || !equalDims(source.type.shape[from], shape[axis]));
+      });
+      const freeAxes = freeAxesInResult(op, 0).length + freeAxesInResult(op, 1).length;
+      if (repeats.length === 0 || repeats.length === freeAxes) continue;
+      return rewriter.op(
+        'broadcast_in_dim',
+        [
+          withoutRepeats(
+            rewriter,
+            op,
+            side,
+            repeats.map(({ axis }) => axis),
+          ),
+        ],
+        {
+          shape: op.results[0].type.shape,
+          axes: otherAxes(
+            op.results[0].type.shape.length,
+            repeats.map(({ inResult }) => inResult),
+          ),
+        },
+      );
+    }
+    return undefined;
   },
 });
 
-const reduceUnitAxesFloat = rule({
-  name: 'reduce_unit_axes_float',
-  opcodes: ['reduce'],
-  floatClass: 'reassociating',
-  apply: (op, rewriter) => {
-    const units = op.attributes.axes.filter((axis) => isUnit(op, axis));
-    return units.length < op.attributes.axes.length ? dropUnitAxes(op, rewriter, units) : undefined;
-  },
-});
-
-/** Two reductions of one kind are one over the axes of both. */
-function mergeReductions(op: OpOf<'reduce'>, rewriter: Rewriter): Value | undefined {
-  const inner = rewriter.definedBy(op.operands[0], 'reduce');
-  const { kind, axes } = op.attributes;
-  if (!inner || inner.attributes.kind !== kind || isPositional(kind)) return undefined;
-  if (rewriter.useCount(op.operands[0]) > 1) return undefined;
-  const kept = others(inner.operands[0].type.shape.length, inner.attributes.axes);
-  const all = [...inner.attributes.axes, ...axes.map((axis) => kept[axis])].sort((a, b) => a - b);
-  return rewriter.op('reduce', inner.operands, { kind, axes: all });
-}
-
-const reduceReduce = rule({
-  name: 'reduce_reduce',
-  opcodes: ['reduce'],
-  floatClass: 'exact',
-  apply: (op, rewriter) =>
-    isOrderFree(op.attributes.kind, op.operands[0]) ? mergeReductions(op, rewriter) : undefined,
-});
-
-const reduceReduceFloat = rule({
-  name: 'reduce_reduce_float',
-  opcodes: ['reduce'],
-  floatClass: 'reassociating',
-  apply: (op, rewriter) => (op.attributes.kind === 'sum' ? mergeReductions(op, rewriter) : undefined),
-});
-
-/** A reduction reads a transposed operand where it is, when the axes that stay keep their order. */
-function reduceThroughTranspose(op: OpOf<'reduce'>, rewriter: Rewriter): Value | undefined {
-  const inner = rewriter.definedBy(op.operands[0], 'transpose');
-  if (!inner) return undefined;
-  const { permutation } = inner.attributes;
-  const { kind, axes } = op.attributes;
-  const stays = others(permutation.length, axes).map((axis) => permutation[axis]);
-  if (!isAscending(stays)) return undefined;
-  const reduced = axes.map((axis) => permutation[axis]).sort((a, b) => a - b);
-  return rewriter.op('reduce', inner.operands, { kind, axes: reduced });
-}
-
-const reduceTranspose = rule({
-  name: 'reduce_transpose',
-  opcodes: ['reduce'],
-  floatClass: 'exact',
-  apply: (op, rewriter) =>
-    isOrderFree(op.attributes.kind, op.operands[0]) || op.attributes.axes.length === 1
-      ? reduceThroughTranspose(op, rewriter)
-      : undefined,
-});
-
-const reduceTransposeFloat = rule({
-  name: 'reduce_transpose_float',
-  opcodes: ['reduce'],
-  floatClass: 'reassociating',
-  apply: reduceThroughTranspose,
-});
-
-interface RepeatedReduction {
-  /** The operand of the broadcast, still with the axes that are really reduced. */
-  readonly rest: Value;
-  /** The broadcast without the axes that only repeat. */
-  readonly attributes: OpAttributes['broadcast_in_dim'];
-  readonly restAxes: readonly number[];
-  readonly repeats: readonly number[];
-}
-
-/** Splits the reduced axes of a broadcast into those that only repeat, and others. */
-function splitRepeats(op: OpOf<'reduce'>, rewriter: Rewriter): RepeatedReduction | undefined {
-  const inner = rewriter.definedBy(op.operands[0], 'broadcast_in_dim');
-  if (!inner) return undefined;
-  const [x] = inner.operands;
-  const { shape, axes } = inner.attributes;
-  const repeats = op.attributes.axes.filter((axis) => {
-    const from = axes.indexOf(axis);
-    return (from < 0 || !equalDims(x.type.shape[from], shape[axis])) && dimBounds(shape[axis])[0] >= 1;
-  });
-  if (repeats.length === 0) return undefined;
-  // A repeated axis of size 1 in the operand is dropped there first.
-  const keptOfX = range(axes.length).filter((i) => !repeats.includes(axes[i]));
-  const rest = reshape(
+/** The product over an operand that has lost free axes along which it only repeats. */
+function withoutRepeats(rewriter: Rewriter, op: OpOf<'dot_general'>, side: 0 | 1, dropped: readonly number[]): Value {
+  const repeated = rewriter.definedBy(op.operands[side], 'broadcast_in_dim');
+  if (!repeated) return op.results[0];
+  const { shape, axes } = repeated.attributes;
+  const [source] = repeated.operands;
+  const keptOfSource = range(axes.length).filter((i) => !dropped.includes(axes[i]));
+  const small = broadcastTo(
     rewriter,
-    x,
-    keptOfX.map((i) => x.type.shape[i]),
+    reshape(
+      rewriter,
+      source,
+      keptOfSource.map((i) => source.type.shape[i]),
+    ),
+    shape.filter((_, axis) => !dropped.includes(axis)),
+    withoutAxes(
+      keptOfSource.map((i) => axes[i]),
+      dropped,
+    ),
   );
-  const kept = others(shape.length, repeats);
-  return {
-    rest,
-    attributes: { shape: kept.map((axis) => shape[axis]), axes: keptOfX.map((i) => kept.indexOf(axes[i])) },
-    restAxes: op.attributes.axes.filter((axis) => !repeats.includes(axis)).map((axis) => kept.indexOf(axis)),
-    repeats,
-  };
+  const { contract, batch } = op.attributes;
+  const both = <T>(mine: T, other: T): readonly [T, T] => (side === 0 ? [mine, other] : [other, mine]);
+  return rewriter.op('dot_general', both(small, op.operands[1 - side]), {
+    contract: both(withoutAxes(contract[side], dropped), contract[1 - side]),
+    batch: both(withoutAxes(batch[side], dropped), batch[1 - side]),
+  });
 }
 
-/** Equal elements combine to themselves, for the kinds where `f(x, x)` is `x`. */
-const reduceBroadcast = rule({
-  name: 'reduce_broadcast',
-  opcodes: ['reduce'],
-  floatClass: 'exact',
+/** A product with equal numbers is a sum: ones that add up rows, and their like. */
+const dotSplat = rule({
+  name: 'dot_splat',
+  opcodes: ['dot_general'],
+  floatClass: 'reassociating',
   apply: (op, rewriter) => {
-    const { kind } = op.attributes;
-    if (kind !== 'max' && kind !== 'min' && kind !== 'and' && kind !== 'or') return undefined;
-    const split = splitRepeats(op, rewriter);
-    if (!split) return undefined;
-    const smaller = broadcastTo(rewriter, split.rest, split.attributes.shape, split.attributes.axes);
-    return split.restAxes.length === 0 ? smaller : rewriter.op('reduce', [smaller], { kind, axes: split.restAxes });
+    const { contract, batch } = op.attributes;
+    if (contract[0].length === 0) return undefined;
+    for (const side of [0, 1] as const) {
+      const factor = splatOf(rewriter, op.operands[side]);
+      if (factor === undefined) continue;
+      const other = op.operands[1 - side];
+      const [mine, theirs] = [contract[side], contract[1 - side]];
+      if (mine.length === 0) continue;
+      const { shape } = other.type;
+      const free = otherAxes(shape.length, theirs, batch[1 - side]);
+      const scaled =
+        factor === 1
+          ? other
+          : rewriter.op('multiply', [
+              other,
+              broadcastTo(
+                rewriter,
+                rewriter.definedBy(op.operands[side], 'broadcast_in_dim')?.operands[0] ?? op.operands[side],
+                shape,
+                [],
+              ),
+            ]);
+      const sum = rewriter.op('reduce', [scaled], { kind: 'sum', axes: [...theirs].sort((a, b) => a - b) });
+      const kept = otherAxes(shape.length, theirs);
+      const order = [...batch[1 - side], ...free].map((axis) => kept.indexOf(axis));
+      const inResult = [
+        ...range(batch[0].length),
+        ...freeAxesInResult(op, side === 0 ? 1 : 0).map((at) => at.inResult),
+      ];
+      return broadcastTo(rewriter, transpose(rewriter, sum, order), op.results[0].type.shape, inResult);
+    }
+    return undefined;
   },
 });
 
-/** A sum of equal elements is their number times one of them. */
-function sumOfRepeats(op: OpOf<'reduce'>, rewriter: Rewriter): Value | undefined {
-  if (op.attributes.kind !== 'sum') return undefined;
-  const split = splitRepeats(op, rewriter);
-  if (!split) return undefined;
-  const { shape } = op.operands[0].type;
-  const count = dimProduct(split.repeats.map((axis) => shape[axis]));
-  const { dtype } = op.operands[0].type;
-  const smaller = broadcastTo(rewriter, split.rest, split.attributes.shape, split.attributes.axes);
-  const rest =
-    split.restAxes.length === 0 ? smaller : rewriter.op('reduce', [smaller], { kind: 'sum', axes: split.restAxes });
-  const factor = broadcastTo(rewriter, sizeOf(rewriter, count, dtype), rest.type.shape, []);
-  return plusZero(rewriter, rewriter.op('multiply', [rest, factor]));
-}
-
-const reduceBroadcastInteger = rule({
-  name: 'reduce_broadcast_integer',
-  opcodes: ['reduce'],
+/** Only the rows and columns of a product that are wanted are computed. */
+const sliceDot = rule({
+  name: 'slice_dot',
+  opcodes: ['slice'],
   floatClass: 'exact',
-  apply: (op, rewriter) => (isFloat(op.operands[0].type.dtype) ? undefined : sumOfRepeats(op, rewriter)),
-});
-
-const reduceBroadcastFloat = rule({
-  name: 'reduce_broadcast_float',
-  opcodes: ['reduce'],
-  floatClass: 'reassociating',
-  apply: sumOfRepeats,
+  apply: (op, rewriter) => {
+    const dot = rewriter.definedBy(op.operands[0], 'dot_general');
+    if (!dot || rewriter.useCount(op.operands[0]) > 1) return undefined;
+    const { start, limit, strides } = op.attributes;
+    const { batch } = dot.attributes;
+    const operands = ([0, 1] as const).map((side) => {
+      const x = dot.operands[side];
+      const places = new Map(freeAxesInResult(dot, side).map(({ axis, inResult }) => [axis, inResult]));
+      batch[side].forEach((axis, i) => {
+        places.set(axis, i);
+      });
+      const { shape } = x.type;
+      const pick = <T>(given: readonly T[], otherwise: (axis: number) => T): T[] =>
+        shape.map((_, axis) => {
+          const place = places.get(axis);
+          return place === undefined ? otherwise(axis) : given[place];
+        });
+      return sliceTo(rewriter, x, {
+        start: pick(start, () => 0),
+        limit: pick(limit, (axis) => shape[axis]),
+        strides: pick(strides, () => 1),
+      });
+    });
+    if (keepsAll(op.operands[0], op.attributes)) return undefined;
+    return rewriter.op('dot_general', operands, dot.attributes);
+  },
 });
 
 export const contractionRules: readonly RewriteRule[] = [
   dotTranspose,
+  dotUnitBatch,
   dotOuter,
   dotOuterFloat,
   dotUnitContract,
+  dotRepeatedRows,
+  dotSplat,
   transposeDot,
-  reduceOneElement,
-  reduceUnitAxes,
-  reduceUnitAxesFloat,
-  reduceReduce,
-  reduceReduceFloat,
-  reduceTranspose,
-  reduceTransposeFloat,
-  reduceBroadcast,
-  reduceBroadcastInteger,
-  reduceBroadcastFloat,
+  sliceDot,
 ];

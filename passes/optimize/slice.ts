@@ -17,11 +17,11 @@ type Bounds = OpAttributes['slice'];
 const isAlways = (a: Dim, b: Dim): boolean => isAtMostDim(a, b) === 'always';
 
 /** `slice`, or the operand itself where everything is kept. */
-function sliceTo(rewriter: Rewriter, x: Value, bounds: Bounds): Value {
+export function sliceTo(rewriter: Rewriter, x: Value, bounds: Bounds): Value {
   return keepsAll(x, bounds) ? x : rewriter.op('slice', [x], bounds);
 }
 
-const keepsAll = (x: Value, { start, limit, strides }: Bounds): boolean =>
+export const keepsAll = (x: Value, { start, limit, strides }: Bounds): boolean =>
   x.type.shape.every((size, i) => start[i] === 0 && equalDims(limit[i], size) && strides[i] === 1);
 
 const sliceIdentity = rule({
