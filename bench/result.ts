@@ -12,11 +12,21 @@ export interface BenchRow {
   readonly met?: boolean;
 }
 
+/** Figures in columns of their own. */
+export interface BenchTable {
+  readonly title: string;
+  readonly columns: readonly string[];
+  readonly rows: readonly (readonly string[])[];
+  readonly note?: string;
+}
+
 export interface BenchResult {
   readonly title: string;
   /** `fast` or `strict`; rows that name none of the two hold for both. */
   readonly mode: 'fast' | 'strict';
   readonly rows: readonly BenchRow[];
+  /** Tables that answer to no target. */
+  readonly tables?: readonly BenchTable[];
   /** What the reader should know about the numbers. */
   readonly notes?: readonly string[];
 }

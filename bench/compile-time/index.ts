@@ -1,0 +1,121 @@
+/**
+ * `npm run bench -- compile-time`: what compiling costs, cold and by stage, how it grows with the graph, and what 48
+ * equal blocks cost against one.
+ */
+import { execFileSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { withBuiltPackage } from '../built-package.ts';
+import { summarize } from '../index.ts';
+import { type BenchResult, type BenchRow, type BenchTable, limitRow } from '../result.ts';
+import { formatBytes, formatCount, formatMs } from '../table.ts';
+import { graphFamilies } from './graphs.ts';
+import { type StageTimes, totalOf } from './stages.ts';
+
+/** Ops at which growth is measured. */
+const lengths = [1000, 3000, 10_000, 25_000, 50_000];
+/** Processes for each measurement; the fastest counts. */
+const runs = 3;
+
+function stagesOf(name: string, size: number): StageTimes {
+  const child = fileURLToPath(new URL('child.ts', import.meta.url));
+  const times = Array.from({ length: runs }, () => {
+    const args = [...process.execArgv, child, name, String(size)];
+    return JSON.parse(execFileSync(process.execPath, args, { encoding: 'utf8' })) as StageTimes;
+  });
+  return times.reduce((best, next) => (totalOf(next) < totalOf(best) ? next : best));
+}
+
+/** The slope of a line through the points in logarithms: `time ~ ops ** exponent`. */
+function exponentOf(points: readonly StageTimes[]): number {
+  const [x, y] = [points.map(({ ops }) => Math.log(ops)), points.map((point) => Math.log(totalOf(point)))];
+  const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+  const [mx, my] = [mean(x), mean(y)];
+  return mean(x.map((value, i) => (value - mx) * (y[i] - my))) / mean(x.map((value) => (value - mx) ** 2));
+}
+
+const columns = ['ops', 'trace', 'until outlined', 'simplify', 'fuse and lower', 'code', 'all', 'an op', 'kernels'];
+
+const stageRow = (stages: StageTimes): string[] => {
+  const all = totalOf(stages);
+  const share = (ms: number): string => `${formatMs(ms)} (${Math.round((100 * ms) / all)} %)`;
+  const { ops, trace, outline, simplify, lower, code, kernels, launches } = stages;
+  const perOp = `${((1000 * all) / ops).toFixed(0)} µs`;
+  return [
+    formatCount(ops),
+    ...[trace, outline, simplify, lower, code].map(share),
+    formatMs(all),
+    perOp,
+    `${formatCount(kernels)} of ${formatCount(launches)} launches`,
+  ];
+};
+
+async function coldRows(): Promise<BenchRow[]> {
+  const results = await withBuiltPackage('bench/compile-time/cold-child.ts', (run) =>
+    Array.from({ length: 5 }, () => JSON.parse(run()) as { readonly milliseconds: number; readonly ops: number }),
+  );
+  const [times, [{ ops }]] = [results.map(({ milliseconds }) => milliseconds), results];
+  const { p50 } = summarize(times);
+  const spread = `best ${formatMs(Math.min(...times))}, worst ${formatMs(Math.max(...times))} of 5 processes`;
+  return [
+    limitRow('GPT of 12 layers, forward and backward, cold, Binaryen included, median', spread, p50 / 1000, 2, ' s'),
+    limitRow('an op of it', `${formatCount(ops)} ops`, p50 / ops, 0.3, ' ms'),
+  ];
+}
+
+function growth(): { readonly rows: BenchRow[]; readonly tables: BenchTable[] } {
+  const rows: BenchRow[] = [];
+  const tables: BenchTable[] = [];
+  for (const [name, { what, opsPerUnit }] of Object.entries(graphFamilies)) {
+    const points = lengths.map((ops) => stagesOf(name, Math.max(1, Math.round(ops / opsPerUnit))));
+    const [first, last] = [points[0], points[points.length - 1]];
+    const measured = `${formatMs(totalOf(first))} for ${formatCount(first.ops)} ops, ${formatMs(totalOf(last))} for ${formatCount(last.ops)}`;
+    rows.push(limitRow(`growth, ${what}: exponent`, measured, exponentOf(points), 1.1, ''));
+    tables.push({ title: `Stages, ${what}`, columns, rows: points.map(stageRow) });
+  }
+  return { rows, tables };
+}
+
+function blockRows(): { readonly rows: BenchRow[]; readonly table: BenchTable } {
+  const [one, many] = [stagesOf('blocks', 1), stagesOf('blocks', 48)];
+  const rest = ({ simplify, lower, code }: StageTimes): number => simplify + lower + code;
+  const before = many.trace + many.outline;
+  return {
+    rows: [
+      limitRow(
+        '48 equal blocks against one, tracing and outlining aside',
+        `${formatMs(rest(many))} against ${formatMs(rest(one))}`,
+        rest(many) / rest(one),
+        2,
+        'x',
+      ),
+      limitRow(
+        '48 equal blocks against one, code',
+        `${formatBytes(many.codeBytes)} against ${formatBytes(one.codeBytes)}`,
+        many.codeBytes / one.codeBytes,
+        2,
+        'x',
+      ),
+      limitRow(
+        'tracing and outlining 48 blocks, an op',
+        `${formatMs(before)} for ${formatCount(many.ops)} ops`,
+        (1000 * before) / many.ops,
+        20,
+        ' µs',
+      ),
+    ],
+    table: { title: 'Stages, 1 and 48 equal blocks, forward and backward', columns, rows: [one, many].map(stageRow) },
+  };
+}
+
+export async function compileTimeCase(): Promise<BenchResult> {
+  const cold = await coldRows();
+  const blocks = blockRows();
+  const { rows, tables } = growth();
+  return {
+    title: 'Compile time',
+    mode: 'fast',
+    rows: [...cold, ...blocks.rows, ...rows],
+    tables: [blocks.table, ...tables],
+    notes: ['Growth and stages are those of a warm compiler that has seen none of the kernels.'],
+  };
+}
