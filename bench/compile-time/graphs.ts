@@ -14,8 +14,8 @@ export interface GraphFamily {
   make(size: number): Model;
 }
 
-/** Widths that repeat so late that no two layers next to each other have a kernel in common. */
-const widths = (layers: number): number[] => Array.from({ length: layers + 1 }, (_, i) => 8 + ((i * 7) % 97));
+/** Widths of layers, all different. */
+const widths = (layers: number): number[] => Array.from({ length: layers + 1 }, (_, i) => 8 + ((i * 7) % 997));
 
 function chain(length: number): Model {
   const fn = (x: Tensor, y: Tensor): Tensor => {
