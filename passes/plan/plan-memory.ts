@@ -8,7 +8,7 @@
  */
 
 import { planArena } from '../../base/arena.ts';
-import { type Dim, dimProduct, equalDims, isStatic, mulDims } from '../../base/dim.ts';
+import { type Dim, dimProduct, isStatic, mulDims } from '../../base/dim.ts';
 import { byteSize } from '../../base/dtype.ts';
 import { internalError } from '../../base/error.ts';
 import type { Launch, LaunchBuffer, LoweredOutput, LoweredTemporary, OutputSource } from '../../ir/lowered.ts';
@@ -62,6 +62,8 @@ class Planner {
   readonly #sources: OutputSource[];
   /** Donated inputs that hold something else by now, or do from some launch on. */
   readonly #claimed = new Set<number>();
+  /** Donated inputs by their bytes; those that are read last come first. */
+  readonly #donated = new Map<string, number[]>();
   readonly #inPlaceVariants = new Set<number>();
 
   constructor(request: PlanRequest) {
@@ -80,6 +82,7 @@ class Planner {
       this.#storages.set(parameter, { bytes: bytesOf(parameter.type), first: -1, last, place: { input } });
       this.#aliasOutput(parameter, { kind: 'input', index: input });
     });
+    this.#sortDonated();
   }
 
   plan(): MemoryPlan {
@@ -173,12 +176,31 @@ class Planner {
       return this.#claim(storage, output);
     }
     if (output === undefined) return undefined;
-    const bytes = bytesOf(value.type);
-    const input = this.#request.parameters.findIndex((parameter, index) => {
-      const known = this.#storages.get(parameter);
-      return known && this.#isFreeDonation(index, known, launch - 1) && equalDims(known.bytes, bytes);
-    });
-    return input < 0 ? undefined : this.#claim(this.#storageOf(this.#request.parameters[input]), output);
+    const free = this.#freeDonation(value, launch);
+    return free && this.#claim(free, output);
+  }
+
+  #sortDonated(): void {
+    const { parameters, donated } = this.#request;
+    const inputs = parameters.map((_, input) => input).filter((input) => donated[input]);
+    const lastOf = (input: number): number => this.#storageOf(parameters[input]).last;
+    inputs.sort((a, b) => lastOf(b) - lastOf(a) || b - a);
+    for (const input of inputs) {
+      const size = String(bytesOf(parameters[input].type));
+      const alike = this.#donated.get(size);
+      if (alike) alike.push(input);
+      else this.#donated.set(size, [input]);
+    }
+  }
+
+  /** A donated input as large as a value, whose last reader has run before a launch. */
+  #freeDonation(value: Value, launch: number): Storage | undefined {
+    const alike = this.#donated.get(String(bytesOf(value.type))) ?? [];
+    while (alike.length > 0 && this.#claimed.has(alike[alike.length - 1])) alike.pop();
+    if (alike.length === 0) return undefined;
+    const input = alike[alike.length - 1];
+    const storage = this.#storageOf(this.#request.parameters[input]);
+    return this.#isFreeDonation(input, storage, launch - 1) ? storage : undefined;
   }
 
   /** How many of a launch's operands lie in some memory: a call may pass one value for two parameters. */
