@@ -28,6 +28,7 @@ export type { Explanation, Lowering, Stage } from './tracer/inspect.ts';
 export * from './tracer/operations/index.ts';
 export { type Profile, type ProfiledLaunch, profile } from './tracer/profile.ts';
 export { type ClassRegistration, type Leaf, type Mapped, type TreeStructure, tree } from './tracer/pytree.ts';
+export { type ReportOptions, report } from './tracer/report.ts';
 export {
   devices,
   type InitOptions,

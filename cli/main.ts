@@ -1,10 +1,11 @@
 #!/usr/bin/env node
-/** The command line: `kiln explain FILE`, `kiln bench FILE`. Each command is a file of its own. */
+/** The command line: `kiln explain FILE`, `kiln report FILE`, `kiln bench FILE`. Each command is a file of its own. */
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { KilnError } from '../index.ts';
 import { benchFile } from './bench.ts';
 import { explainFile } from './explain.ts';
+import { reportFile } from './report.ts';
 
 function packageVersion(): string {
   // From dist/cli/main.js the package is two folders up, from cli/main.ts one.
@@ -36,6 +37,14 @@ function program(): Command {
     .argument('<file>', 'a module whose default export is { name: { fn, args } }')
     .option('--iterations <n>', 'timed calls of each mode', count, 50)
     .action((file: string, options: { iterations: number }) => explainFile(file, options));
+  kiln
+    .command('report')
+    .description('write an HTML page for each exported function of FILE: graphs, kernels, memory, what was not fused')
+    .argument('<file>', 'a module whose default export is { name: { fn, args } }')
+    .option('-o, --output <path>', 'where to write it; with several functions their names are added', 'report.html')
+    .option('--entry <name>', 'only this function')
+    .option('--profile', 'run each function and show the time of each kernel', false)
+    .action((file: string, options: { output: string; entry?: string; profile: boolean }) => reportFile(file, options));
   kiln
     .command('bench')
     .description('time each exported function of FILE, eager beside compiled')

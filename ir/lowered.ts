@@ -11,7 +11,7 @@
  */
 import type { Dim, SymbolRange } from '../base/dim.ts';
 import type { Kernel } from './kernel.ts';
-import type { Literal, Op, TensorType } from './types.ts';
+import type { Literal, Op, TensorType, Value } from './types.ts';
 
 export interface Lowered {
   readonly name: string;
@@ -93,6 +93,12 @@ export interface FusionGroupReport {
   readonly block?: { readonly function: string; readonly call: number };
   /** Ops computed in this launch; cheap ones may be computed in several launches. */
   readonly ops: readonly Op[];
+  /**
+   * What it reads from memory and writes to it, as values of the function that the ops stand in. The last buffers of
+   * the launch are those of `writes`.
+   */
+  readonly reads: readonly Value[];
+  readonly writes: readonly Value[];
   /** Bytes read and written if every op ran alone, and as fused. */
   readonly bytesBefore: Dim;
   readonly bytesAfter: Dim;

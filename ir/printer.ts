@@ -47,10 +47,11 @@ export function printGraph(graph: Graph, options: PrintOptions & Heading = {}): 
   return `${printLines(graph, options).lines.join('\n')}\n`;
 }
 
-/** The lines of a graph, and on which of them each op starts. */
+/** The lines of a graph, on which of them each op starts, and the names that values have there. */
 export interface PrintedGraph {
   readonly lines: readonly string[];
   readonly lineOf: ReadonlyMap<Op, number>;
+  readonly names: ReadonlyMap<Value, string>;
 }
 
 export function printLines(graph: Graph, options: PrintOptions & Heading = {}): PrintedGraph {
@@ -62,7 +63,7 @@ export function printLines(graph: Graph, options: PrintOptions & Heading = {}): 
 class GraphPrinter implements PrintedGraph {
   readonly lines: string[] = [];
   readonly lineOf = new Map<Op, number>();
-  readonly #names = new Map<Value, string>();
+  readonly names = new Map<Value, string>();
   readonly #taken = new Set<string>();
   /** The last suffix that made a repeated name unique. */
   readonly #suffixes = new Map<string, number>();
@@ -121,7 +122,7 @@ class GraphPrinter implements PrintedGraph {
   }
 
   #use(value: Value): string {
-    return `%${this.#names.get(value) ?? '?'}`;
+    return `%${this.names.get(value) ?? '?'}`;
   }
 
   /** Names in the order of the text, so that printing what was parsed gives the same names. */
@@ -134,10 +135,10 @@ class GraphPrinter implements PrintedGraph {
   }
 
   #name(value: Value): void {
-    if (this.#names.has(value)) return;
+    if (this.names.has(value)) return;
     const wanted = sanitize(value.name ?? '');
     if (wanted === '') {
-      this.#names.set(value, String(this.#count++));
+      this.names.set(value, String(this.#count++));
       return;
     }
     let name = wanted;
@@ -145,7 +146,7 @@ class GraphPrinter implements PrintedGraph {
     while (this.#taken.has(name)) name = `${wanted}_${++suffix}`;
     this.#suffixes.set(wanted, suffix);
     this.#taken.add(name);
-    this.#names.set(value, name);
+    this.names.set(value, name);
   }
 }
 

@@ -209,6 +209,8 @@ function accountOf(group: KernelGroup, { reads, writes }: LoweredGroup): LaunchA
   const alone = (op: Op): Dim => addDims(totalBytes(op.operands), totalBytes(op.results));
   return {
     ops,
+    reads,
+    writes,
     bytesBefore: sum(ops.map(alone)),
     bytesAfter: addDims(totalBytes(reads), totalBytes(writes)),
     flops: sum(ops.map(flopsOf)),

@@ -299,7 +299,7 @@ export class Compilation {
     if (array instanceof Tensor || array instanceof TensorSpec) {
       throw new KilnError('invalid_argument', `${this.label}: an argument has no data`, {
         given: String(array),
-        expected: 'tensors and typed arrays; specs are for lower, explain and warmup',
+        expected: 'tensors and typed arrays; specs are for lower, explain, report and warmup',
       });
     }
     const handle = device.upload(dtypeOfTypedArray(array)!, typeOfArray(array).shape as number[], bytesOfView(array));

@@ -12,6 +12,7 @@ import { type CompileOptions, resolveOptions } from './compile-options.ts';
 import { compilations } from './compiled-functions.ts';
 import { type Explanation, explain, type Lowering, lower, warmup } from './inspect.ts';
 import { describe } from './outputs.ts';
+import { makeReport } from './report.ts';
 import { usesThis } from './source-parse.ts';
 import type { TensorSpec } from './spec.ts';
 import type { Tensor } from './tensor.ts';
@@ -40,6 +41,13 @@ export interface CompiledMembers<A extends readonly unknown[]> {
    * @throws KilnError as a call does
    */
   explain(...args: WithSpecs<A>): Explanation;
+  /**
+   * Everything about the program for these arguments as one HTML page that needs no other file: graphs before and
+   * after fusion beside the source, kernels with their code, refusals, memory over time. Nothing runs; `report()` of
+   * the package can add times.
+   * @throws KilnError as a call does, by rejection
+   */
+  report(...args: WithSpecs<A>): Promise<string>;
   /** Traces and compiles for these specs, so that the first call that fits need not. Sizes may be symbolic. */
   warmup(...args: WithSpecs<A>): Promise<void>;
   stats(): CompileStats;
@@ -138,6 +146,7 @@ function compiled(fn: AnyFunction, options: CompileOptions, isMethod: boolean): 
   const members: CompiledMembers<readonly unknown[]> = {
     lower: (...args) => lower(compilation, args),
     explain: (...args) => explain(compilation, args),
+    report: async (...args) => (await makeReport(compilation, args)).html,
     warmup: (...args) => warmup(compilation, args),
     stats: () => compilation.stats(),
   };

@@ -20,6 +20,8 @@ import { optimizePipeline } from '../passes/optimize/index.ts';
 import type { Program } from '../runtime/program.ts';
 import { type CompileReport, reportOf } from './compile-report.ts';
 import { dumpStages } from './dump.ts';
+import { collectReport } from './report/collect.ts';
+import type { ReportData } from './report/data.ts';
 import type { Precision } from './settings.ts';
 
 export interface CompileRequest {
@@ -31,13 +33,18 @@ export interface CompileRequest {
   /** Asks for an account of every stage; symbolic sizes take these values in its numbers. */
   /** Passes and features that are left out, to see what they are worth; names in `passes/features.ts`. */
   readonly without?: Without;
-  readonly report?: { readonly bindings: readonly (readonly [string, number])[] };
+  readonly report?: {
+    readonly bindings: readonly (readonly [string, number])[];
+    /** Asks for the data of the report page too. */
+    readonly page?: boolean;
+  };
 }
 
 export interface CompileResult {
   readonly program: Program;
   readonly milliseconds: number;
   readonly report?: CompileReport;
+  readonly page?: ReportData;
 }
 
 /** What constant folding may store, in bytes. */
@@ -80,9 +87,16 @@ function runStages(request: CompileRequest): CompileResult {
   const milliseconds = performance.now() - start;
   const wanted = asked ?? (flag('KILN_DUMP') ? { bindings: [] } : undefined);
   if (!wanted) return { program, milliseconds };
-  const report = reportOf({ module, optimized, lowered, program, texts }, new Map(wanted.bindings));
+  const stages = { module, optimized, lowered, program, texts };
+  const bindings = new Map(wanted.bindings);
+  const report = reportOf(stages, bindings);
   if (!asked) dumpStages(name, report);
-  return { program, milliseconds, report };
+  return {
+    program,
+    milliseconds,
+    report,
+    ...(asked?.page && { page: collectReport(stages, { precision, bindings }) }),
+  };
 }
 
 function optimize(module: Module, precision: Precision, without: Without): Module {

@@ -11,6 +11,7 @@ import { currentDeviceName, deviceNamed } from '../runtime/session.ts';
 import { typeOfArray } from './array-leaf.ts';
 import type { Compilation } from './compilation.ts';
 import type { CompileReport, GroupReport, RefusalReport } from './compile-report.ts';
+import type { CompileRequest } from './compiler.ts';
 import { compileNow } from './compiler-client.ts';
 import { currentTrace } from './graph-trace.ts';
 import { atLocation, currentLocation } from './location.ts';
@@ -106,21 +107,28 @@ function compileForReport(
   compilation: Compilation,
   args: readonly unknown[],
 ): { readonly report: CompileReport; readonly milliseconds: number } {
-  assertOutsideTraces(compilation, 'lower and explain');
   return located(() => {
+    const result = compileNow(reportRequest(compilation, args, 'lower and explain'));
+    return { report: result.report!, milliseconds: result.milliseconds };
+  });
+}
+
+/** A compile of what a call with these arguments runs, with an account of it. */
+export function reportRequest(compilation: Compilation, args: readonly unknown[], what: string): CompileRequest {
+  return located(() => {
+    assertOutsideTraces(compilation, what);
     const { options } = compilation;
     const signed = compilation.sign(undefined, args);
     const actual = signed.arrays.map(typeOfArray);
     const types = compilation.typesToTrace(signed, actual);
     const { module } = compilation.traceModule(signed, types, options.device ?? currentDeviceName());
-    const result = compileNow({
+    return {
       module,
       name: options.name,
       precision: options.precision ?? defaultPrecision(),
       donated: compilation.donatedOf(signed, module),
       report: { bindings: [...(solveSizes(types, actual) ?? [])] },
-    });
-    return { report: result.report!, milliseconds: result.milliseconds };
+    };
   });
 }
 
@@ -142,7 +150,7 @@ function assertOutsideTraces({ label, takesReceiver }: Compilation, what: string
   }
   if (!takesReceiver) return;
   throw new KilnError('invalid_argument', `${label}: ${what} does not know which object the method is called on`, {
-    hint: 'compile a function that calls it: compile((x) => model.forward(x)).explain(x)',
+    hint: `compile a function that calls it: compile((x) => model.forward(x)).${what.split(' ')[0]}(x)`,
     location: currentLocation(),
   });
 }

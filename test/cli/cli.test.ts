@@ -1,6 +1,6 @@
 /** The command line as a user meets it: each command in a process of its own, what it prints and how it ends. */
 import { execFile } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -57,6 +57,28 @@ describe('kiln', () => {
     expect(stdout).toMatch(/\(loop[\s\S]*f32x4\.mul/);
     expect(stdout).toMatch(/eager[\s\S]*compiled[\s\S]*compiled is/);
     expect(stdout).toMatch(/odds: the journey/);
+  });
+
+  test('report writes a page for each function, with times where asked', async () => {
+    const path = file('report.mts', twoLayers);
+    const both = await kiln('report', path, '-o', join(folder, 'pages.html'));
+    expect(both.stderr).toBe('');
+    expect(both.stdout).toMatch(/pages-hidden\.html \(.* KiB\) {2}hidden: \d+ ops in 1 launch,[\s\S]*pages-odds\.html/);
+    expect(readFileSync(join(folder, 'pages-hidden.html'), 'utf8')).toMatch(/x\.matmul\(w\)\.tanh\(\)/);
+    const one = await kiln('report', path, '--entry', 'odds', '--profile', '--output', join(folder, 'odds.html'));
+    expect(one.stdout).toMatch(/^\S*odds\.html[^\n]* ms a run\n$/);
+    expect(readFileSync(join(folder, 'odds.html'), 'utf8')).toMatch(/median of 10 runs/);
+  });
+
+  test('report says which entries there are, and that a page can not be written', async () => {
+    const path = file('entries.mts', twoLayers);
+    const [entry, target] = await Promise.all([
+      kiln('report', path, '--entry', 'nothing'),
+      kiln('report', path, '--entry', 'odds', '-o', join(folder, 'no', 'such', 'folder.html')),
+    ]);
+    expect(entry.stderr).toMatch(/\[cli_usage\][\s\S]*no entry 'nothing'[\s\S]*hidden, odds/);
+    expect(target.stderr).toMatch(/\[cli_usage\][\s\S]*can not be written/);
+    expect([entry.code, target.code]).toEqual([1, 1]);
   });
 
   test('bench prints its figures as JSON', async () => {

@@ -1,0 +1,66 @@
+/** `kiln report FILE`: one HTML page for each exported function, to look at in a browser. */
+import { writeFileSync } from 'node:fs';
+import { parse } from 'node:path';
+import { formatBytes, formatCount } from '../bench/table.ts';
+import { compile, KilnError } from '../index.ts';
+import { compilations } from '../tracer/compiled-functions.ts';
+import { type MadeReport, makeReport } from '../tracer/report.ts';
+import { argumentsWithData, type Entry, loadEntries } from './entries.ts';
+import { faint } from './style.ts';
+
+export interface ReportFileOptions {
+  readonly output: string;
+  /** Only this entry. */
+  readonly entry?: string;
+  readonly profile: boolean;
+}
+
+/** @throws KilnError `cli_usage` when the file offers no functions, not that entry, or the page can not be written */
+export async function reportFile(file: string, { output, entry, profile }: ReportFileOptions): Promise<void> {
+  const entries = chosen(await loadEntries(file), file, entry);
+  for (const { name, fn, args } of entries) {
+    const compiled = compile(fn, { name });
+    const made = await makeReport(compilations.get(compiled)!, profile ? argumentsWithData(args) : args, { profile });
+    const path = entries.length === 1 ? output : pathFor(output, name);
+    write(path, made.html);
+    console.log(`${path} ${faint(`(${formatBytes(Buffer.byteLength(made.html))})`)}  ${summary(name, made)}`);
+  }
+}
+
+function chosen(entries: readonly Entry[], file: string, wanted: string | undefined): readonly Entry[] {
+  if (wanted === undefined) return entries;
+  const found = entries.filter(({ name }) => name === wanted);
+  if (found.length > 0) return found;
+  throw new KilnError('cli_usage', `${file} has no entry '${wanted}'`, {
+    expected: entries.map(({ name }) => name).join(', '),
+  });
+}
+
+/** `report-step.html` for `report.html`: each entry has a page of its own. */
+function pathFor(output: string, name: string): string {
+  const { dir, name: base, ext } = parse(output);
+  const part = name.replace(/[^\w.-]/g, '_');
+  return `${dir && `${dir}/`}${base}-${part}${ext}`;
+}
+
+function write(path: string, html: string): void {
+  try {
+    writeFileSync(path, html);
+  } catch (cause) {
+    throw new KilnError('cli_usage', `${path} can not be written`, { given: String(cause), cause });
+  }
+}
+
+function summary(name: string, { data, timings }: MadeReport): string {
+  const ops = data.traced.reduce((sum, func) => sum + func.ops.length, 0);
+  const total = (of: 'bytesBefore' | 'bytesAfter' | 'flops'): number =>
+    data.groups.reduce((sum, group) => sum + group[of] * group.launches.length, 0);
+  const run = timings?.launches.reduce((sum, milliseconds) => sum + milliseconds, 0);
+  return [
+    `${name}: ${formatCount(ops)} ops in ${formatCount(data.launches.length)} ${data.launches.length === 1 ? 'launch' : 'launches'}`,
+    `${formatBytes(total('bytesBefore'))} of traffic became ${formatBytes(total('bytesAfter'))}`,
+    `${formatCount(total('flops'))} FLOPs`,
+    `${formatBytes(data.memory.footprint.peak)} at most`,
+    ...(run === undefined ? [] : [`${run.toFixed(3)} ms a run`]),
+  ].join(', ');
+}
