@@ -19,6 +19,8 @@ import { type ReshapeSegment, reshapeSegments } from '../lower/index-algebra.ts'
 const symbolEstimate = 64;
 /** Operations for one element above which a value is not worth computing twice. */
 export const cheapFlops = 4;
+/** How often a value is repeated at least for its own bytes to count for nothing. */
+const leastRepeats = 16;
 /** Shared operands count once for each way to them, so that sums are cut off somewhere. */
 const mostWork = 1e6;
 
@@ -55,6 +57,8 @@ export class GraphAnalysis {
   readonly #unmerged = new Map<Value, readonly Dim[]>();
   /** The reductions that values with one element a row follow from. */
   readonly #rowSources = new Map<Value, OpOf<'reduce'>>();
+  /** Axes of values that follow from sums over their other axes, repeated along those: what a row kernel computes. */
+  readonly #rowAxes = new Map<Value, readonly number[]>();
 
   constructor(graph: Graph, without: Without = nothing) {
     this.graph = graph;
@@ -163,10 +167,28 @@ export class GraphAnalysis {
     return this.#rowSources.get(value);
   }
 
+  /** The axes that rows run over in the kernel that is likely to compute a value, if it computes rows. */
+  rowAxesOf(value: Value): readonly number[] | undefined {
+    return this.#rowAxes.get(value);
+  }
+
+  #findRowAxes(op: Op): readonly number[] | undefined {
+    const [result] = op.results;
+    if (op.opcode === 'broadcast_in_dim') {
+      const [operand] = op.operands;
+      const source = this.#rowSources.get(operand);
+      if (!source || this.elementsOf(source.operands[0]) !== this.elementsOf(result)) return undefined;
+      return op.attributes.axes.filter((_, at) => operand.type.shape[at] !== 1);
+    }
+    if (!traitsOf(op.opcode).elementwise) return undefined;
+    const operand = op.operands.find((candidate) => this.#rowAxes.has(candidate));
+    return operand && this.#rowAxes.get(operand);
+  }
+
   #findRowSource(op: Op): OpOf<'reduce'> | undefined {
     if (op.opcode === 'reduce') return op;
     if (!traitsOf(op.opcode).elementwise && !isView(op)) return undefined;
-    const operand = op.operands.find((candidate) => this.#rowSources.has(candidate));
+    const operand = readBy(op).find((candidate) => this.#rowSources.has(candidate));
     return operand && this.#rowSources.get(operand);
   }
 
@@ -184,8 +206,14 @@ export class GraphAnalysis {
       const producer = this.producerOf(operand);
       if (!producer || this.isResult(operand) || bytes > this.bytesOf(operand)) return false;
       if ((this.#ranks.get(operand) ?? 0) !== rank) return false;
-      return isContraction(producer) || (this.#epilogues.has(operand) && this.usesOf(operand).length === 1);
+      if (isContraction(producer)) return this.#isUsedByElementwise(operand);
+      return this.#epilogues.has(operand) && this.usesOf(operand).length === 1;
     });
+  }
+
+  /** Whether nothing sums or moves a value, so that it need not be stored itself. */
+  #isUsedByElementwise(value: Value): boolean {
+    return this.usesOf(value).every((use) => traitsOf(this.graph.ops[use].opcode).elementwise);
   }
 
   /** The shape of a contraction that an op continues after a reshape that merged axes. */
@@ -204,6 +232,12 @@ export class GraphAnalysis {
     return operands.reduce((rank, operand) => Math.max(rank, this.#ranks.get(operand) ?? 0), 0);
   }
 
+  /** Whether a value is repeated so often that it is stored rather than computed for each element, like a mean of rows. */
+  #isWorthStoring(value: Value, { opcode, results }: Op): boolean {
+    if (opcode !== 'broadcast_in_dim' || this.coneOf(value) <= cheapFlops) return false;
+    return this.elementsOf(value) * leastRepeats <= this.elementsOf(results[0]);
+  }
+
   #measure(op: Op): void {
     if (op.opcode === 'call') {
       for (const result of op.results) {
@@ -218,6 +252,8 @@ export class GraphAnalysis {
     const bytes = this.bytesOf(result);
     const rowSource = this.#findRowSource(op);
     if (rowSource) this.#rowSources.set(result, rowSource);
+    const rowAxes = this.#findRowAxes(op);
+    if (rowAxes) this.#rowAxes.set(result, rowAxes);
     const unmerged = this.#unmergedShape(op);
     if (unmerged) this.#unmerged.set(result, unmerged);
     this.#ranks.set(result, this.#rankOf(op) + (isAnchor(op) ? 1 : 0));
@@ -229,14 +265,16 @@ export class GraphAnalysis {
     if (this.#continuesContraction(op)) this.#epilogues.add(result);
     let [cone, work, source] = [this.flopsOf(op), this.flopsOf(op), 0];
     for (const operand of new Set(readBy(op))) {
-      if (this.isProbablyStored(operand) || !this.#cones.has(operand)) source += this.bytesOf(operand);
+      const stored = this.isProbablyStored(operand) || !this.#cones.has(operand) || this.#isWorthStoring(operand, op);
+      if (stored) source += this.bytesOf(operand);
       else {
         cone += this.coneOf(operand);
         work += this.workOf(operand);
         source += this.sourceBytesOf(operand);
       }
     }
-    if (cone <= cheapFlops && readBy(op).every((operand) => this.isReady(operand))) this.#ready.add(result);
+    const isReady = (operand: Value): boolean => this.isReady(operand) || this.#isWorthStoring(operand, op);
+    if (cone <= cheapFlops && readBy(op).every(isReady)) this.#ready.add(result);
     this.#cones.set(result, cone);
     this.#work.set(result, Math.min(work, mostWork));
     this.#sources.set(result, selectsElements(op) ? Math.min(source, bytes) : source);

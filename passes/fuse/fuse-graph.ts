@@ -19,9 +19,11 @@ import type { FusionRefusal } from '../../ir/lowered.ts';
 import type { Graph, Op, OpOf, Value } from '../../ir/types.ts';
 import { nothing, type Without } from '../features.ts';
 import { GraphAnalysis, isContraction, isView } from './analysis.ts';
+import { haveCommonLoops, mergeGroups } from './common-loops.ts';
+import { Duplicates } from './duplicates.ts';
 import { dependsOn, FusionGroup } from './fusion-group.ts';
 import type { Partition } from './partition.ts';
-import { haveCommonLoops, mayDuplicate, mostOps, outputAxes, type Refusal, refusalToInline } from './rules.ts';
+import { mostOps, outputAxes, type Refusal, refusalToInline, runsAcrossRows } from './rules.ts';
 import { scheduleGroups } from './schedule.ts';
 import { type ExtentOf, firstReduceToken, operandViews, ReduceTokens, unknown, type View } from './view.ts';
 
@@ -38,6 +40,7 @@ const storedOnce: Refusal = { rule: 'stored-once', detail: 'another kernel compu
 
 class Fuser {
   readonly #analysis: GraphAnalysis;
+  readonly #duplicates: Duplicates;
   readonly #tokens = new ReduceTokens();
   readonly #groups: FusionGroup[] = [];
   readonly #wantedBy = new Map<Value, Set<FusionGroup>>();
@@ -47,6 +50,7 @@ class Fuser {
 
   constructor(graph: Graph, without: Without) {
     this.#analysis = new GraphAnalysis(graph, without);
+    this.#duplicates = new Duplicates(this.#analysis);
   }
 
   run(): Partition {
@@ -54,7 +58,7 @@ class Fuser {
     for (let position = ops.length - 1; position >= 0; position--) this.#place(ops[position], position);
     const groups = this.#groups.filter((group) => group.current === group);
     return {
-      ...scheduleGroups(groups, this.#analysis),
+      ...scheduleGroups(groups, this.#analysis, this.#tokens),
       refusals: this.#refusals.reverse(),
       storageOf: (value) => this.#analysis.storageOf(value),
     };
@@ -84,8 +88,9 @@ class Fuser {
     );
     const willing = verdicts.filter(({ refusal }) => !refusal).map(({ group }) => group);
     const everywhere = willing.length === verdicts.length;
-    const duplicable = willing.length === 1 || mayDuplicate(op, value, willing, this.#analysis);
+    const duplicable = willing.length === 1 || this.#duplicates.allows(op, value, willing, false);
     if (!isResult && everywhere && duplicable) {
+      if (willing.length > 1) this.#duplicates.note(op, value);
       for (const group of willing) this.#compute(op, position, group);
       this.#awaitOperands(op);
       return;
@@ -130,7 +135,8 @@ class Fuser {
     }
     for (const { group, refusal } of verdicts) {
       if (group === host) continue;
-      if (!refusal && mayDuplicate(op, value, [group], this.#analysis)) {
+      if (!refusal && this.#duplicates.allows(op, value, [group], true)) {
+        this.#duplicates.note(op, value);
         this.#compute(op, position, group);
         continue;
       }
@@ -154,11 +160,11 @@ class Fuser {
     const [value] = op.results;
     const willing = verdicts.filter(({ refusal }) => !refusal).map(({ group }) => group);
     if (this.#analysis.without.has('fuse/mergeSiblings')) return verdicts;
-    if (willing.length < 2 || mayDuplicate(op, value, willing, this.#analysis)) return verdicts;
+    if (willing.length < 2 || this.#duplicates.allows(op, value, willing, false)) return verdicts;
     const kept: FusionGroup[] = [];
     for (const group of willing) {
       const partner = kept.find((other) => this.#mayMerge(other, group));
-      if (partner) partner.absorb(group);
+      if (partner) mergeGroups(partner, group, this.#tokens);
       else kept.push(group);
     }
     if (kept.length === willing.length) return verdicts;
@@ -178,6 +184,7 @@ class Fuser {
     for (const { group, refusal } of verdicts) {
       const demand = group.wanted.get(value);
       if (refusal || !demand || !outputAxes(op, demand.views, group)) continue;
+      if (runsAcrossRows(value, demand.views, group, this.#analysis)) continue;
       if (later.every((other) => other === group || !dependsOn(group, other))) return group;
     }
     return undefined;

@@ -110,6 +110,19 @@ export class FusionGroup {
     return this.#rounds[token];
   }
 
+  /** Gives the loops the tokens that they have in another group, as the first step of becoming one with it. */
+  renameLoops(loops: ReadonlyMap<number, number>, domain: readonly Dim[], tokens: ReduceTokens): void {
+    const rename = (views: readonly View[]): View[] => views.map((view) => tokens.renamed(view, loops));
+    const renameToken = (token: number): number => loops.get(token) ?? token;
+    this.outputs.forEach(({ value, axes }, at) => {
+      this.outputs[at] = { value, axes: axes.map((axis) => axis.map(renameToken)) };
+    });
+    for (const [value, { views, consumer }] of this.wanted) this.wanted.set(value, { views: rename(views), consumer });
+    for (const [value, views] of this.views) this.views.set(value, rename(views));
+    this.rows = this.rows.map(renameToken);
+    this.domain = domain;
+  }
+
   /** Takes over everything of another group with the same loops. */
   absorb(other: FusionGroup): void {
     for (const member of other.members) this.members.add(member);

@@ -5,7 +5,6 @@
  * Costs are compared in one unit, an operation on one element of a vector: a byte of memory traffic costs about one,
  * a launch `launchCost`.
  */
-import { equalDims, equalShapes } from '../../base/dim.ts';
 import type { Op, Value } from '../../ir/types.ts';
 import { cheapFlops, estimate, type GraphAnalysis, isAnchor, isContraction, isFree } from './analysis.ts';
 import type { FusionGroup, GroupOutput } from './fusion-group.ts';
@@ -154,10 +153,10 @@ function refuseRows(tokens: readonly number[], group: FusionGroup, elements: num
 }
 
 /** Whether no axis of an output is walked by loops of the rows and by others together. */
-const walkRowsApart = (outputs: readonly GroupOutput[], rows: readonly number[]): boolean =>
+export const walkRowsApart = (outputs: readonly GroupOutput[], rows: readonly number[]): boolean =>
   outputs.every(({ axes }) => axes.every((axis) => axis.length <= 1 || axis.every((token) => rows.includes(token))));
 
-const sameTokens = (a: readonly number[], b: readonly number[]): boolean =>
+export const sameTokens = (a: readonly number[], b: readonly number[]): boolean =>
   a.length === b.length && a.every((token) => b.includes(token));
 
 /** A window reads each element several times: only what is used once for each result goes with it. */
@@ -232,32 +231,6 @@ function coversDomain(axes: readonly (readonly number[])[], group: FusionGroup):
   return sameTokens(tokens, loops);
 }
 
-/** Whether a value may be computed in several kernels instead of being stored once. */
-export function mayDuplicate(op: Op, value: Value, groups: readonly FusionGroup[], analysis: GraphAnalysis): boolean {
-  if (isAnchor(op)) return false;
-  if (isFree(op)) return true;
-  if (analysis.without.has('fuse/duplicates')) return false;
-  const cone = analysis.coneOf(value);
-  if (analysis.elementsOf(value) <= 1) return cone <= 256;
-  const narrowing = analysis.sourceBytesOf(value) < analysis.bytesOf(value);
-  if (
-    narrowing &&
-    analysis.flopsOf(op) <= 2 &&
-    op.operands.every((operand) => analysis.bytesOf(operand) <= analysis.bytesOf(value))
-  ) {
-    return op.opcode === 'convert' || cone <= cheapFlops;
-  }
-  if (cone > cheapFlops || !op.operands.every((operand) => analysis.isReady(operand))) return false;
-  let extra = 0;
-  for (const group of groups) {
-    for (const operand of new Set(op.operands)) {
-      if (!group.reads.has(operand) && !group.wanted.has(operand))
-        extra += Math.min(analysis.sourceBytesOf(operand), analysis.bytesOf(operand));
-    }
-  }
-  return extra <= (groups.length + 1) * analysis.bytesOf(value);
-}
-
 /** How a group could write a value whose elements it computes anyway; `undefined`: it can not. */
 export function outputAxes(op: Op, views: readonly View[], group: FusionGroup): GroupOutput['axes'] | undefined {
   if (group.kind === 'scatter' || group.kind === 'call' || group.pieces || group.outputs.length >= mostBuffers / 2)
@@ -278,18 +251,25 @@ export function outputAxes(op: Op, views: readonly View[], group: FusionGroup): 
   return undefined;
 }
 
-/** Whether two groups have loops that one kernel can run: the same domain, or rows of the same extents. */
-export function haveCommonLoops(a: FusionGroup, b: FusionGroup): boolean {
-  if (a.pieces || b.pieces) return false;
-  if (a.anchor || b.anchor || a.kind === 'scatter' || b.kind === 'scatter') return false;
-  if (a.kind === 'call' || b.kind === 'call') return false;
-  if (a.members.size + b.members.size > mostOps || a.bufferCount + b.bufferCount > mostBuffers) return false;
-  const { rows } = a.kind === 'rows' ? a : b;
-  const apart = walkRowsApart(a.outputs, rows) && walkRowsApart(b.outputs, rows);
-  if ((a.kind === 'rows' || b.kind === 'rows') && !apart) return false;
-  if (equalShapes(a.domain, b.domain)) return a.kind !== 'rows' || b.kind !== 'rows' || sameTokens(a.rows, b.rows);
-  const [long, short] = a.domain.length >= b.domain.length ? [a, b] : [b, a];
-  if (long.kind !== 'rows' || !short.domain.every((size, token) => equalDims(size, long.domain[token]))) return false;
-  const wide = short.domain.flatMap((size, token) => (size === 1 ? [] : [token]));
-  return sameTokens(long.rows, wide) && (short.kind !== 'rows' || sameTokens(short.rows, long.rows));
+/**
+ * Whether a group sums along the very rows that a value is going to be computed in: a column sum over the result of a
+ * normalisation. It reads the value from memory, so that the value goes with its rows.
+ */
+export function runsAcrossRows(
+  value: Value,
+  views: readonly View[],
+  { kind, rows }: FusionGroup,
+  analysis: GraphAnalysis,
+): boolean {
+  const axes = kind === 'rows' ? analysis.rowAxesOf(value) : undefined;
+  return (
+    axes !== undefined &&
+    views.every(
+      (view) =>
+        !sameTokens(
+          axes.flatMap((axis) => view.axes[axis]),
+          rows,
+        ),
+    )
+  );
 }

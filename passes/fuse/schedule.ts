@@ -11,10 +11,12 @@ import type { OpOf, Value } from '../../ir/types.ts';
 import { type KernelGroup, type LoopNest, type Nest, type NestOutput, wholeNest } from '../lower/group.ts';
 import { PriorityQueue } from '../priority-queue.ts';
 import type { GraphAnalysis } from './analysis.ts';
+import { haveCommonLoops, mergeGroups } from './common-loops.ts';
 import type { FusionGroup } from './fusion-group.ts';
 import type { Partition, PlacedCall } from './partition.ts';
-import { haveCommonLoops, mostBuffers, mostOps } from './rules.ts';
+import { mostBuffers, mostOps } from './rules.ts';
 import { scratchRows } from './scratch-rows.ts';
+import type { ReduceTokens } from './view.ts';
 
 /** Bytes below which a kernel's launch costs more than its work. */
 const smallTraffic = 65_536;
@@ -22,10 +24,11 @@ const smallTraffic = 65_536;
 export function scheduleGroups(
   groups: readonly FusionGroup[],
   analysis: GraphAnalysis,
+  tokens: ReduceTokens,
 ): Pick<Partition, 'groups' | 'calls'> {
   const order = sortByDependence(groups);
   const heights = heightsOf(order);
-  if (!analysis.without.has('fuse/joinReaders')) joinReaders(order, heights, analysis);
+  if (!analysis.without.has('fuse/joinReaders')) joinReaders(order, heights, analysis, tokens);
   const joined = order.filter((group) => group.current === group);
   const batches = batchSiblings(joined, heights, analysis);
   const scheduled: KernelGroup[] = [];
@@ -90,6 +93,7 @@ function joinReaders(
   order: readonly FusionGroup[],
   heights: ReadonlyMap<FusionGroup, number>,
   analysis: GraphAnalysis,
+  tokens: ReduceTokens,
 ): void {
   const readers = new Map<string, FusionGroup>();
   const numbers = new Map<Value, number>();
@@ -97,10 +101,12 @@ function joinReaders(
     for (const value of group.reads) {
       if (analysis.elementsOf(value) <= 1) continue;
       if (!numbers.has(value)) numbers.set(value, numbers.size);
-      const key = `${heights.get(group)} ${numbers.get(value)} ${group.domain} ${group.kind} ${group.rows}`;
+      const { kind, domain, rows } = group;
+      const loops = kind === 'rows' ? rows.map((token) => domain[token]) : domain;
+      const key = `${heights.get(group)} ${numbers.get(value)} ${kind} ${loops}`;
       const partner = readers.get(key)?.current;
       if (partner && partner !== group.current && haveCommonLoops(partner, group.current)) {
-        partner.absorb(group.current);
+        mergeGroups(partner, group.current, tokens);
       } else if (!partner) readers.set(key, group);
     }
   }

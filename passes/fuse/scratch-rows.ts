@@ -28,7 +28,8 @@ export function scratchRows(group: FusionGroup, analysis: GraphAnalysis): Readon
   for (const op of members) {
     const [value] = op.results;
     const operands = op.operands.reduce((sum, operand) => sum + (costs.get(operand) ?? 0), 0);
-    const cost = isAnchor(op) ? 0 : operands + (isFree(op) ? 0 : Math.max(analysis.flopsOf(op), 1));
+    const isOnceARow = isAnchor(op) || analysis.elementsOf(value) <= rows;
+    const cost = isOnceARow ? 0 : operands + (isFree(op) ? 0 : Math.max(analysis.flopsOf(op), 1));
     costs.set(value, cost);
     if (cost < scratchFlops || isFree(op) || (sweeps.get(value)?.size ?? 0) < 2) continue;
     if (analysis.elementsOf(value) / Math.max(rows, 1) > longestRow) continue;

@@ -36,29 +36,47 @@ export interface View {
   readonly evaluations: number;
 }
 
+interface ReducedAxis {
+  /** How the reduction's result is looked at. */
+  readonly view: View;
+  readonly extents: readonly Dim[];
+  readonly axis: number;
+  readonly evaluations: number;
+}
+
 /** Tokens of reduced axes: the same for the same rows and extents, so that reductions over one row share views. */
 export class ReduceTokens {
   readonly #numbers = new Map<string, number>();
-  readonly #evaluations: number[] = [];
-  readonly #extents: Dim[] = [];
+  readonly #axes: ReducedAxis[] = [];
 
   tokenFor(view: View, extents: readonly Dim[], axis: number, evaluations: number): number {
     const key = `${view.place} ${view.axes.join(';')} | ${extents} | ${axis}`;
     let number = this.#numbers.get(key);
     if (number === undefined) {
-      number = firstReduceToken + this.#evaluations.push(evaluations) - 1;
-      this.#extents.push(extents[axis]);
+      number = firstReduceToken + this.#axes.push({ view, extents, axis, evaluations }) - 1;
       this.#numbers.set(key, number);
     }
     return number;
   }
 
   extentOf(token: number): Dim {
-    return this.#extents[token - firstReduceToken];
+    const { extents, axis } = this.#axes[token - firstReduceToken];
+    return extents[axis];
   }
 
   evaluationsOf(token: number): number {
-    return this.#evaluations[token - firstReduceToken];
+    return this.#axes[token - firstReduceToken].evaluations;
+  }
+
+  /** A view as seen from another group, whose loops have other tokens. */
+  renamed({ axes, place, evaluations }: View, loops: ReadonlyMap<number, number>): View {
+    return { axes: axes.map((axis) => axis.map((token) => this.#renamedToken(token, loops))), place, evaluations };
+  }
+
+  #renamedToken(token: number, loops: ReadonlyMap<number, number>): number {
+    if (token < firstReduceToken) return loops.get(token) ?? token;
+    const { view, extents, axis, evaluations } = this.#axes[token - firstReduceToken];
+    return this.tokenFor(this.renamed(view, loops), extents, axis, evaluations);
   }
 }
 

@@ -13,9 +13,7 @@ import type { Explanation } from '../../index.ts';
 const present: Readonly<Record<string, number>> = {
   'transformer block forward': 10,
   'cross-entropy forward': 2,
-  'batchNorm forward': 2,
-  'batchNorm gradient': 3,
-  layer: 27,
+  layer: 26,
 };
 
 const models = new Map(modelsOf('bench').map((model) => [model.name, model]));
