@@ -3,7 +3,7 @@
  *
  *     mlp({ batch: 64, sizes: [784, 256, 256, 10] })
  */
-import { crossEntropy, relu, type Tensor } from '../../index.ts';
+import { crossEntropy, type Dim, relu, type Tensor } from '../../index.ts';
 import { inputs } from './model.ts';
 import type { LossModel } from './training.ts';
 
@@ -22,7 +22,7 @@ export const denseSpecs = (from: number, to: number) => ({
 export const dense = (x: Tensor, { weight, bias }: Dense): Tensor => x.matmul(weight).add(bias);
 
 export interface MlpOptions {
-  readonly batch: number;
+  readonly batch: Dim;
   /** Features of the input, of each hidden layer, and the number of classes. */
   readonly sizes: readonly number[];
 }

@@ -6,7 +6,7 @@
  *     compile(model.fn).explain(...model.specs()).kernels
  *     compile(model.fn)(...model.make(1))
  */
-import { spec, type Tensor, type TensorSpec, tensor, tree } from '../../index.ts';
+import { type Dim, KilnError, spec, type Tensor, type TensorSpec, tensor, tree } from '../../index.ts';
 
 export interface Model {
   readonly name: string;
@@ -25,7 +25,7 @@ type Uniform = () => number;
 const draws = new WeakMap<TensorSpec, (uniform: Uniform) => number>();
 
 function drawn<D extends 'float32' | 'int32'>(
-  shape: readonly number[],
+  shape: readonly Dim[],
   dtype: D,
   draw: (uniform: Uniform) => number,
 ): TensorSpec<D> {
@@ -37,16 +37,16 @@ function drawn<D extends 'float32' | 'int32'>(
 /** Specs that know what their elements should look like. */
 export const inputs = {
   /** Floats in [-scale, scale). */
-  floats: (shape: readonly number[], scale = 1) => drawn(shape, 'float32', (uniform) => uniform() * scale),
+  floats: (shape: readonly Dim[], scale = 1) => drawn(shape, 'float32', (uniform) => uniform() * scale),
   /** The weight of a layer whose output sums `fanIn` products, so that magnitudes stay as they are. */
-  weight: (shape: readonly number[], fanIn: number) =>
+  weight: (shape: readonly Dim[], fanIn: number) =>
     drawn(shape, 'float32', (uniform) => uniform() * Math.sqrt(3 / fanIn)),
   /** Floats around one: gains of norms. */
-  gain: (shape: readonly number[]) => drawn(shape, 'float32', (uniform) => 1 + uniform() / 4),
+  gain: (shape: readonly Dim[]) => drawn(shape, 'float32', (uniform) => 1 + uniform() / 4),
   /** Floats in (0, 1]: variances. */
-  positive: (shape: readonly number[]) => drawn(shape, 'float32', (uniform) => (1 - uniform()) / 2),
+  positive: (shape: readonly Dim[]) => drawn(shape, 'float32', (uniform) => (1 - uniform()) / 2),
   /** Integers from 0 to below `limit`: tokens and labels. */
-  integers: (shape: readonly number[], limit: number) =>
+  integers: (shape: readonly Dim[], limit: number) =>
     drawn(shape, 'int32', (uniform) => Math.floor(((uniform() + 1) / 2) * limit)),
   /** A scalar that is always the same. */
   constant: (value: number) => drawn([], 'float32', () => value),
@@ -68,7 +68,10 @@ function fill(specs: unknown[], seed: number): unknown[] {
 const isSpec = (leaf: unknown): leaf is TensorSpec => typeof leaf === 'object' && leaf !== null && 'signature' in leaf;
 
 function randomTensor(leaf: TensorSpec, uniform: Uniform): Tensor {
-  const shape = leaf.shape as readonly number[];
+  const shape = leaf.shape.map((size) => {
+    if (typeof size === 'number') return size;
+    throw new KilnError('invalid_size', 'random arguments need sizes that are numbers', { given: leaf.signature });
+  });
   const length = shape.reduce((product, size) => product * size, 1);
   const draw = draws.get(leaf) ?? ((next: Uniform) => next());
   const data = leaf.dtype === 'int32' ? new Int32Array(length) : new Float32Array(length);

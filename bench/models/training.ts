@@ -4,7 +4,7 @@
  *     trainingStep('GPT', lossOf, parameters, data, 'adam')
  *       (state, ...data) → [loss, next state]
  */
-import { type Tensor, type TensorSpec, tree, valueAndGrad } from '../../index.ts';
+import { type Dim, type Tensor, type TensorSpec, tree, valueAndGrad } from '../../index.ts';
 import { defineModel, inputs, type Model } from './model.ts';
 
 export type Optimizer = 'sgd' | 'adam';
@@ -78,9 +78,9 @@ export function stepModel<P, D extends readonly unknown[]>(model: LossModel<P, D
 }
 
 function adamState(parameters: unknown): AdamState<unknown> | object {
-  const like = (make: (shape: readonly number[]) => TensorSpec): unknown => {
+  const like = (make: (shape: readonly Dim[]) => TensorSpec): unknown => {
     const { leaves, structure } = tree.flatten<unknown>(parameters);
-    const specs = leaves.map((leaf) => make((leaf as TensorSpec).shape as readonly number[]));
+    const specs = leaves.map((leaf) => make((leaf as TensorSpec).shape));
     return tree.unflatten(structure, specs);
   };
   return {

@@ -1,15 +1,17 @@
 /**
- * Small models as graphs, for tests of fusion and lowering: blocks of layers, losses, gradients and optimiser steps,
- * written with the builder alone.
+ * Graphs for tests of fusion and lowering: blocks of layers for the builder, and the bench graphs as tracing gives them.
  *
  *     const b = new GraphBuilder();
  *     const x = b.parameter(f32(8, 128));
  *     const graph = b.build([softmax(b, x)]);
+ *     const step = adamStep(mlpLoss(64, [784, 256, 10]));
  */
-import { type Dim, dimProduct, mulDims } from '../../base/dim.ts';
-import { full, GraphBuilder, scalar } from '../../ir/builder.ts';
-import type { Graph, Module, TensorType, Value } from '../../ir/types.ts';
-import { vjpGraph } from '../../passes/grad/index.ts';
+import { type Dim, dimProduct } from '../../base/dim.ts';
+import { forwardModel, gpt, type Model, mlp, stepModel } from '../../bench/models/index.ts';
+import { traceModel } from '../../bench/models/trace.ts';
+import type { LossModel, Optimizer } from '../../bench/models/training.ts';
+import { full, type GraphBuilder } from '../../ir/builder.ts';
+import { type Graph, type Module, mainOf, type TensorType, type Value } from '../../ir/types.ts';
 import { runPasses } from '../../passes/manager.ts';
 import { optimizePipeline } from '../../passes/optimize/index.ts';
 
@@ -113,63 +115,6 @@ export function crossEntropy(b: GraphBuilder, logits: Value, labels: Value): Val
   return b.op('negate', [b.op('divide', [total, count])]);
 }
 
-/** A loss over parameters and data, and the parameters to train. */
-export interface LossModel {
-  readonly graph: Graph;
-  /** How many of the first graph parameters are trained. */
-  readonly trained: number;
-}
-
-/** Dense layers with relu between them, cross-entropy at the end. */
-export function mlpLoss(batch: Dim, sizes: readonly number[]): LossModel {
-  const b = new GraphBuilder();
-  const weights = sizes.slice(1).flatMap((size, at) => [b.parameter(f32(sizes[at], size)), b.parameter(f32(size))]);
-  const x = b.parameter(f32(batch, sizes[0]));
-  const labels = b.parameter(i32(batch));
-  let h = x;
-  for (let layer = 0; layer < sizes.length - 1; layer++) {
-    h = dense(b, h, weights[2 * layer], weights[2 * layer + 1]);
-    if (layer < sizes.length - 2) h = relu(b, h);
-  }
-  return { graph: b.build([crossEntropy(b, h, labels)]), trained: weights.length };
-}
-
-/** Loss, gradients and plain descent: parameters, data -> loss, new parameters. */
-export function sgdStep({ graph, trained }: LossModel, rate = 0.1): Graph {
-  const { b, results, gradients } = withGradients(graph, trained);
-  const updated = gradients.map((g, at) =>
-    b.op('subtract', [graph.parameters[at], b.op('multiply', [g, like(b, g, rate)])]),
-  );
-  return { ...b.build([...results, ...updated]), parameters: graph.parameters };
-}
-
-/** The same with Adam: parameters, data, then m and v of each, and the step count. */
-export function adamStep({ graph, trained }: LossModel): Graph {
-  const { b, results, gradients } = withGradients(graph, trained);
-  const state = gradients.map((g) => [b.parameter(g.type), b.parameter(g.type)] as const);
-  const count = b.parameter(f32());
-  const [one, next] = [scalar(b, 'float32', 1), b.op('add', [count, scalar(b, 'float32', 1)])];
-  const correction = (beta: number): Value =>
-    b.op('subtract', [one, b.op('power', [scalar(b, 'float32', beta), next])]);
-  const [first, second] = [correction(0.9), correction(0.999)];
-  const updated = gradients.flatMap((g, at) => {
-    const [m, v] = state[at];
-    const mix = (old: Value, fresh: Value, beta: number): Value =>
-      b.op('add', [b.op('multiply', [old, like(b, old, beta)]), b.op('multiply', [fresh, like(b, fresh, 1 - beta)])]);
-    const everywhere = (value: Value): Value => spread(b, value, g.type.shape, []);
-    const [nextM, nextV] = [mix(m, g, 0.9), mix(v, b.op('multiply', [g, g]), 0.999)];
-    const root = b.op('sqrt', [b.op('divide', [nextV, everywhere(second)])]);
-    const direction = b.op('divide', [
-      b.op('divide', [nextM, everywhere(first)]),
-      b.op('add', [root, like(b, root, 1e-8)]),
-    ]);
-    const moved = b.op('subtract', [graph.parameters[at], b.op('multiply', [direction, like(b, direction, 1e-3)])]);
-    return [moved, nextM, nextV];
-  });
-  const built = b.build([...results, next, ...updated]);
-  return { ...built, parameters: [...graph.parameters, ...built.parameters] };
-}
-
 /** Multi-head attention over `x: f32[batch, time, width]`; weights of width x 3 width, and width x width. */
 export function attention(b: GraphBuilder, x: Value, qkv: Value, out: Value, heads: number): Value {
   const [batch, time, width] = x.type.shape as [Dim, Dim, number];
@@ -208,56 +153,21 @@ export function attention(b: GraphBuilder, x: Value, qkv: Value, out: Value, hea
   return dense(b, merged, out);
 }
 
-/** Token embedding, pre-norm transformer blocks, and cross-entropy of the next token. */
-export function gptLoss(options: {
-  batch: Dim;
-  time: number;
-  width: number;
-  heads: number;
-  layers: number;
-  vocabulary: number;
-}): LossModel {
-  const { batch, time, width, heads, layers, vocabulary } = options;
-  const b = new GraphBuilder();
-  const table = b.parameter(f32(vocabulary, width));
-  const blocks = Array.from({ length: layers }, () => ({
-    norms: [f32(width), f32(width), f32(width), f32(width)].map((type) => b.parameter(type)),
-    qkv: b.parameter(f32(width, 3 * width)),
-    out: b.parameter(f32(width, width)),
-    up: b.parameter(f32(width, 4 * width)),
-    upBias: b.parameter(f32(4 * width)),
-    down: b.parameter(f32(4 * width, width)),
-    downBias: b.parameter(f32(width)),
-  }));
-  const trained = 1 + layers * 10;
-  const tokens = b.parameter(i32(batch, time));
-  const labels = b.parameter(i32(mulDims(batch, time)));
-  let x = b.op('gather', [table, tokens], {
-    offset_axes: [2],
-    collapsed_axes: [0],
-    start_index_map: [0],
-    index_vector_axis: 2,
-    slice_sizes: [1, width],
-    mode: 'clamp',
-  });
-  for (const { norms, qkv, out, up, upBias, down, downBias } of blocks) {
-    x = b.op('add', [x, attention(b, layerNorm(b, x, norms[0], norms[1]), qkv, out, heads)]);
-    const hidden = gelu(b, dense(b, layerNorm(b, x, norms[2], norms[3]), up, upBias));
-    x = b.op('add', [x, dense(b, hidden, down, downBias)]);
-  }
-  const flat = b.op('reshape', [x], { shape: [mulDims(batch, time), width] });
-  const logits = b.op('dot_general', [flat, table], { contract: [[1], [1]], batch: [[], []] });
-  return { graph: b.build([crossEntropy(b, logits, labels)]), trained };
+/** A bench graph of a loss, traced. */
+export interface TracedLoss {
+  readonly graph: Graph;
+  step(optimizer: Optimizer): Graph;
 }
 
-function withGradients(graph: Graph, trained: number): { b: GraphBuilder; results: Value[]; gradients: Value[] } {
-  const wrt = Array.from({ length: trained }, (_, at) => at);
-  const full = vjpGraph(graph, { wrt, outputs: [0] });
-  const b = new GraphBuilder();
-  const one = scalar(b, 'float32', 1);
-  const seed = full.parameters[graph.parameters.length];
-  const renamed = (value: Value): Value => (value === seed ? one : value);
-  for (const op of full.ops) b.append({ ...op, operands: op.operands.map(renamed) });
-  const results = full.results.map(renamed);
-  return { b, results: results.slice(0, graph.results.length), gradients: results.slice(graph.results.length) };
+function traced<P, D extends readonly unknown[]>(model: LossModel<P, D>): TracedLoss {
+  const graphOf = (made: Model): Graph => mainOf(traceModel(made)).graph;
+  return { graph: graphOf(forwardModel(model)), step: (optimizer) => graphOf(stepModel(model, optimizer)) };
 }
+
+export const mlpLoss = (batch: Dim, sizes: readonly number[]): TracedLoss => traced(mlp({ batch, sizes }));
+export const gptLoss = (options: Parameters<typeof gpt>[0]): TracedLoss => traced(gpt(options));
+
+/** Loss, gradients and plain descent. */
+export const sgdStep = (loss: TracedLoss): Graph => loss.step('sgd');
+/** The same with Adam. */
+export const adamStep = (loss: TracedLoss): Graph => loss.step('adam');
