@@ -12,7 +12,7 @@ const families: Readonly<Record<string, Pick<GraphFamily, 'make'>>> = {
   blocks: { make: blocksModel },
 };
 for (const width of [40, 44, 52, 60]) {
-  await compileInStages(stepModel(gpt({ batch: 3, time: 12, width, heads: 2, layers: 2, vocabulary: 33 }), 'sgd'));
+  await compileInStages(stepModel(gpt({ batch: 3, time: 12, width, heads: 2, layers: 6, vocabulary: 33 }), 'sgd'));
 }
 console.log(JSON.stringify(await compileInStages(families[name].make(Number(size)))));
 process.exit(0);

@@ -116,6 +116,8 @@ export async function compileTimeCase(): Promise<BenchResult> {
     mode: 'fast',
     rows: [...cold, ...blocks.rows, ...rows],
     tables: [blocks.table, ...tables],
-    notes: ['Growth and stages are those of a warm compiler that has seen none of the kernels.'],
+    notes: [
+      'Growth and stages are CPU time, all threads, of a warm compiler that has seen none of the kernels; cold is by the clock.',
+    ],
   };
 }
