@@ -11,11 +11,15 @@ import { choiceRules } from './choice.ts';
 import { contractionRules } from './contraction.ts';
 import { emptyRules } from './empty.ts';
 import { foldScalars } from './fold-constants.ts';
+import { gatherRules } from './gather.ts';
 import { logicRules } from './logic.ts';
+import { paddingRules } from './padding.ts';
 import { reductionRules } from './reduction.ts';
 import { shapeRules } from './shape.ts';
+import { sinkingRules } from './sinking.ts';
 import { sliceRules } from './slice.ts';
 import { strengthRules } from './strength.ts';
+import { windowRules } from './window.ts';
 
 /** The rules by what they are about, in the order in which they are tried on an op. */
 export const ruleFamilies: Readonly<Record<string, readonly RewriteRule[]>> = {
@@ -23,12 +27,16 @@ export const ruleFamilies: Readonly<Record<string, readonly RewriteRule[]>> = {
   empty: emptyRules,
   shape: shapeRules,
   slice: sliceRules,
+  padding: paddingRules,
   arithmetic: arithmeticRules,
   strength: strengthRules,
   logic: logicRules,
   choice: choiceRules,
   contraction: contractionRules,
   reduction: reductionRules,
+  window: windowRules,
+  gather: gatherRules,
+  sinking: sinkingRules,
 };
 
 /** Every rule. */
