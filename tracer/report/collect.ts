@@ -9,7 +9,7 @@ import { printNumber } from '../../ir/attributes.ts';
 import { printKernel } from '../../ir/kernel-print.ts';
 import type { FusionGroupReport, Lowered } from '../../ir/lowered.ts';
 import { formatType, printLines } from '../../ir/printer.ts';
-import type { Module, Op, TensorType, Value } from '../../ir/types.ts';
+import { type Module, mainOf, type Op, type TensorType, type Value } from '../../ir/types.ts';
 import { footprintOf, planWorkspace } from '../../runtime/footprint.ts';
 import { evaluateSize, symbolTable } from '../../runtime/sizes.ts';
 import type { Stages } from '../compile-report.ts';
@@ -59,7 +59,7 @@ export function collectReport(stages: Stages, { precision, bindings }: CollectOp
     })),
     launches: lowered.launches.map(({ kernel }, at) => ({ kernel, group: launchGroups[at] })),
     refusals: lowered.report.refusals.map((refusal) => collector.refusal(refusal)),
-    memory: collector.memory(stages, sizes),
+    memory: collector.memory(stages, sizes, functions[optimized.functions.indexOf(mainOf(optimized))]),
     places: collector.places,
   };
 }
@@ -182,7 +182,8 @@ class Collector {
     return { opcode: op.opcode, ...(ref && { op: ref }), ...(place !== undefined && { place }) };
   }
 
-  memory({ lowered, program }: Stages, sizes: DimBindings): MemoryData {
+  memory({ lowered, program }: Stages, sizes: DimBindings, main: FunctionData): MemoryData {
+    const nameOf = (value: number): string => main.values[value].name;
     const symbols = symbolTable(program.symbols);
     const { offsets } = planWorkspace(program, (size) => evaluateSize(size, symbols, sizes));
     const held = lowered.temporaries.map((): HeldValue[] => []);
@@ -211,13 +212,13 @@ class Collector {
         }),
       ),
       inputs: lowered.inputs.map(({ type, donated }, at) => ({
-        ...bar(`input ${at}`, type, touched.input.of(at)),
+        ...bar(nameOf(main.parameters[at]), type, touched.input.of(at)),
         ...(donated && { donated }),
       })),
       outputs: lowered.outputs.map(({ type, source }, at) => {
         const { kind, ...where } = source;
         const alias = kind === 'own' ? {} : { alias: [kind, ...Object.values(where)].join(' ') };
-        return { ...bar(`output ${at}`, type, touched.output.of(at)), ...alias };
+        return { ...bar(`result ${at}`, type, touched.output.of(at)), ...alias };
       }),
       constants: lowered.constants.map(({ dtype, shape }, at) =>
         bar(`constant ${at}`, { dtype, shape }, touched.constant.of(at)),

@@ -73,7 +73,10 @@ function labelOf({ opcode, note, operands }: OpData, scalars: FunctionIndex['sca
 /** Seven digits tell enough of a number. */
 function shortNumber(text: string): string {
   const value = Number(text);
-  return text.length > 9 && Number.isFinite(value) ? String(Number(value.toPrecision(7))) : text;
+  if (text.length <= 9 || !Number.isFinite(value)) return text;
+  const rounded = Number(value.toPrecision(7));
+  const shortest = [String(rounded), rounded.toExponential().replace('e+', 'e')];
+  return shortest[1].length < shortest[0].length ? shortest[1] : shortest[0];
 }
 
 interface Contents {

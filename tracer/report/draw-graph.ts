@@ -7,16 +7,9 @@
 import type { Cluster } from './clusters.ts';
 import { contentsOf, type DrawnNode, type FunctionIndex, type Part } from './contents.ts';
 import { familyOfAll } from './families.ts';
+import type { Point, Rectangle } from './fold.ts';
 import { coordinate, escapeHtml, truncate } from './html.ts';
-import {
-  type Box,
-  type Drawing,
-  layoutBox,
-  layoutBoxes,
-  type PlacedLink,
-  type Point,
-  type Rectangle,
-} from './layout.ts';
+import { type Box, type Drawing, layoutBox, layoutBoxes, type PlacedLink } from './layout.ts';
 
 /** What the head of a box says. */
 export interface BoxHead {
@@ -124,7 +117,11 @@ function headSize({ title, notes, sources }: BoxHead, parts: readonly Part[]): {
   return { width, height: 18 + lineHeight * lines.length + (parts.length > 0 ? 10 : 0) };
 }
 
-const sourceText = ({ at, text }: { at: string; text: string }): string => (text === '' ? at : `${at}  ${text}`);
+/** File and line without folders, and the text. */
+function sourceText({ at, text }: BoxHead['sources'][number]): string {
+  const place = at.slice(at.lastIndexOf('/') + 1);
+  return text === '' ? place : `${place} ${text}`;
+}
 
 interface PlacedBox {
   readonly box: Box;
@@ -225,7 +222,7 @@ function drawNode(request: GraphRequest, node: DrawnNode, { x, y, width, height 
           { y: 15, content: label, limit: longest.label, advance: advance.label, kind: 'label' },
           { y: 29, content: type, limit: longest.small, advance: advance.small, kind: 'type' },
         ]
-      : [{ y: 14, content: label, limit: longest.read, advance: advance.small, kind: 'label' }];
+      : [{ y: 14, content: tailOf(label), limit: longest.read, advance: advance.small, kind: 'label' }];
   return [
     `<g class="${kind} ${family}${stored ? ' stored' : ''}" id="${id}"${data} transform="translate(${coordinate(x)},${coordinate(y)})"><title>${escapeHtml(title)}</title>`,
     `<rect width="${coordinate(width)}" height="${height}" rx="${kind === 'op' ? 5 : height / 2}"/>`,
@@ -234,10 +231,13 @@ function drawNode(request: GraphRequest, node: DrawnNode, { x, y, width, height 
   ].join('');
 }
 
+/** The end of a long name such as `%parameters.blocks_0.up.weight`, which tells most. */
+const tailOf = (name: string): string => (name.length > longest.read ? `…${name.slice(1 - longest.read)}` : name);
+
 function drawLink({ from, to, points, far }: PlacedLink, title: string, prefix: string): string {
   return drawEdge(
     far ? 'link far' : 'link',
-    far ? bow(points) : curve(points),
+    far ? cubic(points) : curve(points),
     `${prefix}c${from} ${prefix}c${to}`,
     title,
   );
@@ -248,21 +248,26 @@ const drawEdge = (kind: string, path: string, ends: string, title: string): stri
   `<g class="${kind}" data-ends="${ends}"><title>${escapeHtml(title)}</title><path class="reach" d="${path}"/><path d="${path}" marker-end="url(#arrow)"/></g>`;
 
 const at = ({ x, y }: Point): string => `${coordinate(x)} ${coordinate(y)}`;
-const middle = (a: Point, b: Point): Point => ({ x: (a.x + b.x) / 2, y: (a.y + b.y) / 2 });
+const corner = 22;
 
-/** A curve inside the polygon of the points. */
+/** Lines between the points with rounded corners. */
 function curve(points: readonly Point[]): string {
   const [first, last] = [points[0], points[points.length - 1]];
-  const bends = points.slice(1, -1).map((point, before) => `Q${at(point)} ${at(middle(point, points[before + 2]))}`);
-  const start = points.length > 2 ? `L${at(middle(first, points[1]))}` : '';
-  return `M${at(first)}${start}${bends.join('')}L${at(last)}`;
+  const bends = points.slice(1, -1).map((point, before) => {
+    const [from, to] = [towards(point, points[before]), towards(point, points[before + 2])];
+    return `L${at(from)}Q${at(point)} ${at(to)}`;
+  });
+  return `M${at(first)}${bends.join('')}L${at(last)}`;
 }
 
-/** A line that leaves downwards and arrives from above, where it leads down. */
-function bow([from, to]: readonly Point[]): string {
-  const reach = Math.max(0, Math.min(120, (to.y - from.y) / 2));
-  return `M${at(from)}C${at({ x: from.x, y: from.y + reach })} ${at({ x: to.x, y: to.y - reach })} ${at(to)}`;
+/** The point where the rounding of a corner begins. */
+function towards(from: Point, to: Point): Point {
+  const distance = Math.hypot(to.x - from.x, to.y - from.y);
+  const share = distance === 0 ? 0 : Math.min(0.5, corner / distance);
+  return { x: from.x + share * (to.x - from.x), y: from.y + share * (to.y - from.y) };
 }
+
+const cubic = ([from, a, b, to]: readonly Point[]): string => `M${at(from)}C${at(a)} ${at(b)} ${at(to)}`;
 
 function drawMap({ width, height, boxes: corners }: Drawing, boxes: readonly Box[], request: GraphRequest): string {
   const { clusters, index } = request;

@@ -8,7 +8,7 @@ import type { BarData, ReportData, TemporaryData } from './data.ts';
 import { familyOfAll } from './families.ts';
 import { coordinate, escapeHtml, formatBytes, plural, truncate } from './html.ts';
 
-const left = 132;
+const left = 190;
 const right = 16;
 const heights = { alive: 64, arena: 340, gap: 34, bar: 16 };
 const smallAdvance = 6.1;
@@ -23,7 +23,7 @@ interface Columns {
 
 export function drawMemory(data: ReportData, opId: (func: number, op: number) => string): string {
   const launches = Math.max(1, data.launches.length);
-  const width = Math.min(64, Math.max(7, 1000 / launches));
+  const width = Math.min(64, Math.max(7, 1100 / launches));
   const columns: Columns = { width, launches, x: (launch) => left + launch * width };
   const alive = aliveBytes(data.memory.temporaries, launches);
   const peak = alive.indexOf(Math.max(...alive));
@@ -190,13 +190,17 @@ function drawBar(bar: BarData, kind: string, columns: Columns, y: number): strin
   const notes = [use, ...(alias === undefined ? [] : [`lies in ${alias}`]), ...(donated ? ['donated'] : [])];
   const title = `${name}: ${type}, ${formatBytes(bytes)}, ${notes.join(', ')}`;
   const whole = `<rect class="held" x="${left}" y="${y + 2}" width="${coordinate(columns.x(columns.launches) - left)}" height="${heights.bar - 5}" rx="2"/>`;
-  const from = kind === 'outputs' ? columns.x(first ?? 0) : columns.x(first ?? 0);
-  const until = columns.x((kind === 'outputs' ? columns.launches - 1 : (last ?? 0)) + 1);
+  const from = columns.x(first ?? 0);
+  const until = columns.x(kind === 'outputs' ? columns.launches : (last ?? 0) + 1);
   const used =
     first === undefined
       ? ''
       : `<rect class="used ${kind}" x="${coordinate(from)}" y="${y + 2}" width="${coordinate(until - from)}" height="${heights.bar - 5}" rx="2"/>`;
-  const label = truncate(`${name} ${type}`, Math.floor((left - 10) / 5.6));
+  const room = Math.floor((left - 10) / 5.6) - type.length - 1;
+  const label =
+    room < 4
+      ? truncate(name, room + type.length + 1)
+      : `${name.length > room ? `…${name.slice(1 - room)}` : name} ${type}`;
   const text = `<text x="0" y="${y + 12}" textLength="${coordinate(5.6 * label.length)}" lengthAdjust="spacingAndGlyphs">${escapeHtml(label)}</text>`;
   return `<g class="bar"><title>${escapeHtml(title)}</title>${whole}${used}${text}</g>`;
 }

@@ -2,25 +2,13 @@
  * Where everything in a drawing goes. Each box is laid out by itself, part by part, and then the boxes as nodes of a
  * graph of their own, both by dagre. So boxes never overlap, and time grows with the boxes, not with all ops at once.
  *
- *     parts → packed into boxes → boxes in layers from top to bottom → edges between boxes
+ *     parts → packed into boxes → boxes in layers from top to bottom → folded into columns
  *
  * Edges that span many layers, such as an activation that the backward pass reads, would tangle everything; they are
  * kept as direct lines that show when one of their ends is looked at.
  */
 import type { Part } from './contents.ts';
-
-export interface Point {
-  readonly x: number;
-  readonly y: number;
-}
-
-export interface Size {
-  readonly width: number;
-  readonly height: number;
-}
-
-/** Top left corner and size. */
-export interface Rectangle extends Point, Size {}
+import { fold, type Laid, measured, type Point, type Rectangle, type Size } from './fold.ts';
 
 export interface PlacedPart {
   readonly part: Part;
@@ -64,11 +52,6 @@ export async function loadLayout(): Promise<void> {
   dagre ??= await import('@dagrejs/dagre');
 }
 
-interface Laid extends Size {
-  readonly nodes: readonly Rectangle[];
-  readonly edges: readonly (readonly Point[])[];
-}
-
 function layered(sizes: readonly Size[], links: readonly Link[], gap: { node: number; rank: number }): Laid {
   if (!dagre) throw new Error('layout before loadLayout()');
   const graph = new dagre.Graph({ multigraph: true });
@@ -85,37 +68,12 @@ function layered(sizes: readonly Size[], links: readonly Link[], gap: { node: nu
     const edge = graph.edge(String(from), String(to), String(at)) as { points?: readonly Point[] };
     return edge.points ?? [];
   });
-  return shifted(nodes, edges);
-}
-
-/** Moves everything so that it begins at 0, and measures it. */
-function shifted(nodes: readonly Rectangle[], edges: readonly (readonly Point[])[]): Laid {
-  let [left, top, right, bottom] = [Infinity, Infinity, -Infinity, -Infinity];
-  const note = (x: number, y: number): void => {
-    [left, top, right, bottom] = [Math.min(left, x), Math.min(top, y), Math.max(right, x), Math.max(bottom, y)];
-  };
-  for (const { x, y, width, height } of nodes) {
-    note(x, y);
-    note(x + width, y + height);
-  }
-  for (const points of edges) for (const { x, y } of points) note(x, y);
-  return {
-    nodes: nodes.map((node) => ({ ...node, x: node.x - left, y: node.y - top })),
-    edges: edges.map((points) => points.map(({ x, y }) => ({ x: x - left, y: y - top }))),
-    width: right - left,
-    height: bottom - top,
-  };
+  return measured(nodes, edges);
 }
 
 /** Lays out a box: its parts side by side in rows below a head. */
 export function layoutBox(parts: readonly Part[], sizeOf: (part: Part, node: number) => Size, head: Size): Box {
-  const laid = parts.map((part) =>
-    layered(
-      part.nodes.map((_, at) => sizeOf(part, at)),
-      part.edges,
-      { node: gaps.node, rank: gaps.rank },
-    ),
-  );
+  const laid = parts.map((part) => layoutPart(part, sizeOf));
   const area = laid.reduce((sum, { width, height }) => sum + (width + gaps.part) * (height + gaps.part), 0);
   const widest = laid.reduce((most, { width }) => Math.max(most, width), head.width);
   const room = Math.max(widest, 1.3 * Math.sqrt(area));
@@ -134,6 +92,22 @@ export function layoutBox(parts: readonly Part[], sizeOf: (part: Part, node: num
       };
     }),
   };
+}
+
+/** Parts that were laid out in this drawing and others, by their shape: the layers of a network repeat themselves. */
+const knownParts = new Map<string, Laid>();
+/** Shapes that are kept; layouts are cheap enough to be made again. */
+const mostKnownParts = 2000;
+
+function layoutPart(part: Part, sizeOf: (part: Part, node: number) => Size): Laid {
+  const sizes = part.nodes.map((_, at) => sizeOf(part, at));
+  const key = `${sizes.map(({ width, height }) => `${width} ${height}`).join()};${part.edges.map(({ from, to }) => `${from} ${to}`).join()}`;
+  const known = knownParts.get(key);
+  if (known) return known;
+  const laid = layered(sizes, part.edges, { node: gaps.node, rank: gaps.rank });
+  if (knownParts.size >= mostKnownParts) knownParts.clear();
+  knownParts.set(key, laid);
+  return laid;
 }
 
 /** Sets rectangles side by side, in order, in rows that are at most `room` wide. */
@@ -157,7 +131,7 @@ export function layoutBoxes(boxes: readonly Size[], links: readonly Link[]): Dra
   const isFar = links.map((_, at) => boxes.length > mostLayeredBoxes || spans[at] > nearest);
   const near = links.filter((_, at) => !isFar[at]);
   const laid =
-    boxes.length > mostLayeredBoxes ? rowsOf(boxes) : layered(boxes, near, { node: gaps.box, rank: gaps.layer });
+    boxes.length > mostLayeredBoxes ? rowsOf(boxes) : fold(layered(boxes, near, { node: gaps.box, rank: gaps.layer }));
   const corners = laid.nodes.map(({ x, y }) => ({ x: x + margin, y: y + margin }));
   let next = 0;
   return {
@@ -178,12 +152,25 @@ function rowsOf(boxes: readonly Size[]): Laid {
   return { nodes: boxes.map((size, at) => ({ ...size, ...corners[at] })), edges: [], width, height };
 }
 
-/** From the bottom of one box to the top of another. */
+/** The four points of a cubic curve: from the bottom of one box to the top of another, or from side to side. */
 function direct(from: Rectangle, to: Rectangle): Point[] {
-  return [
-    { x: margin + from.x + from.width / 2, y: margin + from.y + from.height },
-    { x: margin + to.x + to.width / 2, y: margin + to.y },
-  ];
+  const centre = ({ x, y, width, height }: Rectangle): Point => ({ x: x + width / 2, y: y + height / 2 });
+  const [a, b] = [centre(from), centre(to)];
+  const isBelow = to.y >= from.y + from.height;
+  const side = Math.sign(b.x - a.x);
+  const start = isBelow ? { x: a.x, y: from.y + from.height } : { x: a.x + (side * from.width) / 2, y: a.y };
+  const end = isBelow ? { x: b.x, y: to.y } : { x: b.x - (side * to.width) / 2, y: b.y };
+  const half = { x: (start.x + end.x) / 2, y: (start.y + end.y) / 2 };
+  const bends = isBelow
+    ? [
+        { ...start, y: half.y },
+        { ...end, y: half.y },
+      ]
+    : [
+        { ...start, x: half.x },
+        { ...end, x: half.x },
+      ];
+  return [start, ...bends, end].map(({ x, y }) => ({ x: x + margin, y: y + margin }));
 }
 
 /** How many layers each link spans when every box is in the first layer below what it depends on. */

@@ -72,11 +72,15 @@ class View {
     this.drag();
     this.followMap();
   }
+  /** The pane ends where the window does. */
+  grow() {
+    const top = this.pane.getBoundingClientRect().top + scrollY;
+    if (this.pane.clientWidth > 0) root.style.setProperty('--pane', Math.round(innerHeight - top - 14) + 'px');
+  }
   start() {
     if (this.zoom > 0 || this.pane.clientWidth === 0) return;
-    this.setZoom(Math.min(1, Math.max(this.pane.clientWidth / this.width, 0.45)), 0, 0);
-    this.pane.scrollLeft = (this.width * this.zoom - this.pane.clientWidth) / 2;
-    this.pane.scrollTop = 0;
+    this.setZoom(Math.min(1, Math.max(this.pane.clientWidth / this.width, 0.8)), 0, 0);
+    this.pane.scrollTo(0, 0);
   }
   setZoom(zoom, x = this.pane.clientWidth / 2, y = this.pane.clientHeight / 2) {
     const next = Math.min(4, Math.max(0.03, zoom));
@@ -105,6 +109,7 @@ class View {
     });
   }
   update() {
+    this.grow();
     this.start();
     if (!(this.zoom > 0)) return;
     const { scrollLeft, scrollTop, clientWidth, clientHeight } = this.pane;
@@ -202,12 +207,12 @@ function selectOps(ids) {
   if (ids.length > 1) shown.push(make('p', { className: 'at' }, 'one of ' + ids.length + ' that look alike'));
   shown.push(make('pre', {}, make('code', {}, op.text)));
   if (op.line) shown.push(...sourceLines(op, id));
-  const actions = make('div', { className: 'actions' });
   for (const number of op.groups ?? []) {
     const group = data.groups[number];
-    shown.push(make('p', {}, 'in kernel ', make('code', {}, group.name), ', ' + group.launches));
-    actions.append(action('kernel', () => openKernel(group.kernel, id)), action('whole group', () => selectGroup(number)));
+    shown.push(make('p', { className: 'at' }, 'computed in ' + group.launches), make('div', { className: 'actions' },
+      action(group.name, () => openKernel(group.kernel, id)), action('its group', () => showGroup(number))));
   }
+  const actions = make('div', { className: 'actions' });
   if (op.callee !== undefined) actions.append(action('open ' + data.functions[op.callee], () => showDrawing(stageOf(id) + op.callee)));
   if (withOp(id).some((element) => element.closest('.memory'))) actions.append(action('memory', () => openMemory(id)));
   if (one('tr[data-rule] [data-op="' + id + '"]')) actions.append(action('not fused', () => openRefusals(id)));
@@ -243,6 +248,12 @@ function selectGroup(number) {
     make('div', { className: 'actions' }, action('kernel', () => openKernel(group.kernel))),
     opList(group.ops),
   );
+}
+function showGroup(number) {
+  selectGroup(number);
+  const box = one('.graph [data-group="g' + number + '"]');
+  showDrawing(box.closest('figure').dataset.drawing);
+  current().centre(box);
 }
 function deselect() {
   clearSelection();

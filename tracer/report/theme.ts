@@ -66,23 +66,23 @@ section > h2 { font-size: 15px; margin: 18px 0 8px; }
 .tools { display: flex; flex-wrap: wrap; gap: 6px 10px; align-items: center; margin-bottom: 8px; }
 .tools select { max-width: min(100%, 420px); }
 .tools .spacer { flex: 1; }
-.legend { display: flex; flex-wrap: wrap; gap: 2px 14px; margin: 8px 0 0; padding: 0; list-style: none; color: var(--soft); font-size: 12px; }
+aside .legend { margin-top: 14px; color: var(--soft); font-size: 12px; }
 .swatch { display: inline-block; width: 9px; height: 9px; border-radius: 2px; margin-right: 6px; background: var(--family, var(--movement)); }
 .note-line { color: var(--soft); font-size: 12px; margin: 6px 0; }
 
 .workspace { display: grid; grid-template-columns: minmax(0, 1fr) 300px; gap: 12px; align-items: stretch; }
 figure { margin: 0; position: relative; min-width: 0; }
 .pane { overflow: auto; background: var(--surface); border: 1px solid var(--line); border-radius: 8px; max-height: 80vh; }
-.js .pane { height: calc(100vh - 190px); min-height: 380px; max-height: none; cursor: grab; }
+.js .pane { height: var(--pane, 70vh); min-height: 380px; max-height: none; cursor: grab; }
 .js .pane.dragging { cursor: grabbing; user-select: none; }
 .pane svg.graph { display: block; margin: 0 auto; }
 svg.map { display: none; }
-.js svg.map { display: block; position: absolute; right: 16px; top: 10px; width: 96px; height: min(50%, 320px);
+.js svg.map { display: block; position: absolute; right: 16px; top: 10px; width: 96px; height: auto; max-height: 46%;
   background: color-mix(in srgb, var(--surface) 82%, transparent); border: 1px solid var(--line); border-radius: 6px; cursor: pointer; touch-action: none; }
 svg.map rect { fill: var(--family); opacity: .55; }
 svg.map .window { fill: var(--accent); fill-opacity: .14; stroke: var(--accent); vector-effect: non-scaling-stroke; opacity: 1; }
 aside { background: var(--surface); border: 1px solid var(--line); border-radius: 8px; padding: 12px; overflow: auto; min-width: 0; }
-.js aside { max-height: calc(100vh - 190px); min-height: 380px; }
+.js aside { height: var(--pane, 70vh); min-height: 380px; }
 aside h3 { font-size: 13px; margin: 0 0 8px; overflow-wrap: anywhere; }
 aside p { margin: 6px 0; overflow-wrap: anywhere; }
 aside pre { margin: 6px 0; white-space: pre-wrap; overflow-wrap: anywhere; font-size: 11.5px; background: var(--raised); border: 1px solid var(--line); border-radius: 6px; padding: 7px 8px; }
@@ -90,7 +90,8 @@ aside ul { list-style: none; padding: 0; margin: 6px 0; }
 aside li button { width: 100%; text-align: left; border: 0; background: none; padding: 2px 4px; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 aside li button:hover { background: var(--raised); }
 aside .at { color: var(--soft); font-size: 12px; }
-aside .actions { display: flex; flex-wrap: wrap; gap: 6px; }
+aside .actions { display: flex; flex-wrap: wrap; gap: 6px; margin: 8px 0; }
+aside .actions button { max-width: 100%; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 
 svg text { fill: var(--ink); }
 .graph .box > rect { fill: color-mix(in srgb, var(--family) 5%, var(--raised)); stroke: color-mix(in srgb, var(--family) 45%, var(--line)); }
@@ -107,7 +108,7 @@ svg text { fill: var(--ink); }
 .graph .read .label, .graph .result .label { font-size: 10px; fill: var(--soft); }
 .graph .read[data-source] { cursor: pointer; }
 .graph .edge path, .graph .link path { fill: none; stroke: var(--strong); }
-.graph .link path { stroke-width: 1.4; }
+.graph .link path { stroke-width: 1.4; vector-effect: non-scaling-stroke; }
 .graph .reach { stroke: transparent !important; stroke-width: 9 !important; pointer-events: stroke; }
 .graph .far { display: none; }
 .graph.all-links .far { display: inline; }
@@ -186,10 +187,11 @@ svg.memory { display: block; }
 @media (max-width: 860px) {
   header, main, .strip { padding-left: 12px; padding-right: 12px; }
   .workspace { grid-template-columns: minmax(0, 1fr); }
-  .js aside { min-height: 0; max-height: 40vh; }
+  .js aside { min-height: 0; height: auto; max-height: 50vh; }
   .js .pane { height: 60vh; }
   .kernel > summary { grid-template-columns: minmax(0, 1fr) auto; }
   .bytes, .time { grid-column: 1 / -1; }
+  .js svg.map { display: none; }
   .find { margin-left: 0; width: 100%; }
   .find input { flex: 1; width: auto; }
   .strip { position: static; }
