@@ -112,8 +112,9 @@ class Fuser {
         this.#refusals.push({ producer: op, consumer, rule: 'call', detail });
         group.wanted.delete(result);
         group.reads.add(result);
-        call.successors.add(group);
+        call.precede(group);
       }
+      for (const group of this.#groupsThatAwait(result)) call.precede(group);
     }
     for (const operand of op.operands) {
       const axes = operand.type.shape.map(() => [unknown]);
@@ -126,7 +127,7 @@ class Fuser {
   #store(op: Op, position: number, verdicts: readonly Verdict[]): void {
     const [value] = op.results;
     const host = this.#hostFor(op, verdicts) ?? this.#newGroup(op, position);
-    for (const group of this.#groupsThatAwait(value)) if (group !== host) host.successors.add(group);
+    for (const group of this.#groupsThatAwait(value)) if (group !== host) host.precede(group);
     const demand = host.wanted.get(value);
     if (demand) {
       const axes = outputAxes(op, demand.views, host);
@@ -144,7 +145,7 @@ class Fuser {
       this.#refusals.push({ producer: op, consumer, ...(refusal ?? storedOnce) });
       group.wanted.delete(value);
       group.reads.add(value);
-      host.successors.add(group);
+      host.precede(group);
     }
   }
 

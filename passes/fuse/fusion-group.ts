@@ -42,6 +42,8 @@ export class FusionGroup {
   /** How the values that are computed in the group are looked at. */
   readonly views = new Map<Value, readonly View[]>();
   readonly successors = new Set<FusionGroup>();
+  readonly #predecessors = new Set<FusionGroup>();
+  /** The first position at which this group or one that has to come after it stores something. */
   firstOutput: number;
   lastMember: number;
   #mergedInto: FusionGroup | undefined;
@@ -76,7 +78,25 @@ export class FusionGroup {
 
   addOutput(value: Value, axes: GroupOutput['axes'], position: number): void {
     this.outputs.push({ value, axes });
-    this.firstOutput = Math.min(this.firstOutput, position);
+    this.#storesAt(position);
+  }
+
+  /** Says that another group has to come after this one. */
+  precede(other: FusionGroup): void {
+    this.successors.add(other);
+    other.#predecessors.add(this);
+    this.#storesAt(other.firstOutput);
+  }
+
+  /** Notes a position in this group and all that come before it. */
+  #storesAt(position: number): void {
+    const waiting: FusionGroup[] = [this];
+    for (let next = waiting.pop(); next; next = waiting.pop()) {
+      const group = next.current;
+      if (group.firstOutput <= position) continue;
+      group.firstOutput = position;
+      waiting.push(...group.#predecessors);
+    }
   }
 
   /** Remembers how the group looks at a value that it computes. */
@@ -132,7 +152,10 @@ export class FusionGroup {
       for (const view of demand.views) this.want(value, view, demand.consumer);
     for (const [value, views] of other.views) this.noteViews(value, views);
     for (const successor of other.successors) this.successors.add(successor);
-    this.firstOutput = Math.min(this.firstOutput, other.firstOutput);
+    for (const predecessor of other.#predecessors) this.#predecessors.add(predecessor);
+    const [least, greatest] = [this.firstOutput, other.firstOutput].sort((a, b) => a - b);
+    this.firstOutput = greatest;
+    this.#storesAt(least);
     this.lastMember = Math.max(this.lastMember, other.lastMember);
     if (other.domain.length > this.domain.length) this.domain = other.domain;
     if (other.kind === 'rows' && this.kind !== 'rows') {
