@@ -23,6 +23,7 @@ export const features = {
   'fuse/multiOutput': 'A kernel that computes a value anyway stores it for others.',
   'fuse/joinReaders': 'Kernels that run the same loops over the same memory become one.',
   'fuse/batches': 'Small kernels, and those at the end of the program, become nests of one kernel.',
+  'fuse/streams': 'Scores of attention are computed where they are needed and never stored.',
   'fuse/scratchRows': 'What several sweeps of a row need is kept in a scratch row.',
   'lower/mergeReduces': 'Reductions that sweep the same axis share a loop.',
   'lower/equalKernels': 'Equal kernels are compiled once.',

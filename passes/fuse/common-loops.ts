@@ -28,6 +28,7 @@ interface Fit {
 }
 
 function fitTogether(a: FusionGroup, b: FusionGroup): Fit | undefined {
+  if (a.scratch || b.scratch) return undefined;
   if (![a, b].every(({ kind, anchor, pieces }) => (kind === 'map' || kind === 'rows') && !anchor && !pieces)) return;
   if (a.members.size + b.members.size > mostOps || a.bufferCount + b.bufferCount > mostBuffers) return undefined;
   const hasRows = a.kind === 'rows' || b.kind === 'rows';

@@ -17,13 +17,24 @@
  */
 import type { FusionRefusal } from '../../ir/lowered.ts';
 import type { Graph, Op, OpOf, Value } from '../../ir/types.ts';
+import { planAllStreams, type StreamPlan } from '../attention/plan-streams.ts';
+import type { Stream } from '../attention/stream.ts';
+import { findGenerated, refusalToStream, streamGroup } from '../attention/stream-groups.ts';
 import { nothing, type Without } from '../features.ts';
 import { GraphAnalysis, isContraction, isView } from './analysis.ts';
 import { haveCommonLoops, mergeGroups } from './common-loops.ts';
 import { Duplicates } from './duplicates.ts';
 import { dependsOn, FusionGroup } from './fusion-group.ts';
 import type { Partition } from './partition.ts';
-import { mostOps, outputAxes, type Refusal, refusalToInline, runsAcrossRows } from './rules.ts';
+import {
+  mostOps,
+  outputAxes,
+  type Question,
+  type Refusal,
+  refusalToInline,
+  refuseSize,
+  runsAcrossRows,
+} from './rules.ts';
 import { scheduleGroups } from './schedule.ts';
 import { type ExtentOf, firstReduceToken, operandViews, ReduceTokens, unknown, type View } from './view.ts';
 
@@ -47,19 +58,25 @@ class Fuser {
   /** Groups with a barrier that lets them start when a value is known, though they do not read it. */
   readonly #awaitedBy = new Map<Value, Set<FusionGroup>>();
   readonly #refusals: FusionRefusal[] = [];
+  readonly #streams: StreamPlan;
+  readonly #streamOf = new Map<Value, FusionGroup>();
+  readonly #isGenerated: (value: Value) => boolean;
 
   constructor(graph: Graph, without: Without) {
     this.#analysis = new GraphAnalysis(graph, without);
     this.#duplicates = new Duplicates(this.#analysis);
+    this.#streams = planAllStreams(this.#analysis);
+    this.#isGenerated = this.#streams.streams.length > 0 ? findGenerated(this.#analysis) : () => false;
   }
 
   run(): Partition {
     const { ops } = this.#analysis.graph;
+    for (const stream of this.#streams.streams) this.#addStream(stream);
     for (let position = ops.length - 1; position >= 0; position--) this.#place(ops[position], position);
     const groups = this.#groups.filter((group) => group.current === group);
     return {
       ...scheduleGroups(groups, this.#analysis, this.#tokens),
-      refusals: this.#refusals.reverse(),
+      refusals: [...this.#streams.refusals, ...this.#refusals.reverse()],
       storageOf: (value) => this.#analysis.storageOf(value),
     };
   }
@@ -70,6 +87,12 @@ class Fuser {
       return;
     }
     const [value] = op.results;
+    const stream = this.#streamOf.get(value);
+    if (stream) {
+      this.#readFrom(stream, op);
+      return;
+    }
+    this.#computeInStreams(op, position);
     const groups = this.#groupsThatWant(value);
     const isResult = this.#analysis.isResult(value);
     if (!this.#analysis.producerOf(value)) return;
@@ -98,6 +121,39 @@ class Fuser {
     this.#store(op, position, verdicts);
   }
 
+  /** Makes the group of a stream; what it takes from outside is wanted from here on. */
+  #addStream(stream: Stream): void {
+    const surroundings = { analysis: this.#analysis, regions: this.#streams.regions, tokens: this.#tokens };
+    const group = streamGroup(stream, this.#groups.length, surroundings, (...wish) => this.#want(...wish));
+    this.#groups.push(group);
+    for (const value of stream.outputs) this.#streamOf.set(value, group);
+  }
+
+  /** What a stream writes, all others read. */
+  #readFrom(stream: FusionGroup, op: Op): void {
+    const [value] = op.results;
+    for (const group of this.#groupsThatWant(value)) {
+      const { consumer } = group.wanted.get(value) ?? { consumer: op };
+      this.#refusals.push({ producer: op, consumer, ...storedOnce });
+      this.#read(group, value, stream);
+    }
+    for (const group of this.#groupsThatAwait(value)) if (group !== stream) stream.precede(group);
+  }
+
+  #read(group: FusionGroup, value: Value, writer: FusionGroup): void {
+    group.wanted.delete(value);
+    group.reads.add(value);
+    writer.precede(group);
+  }
+
+  /** Streams compute masks and the like themselves, whatever other groups do. */
+  #computeInStreams(op: Op, position: number): void {
+    if (this.#streams.streams.length === 0 || !this.#analysis.producerOf(op.results[0])) return;
+    for (const group of this.#groupsThatWant(op.results[0])) {
+      if (group.scratch && !this.#judge(op, group).refusal) this.#compute(op, position, group);
+    }
+  }
+
   /** A call is no kernel, but stands between those that write its operands and those that read its results. */
   #placeCall(op: OpOf<'call'>, position: number): void {
     const call = new FusionGroup(this.#groups.length, [], position);
@@ -110,9 +166,7 @@ class Fuser {
       for (const group of this.#groupsThatWant(result)) {
         const { consumer } = group.wanted.get(result) ?? { consumer: op };
         this.#refusals.push({ producer: op, consumer, rule: 'call', detail });
-        group.wanted.delete(result);
-        group.reads.add(result);
-        call.precede(group);
+        this.#read(group, result, call);
       }
       for (const group of this.#groupsThatAwait(result)) call.precede(group);
     }
@@ -143,9 +197,7 @@ class Fuser {
       }
       const { consumer } = group.wanted.get(value) ?? { consumer: op };
       this.#refusals.push({ producer: op, consumer, ...(refusal ?? storedOnce) });
-      group.wanted.delete(value);
-      group.reads.add(value);
-      host.precede(group);
+      this.#read(group, value, host);
     }
   }
 
@@ -153,7 +205,11 @@ class Fuser {
     const [value] = op.results;
     const views = group.wanted.get(value)?.views ?? [];
     const question = { op, value, views, group, analysis: this.#analysis, tokens: this.#tokens };
-    return { group, refusal: refusalToInline(question) };
+    return { group, refusal: group.scratch ? this.#judgeInStream(question) : refusalToInline(question) };
+  }
+
+  #judgeInStream(question: Question): Refusal | undefined {
+    return refuseSize(question) ?? refusalToStream(question, this.#isGenerated);
   }
 
   /** Makes one group of those that want a value which should not be computed twice, where their loops allow it. */
@@ -174,7 +230,7 @@ class Fuser {
   }
 
   #mayMerge(a: FusionGroup, b: FusionGroup): boolean {
-    return haveCommonLoops(a, b) && !dependsOn(a, b) && !dependsOn(b, a);
+    return haveCommonLoops(a, b) && !dependsOn(a, b) && !dependsOn(b, a) && this.#areOfOneLevel(a, b);
   }
 
   /** A group that computes the value anyway and that no other reader comes before. */
@@ -186,9 +242,26 @@ class Fuser {
       const demand = group.wanted.get(value);
       if (refusal || !demand || !outputAxes(op, demand.views, group)) continue;
       if (runsAcrossRows(value, demand.views, group, this.#analysis)) continue;
-      if (later.every((other) => other === group || !dependsOn(group, other))) return group;
+      const isFirst = (other: FusionGroup): boolean =>
+        other === group || (!dependsOn(group, other) && this.#isNotAfterStreamOf(group, other));
+      if (later.every(isFirst)) return group;
     }
     return undefined;
+  }
+
+  /** Whether no stream can come between two groups that become one. */
+  #areOfOneLevel(...groups: readonly FusionGroup[]): boolean {
+    if (this.#streams.streams.length === 0) return true;
+    return new Set(groups.flatMap((group) => group.outputs.map(({ value }) => this.#streams.levelOf(value)))).size <= 1;
+  }
+
+  /** Whether a group can not need a stream that a reader of it comes before. */
+  #isNotAfterStreamOf(group: FusionGroup, reader: FusionGroup): boolean {
+    if (this.#streams.streams.length === 0) return true;
+    const levels = ({ call, outputs }: FusionGroup): number[] =>
+      (call?.results ?? outputs.map(({ value }) => value)).map((value) => this.#streams.levelOf(value));
+    const [own, readers] = [Math.max(...levels(group)), Math.min(...levels(reader))];
+    return reader.scratch ? readers > own : readers >= own;
   }
 
   #newGroup(op: Op, position: number): FusionGroup {

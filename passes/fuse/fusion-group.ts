@@ -34,6 +34,8 @@ export class FusionGroup {
   scatter: Op | undefined;
   /** The op of a group of kind `call`, which is no kernel: it only has its place in the order. */
   call: OpOf<'call'> | undefined;
+  /** Scratch rows of a stream, whose ops and outputs are decided before the walk (`passes/attention`). */
+  scratch: ReadonlyMap<Value, readonly boolean[]> | undefined;
   readonly members = new Set<number>();
   readonly outputs: GroupOutput[] = [];
   /** Values read from memory, and values wanted whose op has not had its turn. */

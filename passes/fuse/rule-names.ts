@@ -10,6 +10,11 @@ export const fusionRules = {
   'scatter-cost': 'Updates of a scatter apply in order; what is dear to compute is computed beforehand, in parallel.',
   'one-contraction': 'A kernel computes one contraction: its tiles belong to that one.',
   'contraction-in-rows': 'A contraction is not computed inside a row kernel, which would need all of a row at once.',
+  'score-depth': 'Scores that are sums of many products are stored: to compute them again would cost more.',
+  'score-row': 'A row of scores lies in scratch memory, which bounds its length.',
+  'score-size': 'Scores that are not much beside what they are made of are stored.',
+  'score-use': 'Scores are not computed again only to be stored or reduced.',
+  'score-cycle': 'Kernels of scores can not wait for each other in a circle.',
   'contraction-epilogue':
     'An epilogue computes one element from one element of the contraction; a reader that repeats, moves in part or reduces elements reads memory.',
   epilogue: 'What a contraction can do to its own result on the way to memory is not left to a kernel that reads it.',

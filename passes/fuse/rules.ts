@@ -56,14 +56,14 @@ export function refusalToInline(question: Question): Refusal | undefined {
     default:
       return (
         refuseEpilogue(question) ??
-        refuseOperand(question) ??
+        refusalToOperand(question) ??
         refuseScatterOperand(question) ??
         refuseRecomputation(question)
       );
   }
 }
 
-function refuseSize({ op, group }: Question): Refusal | undefined {
+export function refuseSize({ op, group }: Question): Refusal | undefined {
   const most = isFree(op) ? 2 * mostOps : mostOps;
   if (group.members.size >= most) return { rule: 'code-size', detail: `the kernel has ${group.members.size} ops` };
   const buffers = group.bufferCount + op.operands.length - 1;
@@ -169,7 +169,7 @@ function refuseWindow({ views, group }: Question): Refusal | undefined {
 }
 
 /** Operands of contractions are packed over and over: only what is nearly free is computed on the way. */
-function refuseOperand({ op, value, views, analysis }: Question): Refusal | undefined {
+export function refusalToOperand({ op, value, views, analysis }: Question): Refusal | undefined {
   if (!views.some((view) => view.place === 'operand') || isFree(op)) return undefined;
   const cone = analysis.coneOf(value);
   if (cone > 2) return { rule: 'operand-cost', detail: `${cone} operations each time an operand is packed` };

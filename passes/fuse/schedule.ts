@@ -153,6 +153,7 @@ function likeWithLike(order: readonly FusionGroup[]): readonly FusionGroup[] {
 
 function mayShareKernel(group: FusionGroup, buffers: readonly Value[], analysis: GraphAnalysis): boolean {
   if (group.kind === 'scatter' || group.kind === 'contraction' || group.kind === 'call') return false;
+  if (group.scratch) return false;
   if (analysis.without.has('fuse/batches')) return false;
   const isEnd = group.successors.size === 0;
   const traffic = buffers.reduce((bytes, value) => bytes + analysis.bytesOf(value), 0);
@@ -189,7 +190,8 @@ function nestOf(group: FusionGroup, analysis: GraphAnalysis): Nest {
   });
   if (kind === 'call') throw internalError('a call is not lowered to a kernel');
   const axes = tokens.map((token) => domain[token]);
-  return { kind: 'loops', axes, form: kind, outputs, scratch: scratchRows(group, analysis) } satisfies LoopNest;
+  const scratch = group.scratch ?? scratchRows(group, analysis);
+  return { kind: 'loops', axes, form: kind, outputs, scratch, apart: group.scratch !== undefined } satisfies LoopNest;
 }
 
 function scatterNest(group: FusionGroup): Nest {

@@ -28,6 +28,8 @@ export interface LoopNest {
   readonly outputs: readonly NestOutput[];
   /** Values to compute once for a row and keep in scratch memory: which of their axes lie within the row. */
   readonly scratch?: ReadonlyMap<Value, readonly boolean[]>;
+  /** Outputs with inner loops have each its own, so that no loop holds two contractions. */
+  readonly apart?: boolean;
 }
 
 export interface NestOutput {

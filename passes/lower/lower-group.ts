@@ -25,6 +25,7 @@ import { findInPlacePairs } from './in-place.ts';
 import { type Index, zeroIndex } from './index-algebra.ts';
 import { collapseLoops, findSplits } from './loops.ts';
 import { mergeReduces } from './merge-reduces.ts';
+import { shareScratch } from './share-scratch.ts';
 import { emitScatter, emitUpdate } from './updates.ts';
 
 export interface LoweredGroup {
@@ -74,7 +75,7 @@ function finishGroup(
   const emitted = splits.size > 0 ? emitGroup(group, producers, splits) : first;
   const nodes = emitted.kernel.body;
   const body = collapseLoops(without.has('lower/mergeReduces') ? nodes : mergeReduces(nodes));
-  const kernel = findInPlacePairs({ ...emitted.kernel, body });
+  const kernel = findInPlacePairs(shareScratch({ ...emitted.kernel, body }));
   return { ...emitted, kernel };
 }
 
@@ -131,7 +132,7 @@ function emitLoops(nest: LoopNest, nameOf: (value: Value) => string, emitter: Em
     'parallel',
     nest.axes,
     (outer) => {
-      for (const together of groupByInnerAxes(outputs)) {
+      for (const together of groupByInnerAxes(outputs, nest.apart ?? false)) {
         emitter.body.loops('parallel', innerExtents(together[0]), (inner) => {
           const stores = together.map((output) => {
             const indices = outputIndices(output, nest.axes, outer, inner, emitter);
@@ -148,11 +149,12 @@ function emitLoops(nest: LoopNest, nameOf: (value: Value) => string, emitter: Em
 const innerExtents = ({ value, axes }: NestOutput): Dim[] =>
   value.type.shape.filter((size, axis) => axes[axis] === undefined && size !== 1);
 
-/** Outputs that share inner loops stand together; those without inner loops come first. */
-function groupByInnerAxes(outputs: readonly NestOutput[]): readonly (readonly NestOutput[])[] {
+/** Outputs that share inner loops stand together, unless `apart`; those without inner loops come first. */
+function groupByInnerAxes(outputs: readonly NestOutput[], apart: boolean): readonly (readonly NestOutput[])[] {
   const groups = new Map<string, NestOutput[]>();
-  for (const output of outputs) {
-    const key = innerExtents(output).join(',');
+  for (const [at, output] of outputs.entries()) {
+    const extents = innerExtents(output).join(',');
+    const key = apart && extents !== '' ? `${extents} of ${at}` : extents;
     const group = groups.get(key);
     if (group) group.push(output);
     else groups.set(key, [output]);

@@ -1,0 +1,92 @@
+/**
+ * Which score regions become streams, and what a stream computes on the way. A stream reads its keys and values again
+ * for every block of rows and may compute scores that another stream has computed before; in return, no matrix of
+ * scores is written or read.
+ *
+ *     softmax(q kᵀ) v          has statistics of rows and batch axes: a stream
+ *     tanh(x w1) w2            has neither; a stream if the scores are twice as large as all that it reads and writes
+ */
+import type { OpOf, Value } from '../../ir/types.ts';
+import { estimate, type GraphAnalysis } from '../fuse/analysis.ts';
+import { mostOps, type Refusal } from '../fuse/rules.ts';
+import type { ScoreRegion } from './score-region.ts';
+import type { Stream } from './stream.ts';
+
+/** Products in one score, at most: deeper ones are not worth computing twice. */
+const deepestScore = 256;
+/** Scores in one row, at most: they lie in scratch memory. */
+const longestRow = 2 ** 16;
+/** How much larger than all else scores without statistics have to be. */
+const statelessGain = 2;
+/** Exits of a region, at most: each is compared with the streams before it. */
+const mostExits = 64;
+
+/** Why the scores of a region are stored, as far as the region alone tells. */
+export function refuseRegion(region: ScoreRegion, analysis: GraphAnalysis): Refusal | undefined {
+  const { roots, exits, members } = region;
+  if (members.size > mostOps || exits.length > mostExits)
+    return { rule: 'code-size', detail: `${members.size} ops on scores with ${exits.length} uses` };
+  const depth = Math.max(...roots.map(depthOf));
+  if (depth > deepestScore) return { rule: 'score-depth', detail: `${depth} products in a score` };
+  const row = Math.max(length(region, region.axes.keys), length(region, region.axes.queries));
+  if (row > longestRow) return { rule: 'score-row', detail: `${row} scores in a row` };
+  if (!paysOff(region, analysis))
+    return {
+      rule: 'score-size',
+      detail: `${analysis.elementsOf(roots[0].results[0])} scores are not much beside their operands`,
+    };
+  return undefined;
+}
+
+/** Why the streams of a region are not worth having. */
+export function refuseStreams(streams: readonly Stream[]): Refusal | undefined {
+  const idle = streams.find(({ exits }) => !exits.some(({ kind }) => kind === 'contraction'));
+  return idle && { rule: 'score-use', detail: 'a kernel would compute scores only to store or to reduce them' };
+}
+
+function paysOff(region: ScoreRegion, analysis: GraphAnalysis): boolean {
+  const { roots, exits, axes } = region;
+  const { ops } = analysis.graph;
+  const scores = analysis.elementsOf(roots[0].results[0]);
+  if (hasStatistics(region, analysis)) {
+    if (axes.batch.length > 0) return true;
+    const least = [...region.members].some((member) => ops[member].opcode === 'exponential') ? 0.5 : 1;
+    const isStored = exits.some(({ kind }) => kind === 'store');
+    return !isStored && roots.every(({ operands }) => least * total(operands, analysis) <= scores);
+  }
+  const taken = new Set(roots.flatMap(({ operands }) => operands));
+  for (const { kind, position, operand } of exits) {
+    if (kind === 'store') return false;
+    for (const value of [...ops[position].operands, ...ops[position].results]) if (value !== operand) taken.add(value);
+  }
+  return statelessGain * total([...taken], analysis) <= scores;
+}
+
+const total = (values: readonly Value[], analysis: GraphAnalysis): number =>
+  values.reduce((sum, value) => sum + analysis.elementsOf(value), 0);
+
+/** Whether rows are reduced, or combined with one number for each row. */
+function hasStatistics({ exits, members }: ScoreRegion, analysis: GraphAnalysis): boolean {
+  if (exits.some(({ kind }) => kind === 'statistic')) return true;
+  const isRowwise = (value: Value): boolean => {
+    const position = analysis.positionOf(value);
+    const op = position === undefined ? undefined : analysis.graph.ops[position];
+    if (op?.opcode !== 'broadcast_in_dim') return false;
+    const { axes, shape } = op.attributes;
+    const { shape: from } = op.operands[0].type;
+    const repeated = shape.filter(
+      (size, axis) => size !== 1 && (!axes.includes(axis) || from[axes.indexOf(axis)] === 1),
+    );
+    return repeated.length === 1 && from.some((size) => size !== 1);
+  };
+  return [...members].some((member) => {
+    const op = analysis.graph.ops[member];
+    return op.opcode !== 'dot_general' && op.operands.some(isRowwise);
+  });
+}
+
+const depthOf = ({ attributes, operands }: OpOf<'dot_general'>): number =>
+  attributes.contract[0].reduce((depth, axis) => depth * estimate(operands[0].type.shape[axis]), 1);
+
+const length = ({ axes }: ScoreRegion, numbers: readonly number[]): number =>
+  numbers.reduce((product, number) => product * estimate(axes.extents[number]), 1);
