@@ -2,8 +2,8 @@
  * A bench graph compiled with parts left out: its account, and a run of it on arguments that stay on the device. It
  * goes past `compile`, whose options are for users; the compiler is the same.
  */
-import type { Tensor } from '../../index.ts';
-import { tree } from '../../index.ts';
+import { clearKernels } from '../../codegen/wasm/program.ts';
+import { type Tensor, tree } from '../../index.ts';
 import { type Module, mainOf } from '../../ir/types.ts';
 import type { BufferHandle } from '../../runtime/device.ts';
 import { decodeElements } from '../../runtime/elements.ts';
@@ -24,7 +24,10 @@ export class CompiledVariant {
     const { parameters, results } = mainOf(module).graph;
     const donated = parameters.map(() => false);
     const request = { module, name, precision: 'fast', donated, without } as const;
-    const times = Array.from({ length: compiles }, () => compile(request).milliseconds);
+    const times = Array.from({ length: compiles }, () => {
+      clearKernels();
+      return compile(request).milliseconds;
+    });
     const { program, report } = compile({ ...request, report: { bindings: [] } });
     if (!report) throw new Error(`${name}: the compiler gave no report`);
     this.report = report;

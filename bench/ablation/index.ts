@@ -4,14 +4,15 @@
  * before anything is timed, and each variant is timed in turn with the whole pipeline.
  */
 import type { Module } from '../../ir/types.ts';
+import type { BufferHandle } from '../../runtime/device.ts';
 import { ready } from '../../tracer/compiler.ts';
 import { assertClose, measureInTurn } from '../measure.ts';
 import { batchNormBlocks, gpt, type Model, matmulChains, modelsOf, resnet50, stepModel } from '../models/index.ts';
 import { traceModel } from '../models/trace.ts';
-import type { BenchResult, BenchTable } from '../result.ts';
-import { formatBytes, formatCount, formatMs } from '../table.ts';
+import type { BenchResult } from '../result.ts';
 import { CompiledVariant, handlesOf } from './compiled.ts';
-import { type Variant, variants } from './variants.ts';
+import { type Ablated, type Account, modelTable, type Outcome, summaryTable } from './tables.ts';
+import { variants } from './variants.ts';
 
 /** From the registry by name, and some at sizes that run often enough in little time. */
 function ablated(): readonly Model[] {
@@ -33,60 +34,53 @@ function ablated(): readonly Model[] {
   ];
 }
 
-const columns = ['left out', 'kernels', 'bytes moved', 'peak bytes', 'FLOPs', 'compile', 'run', 'against whole'];
+const rounds = { rounds: 15, warmup: 5 };
 
-const accountOf = ({ report, compileMs }: CompiledVariant): string[] => [
-  String(report.groups.length),
-  formatBytes(report.bytesMoved),
-  formatBytes(report.memory.peak),
-  formatCount(report.flops),
-  formatMs(compileMs),
-];
-
-async function ablateModel(model: Model): Promise<BenchTable> {
+async function ablateModel(model: Model): Promise<Ablated> {
   const module = traceModel(model);
   const args = model.make(1);
   const inputs = handlesOf(args);
-  new CompiledVariant(module, model.name, new Set()); // the compiler itself gets warm
   const whole = new CompiledVariant(module, model.name, new Set());
   const expected = whole.values(inputs);
-  const rows: string[][] = [];
-  const same: string[] = [];
-  for (const variant of variants()) {
-    const compiled = compileVariant(model, module, variant);
-    if (typeof compiled === 'string') rows.push([variant.name, compiled, ...columns.slice(2).map(() => '')]);
-    else if (compiled.equals(whole)) same.push(variant.name);
+  const outcomes: Outcome[] = [];
+  for (const { name, without } of variants()) {
+    const variant = compileVariant(model, module, without);
+    if (typeof variant === 'string') outcomes.push({ name, failure: variant });
+    else if (variant.equals(whole)) outcomes.push({ name });
     else {
-      compiled.values(inputs).forEach((values, at) => {
-        assertClose(`${model.name} without ${variant.name}, result ${at}`, values, expected[at], 1e-3);
+      variant.values(inputs).forEach((values, at) => {
+        assertClose(`${model.name} without ${name}, result ${at}`, values, expected[at], 1e-3);
       });
-      rows.push([variant.name, ...accountOf(compiled), ...(await timed(compiled, whole, inputs))]);
+      outcomes.push({ name, figures: { ...accountOf(variant), ...(await timed(variant, whole, inputs)) } });
     }
   }
-  const [{ median }] = await measureInTurn([{ name: 'whole', run: () => whole.run(inputs) }], rounds);
-  return {
-    title: model.name,
-    columns,
-    rows: [['nothing', ...accountOf(whole), formatMs(median), ''], ...rows],
-    ...(same.length > 0 && { note: `No difference: ${same.join(', ')}.` }),
-  };
+  const [{ median: run }] = await measureInTurn([{ name: 'whole', run: () => whole.run(inputs) }], rounds);
+  // The first compiles found a cold compiler.
+  const { compileMs } = new CompiledVariant(module, model.name, new Set());
+  return { name: model.name, whole: { ...accountOf(whole), compileMs, run, ratio: 1 }, outcomes };
 }
 
-const rounds = { rounds: 15, warmup: 5 };
+const accountOf = ({ report, compileMs }: CompiledVariant): Account => ({
+  kernels: report.groups.length,
+  bytesMoved: report.bytesMoved,
+  peakBytes: report.memory.peak,
+  flops: report.flops,
+  compileMs,
+});
 
-function compileVariant(model: Model, module: Module, { without }: Variant): CompiledVariant | string {
+function compileVariant(model: Model, module: Module, without: ReadonlySet<string>): CompiledVariant | string {
   try {
     return new CompiledVariant(module, model.name, without);
   } catch (error) {
-    return `needed: ${String(error)}`;
+    return String(error);
   }
 }
 
 async function timed(
   variant: CompiledVariant,
   whole: CompiledVariant,
-  inputs: ReturnType<typeof handlesOf>,
-): Promise<string[]> {
+  inputs: readonly BufferHandle[],
+): Promise<{ readonly run: number; readonly ratio: number }> {
   const [mine, base] = await measureInTurn(
     [
       { name: 'variant', run: () => variant.run(inputs) },
@@ -94,18 +88,20 @@ async function timed(
     ],
     rounds,
   );
-  return [formatMs(mine.median), `${(mine.median / base.median).toFixed(2)}x`];
+  return { run: mine.median, ratio: mine.median / base.median };
 }
 
 export async function ablationCase(): Promise<BenchResult> {
   await ready();
-  const tables: BenchTable[] = [];
-  for (const model of ablated()) tables.push(await ablateModel(model));
+  const ablatedModels: Ablated[] = [];
+  for (const model of ablated()) ablatedModels.push(await ablateModel(model));
   return {
     title: 'What each pass and feature is worth',
     mode: 'fast',
     rows: [],
-    tables,
-    notes: ['Run times are medians of 15 in turn with the whole pipeline, arguments on the device, one thread.'],
+    tables: [summaryTable(ablatedModels), ...ablatedModels.map(modelTable)],
+    notes: [
+      'One pass, family of rules or feature is left out at a time. Run times are medians of 15, in turn with the whole pipeline, arguments on the device, one thread; compile times are from the traced graph to finished code, none of which is remembered.',
+    ],
   };
 }

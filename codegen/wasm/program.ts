@@ -39,6 +39,9 @@ const codeVersion = 2;
 const cacheLimit = 4096;
 const cache = new Map<string, CachedKernel>();
 
+/** Forgets the code of all kernels, as if nothing had been compiled in this process. */
+export const clearKernels = (): void => cache.clear();
+
 /** Generates all code of a lowered module. @throws KilnError `unsupported_dtype`, `invalid_size` */
 export function generateProgram(binaryen: Binaryen, lowered: Lowered, options: KernelOptions): GeneratedProgram {
   const compiled = lowered.kernels.map((kernel) => compileKernel(binaryen, kernel, options));
