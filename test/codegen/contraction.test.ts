@@ -182,6 +182,103 @@ describe('matrix products', () => {
   });
 });
 
+describe('sums that a mask throws away', () => {
+  const [rows, columns, depth] = [23, 41, 19];
+
+  /** `y[i, j] = mask(i, j) ? sum : -1`, with the sum used once more where `leak` says. */
+  function masked(
+    mask: (k: KernelMaker, i: ScalarId, j: ScalarId) => ScalarId,
+    options: { inverted?: boolean; leak?: boolean } = {},
+  ): Kernel {
+    const k = new KernelMaker('masked', [
+      read('a', rows * depth),
+      read('b', depth * columns),
+      read('c', rows * columns, 'bool'),
+      write('y', rows * columns),
+      write('z', rows * columns),
+    ]);
+    k.parallel('i', rows, () =>
+      k.parallel('j', columns, () => {
+        const condition = mask(k, k.index(at('i')), k.index(at('j')));
+        const product = (): ScalarId =>
+          k.apply('multiply', k.load('a', at([depth, 'i'], 'k')), k.load('b', at([columns, 'k'], 'j')));
+        const [sum] = k.reduce([{ name: 'k', extent: depth }], ['sum'], () => [product()], { order: 'blocks' });
+        const scaled = k.apply('multiply', sum, k.constant(0.5));
+        const hidden = k.constant(-1);
+        const result = options.inverted
+          ? k.apply('select', condition, hidden, scaled)
+          : k.apply('select', condition, scaled, hidden);
+        k.store('y', at([columns, 'i'], 'j'), k.apply('negate', result));
+        if (options.leak) k.store('z', at([columns, 'i'], 'j'), sum);
+      }),
+    );
+    return k.finish();
+  }
+
+  const fill = (name: string, i: number): number => (name === 'c' ? (i % 3) & 1 : wave(name, i));
+
+  for (const direction of ['LE', 'LT', 'GE', 'GT', 'EQ', 'NE'] as const) {
+    it(`need not be computed where positions compare ${direction}`, () => {
+      for (const inverted of [false, true]) {
+        check(
+          masked((k, i, j) => k.compare(direction, i, j), { inverted }),
+          [{}],
+          fill,
+        );
+        check(
+          masked((k, i, j) => k.compare(direction, j, i), { inverted }),
+          [{}],
+          fill,
+        );
+        check(
+          masked((k, i, j) => k.compare(direction, j, i), { inverted, leak: true }),
+          [{}],
+          fill,
+        );
+      }
+    });
+  }
+
+  it('may lie in a band, or be hidden by more', () => {
+    const shifted = (k: KernelMaker, i: ScalarId, by: number): ScalarId =>
+      k.applyTo('int32', 'add', i, k.constant(by, 'int32'));
+    const band = (k: KernelMaker, i: ScalarId, j: ScalarId): ScalarId =>
+      k.applyTo('bool', 'and', k.compare('LE', j, shifted(k, i, 3)), k.compare('GT', j, shifted(k, i, -9)));
+    check(masked(band), [{}], fill);
+    check(
+      masked((k, i, j) => k.applyTo('bool', 'not', band(k, i, j)), { inverted: true }),
+      [{}],
+      fill,
+    );
+    check(
+      masked((k, i, j) => k.applyTo('bool', 'not', band(k, i, j))),
+      [{}],
+      fill,
+    );
+    const loaded = (k: KernelMaker): ScalarId => k.load('c', at([columns, 'i'], 'j'));
+    check(
+      masked((k, i, j) => k.applyTo('bool', 'and', band(k, i, j), loaded(k))),
+      [{}],
+      fill,
+    );
+    check(
+      masked((k, i, j) => k.applyTo('bool', 'or', band(k, i, j), loaded(k))),
+      [{}],
+      fill,
+    );
+    check(
+      masked((k, i) => k.compare('LT', i, k.constant(9, 'int32'))),
+      [{}],
+      fill,
+    );
+    check(
+      masked((k, _, j) => k.compare('LT', j, k.constant(-9, 'int32'))),
+      [{}],
+      fill,
+    );
+  });
+});
+
 describe('convolutions', () => {
   /** `y[n, co, h, w] = sum x[n, ci, h + u - pad, w + v - pad] * f[co, ci, u, v]`. */
   function convolution(

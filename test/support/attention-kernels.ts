@@ -23,6 +23,8 @@ export interface AttentionShape {
   readonly interleaved?: boolean;
   /** One scratch array for scores, exponentials and probabilities. */
   readonly inPlace?: boolean;
+  /** The score of a position that the mask hides. */
+  readonly hidden?: number;
   /** What stands for the exponential, so that the interpreter computes the same bits. */
   readonly exponential?: (k: KernelMaker, x: ScalarId) => ScalarId;
   /** The probabilities are divided where they are used, in the last contraction. */
@@ -31,6 +33,10 @@ export interface AttentionShape {
 
 /** A stand-in for the exponential that rounds the same everywhere. */
 export const square = (k: KernelMaker, x: ScalarId): ScalarId => k.apply('multiply', x, x);
+
+/** Another one, which is zero for hidden positions as the exponential is. */
+export const clipped = (k: KernelMaker, x: ScalarId): ScalarId =>
+  k.apply('maximum', k.apply('add', x, k.constant(2)), k.constant(0));
 
 const exponential = (k: KernelMaker, x: ScalarId): ScalarId => k.apply('exponential', x);
 
@@ -71,12 +77,12 @@ function dot(k: KernelMaker, axis: string, extent: Dim, left: () => ScalarId, ri
 
 /** The score after scale, bias and mask. */
 function masked(k: KernelMaker, shape: AttentionShape, sum: ScalarId): ScalarId {
-  const { queries, keys, bias, causal } = shape;
+  const { queries, keys, bias, causal, hidden = -3 } = shape;
   let score = k.apply('multiply', sum, k.constant(0.125));
   if (bias) score = k.apply('add', score, k.load('bias', at([product(queries, keys), 'h'], [keys, 'i'], 'j')));
   if (!causal) return score;
   const visible = k.compare('LE', k.index(at('j')), k.index(at('i')));
-  return k.apply('select', visible, score, k.constant(-3));
+  return k.apply('select', visible, score, k.constant(hidden));
 }
 
 export function attentionForward(shape: AttentionShape): Kernel {

@@ -9,50 +9,53 @@
  */
 import { ceilDivDims, type Dim, dimBounds, isStatic, mulDims } from '../../../base/dim.ts';
 import { byteSize } from '../../../base/dtype.ts';
-import type { Axis, IndexExpression, Loop } from '../../../ir/kernel.ts';
+import type { IndexExpression } from '../../../ir/kernel.ts';
 import { likelyExtent } from '../../common/cost.ts';
 import { coefficientOf, substituteAxes } from '../../common/linear-index.ts';
 import type { KernelFacts } from '../../common/walk.ts';
-import { addressExpression, addressOf } from '../addressing.ts';
-import { Environment } from '../environment.ts';
-import { FunctionBuilder } from '../function-builder.ts';
+import { addressExpression, addressOf, indexValue } from '../addressing.ts';
+import type { Environment } from '../environment.ts';
+import type { FunctionBuilder } from '../function-builder.ts';
 import type { Expression } from '../math/emitter.ts';
-import { NestEmitter } from '../nest.ts';
-import { planNodes } from '../plan.ts';
-import type { Contraction, Factor, Sum } from './match.ts';
+import { buildFinish } from './finish.ts';
+import { type InPlace, leftInPlace, rightInPlace } from './in-place.ts';
+import type { Contraction, Sum } from './match.ts';
 import { buildTile, type TileStrides } from './micro.ts';
 import { buildPack, type Panel } from './pack.ts';
+import { type VisibleColumns, visibleColumns } from './visible.ts';
+import { emitIsFinite, emitNeededSteps } from './zeros.ts';
 
 export const tileRows = 4;
 export const tileColumns = 8;
 /** Elements of the right factors that a chunk should hold: half a megabyte. */
 const chunkElements = 1 << 17;
-/** Elements of the right factor up to which it is read in place, however many rows use it. */
-const inPlaceElements = 1 << 13;
-/** Rows up to which the right factor is read in place, however large it is. */
-const inPlaceRows = 24;
-/** Steps up to which the left factor may lie apart from step to step. */
-const inPlaceSteps = 64;
-
-/** A factor that is read where it is. */
-interface InPlace {
-  readonly memory: string;
-  readonly index: IndexExpression;
-  readonly own: Dim;
-  readonly step: Dim;
-}
 
 /** How a sum is computed. */
 interface Product {
   readonly sum: Sum;
-  readonly leftInPlace: InPlace | undefined;
-  readonly rightInPlace: InPlace | undefined;
+  /** The factors, where they are read in place. */
+  readonly left: InPlace | undefined;
+  readonly right: InPlace | undefined;
+  /** Steps at the ends of the depth are left out where the left factor is zero: a local that says whether they may. */
+  readonly finite: number | undefined;
   /** Columns of a register tile: more where there are few rows, so that whole cache lines are read. */
   readonly columns: number;
   /** Names of its scratch arrays. */
   readonly strip: string;
-  readonly left: string;
-  readonly right: string;
+  readonly leftPanel: string;
+  readonly rightPanel: string;
+}
+
+/** Locals that say which part of the result is in work. */
+interface Span {
+  readonly row: number;
+  readonly rows: number;
+  /** Columns of the chunk. */
+  readonly from: number;
+  readonly to: number;
+  /** Those of them that count. */
+  readonly first: number;
+  readonly end: number;
 }
 
 /** A function to finish under its name. */
@@ -74,6 +77,7 @@ export class ContractionBlock {
   /** Columns of a chunk, whose right factors should stay in the cache. */
   readonly chunk: number;
   readonly products: readonly Product[];
+  readonly visible: VisibleColumns | undefined;
   readonly helpers: NamedHelper[] = [];
 
   /** @param env the environment of the function that drives the block; it binds the outer axes */
@@ -84,6 +88,7 @@ export class ContractionBlock {
     this.c = contraction;
     this.options = options;
     this.chunk = this.#chunkColumns();
+    this.visible = visibleColumns(contraction);
     this.products = contraction.sums.map((sum, i) => this.#product(sum, `${options.prefix}${i === 0 ? '' : i}`));
     this.#buildHelpers();
   }
@@ -91,17 +96,20 @@ export class ContractionBlock {
   #product(sum: Sum, prefix: string): Product {
     const { c, f, options } = this;
     const { layout } = f;
-    const leftInPlace = asLeft(inPlaceLoad(f, sum.left, c.row, sum), sum);
-    const rightInPlace = asRight(inPlaceLoad(f, sum.right, c.column, sum), sum, c);
-    const columns = rightInPlace && likelyExtent(c.row.extent) <= 2 ? 2 * tileColumns : tileColumns;
-    const [strip, left, right] = ['strip', 'left', 'right'].map((name) => `${prefix}${name}`);
+    const left = leftInPlace(layout, sum, c);
+    const isOwn = left?.step === 1 && this.facts.written.has(left.memory);
+    const mayBeZero = isOwn && sum.dtype === 'float32' && options.packsAll;
+    const right = rightInPlace(layout, sum, c, mayBeZero);
+    const columns = right && likelyExtent(c.row.extent) <= 2 ? 2 * tileColumns : tileColumns;
+    const finite = mayBeZero && !right ? f.newLocal('i32', 'finite') : undefined;
+    const [strip, leftPanel, rightPanel] = ['strip', 'left', 'right'].map((name) => `${prefix}${name}`);
     layout.addScratch(strip, sum.dtype, tileRows * this.chunk);
-    if (!leftInPlace) layout.addScratch(left, sum.dtype, mulDims(sum.depth, tileRows));
-    if (!rightInPlace) {
+    if (!left) layout.addScratch(leftPanel, sum.dtype, mulDims(sum.depth, tileRows));
+    if (!right) {
       const all = mulDims(ceilDivDims(c.column.extent, tileColumns), tileColumns);
-      layout.addScratch(right, sum.dtype, mulDims(sum.depth, options.packsAll ? all : this.chunk));
+      layout.addScratch(rightPanel, sum.dtype, mulDims(sum.depth, options.packsAll ? all : this.chunk));
     }
-    return { sum, leftInPlace, rightInPlace, columns, strip, left, right };
+    return { sum, left, right, finite, columns, strip, leftPanel, rightPanel };
   }
 
   #chunkColumns(): number {
@@ -121,61 +129,31 @@ export class ContractionBlock {
 
   /** Whether a factor must be packed before `rows`. */
   get packs(): boolean {
-    return this.products.some(({ rightInPlace }) => !rightInPlace);
+    return this.products.some(({ right }) => !right);
   }
 
   #buildHelpers(): void {
     const { c, facts, f } = this;
-    for (const { sum, leftInPlace, rightInPlace, left, right } of this.products) {
+    for (const { sum, left, right, leftPanel, rightPanel } of this.products) {
       const build = (panel: Panel): void => {
         this.helpers.push([`pack_${panel.memory}`, buildPack(f, facts, c.outer, sum, panel)]);
       };
-      if (!rightInPlace) build({ factor: sum.right, axis: c.column, width: 8, memory: right });
-      if (!leftInPlace) build({ factor: sum.left, axis: c.row, width: 4, memory: left });
+      if (!right) build({ factor: sum.right, axis: c.column, width: 8, memory: rightPanel });
+      if (!left) build({ factor: sum.left, axis: c.row, width: 4, memory: leftPanel });
     }
-    this.helpers.push([this.#finishName, this.#buildFinish()]);
+    this.helpers.push([
+      this.#finishName,
+      buildFinish(
+        f,
+        facts,
+        c,
+        this.products.map(({ strip }) => strip),
+      ),
+    ]);
   }
 
   get #finishName(): string {
     return `${this.options.prefix}finish`;
-  }
-
-  /** `finish(record, ...outer, row, from, to, shift)`: the epilogue on a row of the strips. */
-  #buildFinish(): FunctionBuilder {
-    const { c, facts } = this;
-    const names = ['record', ...c.outer.map((axis) => axis.name), c.row.name, 'from', 'to', 'shift'];
-    const parameters = names.length;
-    const f = new FunctionBuilder(this.f.binaryen, this.f.module, this.f.layout, names);
-    const written = new Set([...facts.written, ...this.products.map(({ strip }) => strip)]);
-    const env = new Environment(f, { ...facts, written });
-    const loop: Loop = { kind: 'loop', mode: 'parallel', axis: c.column, body: c.epilogue };
-    const plan = planNodes([loop], new Set());
-    const emitter = new NestEmitter(env, plan);
-    const [row, from, to, shift] = [4, 3, 2, 1].map((back) => parameters - back);
-    c.outer.forEach((axis, i) => {
-      env.axes.set(axis.name, { local: 1 + i, delta: 0, scope: f.root });
-    });
-    env.axes.set(c.row.name, { local: row, delta: 0, scope: f.root });
-    env.axes.set('$shift', { local: shift, delta: 0, scope: f.root });
-    const axis = (name: string): IndexExpression['terms'][number] => ({
-      coefficient: 1,
-      factor: { kind: 'axis', axis: name },
-    });
-    const index = { offset: 0, terms: [axis('$shift'), axis(c.column.name)] };
-    const span = {
-      start: () => f.get(from),
-      limit: () => f.get(to),
-      multiple: isStatic(c.column.extent) && c.column.extent % 8 === 0 ? 8 : 1,
-    };
-    emitter.emit(c.lets);
-    emitter.vectorLoop(c.column.name, span, plan.copies(loop), () => {
-      for (const { sum, strip } of this.products) {
-        const expression = { kind: 'load', memory: strip, index } as const;
-        emitter.emitLet({ kind: 'let', id: sum.result, dtype: sum.dtype, expression });
-      }
-      emitter.emit(c.epilogue);
-    });
-    return f;
   }
 
   /** The smaller of a position and an extent, in a local. */
@@ -204,16 +182,20 @@ export class ContractionBlock {
   packRight(from: number, to: number): void {
     const { f, c } = this;
     const { i32 } = f.module;
-    const packed = this.products.filter(({ rightInPlace }) => !rightInPlace);
+    const packed = this.products.filter(({ right }) => !right);
     if (packed.length === 0) return;
     const column = f.newLocal('i32', c.column.name);
     f.loop({ counter: column, start: f.get(from), step: tileColumns, limit: () => f.get(to) }, () => {
-      for (const { sum, right } of packed) {
+      for (const { sum, rightPanel } of packed) {
         const place = i32.mul(i32.sub(f.get(column), this.#origin(from)), f.size(sum.depth));
         const count = i32.sub(f.get(to), f.get(column));
-        this.#call(`pack_${right}`, ...this.#outerValues(), f.get(column), place, count);
+        this.#call(`pack_${rightPanel}`, ...this.#outerValues(), f.get(column), place, count);
       }
     });
+    for (const { sum, rightPanel, finite } of packed) {
+      const panels = mulDims(ceilDivDims(c.column.extent, tileColumns), tileColumns * byteSize(sum.dtype));
+      if (finite !== undefined) emitIsFinite(f, rightPanel, mulDims(sum.depth, panels), finite);
+    }
   }
 
   /** The rows `firstRow` to `lastRow` (locals) of the columns `from` to `to`. */
@@ -229,7 +211,8 @@ export class ContractionBlock {
     const { f } = this;
     const { i32 } = f.module;
     const rows = this.atMost(i32.sub(f.get(lastRow), f.get(row)), tileRows);
-    for (const product of this.products) this.#strip(product, row, rows, from, to);
+    const span = this.#visibleSpan(row, rows, from, to);
+    for (const product of this.products) this.#strip(product, { row, rows, from, to, ...span });
     const done = f.newLocal('i32');
     f.loop({ counter: done, start: f.i32(0), step: 1, limit: () => f.get(rows), nonEmpty: true }, () => {
       const shift = i32.sub(i32.mul(f.get(done), f.i32(this.chunk)), f.get(from));
@@ -238,22 +221,57 @@ export class ContractionBlock {
     });
   }
 
-  #strip(product: Product, row: number, rows: number, from: number, to: number): void {
+  /** Locals with the part of the columns that counts for some rows. */
+  #visibleSpan(row: number, rows: number, from: number, to: number): { first: number; end: number } {
     const { f, c } = this;
     const { i32 } = f.module;
-    const { sum, leftInPlace, rightInPlace, strip, left, right, columns } = product;
-    if (!leftInPlace) this.#call(`pack_${left}`, ...this.#outerValues(), f.get(row), f.i32(0), f.get(rows));
-    const leftLocal = f.let('i32', leftInPlace ? this.#address(product, leftInPlace, c.row.name, row) : f.base(left));
+    if (!this.visible) return { first: from, end: to };
+    const [first, end] = [f.let('i32', f.get(from), 'first'), f.let('i32', f.get(to), 'end')];
+    const lastRow = f.let('i32', i32.sub(i32.add(f.get(row), f.get(rows)), f.i32(1)));
+    /** The bound of the row where it is least, or greatest. */
+    const bound = (index: IndexExpression, extreme: 'least' | 'greatest'): number => {
+      const rises = Number(coefficientOf(index, c.row.name) ?? 0) >= 0;
+      let local = -1;
+      const position = rises === (extreme === 'least') ? row : lastRow;
+      this.env.withAxis(c.row.name, { local: position, delta: 0, scope: f.scope }, () => {
+        local = f.let('i32', indexValue(this.env, index));
+      });
+      return local;
+    };
+    for (const index of this.visible.from) {
+      const least = bound(index, 'least');
+      f.set(first, f.module.select(i32.gt_s(f.get(least), f.get(first)), f.get(least), f.get(first)));
+    }
+    for (const index of this.visible.to) {
+      const greatest = bound(index, 'greatest');
+      f.set(end, f.module.select(i32.lt_s(f.get(greatest), f.get(end)), f.get(greatest), f.get(end)));
+    }
+    return { first, end };
+  }
+
+  /** The sums of four rows: tiles over the columns of a span, which begin at multiples of their width from `from` on. */
+  #strip(product: Product, span: Span): void {
+    const { f, c } = this;
+    const { i32 } = f.module;
+    const { sum, left, right, strip, columns } = product;
+    const { row, rows, from, to, first, end } = span;
+    if (!left) this.#call(`pack_${product.leftPanel}`, ...this.#outerValues(), f.get(row), f.i32(0), f.get(rows));
+    const leftAt = left ? this.#address(product, left, c.row.name, row) : f.base(product.leftPanel);
+    const leftLocal = f.let('i32', leftAt, 'left');
+    const steps = this.#neededSteps(product, leftLocal);
     const column = f.newLocal('i32', c.column.name);
-    f.loop({ counter: column, start: f.get(from), step: columns, limit: () => f.get(to), nonEmpty: true }, () => {
+    const aligned = i32.add(f.get(from), i32.and(i32.sub(f.get(first), f.get(from)), f.i32(-columns)));
+    const start = first === from ? f.get(from) : aligned;
+    f.loop({ counter: column, start, step: columns, limit: () => f.get(end), nonEmpty: end === to }, () => {
       const panel = i32.sub(f.get(column), this.#origin(from));
-      const rightAt = rightInPlace
-        ? this.#address(product, rightInPlace, c.column.name, column)
-        : i32.add(f.base(right), i32.mul(panel, f.size(mulDims(sum.depth, byteSize(sum.dtype)))));
+      const rightAt = right
+        ? this.#address(product, right, c.column.name, column)
+        : i32.add(f.base(product.rightPanel), i32.mul(panel, f.size(mulDims(sum.depth, byteSize(sum.dtype)))));
       const rightLocal = f.let('i32', rightAt, 'right');
+      if (steps) f.set(rightLocal, i32.add(f.get(rightLocal), f.get(steps.skipped)));
       const offset = i32.sub(f.get(column), f.get(from));
       const stripLocal = f.let('i32', i32.add(f.base(strip), i32.shl(offset, f.i32(2))), 'strip_at');
-      const operands = [leftLocal, rightLocal, stripLocal];
+      const operands = [leftLocal, rightLocal, stripLocal, ...(steps ? [steps.begin, steps.end] : [])];
       const vectors = this.#tileWidths(columns).map((count) => Math.ceil(count / 4));
       this.#choose(
         [...new Set(vectors)].sort((a, b) => a - b),
@@ -266,6 +284,22 @@ export class ContractionBlock {
           ),
       );
     });
+  }
+
+  /** The steps that four rows need, with the bytes of the right factor that are left out; moves `at`, the left factor, to the first. */
+  #neededSteps(
+    { sum, finite, left }: Product,
+    at: number,
+  ): { begin: number; end: number; skipped: number } | undefined {
+    if (finite === undefined || !left) return undefined;
+    const { f } = this;
+    const { i32 } = f.module;
+    const bytes = byteSize(sum.dtype);
+    const rows = { at, rows: tileRows, stride: mulDims(left.own, bytes), length: sum.depth };
+    const { begin, end } = emitNeededSteps(f, rows, f.get(finite));
+    const skipped = f.let('i32', i32.mul(f.get(begin), f.i32(tileColumns * bytes)));
+    f.set(at, i32.add(f.get(at), i32.mul(f.get(begin), f.i32(bytes))));
+    return { begin, end, skipped };
   }
 
   /** The numbers of columns that register tiles may have, ascending: in the last chunk and in those before it. */
@@ -294,17 +328,18 @@ export class ContractionBlock {
 
   #callTile(product: Product, rows: number, vectors: number, operands: readonly number[]): void {
     const { f } = this;
-    const { sum, leftInPlace, rightInPlace, strip } = product;
+    const { sum, left, right, finite, strip } = product;
     const name = `tile_${strip}_${rows}x${4 * vectors}`;
     if (!this.helpers.some(([known]) => known === name)) {
       const bytes = byteSize(sum.dtype);
       const strides: TileStrides = {
-        leftRow: leftInPlace ? mulDims(leftInPlace.own, bytes) : bytes,
-        leftStep: leftInPlace ? mulDims(leftInPlace.step, bytes) : tileRows * bytes,
-        rightStep: rightInPlace ? mulDims(rightInPlace.step, bytes) : tileColumns * bytes,
+        leftRow: left ? mulDims(left.own, bytes) : bytes,
+        leftStep: left ? mulDims(left.step, bytes) : tileRows * bytes,
+        rightStep: right ? mulDims(right.step, bytes) : tileColumns * bytes,
         resultRow: this.chunk * bytes,
       };
-      this.helpers.push([name, buildTile(f, { rows, vectors, dtype: sum.dtype, depth: sum.depth, strides })]);
+      const isRanged = finite !== undefined;
+      this.helpers.push([name, buildTile(f, { rows, vectors, dtype: sum.dtype, depth: sum.depth, strides, isRanged })]);
     }
     this.#call(name, ...operands.map((local) => f.get(local)));
   }
@@ -328,27 +363,4 @@ function variants(extent: Dim, full: number): number[] {
   if (!isStatic(extent)) return Array.from({ length: full }, (_, i) => i + 1);
   const counts = extent % full === 0 ? [] : [extent % full];
   return extent >= full ? [...counts, full] : counts;
-}
-
-/** The plain load that a factor is, if its elements can be read in place. */
-function inPlaceLoad(f: FunctionBuilder, factor: Factor, own: Axis, { reduced, dtype }: Sum): InPlace | undefined {
-  const [only] = factor.lets;
-  if (factor.lets.length !== 1 || reduced.length !== 1 || only.expression.kind !== 'load') return undefined;
-  const { memory, index, when } = only.expression;
-  if (when !== undefined || f.layout.dtypeOf(memory) !== dtype) return undefined;
-  if (!index.terms.every((term) => term.factor.kind === 'axis')) return undefined;
-  const [ownStride, step] = [coefficientOf(index, own.name), coefficientOf(index, reduced[0].name)];
-  if (ownStride === undefined || step === undefined) return undefined;
-  return { memory, index, own: ownStride, step };
-}
-
-function asLeft(load: InPlace | undefined, { depth }: Sum): InPlace | undefined {
-  const apart = load?.step !== 1 && likelyExtent(depth) > inPlaceSteps;
-  return apart ? undefined : load;
-}
-
-function asRight(load: InPlace | undefined, { depth }: Sum, { row, column }: Contraction): InPlace | undefined {
-  if (load?.own !== 1) return undefined;
-  const small = likelyExtent(depth) * likelyExtent(column.extent) <= inPlaceElements;
-  return small || likelyExtent(row.extent) <= inPlaceRows ? load : undefined;
 }

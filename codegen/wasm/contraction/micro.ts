@@ -3,6 +3,7 @@
  * by block. The left factor is read by splats, the right one by vectors in adjacent pairs.
  *
  *     tile(record, a, b, c)      a: left[row 0][0]    b: right[0][column 0]    c: where the sums go
+ *     tile(record, a, b, c, begin, end)      only the steps from `begin` to `end`, where `a` and `b` begin
  */
 import { type Dim, dimBounds, isStatic, mulDims } from '../../../base/dim.ts';
 import type { DType } from '../../../base/dtype.ts';
@@ -24,17 +25,17 @@ export interface TileShape {
   readonly dtype: DType;
   readonly depth: Dim;
   readonly strides: TileStrides;
+  /** Whether the tile sums over a part of the depth, which begins and ends at multiples of four or where the depth does. */
+  readonly isRanged: boolean;
 }
 
 /** Whether a distance can stand in an instruction: immediates are unsigned, and a reversed axis walks backwards. */
 const isImmediate = (distance: Dim): distance is number => isStatic(distance) && distance >= 0;
 
-/** Steps of the depth in one round of the loop. */
-const unroll = 2;
-
 /** Builds the function of a register tile; the caller finishes it under a name. */
 export function buildTile(outer: FunctionBuilder, shape: TileShape): FunctionBuilder {
-  const f = new FunctionBuilder(outer.binaryen, outer.module, outer.layout, ['record', 'a', 'b', 'c']);
+  const names = ['record', 'a', 'b', 'c', ...(shape.isRanged ? ['begin', 'end'] : [])];
+  const f = new FunctionBuilder(outer.binaryen, outer.module, outer.layout, names);
   new Tile(f, shape).build();
   return f;
 }
@@ -89,23 +90,27 @@ class Tile {
   build(): void {
     const { f, partial } = this;
     const { i32, v128 } = f.module;
-    const { depth, dtype, strides } = this.shape;
+    const { depth, dtype, strides, isRanged } = this.shape;
+    const [begin, end] = [4, 5];
+    const zeros = (sums: number[][]): void => this.each((row, vector) => f.set(sums[row][vector], this.zero()));
+    const isNonEmpty = !isRanged && isStatic(depth) && depth > 0;
     if (dtype !== 'float32' || dimBounds(depth)[1] <= contractionBlock) {
-      this.each((row, vector) => f.set(partial[row][vector], this.zero()));
-      this.sweep(() => f.size(depth), isStatic(depth) ? depth : undefined);
+      zeros(partial);
+      this.sweep(isRanged ? i32.sub(f.get(end), f.get(begin)) : f.size(depth), isNonEmpty);
       this.store(partial, strides.resultRow, v128);
       return;
     }
     const sums = this.grid();
-    this.each((row, vector) => f.set(sums[row][vector], this.zero()));
+    zeros(sums);
     const done = f.newLocal('i32');
-    const shape = { counter: done, start: f.i32(0), step: contractionBlock, limit: () => f.size(depth) };
-    f.loop({ ...shape, nonEmpty: isStatic(depth) && depth > 0 }, () => {
-      const rest = f.let('i32', i32.sub(f.size(depth), f.get(done)));
-      const isShort = i32.lt_s(f.get(rest), f.i32(contractionBlock));
-      const count = f.let('i32', f.module.select(isShort, f.get(rest), f.i32(contractionBlock)));
-      this.each((row, vector) => f.set(partial[row][vector], this.zero()));
-      this.sweep(() => f.get(count), isStatic(depth) && depth % unroll === 0 ? contractionBlock : undefined);
+    const limit = (): Expression => (isRanged ? f.get(end) : f.size(depth));
+    const start = isRanged ? f.get(begin) : f.i32(0);
+    f.loop({ counter: done, start, step: 0, limit, nonEmpty: isNonEmpty }, () => {
+      const next = f.let('i32', i32.add(i32.or(f.get(done), f.i32(contractionBlock - 1)), f.i32(1)));
+      f.set(next, f.module.select(i32.lt_s(f.get(next), limit()), f.get(next), limit()));
+      zeros(partial);
+      this.sweep(i32.sub(f.get(next), f.get(done)), true);
+      f.set(done, f.get(next));
       this.each((row, vector) =>
         f.set(sums[row][vector], this.add(f.get(sums[row][vector]), f.get(partial[row][vector]))),
       );
@@ -113,51 +118,38 @@ class Tile {
     this.store(sums, strides.resultRow, v128);
   }
 
-  /** `count` steps; `known` has the parity of the count where that is certain. */
-  sweep(count: () => Expression, known: number | undefined): void {
+  /**
+   * `count` steps, one a round: V8 puts the loads of a round before its arithmetic, and those of two would not fit the
+   * registers beside the sums.
+   */
+  sweep(count: Expression, nonEmpty: boolean): void {
     const { f } = this;
-    const { i32 } = f.module;
-    const left = f.let('i32', count());
-    if (known === undefined || known >= unroll) {
-      const limit = (): Expression => i32.sub(count(), f.i32(unroll - 1));
-      const counter = f.newLocal('i32');
-      const bound = f.let('i32', limit());
-      f.loop({ counter, start: f.i32(0), step: unroll, limit: () => f.get(bound), nonEmpty: known !== undefined }, () =>
-        this.steps(unroll),
-      );
-    }
-    if (known === undefined) f.when(i32.and(f.get(left), f.i32(1)), () => this.steps(1));
-    else if (known % unroll !== 0) this.steps(1);
+    const counter = f.newLocal('i32');
+    const bound = f.let('i32', count);
+    f.loop({ counter, start: f.i32(0), step: 1, limit: () => f.get(bound), nonEmpty }, () => this.step());
   }
 
-  /** Some steps of the depth, with the pointers advanced in the end. */
-  steps(count: number): void {
+  /** One step of the depth, with the pointers advanced in the end. */
+  step(): void {
     const { f } = this;
     const { i32, v128 } = f.module;
     const { rows, vectors, strides } = this.shape;
     const { leftRow, leftStep, rightStep } = strides;
-    const advance = (local: number, by: Dim): void => f.set(local, i32.add(f.get(local), f.size(by)));
-    const inPlace = isImmediate(leftStep) && isImmediate(rightStep);
-    for (let step = 0; step < count; step++) {
-      const [leftAt, rightAt] = inPlace ? [step * leftStep, step * rightStep] : [0, 0];
-      const columns = Array.from({ length: vectors }, (_, v) =>
-        f.let('v128', v128.load(rightAt + 16 * v, 4, f.get(this.right)), 'right'),
-      );
-      for (let row = 0; row < rows; row++) {
-        const offset = leftAt + (isImmediate(leftRow) ? row * leftRow : 0);
-        const pointer = this.left[isImmediate(leftRow) ? 0 : row];
-        const splat = f.let('v128', v128.load32_splat(offset, 4, f.get(pointer)), 'left');
-        columns.forEach((column, v) => {
-          const sum = this.partial[row][v];
-          f.set(sum, this.add(f.get(sum), this.multiply(f.get(splat), f.get(column))));
-        });
-      }
-      if (!inPlace || step === count - 1) {
-        const by = inPlace ? count : 1;
-        for (const pointer of this.left) advance(pointer, mulDims(leftStep, by));
-        advance(this.right, mulDims(rightStep, by));
-      }
+    const columns = Array.from({ length: vectors }, (_, v) =>
+      f.let('v128', v128.load(16 * v, 4, f.get(this.right)), 'right'),
+    );
+    for (let row = 0; row < rows; row++) {
+      const offset = isImmediate(leftRow) ? row * leftRow : 0;
+      const pointer = this.left[isImmediate(leftRow) ? 0 : row];
+      const splat = f.let('v128', v128.load32_splat(offset, 4, f.get(pointer)), 'left');
+      columns.forEach((column, v) => {
+        const sum = this.partial[row][v];
+        f.set(sum, this.add(f.get(sum), this.multiply(f.get(splat), f.get(column))));
+      });
     }
+    const advance = (local: number, by: Dim): void => f.set(local, i32.add(f.get(local), f.size(by)));
+    for (const pointer of this.left) advance(pointer, leftStep);
+    advance(this.right, rightStep);
   }
 
   store(sums: readonly number[][], resultRow: number, v128: FunctionBuilder['module']['v128']): void {

@@ -34,8 +34,9 @@ function reduce(e: VectorEmitter, x: Vector): { shifted: Vector; r: Vector } {
 /** `e^x`; overflows to inf and underflows through the subnormal numbers to 0. */
 export function exponential(e: VectorEmitter, operand: Vector): Vector {
   const { f32, i32 } = e;
-  // Beyond these bounds the result is inf or 0 anyway; pmin and pmax give their first operand where it is NaN.
-  const x = e.let(f32.pmax(f32.pmin(operand, f32.constant(89)), f32.constant(-104)));
+  // Beyond these bounds the result is inf or 0 anyway; pmin and pmax give their first operand where it is NaN. Products
+  // that underflow to 0 are slow, and masked scores make many: at the lower bound, n = -254, both powers below are 0.
+  const x = e.let(f32.pmax(f32.pmin(operand, f32.constant(89)), f32.constant(-176)));
   const { shifted, r } = reduce(e, x);
   const tail = polynomial(f32, r, exponentialTail);
   const power = f32.add(f32.mulAdd(f32.mul(r, r), tail, r), f32.constant(1));

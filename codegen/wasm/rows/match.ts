@@ -40,7 +40,7 @@ export const slotAxis = '$slot';
 
 /** Scratch elements that the rows of a block should take, about: they stay in the cache with the right factors. */
 const blockElements = 1 << 15;
-const mostRows = 32;
+const mostRows = 16;
 
 export type Phase =
   | { readonly kind: 'contraction'; readonly contraction: Contraction }
