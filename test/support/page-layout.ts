@@ -42,7 +42,7 @@ export const drawnLayout = `(() => {
   for (const box of boxes) {
     const outer = rectOf(box);
     if (sticksOut(outer, whole)) faults.push(nameOf(box) + ' leaves the drawing');
-    const nodes = [...box.querySelectorAll('.op, .read, .result')];
+    const nodes = [...box.querySelectorAll('.op, .read, .shared, .result')];
     findOverlaps(nodes);
     for (const node of nodes) if (sticksOut(rectOf(node), outer)) faults.push(nameOf(node) + ' leaves its box');
     for (const text of box.querySelectorAll('text')) {

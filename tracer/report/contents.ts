@@ -11,8 +11,9 @@ import type { FunctionData, OpData } from './data.ts';
 import { type Family, familyOf } from './families.ts';
 
 export interface DrawnNode {
-  readonly kind: 'op' | 'read' | 'result';
-  /** The ops it stands for; of a read the op that makes the value, if one does. */
+  /** `read` and `shared` name a value: one from memory, one that is computed in the box and used in many places. */
+  readonly kind: 'op' | 'read' | 'shared' | 'result';
+  /** The ops it stands for; of a value's name the op that makes the value, if one does. */
   readonly ops: readonly number[];
   readonly family: Family;
   readonly label: string;
@@ -43,7 +44,7 @@ export interface Part {
 const fewestCopies = 3;
 
 export function contentsOf(index: FunctionIndex, cluster: Cluster): Part[] {
-  const { nodes, edges } = nodesOf(index, cluster);
+  const { nodes, edges } = new Contents(index, cluster);
   return mergeCopies(partsOf(nodes, edges), index.func);
 }
 
@@ -79,72 +80,95 @@ function shortNumber(text: string): string {
   return shortest[1].length < shortest[0].length ? shortest[1] : shortest[0];
 }
 
-interface Contents {
-  readonly nodes: DrawnNode[];
-  readonly edges: DrawnEdge[];
-}
+/** Uses of a value in a box from which on it is drawn by name beside each of them. */
+const mostEdges = 3;
 
-function nodesOf({ func, scalars, producers }: FunctionIndex, { ops, writes }: Cluster): Contents {
-  const results = new Set(func.results);
-  const stored = new Set(writes);
-  const shown = ops.filter(
-    (op) => func.ops[op].scalar === undefined || func.ops[op].results.some((v) => results.has(v)),
-  );
-  const nodes: DrawnNode[] = [];
-  const edges: DrawnEdge[] = [];
-  const nodeOf = new Map<number, number>();
-  const titleOf = (value: number): string => `${func.values[value].name}: ${func.values[value].type}`;
-  for (const position of shown) {
+/** The nodes and edges of a box while they are put together. */
+class Contents {
+  readonly nodes: DrawnNode[] = [];
+  readonly edges: DrawnEdge[] = [];
+  readonly #index: FunctionIndex;
+  readonly #stored: ReadonlySet<number>;
+  /** The op node of each value that is computed here. */
+  readonly #nodeOf = new Map<number, number>();
+  readonly #uses = new Map<number, number>();
+
+  constructor(index: FunctionIndex, { ops, writes }: Cluster) {
+    this.#index = index;
+    this.#stored = new Set(writes);
+    const { func } = index;
+    const results = new Set(func.results);
+    const shown = ops
+      .map((op) => ({ op, ...func.ops[op] }))
+      .filter((op) => op.scalar === undefined || op.results.some((value) => results.has(value)));
+    for (const { op, results: values, operands } of shown) {
+      const node = this.#addOp(op);
+      for (const value of values) this.#nodeOf.set(value, node);
+      for (const value of operands) this.#uses.set(value, (this.#uses.get(value) ?? 0) + 1);
+    }
+    for (const { results: values, operands } of shown) {
+      const to = this.#nodeOf.get(values[0]) ?? 0;
+      for (const value of new Set(operands)) if (!index.scalars.has(value)) this.#addEdge(value, to);
+    }
+    func.results.forEach((value, number) => {
+      if (this.#stored.has(value)) this.#addResult(value, number);
+    });
+  }
+
+  #addOp(position: number): number {
+    const { func, scalars } = this.#index;
     const op = func.ops[position];
-    const node = nodes.push({
+    const node = this.nodes.push({
       kind: 'op',
       ops: [position],
       family: familyOf(op.opcode),
       label: labelOf(op, scalars),
       type: op.results.map((value) => func.values[value].type).join(', '),
       title: op.text,
-      stored: op.results.some((value) => stored.has(value)),
+      stored: op.results.some((value) => this.#stored.has(value)),
     });
-    for (const value of op.results) nodeOf.set(value, node - 1);
+    return node - 1;
   }
-  const reads = new Map<string, number>();
-  for (const position of shown) {
-    const op = func.ops[position];
-    const to = nodeOf.get(op.results[0]) ?? 0;
-    for (const value of new Set(op.operands)) {
-      if (scalars.has(value)) continue;
-      let from = nodeOf.get(value);
-      if (from === undefined) {
-        // Read once for each op that uses it, so that parts which share nothing but memory stay apart.
-        const key = `${value} ${to}`;
-        from = reads.get(key) ?? nodes.push(readNode(func, value, producers.get(value))) - 1;
-        reads.set(key, from);
-      }
-      edges.push({ from, to, title: titleOf(value) });
-    }
-  }
-  func.results.forEach((value, number) => {
-    const from = nodeOf.get(value);
-    if (from === undefined || !stored.has(value)) return;
-    const label = `result ${number}`;
-    const title = `${label}: ${titleOf(value)}`;
-    const to = nodes.push({ kind: 'result', ops: [], family: 'other', label, title, stored: false }) - 1;
-    edges.push({ from, to, title: titleOf(value) });
-  });
-  return { nodes, edges };
-}
 
-function readNode(func: FunctionData, value: number, producer: number | undefined): DrawnNode {
-  const { name, type } = func.values[value];
-  const title = `${name}: ${type}, ${producer === undefined ? 'an input' : 'read from memory'}`;
-  return {
-    kind: 'read',
-    ops: producer === undefined ? [] : [producer],
-    family: 'other',
-    label: name,
-    title,
-    stored: false,
-  };
+  /**
+   * What is read is drawn once for each op that uses it, and so is a value with many uses: parts that share nothing
+   * else stay apart, such as the updates of all parameters by one rate.
+   */
+  #addEdge(value: number, to: number): void {
+    const own = this.#nodeOf.get(value);
+    const isNamed = own === undefined || (this.#uses.get(value) ?? 0) > mostEdges;
+    this.edges.push({ from: isNamed ? this.#addName(value) : own, to, title: this.#titleOf(value) });
+  }
+
+  #addName(value: number): number {
+    const { func, producers } = this.#index;
+    const producer = producers.get(value);
+    const isOwn = this.#nodeOf.has(value);
+    const origin = isOwn ? 'computed in this box' : producer === undefined ? 'an input' : 'read from memory';
+    const node = this.nodes.push({
+      kind: isOwn ? 'shared' : 'read',
+      ops: producer === undefined ? [] : [producer],
+      family: 'other',
+      label: func.values[value].name,
+      title: `${this.#titleOf(value)}, ${origin}`,
+      stored: false,
+    });
+    return node - 1;
+  }
+
+  #addResult(value: number, number: number): void {
+    const from = this.#nodeOf.get(value);
+    if (from === undefined) return;
+    const label = `result ${number}`;
+    const title = `${label}: ${this.#titleOf(value)}`;
+    const to = this.nodes.push({ kind: 'result', ops: [], family: 'other', label, title, stored: false }) - 1;
+    this.edges.push({ from, to, title: this.#titleOf(value) });
+  }
+
+  #titleOf(value: number): string {
+    const { name, type } = this.#index.func.values[value];
+    return `${name}: ${type}`;
+  }
 }
 
 /** Splits nodes into those that hang together. */

@@ -23,7 +23,7 @@ interface Columns {
 
 export function drawMemory(data: ReportData, opId: (func: number, op: number) => string): string {
   const launches = Math.max(1, data.launches.length);
-  const width = Math.min(64, Math.max(7, 1100 / launches));
+  const width = Math.min(150, Math.max(7, 1100 / launches));
   const columns: Columns = { width, launches, x: (launch) => left + launch * width };
   const alive = aliveBytes(data.memory.temporaries, launches);
   const peak = alive.indexOf(Math.max(...alive));

@@ -216,7 +216,7 @@ function graphPanel(drawings: readonly NamedDrawing[]): string {
     '<button type="button" id="zoom-out" aria-label="smaller">−</button><button type="button" id="zoom-in" aria-label="larger">+</button><button type="button" id="zoom-fit">fit</button></div>',
     ...collapsed,
     `<div class="workspace"><div>${figures.join('\n')}</div>`,
-    `<aside id="details" aria-live="polite"><h3>Nothing is selected</h3><p class="at">Click an op for its source line, kernel and memory; a box for its ops. Drag or scroll to move, Ctrl and the wheel to zoom. Edges show their values when pointed at; those over many layers appear with what they join. Every op is also in the list of kernels.</p><ul class="legend">${legend.join('')}<li>bold frame: written to memory</li><li>dashed frame: read from memory</li></ul></aside></div>`,
+    `<aside id="details" aria-live="polite"><h3>Nothing is selected</h3><p class="at">Click an op for its source line, kernel and memory; a box for its ops. Drag or scroll to move, Ctrl and the wheel to zoom. Edges show their values when pointed at; those over many layers appear with what they join. Every op is also in the list of kernels.</p><ul class="legend">${legend.join('')}<li>bold frame: written to memory</li><li>round: a value by its name; dashed: read from memory</li></ul></aside></div>`,
   ].join('\n');
 }
 

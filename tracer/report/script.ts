@@ -292,7 +292,7 @@ document.addEventListener('click', ({ target }) => {
   if (launch) return openKernel(launch.dataset.kernel.slice(1));
   const drawing = target.closest('.graph, .memory');
   if (!drawing || (drawing.classList.contains('graph') && current().moved)) return;
-  const read = target.closest('.read[data-source]');
+  const read = target.closest('.graph [data-source]');
   const op = target.closest('.op, .block');
   const box = target.closest('.box');
   if (read) {

@@ -167,7 +167,7 @@ export function summaryTiles(data: ReportData, timings: LaunchTimings | undefine
     ],
     ...(timings
       ? ([
-          ['one run', formatMs(run), `median of ${timings.runs} runs, kernels alone`],
+          ['one run', formatMs(run), `median of ${timings.runs} runs`],
           ['compile', formatMs(timings.compileMs), 'passes and code'],
         ] as const)
       : []),

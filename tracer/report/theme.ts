@@ -103,10 +103,11 @@ svg text { fill: var(--ink); }
 .graph .op.stored > rect { stroke-width: 2; stroke: var(--family); }
 .graph .op .label { font-size: 11px; }
 .graph .type { font-size: 10px; fill: var(--soft); }
-.graph .read > rect, .graph .result > rect { fill: var(--surface); stroke: var(--strong); stroke-dasharray: 3 2; }
-.graph .result > rect { stroke-dasharray: none; stroke-width: 1.5; }
-.graph .read .label, .graph .result .label { font-size: 10px; fill: var(--soft); }
-.graph .read[data-source] { cursor: pointer; }
+.graph :is(.read, .shared, .result) > rect { fill: var(--surface); stroke: var(--strong); }
+.graph .read > rect { stroke-dasharray: 3 2; }
+.graph .result > rect { stroke-width: 1.5; }
+.graph :is(.read, .shared, .result) .label { font-size: 10px; fill: var(--soft); }
+.graph [data-source] { cursor: pointer; }
 .graph .edge path, .graph .link path { fill: none; stroke: var(--strong); }
 .graph .link path { stroke-width: 1.4; vector-effect: non-scaling-stroke; }
 .graph .reach { stroke: transparent !important; stroke-width: 9 !important; pointer-events: stroke; }
@@ -180,7 +181,7 @@ svg.memory { display: block; }
 .memory .launch { cursor: pointer; }
 .memory .launch:hover rect { fill: var(--accent-soft); }
 .memory .bar .held { fill: var(--line); opacity: .55; }
-.memory .bar .used { fill: var(--soft); } .memory .used.outputs { fill: var(--elementwise); } .memory .used.constants { fill: var(--other); }
+.memory .bar .used { fill: var(--contraction); opacity: .6; } .memory .used.outputs { fill: var(--elementwise); } .memory .used.constants { fill: var(--other); }
 .memory .bar text { fill: var(--soft); }
 .empty { color: var(--soft); }
 
