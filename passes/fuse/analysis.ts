@@ -21,6 +21,8 @@ const symbolEstimate = 64;
 export const cheapFlops = 4;
 /** How often a value is repeated at least for its own bytes to count for nothing. */
 const leastRepeats = 16;
+/** Operations for one element of an operand that a contraction computes on the way. */
+export const operandFlops = 3;
 /** Shared operands count once for each way to them, so that sums are cut off somewhere. */
 const mostWork = 1e6;
 

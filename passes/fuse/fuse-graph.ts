@@ -165,7 +165,7 @@ class Fuser {
     for (const result of op.results) {
       for (const group of this.#groupsThatWant(result)) {
         const { consumer } = group.wanted.get(result) ?? { consumer: op };
-        this.#refusals.push({ producer: op, consumer, rule: 'call', detail });
+        if (group.kind !== 'call') this.#refusals.push({ producer: op, consumer, rule: 'call', detail });
         this.#read(group, result, call);
       }
       for (const group of this.#groupsThatAwait(result)) call.precede(group);

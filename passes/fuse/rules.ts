@@ -6,7 +6,7 @@
  * a launch `launchCost`.
  */
 import type { Op, Value } from '../../ir/types.ts';
-import { cheapFlops, estimate, type GraphAnalysis, isAnchor, isContraction, isFree } from './analysis.ts';
+import { cheapFlops, estimate, type GraphAnalysis, isAnchor, isContraction, isFree, operandFlops } from './analysis.ts';
 import type { FusionGroup, GroupOutput } from './fusion-group.ts';
 import type { FusionRule } from './rule-names.ts';
 import { firstReduceToken, type ReduceTokens, unknown, type View } from './view.ts';
@@ -172,7 +172,7 @@ function refuseWindow({ views, group }: Question): Refusal | undefined {
 export function refusalToOperand({ op, value, views, analysis }: Question): Refusal | undefined {
   if (!views.some((view) => view.place === 'operand') || isFree(op)) return undefined;
   const cone = analysis.coneOf(value);
-  if (cone > 2) return { rule: 'operand-cost', detail: `${cone} operations each time an operand is packed` };
+  if (cone > operandFlops) return { rule: 'operand-cost', detail: `${cone} operations each time an operand is packed` };
   const source = analysis.sourceBytesOf(value);
   if (source > 1.25 * analysis.bytesOf(value))
     return { rule: 'operand-bytes', detail: `${source} bytes to read instead of ${analysis.bytesOf(value)}` };
@@ -203,6 +203,8 @@ function refuseRecomputation(question: Question): Refusal | undefined {
   if (becomesRow(question)) return undefined;
   const elements = analysis.elementsOf(value);
   const work = analysis.workOf(value);
+  // What follows from indices alone, such as a causal mask, costs no more to compute than to load.
+  if (work <= cheapFlops && analysis.sourceBytesOf(value) === 0) return undefined;
   const counts = views.map((view) => group.evaluationsOf(view, tokens));
   const rowReuse = group.kind === 'rows' && counts.every((count) => count <= elements);
   const evaluations = rowReuse ? Math.max(...counts) : counts.reduce((sum, count) => sum + count, 0);

@@ -2,6 +2,7 @@
  * The optimisation of graphs, as data: which passes run, in which order.
  */
 import type { Step } from '../manager.ts';
+import { outlineRepeats } from '../outline/outline-repeats.ts';
 import { canonicalize } from './canonicalize.ts';
 import { eliminateCommonSubexpressions } from './common-subexpressions.ts';
 import { eliminateDeadCode } from './dead-code.ts';
@@ -20,6 +21,8 @@ const rounds = 8;
 const pipeline: readonly Step[] = [
   inlineCalls,
   eliminateDeadCode,
+  eliminateCommonSubexpressions,
+  outlineRepeats,
   {
     name: 'simplify',
     repeat: [eliminateCommonSubexpressions, canonicalize, foldConstants, eliminateDeadCode],
@@ -28,7 +31,7 @@ const pipeline: readonly Step[] = [
 ];
 
 /**
- * The steps that bring a module into the form that fusion expects: one function, no repeated or dead ops, canonical.
- * Running them on their own result changes nothing. Which rewrite rules run follows `PassContext.precision`.
+ * The steps that bring a module into the form that fusion expects: one function and those that were made of blocks it
+ * repeats, no repeated or dead ops, canonical. Running them on a result without calls changes nothing. Which rewrite rules run follows `PassContext.precision`.
  */
 export const optimizePipeline = (_precision: 'fast' | 'strict'): readonly Step[] => pipeline;

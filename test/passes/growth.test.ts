@@ -49,7 +49,7 @@ function workOf(model: Model): Work {
 }
 
 describe.each([
-  ['equal', 4],
+  ['equal', 8],
   ['different', 12],
   ['chain', 200],
 ] as const)('%s', (name, size) => {
