@@ -102,7 +102,9 @@ export interface FusionGroupReport {
   /** Bytes read and written if every op ran alone, and as fused. */
   readonly bytesBefore: Dim;
   readonly bytesAfter: Dim;
-  readonly flops: Dim;
+  /** Operations of the ops, each once, and of the kernel, which computes some again and some less often. */
+  readonly flopsBefore: Dim;
+  readonly flopsAfter: Dim;
 }
 
 export interface FusionRefusal {

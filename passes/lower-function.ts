@@ -13,9 +13,11 @@ import { flopsOf } from '../ir/ops/index.ts';
 import type { Func, Graph, Literal, Op, OpOf, Value } from '../ir/types.ts';
 import type { Without } from './features.ts';
 import { fuseGraph } from './fuse/fuse-graph.ts';
+import { Refusals } from './fuse/refusals.ts';
 import { groupsByOp, partitionByOp } from './fuse/unfused.ts';
 import { isInlineConstant } from './lower/emitter.ts';
 import { type KernelGroup, writtenBy } from './lower/group.ts';
+import { operationsOf } from './lower/kernel-operations.ts';
 import { forEachNode } from './lower/loops.ts';
 import { type LoweredGroup, lowerGroup } from './lower/lower-group.ts';
 import { bytesOf } from './plan/plan-memory.ts';
@@ -63,7 +65,7 @@ export function lowerFunction(
   options: LowerFunctionOptions,
 ): LoweredFunction {
   const partition = options.fusion === 'none' ? partitionByOp(graph) : fuseGraph(graph, options.without);
-  const refusals = [...partition.refusals];
+  const refusals = new Refusals(partition.refusals);
   const own = partition.groups.map((group) => lowerBounded(group, options, refusals));
   const expansion = new Expansion(callees, literalsOf(graph));
   let done = 0;
@@ -79,7 +81,7 @@ export function lowerFunction(
     launches: expansion.launches,
     results: graph.results.map((result) => expansion.resolve(partition.storageOf(result))),
     constants: expansion.constants,
-    refusals,
+    refusals: refusals.all,
     opCount: expansion.opCount + graph.ops.filter(({ opcode }) => opcode !== 'constant' && opcode !== 'call').length,
     parameters: graph.parameters,
   };
@@ -158,7 +160,7 @@ function renamed(group: LoweredGroup, rename: Renaming): LoweredGroup {
 function lowerBounded(
   group: KernelGroup,
   { mostNodes: most, without }: LowerFunctionOptions,
-  refusals: FusionRefusal[],
+  refusals: Refusals,
 ): readonly FunctionLaunch[] {
   const lowered = lowerGroup(group, without);
   if (!lowered) return [];
@@ -172,7 +174,7 @@ function lowerBounded(
     for (const operand of consumer.operands) {
       const producer = producers.get(operand);
       if (!producer || producer.opcode === 'constant') continue;
-      refusals.push({ producer, consumer, rule: 'code-size', detail: `the kernel came out with ${nodes} nodes` });
+      refusals.add(producer, [consumer], { rule: 'code-size', detail: `the kernel came out with ${nodes} nodes` });
     }
   }
   return parts.flatMap((part) => {
@@ -204,7 +206,7 @@ function literalsOf({ ops }: Graph): Map<Value, Literal> {
 const sum = (dims: readonly Dim[]): Dim => dims.reduce<Dim>(addDims, 0);
 const totalBytes = (values: readonly Value[]): Dim => sum(values.map(({ type }) => bytesOf(type)));
 
-function accountOf(group: KernelGroup, { reads, writes }: LoweredGroup): LaunchAccount {
+function accountOf(group: KernelGroup, { kernel, reads, writes }: LoweredGroup): LaunchAccount {
   const ops = group.ops.filter((op) => op.opcode !== 'constant');
   const alone = (op: Op): Dim => addDims(totalBytes(op.operands), totalBytes(op.results));
   return {
@@ -213,6 +215,7 @@ function accountOf(group: KernelGroup, { reads, writes }: LoweredGroup): LaunchA
     writes,
     bytesBefore: sum(ops.map(alone)),
     bytesAfter: addDims(totalBytes(reads), totalBytes(writes)),
-    flops: sum(ops.map(flopsOf)),
+    flopsBefore: sum(ops.map(flopsOf)),
+    flopsAfter: operationsOf(kernel),
   };
 }

@@ -4,32 +4,12 @@
  */
 import { type Dim, type DimBindings, evaluateDim } from '../base/dim.ts';
 import { printKernel } from '../ir/kernel-print.ts';
-import type { FusionRefusal, Lowered } from '../ir/lowered.ts';
+import type { Lowered } from '../ir/lowered.ts';
 import { printModule } from '../ir/printer.ts';
-import type { Module, Op } from '../ir/types.ts';
+import type { Module } from '../ir/types.ts';
 import { type Footprint, footprintOf } from '../runtime/footprint.ts';
 import type { Program, Size } from '../runtime/program.ts';
-
-/** A launch and the ops it computes. */
-export interface GroupReport {
-  /** Name of the kernel. */
-  readonly kernel: string;
-  /** Opcodes, each with the user's line where known: `dot_general @model.ts:12:14`. */
-  readonly ops: readonly string[];
-  /** Bytes read and written if every op ran alone. */
-  readonly bytesBefore: number;
-  /** Bytes read and written as fused. */
-  readonly bytesAfter: number;
-  readonly flops: number;
-}
-
-/** An edge between two ops that goes through memory, and the rule that kept them apart. */
-export interface RefusalReport {
-  readonly producer: string;
-  readonly consumer: string;
-  readonly rule: string;
-  readonly detail: string;
-}
+import { fusionAccount, type GroupReport, type RefusalReport } from './fusion-account.ts';
 
 export interface CompileReport {
   readonly graph: string;
@@ -44,6 +24,9 @@ export interface CompileReport {
   readonly refusals: readonly RefusalReport[];
   readonly flops: number;
   readonly bytesMoved: number;
+  /** The same if every op ran alone. */
+  readonly flopsBefore: number;
+  readonly bytesBefore: number;
   /** What one run needs, in bytes. */
   readonly memory: Footprint;
 }
@@ -61,15 +44,7 @@ export interface Stages {
 export function reportOf({ module, optimized, lowered, program, texts }: Stages, given: DimBindings): CompileReport {
   const bindings = new Map(lowered.symbols.map(({ name, min }) => [name, given.get(name) ?? min]));
   const numberOf = (size: Dim): number => evaluateDim(size, bindings);
-  const groups = lowered.report.groups.map(
-    ({ kernel, ops, bytesBefore, bytesAfter, flops }): GroupReport => ({
-      kernel: lowered.kernels[kernel].name,
-      ops: ops.map(describeOp),
-      bytesBefore: numberOf(bytesBefore),
-      bytesAfter: numberOf(bytesAfter),
-      flops: numberOf(flops),
-    }),
-  );
+  const { groups, refusals } = fusionAccount(lowered, numberOf);
   return {
     graph: printModule(module, { locations: true }),
     optimized: printModule(optimized, { locations: true }),
@@ -79,9 +54,11 @@ export function reportOf({ module, optimized, lowered, program, texts }: Stages,
     tracedOps: module.functions.reduce((sum, { graph }) => sum + graph.ops.length, 0),
     kernelCount: lowered.kernels.length,
     groups,
-    refusals: lowered.report.refusals.map(describeRefusal),
+    refusals,
     flops: groups.reduce((sum, { flops }) => sum + flops, 0),
     bytesMoved: groups.reduce((sum, { bytesAfter }) => sum + bytesAfter, 0),
+    flopsBefore: groups.reduce((sum, { flopsBefore }) => sum + flopsBefore, 0),
+    bytesBefore: groups.reduce((sum, { bytesBefore }) => sum + bytesBefore, 0),
     memory: footprintOf(program, bindings),
   };
 }
@@ -91,18 +68,6 @@ function codeHeader(name: string, groups: readonly GroupReport[]): string {
   const ops = new Set(groups.filter(({ kernel }) => kernel === name).flatMap(({ ops }) => ops));
   return [`;; kernel ${name}`, ...[...ops].map((op) => `;;   ${op}`), ''].join('\n');
 }
-
-const describeOp = ({ opcode, location }: Op): string => {
-  const at = location?.toString();
-  return at ? `${opcode} @${at}` : opcode;
-};
-
-const describeRefusal = ({ producer, consumer, rule, detail }: FusionRefusal): RefusalReport => ({
-  producer: describeOp(producer),
-  consumer: describeOp(consumer),
-  rule,
-  detail,
-});
 
 /** A program as lines: what goes in and out, and each step with its buffers. */
 function programText(program: Program): string {

@@ -5,6 +5,7 @@
  *     await ready();
  *     const { program } = compile({ module, name: 'step', precision: 'fast', donated: [false, false] });
  */
+import { evaluateDim } from '../base/dim.ts';
 import { internalError, KilnError } from '../base/error.ts';
 import { debug, flag, isDebugging, isFlagOn } from '../base/flags.ts';
 import { loadBinaryen } from '../codegen/wasm/load.ts';
@@ -20,6 +21,7 @@ import { optimizePipeline } from '../passes/optimize/index.ts';
 import type { Program } from '../runtime/program.ts';
 import { type CompileReport, reportOf } from './compile-report.ts';
 import { dumpStages } from './dump.ts';
+import { fusionAccount, fusionLines } from './fusion-account.ts';
 import { collectReport } from './report/collect.ts';
 import type { ReportData } from './report/data.ts';
 import type { Precision } from './settings.ts';
@@ -115,11 +117,10 @@ function optimize(module: Module, precision: Precision, without: Without): Modul
   });
 }
 
-const fusionText = ({ name, report }: Lowered): string =>
-  [
-    `${name}: ${report.opCount} ops in ${report.groups.length} launches`,
-    ...report.groups.map(({ ops }, i) => `  ${i}: ${ops.map((op) => op.opcode).join(' ')}`),
-    ...report.refusals.map(
-      ({ producer, consumer, rule, detail }) => `  ${producer.opcode} | ${consumer.opcode}: ${rule}: ${detail}`,
-    ),
-  ].join('\n');
+/** Symbolic sizes count at their lower bounds. */
+function fusionText(lowered: Lowered): string {
+  const bindings = new Map(lowered.symbols.map(({ name, min }) => [name, min]));
+  const account = fusionAccount(lowered, (size) => evaluateDim(size, bindings));
+  const { name, report } = lowered;
+  return [`${name}: ${report.opCount} ops in ${report.groups.length} kernels`, ...fusionLines(account)].join('\n');
+}

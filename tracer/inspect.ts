@@ -10,9 +10,10 @@ import type { Footprint } from '../runtime/footprint.ts';
 import { currentDeviceName, deviceNamed } from '../runtime/session.ts';
 import { typeOfArray } from './array-leaf.ts';
 import type { Compilation } from './compilation.ts';
-import type { CompileReport, GroupReport, RefusalReport } from './compile-report.ts';
+import type { CompileReport } from './compile-report.ts';
 import type { CompileRequest } from './compiler.ts';
 import { compileNow } from './compiler-client.ts';
+import { count, fusionLines, type GroupReport, type RefusalReport } from './fusion-account.ts';
 import { currentTrace } from './graph-trace.ts';
 import { atLocation, currentLocation } from './location.ts';
 import { defaultPrecision } from './settings.ts';
@@ -50,6 +51,9 @@ export interface Explanation {
   readonly flops: number;
   /** Bytes that launches read and write. */
   readonly bytesMoved: number;
+  /** Operations and bytes if every op ran alone. */
+  readonly flopsBefore: number;
+  readonly bytesBefore: number;
   /**
    * Bytes that one run holds: arguments, outputs, constants, temporaries, packing and scratch. On a device that holds
    * nothing else, `memory().peakBytes` of a run is this number.
@@ -76,7 +80,7 @@ export function lower(compilation: Compilation, args: readonly unknown[]): Lower
 
 export function explain(compilation: Compilation, args: readonly unknown[]): Explanation {
   const { report, milliseconds } = compileForReport(compilation, args);
-  const { tracedOps, groups, refusals, flops, bytesMoved, memory } = report;
+  const { tracedOps, groups, refusals, flops, bytesMoved, flopsBefore, bytesBefore, memory } = report;
   const explanation = {
     ops: tracedOps,
     kernels: groups.length,
@@ -84,6 +88,8 @@ export function explain(compilation: Compilation, args: readonly unknown[]): Exp
     refusals,
     flops,
     bytesMoved,
+    flopsBefore,
+    bytesBefore,
     peakBytes: memory.peak,
     memory,
     compileMs: milliseconds,
@@ -157,23 +163,17 @@ function assertOutsideTraces({ label, takesReceiver }: Compilation, what: string
 
 function explanationText(
   name: string,
-  { ops, kernels, groups, refusals, flops, bytesMoved, memory, compileMs }: Omit<Explanation, 'toString'>,
+  explanation: Omit<Explanation, 'toString'>,
   recompiles: readonly { readonly reason: string }[],
 ): string {
+  const { ops, kernels, flops, bytesMoved, flopsBefore, bytesBefore, memory, compileMs } = explanation;
   const lines = [
     `${name}: ${ops} ops in ${kernels} kernels, compiled in ${compileMs.toFixed(1)} ms`,
-    `  ${count(flops)} floating point operations, ${count(bytesMoved)} bytes moved`,
+    `  ${count(bytesMoved)} bytes moved (${count(bytesBefore)} op by op)`,
+    `  ${count(flops)} operations (${count(flopsBefore)} op by op)`,
     `  ${count(memory.peak)} bytes of memory: ${memoryText(memory)}`,
-    '  groups:',
+    ...fusionLines(explanation),
   ];
-  groups.forEach((group, i) => {
-    lines.push(`    ${i} ${group.kernel}: ${count(group.bytesBefore)} bytes before, ${count(group.bytesAfter)} after`);
-    for (const op of group.ops) lines.push(`        ${op}`);
-  });
-  lines.push(refusals.length > 0 ? '  not fused:' : '  nothing was left unfused');
-  for (const { producer, consumer, rule, detail } of refusals) {
-    lines.push(`    ${producer} | ${consumer}: ${rule}: ${detail}`);
-  }
   if (recompiles.length > 0) lines.push('  traced again because of:');
   for (const { reason } of recompiles) lines.push(`    ${reason}`);
   return lines.join('\n');
@@ -184,5 +184,3 @@ const memoryText = ({ inputs, outputs, constants, records, arena, scratch }: Foo
     .filter(([, bytes]) => bytes > 0)
     .map(([part, bytes]) => `${part} ${count(bytes)}`)
     .join(', ');
-
-const count = (value: number): string => value.toLocaleString('en-US');

@@ -47,6 +47,8 @@ export class GraphAnalysis {
   readonly #cones = new Map<Value, number>();
   /** The same without what sums and contractions behind it cost, which are never computed twice. */
   readonly #work = new Map<Value, number>();
+  /** Values in memory behind a value. */
+  readonly #loads = new Map<Value, number>();
   /** Sums and contractions on the longest way to a value. */
   readonly #ranks = new Map<Value, number>();
   /** Bytes of what is likely to be in memory behind a value. */
@@ -125,6 +127,11 @@ export class GraphAnalysis {
 
   workOf(value: Value): number {
     return this.#work.get(value) ?? 0;
+  }
+
+  /** Loads for an element, where a value is computed from what is likely to be in memory. */
+  loadsOf(value: Value): number {
+    return this.#loads.get(value) ?? 1;
   }
 
   sourceBytesOf(value: Value): number {
@@ -265,16 +272,21 @@ export class GraphAnalysis {
       return;
     }
     if (this.#continuesContraction(op)) this.#epilogues.add(result);
-    let [cone, work, source] = [this.flopsOf(op), this.flopsOf(op), 0];
+    const flops = isFree(op) ? 0 : this.flopsOf(op);
+    let [cone, work, source, loads] = [flops, flops, 0, 0];
     for (const operand of new Set(readBy(op))) {
       const stored = this.isProbablyStored(operand) || !this.#cones.has(operand) || this.#isWorthStoring(operand, op);
-      if (stored) source += this.bytesOf(operand);
-      else {
+      if (stored) {
+        source += this.bytesOf(operand);
+        loads++;
+      } else {
         cone += this.coneOf(operand);
         work += this.workOf(operand);
         source += this.sourceBytesOf(operand);
+        loads += this.loadsOf(operand);
       }
     }
+    this.#loads.set(result, Math.min(loads, mostWork));
     const isReady = (operand: Value): boolean => this.isReady(operand) || this.#isWorthStoring(operand, op);
     if (cone <= cheapFlops && readBy(op).every(isReady)) this.#ready.add(result);
     this.#cones.set(result, cone);

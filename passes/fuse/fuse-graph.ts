@@ -15,7 +15,6 @@
  * bit. Every step looks at one op and the groups that want it, and searches for cycles are bounded, so that the whole
  * takes time nearly proportional to the graph.
  */
-import type { FusionRefusal } from '../../ir/lowered.ts';
 import type { Graph, Op, OpOf, Value } from '../../ir/types.ts';
 import { planAllStreams, type StreamPlan } from '../attention/plan-streams.ts';
 import type { Stream } from '../attention/stream.ts';
@@ -26,6 +25,7 @@ import { haveCommonLoops, mergeGroups } from './common-loops.ts';
 import { Duplicates } from './duplicates.ts';
 import { dependsOn, FusionGroup } from './fusion-group.ts';
 import type { Partition } from './partition.ts';
+import { Refusals } from './refusals.ts';
 import {
   mostOps,
   outputAxes,
@@ -57,7 +57,7 @@ class Fuser {
   readonly #wantedBy = new Map<Value, Set<FusionGroup>>();
   /** Groups with a barrier that lets them start when a value is known, though they do not read it. */
   readonly #awaitedBy = new Map<Value, Set<FusionGroup>>();
-  readonly #refusals: FusionRefusal[] = [];
+  readonly #refusals = new Refusals();
   readonly #streams: StreamPlan;
   readonly #streamOf = new Map<Value, FusionGroup>();
   readonly #isGenerated: (value: Value) => boolean;
@@ -76,7 +76,7 @@ class Fuser {
     const groups = this.#groups.filter((group) => group.current === group);
     return {
       ...scheduleGroups(groups, this.#analysis, this.#tokens),
-      refusals: [...this.#streams.refusals, ...this.#refusals.reverse()],
+      refusals: [...this.#streams.refusals, ...this.#refusals.all.reverse()],
       storageOf: (value) => this.#analysis.storageOf(value),
     };
   }
@@ -133,11 +133,16 @@ class Fuser {
   #readFrom(stream: FusionGroup, op: Op): void {
     const [value] = op.results;
     for (const group of this.#groupsThatWant(value)) {
-      const { consumer } = group.wanted.get(value) ?? { consumer: op };
-      this.#refusals.push({ producer: op, consumer, ...storedOnce });
+      this.#refuse(op, group, storedOnce);
       this.#read(group, value, stream);
     }
     for (const group of this.#groupsThatAwait(value)) if (group !== stream) stream.precede(group);
+  }
+
+  /** Says why what a group wants of an op comes from memory. */
+  #refuse(op: Op, group: FusionGroup, refusal: Refusal): void {
+    const consumers = op.results.flatMap((value) => [...(group.wanted.get(value)?.consumers ?? [])]);
+    this.#refusals.add(op, consumers, refusal);
   }
 
   #read(group: FusionGroup, value: Value, writer: FusionGroup): void {
@@ -164,8 +169,7 @@ class Fuser {
     const detail = `a result of @${op.attributes.function}`;
     for (const result of op.results) {
       for (const group of this.#groupsThatWant(result)) {
-        const { consumer } = group.wanted.get(result) ?? { consumer: op };
-        if (group.kind !== 'call') this.#refusals.push({ producer: op, consumer, rule: 'call', detail });
+        if (group.kind !== 'call') this.#refuse(op, group, { rule: 'call', detail });
         this.#read(group, result, call);
       }
       for (const group of this.#groupsThatAwait(result)) call.precede(group);
@@ -180,24 +184,28 @@ class Fuser {
   /** Writes the value to memory, from a group that computes it anyway or from a new one. */
   #store(op: Op, position: number, verdicts: readonly Verdict[]): void {
     const [value] = op.results;
-    const host = this.#hostFor(op, verdicts) ?? this.#newGroup(op, position);
-    for (const group of this.#groupsThatAwait(value)) if (group !== host) host.precede(group);
-    const demand = host.wanted.get(value);
-    if (demand) {
-      const axes = outputAxes(op, demand.views, host);
-      if (axes) host.addOutput(value, axes, position);
-      this.#compute(op, position, host);
+    const hosting = this.#hostFor(op, verdicts);
+    const others = verdicts.filter(({ group }) => group !== hosting);
+    const readers = others.filter(
+      ({ group, refusal }) => refusal || !this.#duplicates.allows(op, value, [group], true),
+    );
+    const isRead = readers.length > 0 || this.#analysis.isResult(value);
+    const host = hosting ?? (isRead ? this.#newGroup(op, position) : undefined);
+    if (others.length > readers.length) this.#duplicates.note(op, value);
+    if (host) for (const group of this.#groupsThatAwait(value)) if (group !== host) host.precede(group);
+    const demand = hosting?.wanted.get(value);
+    if (hosting && demand) {
+      const axes = outputAxes(op, demand.views, hosting);
+      if (axes && isRead) hosting.addOutput(value, axes, position);
+      this.#compute(op, position, hosting);
     }
-    for (const { group, refusal } of verdicts) {
-      if (group === host) continue;
-      if (!refusal && this.#duplicates.allows(op, value, [group], true)) {
-        this.#duplicates.note(op, value);
+    for (const { group, refusal } of others) {
+      if (!readers.some((reader) => reader.group === group)) {
         this.#compute(op, position, group);
         continue;
       }
-      const { consumer } = group.wanted.get(value) ?? { consumer: op };
-      this.#refusals.push({ producer: op, consumer, ...(refusal ?? storedOnce) });
-      this.#read(group, value, host);
+      this.#refuse(op, group, refusal ?? storedOnce);
+      if (host) this.#read(group, value, host);
     }
   }
 
@@ -301,6 +309,7 @@ class Fuser {
     if (op.opcode === 'optimization_barrier') {
       for (const awaited of op.operands.slice(1)) this.#await(group, awaited);
     }
+    if (op.results[0].type.shape.includes(0)) return; // nothing is computed of it
     if (group.pieces === op) {
       for (const operand of op.operands) this.#want(group, operand, this.#pieceView(operand), op);
       return;

@@ -15,8 +15,8 @@ export interface GroupOutput {
 
 export interface Demand {
   readonly views: View[];
-  /** An op in the group that uses the value. */
-  readonly consumer: Op;
+  /** Ops in the group that use the value. */
+  readonly consumers: Set<Op>;
 }
 
 export class FusionGroup {
@@ -74,8 +74,12 @@ export class FusionGroup {
 
   want(value: Value, view: View, consumer: Op): void {
     const demand = this.wanted.get(value);
-    if (!demand) this.wanted.set(value, { views: [view], consumer });
-    else if (!demand.views.some((other) => viewKey(other) === viewKey(view))) demand.views.push(view);
+    if (!demand) {
+      this.wanted.set(value, { views: [view], consumers: new Set([consumer]) });
+      return;
+    }
+    demand.consumers.add(consumer);
+    if (!demand.views.some((other) => viewKey(other) === viewKey(view))) demand.views.push(view);
   }
 
   addOutput(value: Value, axes: GroupOutput['axes'], position: number): void {
@@ -139,7 +143,7 @@ export class FusionGroup {
     this.outputs.forEach(({ value, axes }, at) => {
       this.outputs[at] = { value, axes: axes.map((axis) => axis.map(renameToken)) };
     });
-    for (const [value, { views, consumer }] of this.wanted) this.wanted.set(value, { views: rename(views), consumer });
+    for (const [value, demand] of this.wanted) this.wanted.set(value, { ...demand, views: rename(demand.views) });
     for (const [value, views] of this.views) this.views.set(value, rename(views));
     this.rows = this.rows.map(renameToken);
     this.domain = domain;
@@ -150,8 +154,8 @@ export class FusionGroup {
     for (const member of other.members) this.members.add(member);
     this.outputs.push(...other.outputs);
     for (const value of other.reads) this.reads.add(value);
-    for (const [value, demand] of other.wanted)
-      for (const view of demand.views) this.want(value, view, demand.consumer);
+    for (const [value, { views, consumers }] of other.wanted)
+      for (const consumer of consumers) for (const view of views) this.want(value, view, consumer);
     for (const [value, views] of other.views) this.noteViews(value, views);
     for (const successor of other.successors) this.successors.add(successor);
     for (const predecessor of other.#predecessors) this.#predecessors.add(predecessor);

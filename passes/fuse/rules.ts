@@ -208,7 +208,7 @@ function refuseRecomputation(question: Question): Refusal | undefined {
   const counts = views.map((view) => group.evaluationsOf(view, tokens));
   const rowReuse = group.kind === 'rows' && counts.every((count) => count <= elements);
   const evaluations = rowReuse ? Math.max(...counts) : counts.reduce((sum, count) => sum + count, 0);
-  const extra = work * (evaluations - elements);
+  const extra = (work + analysis.loadsOf(value) - 1) * (evaluations - elements); // its own load falls away
   const saved = launchCost + 2 * analysis.bytesOf(value);
   if (extra <= saved) return undefined;
   return {

@@ -145,7 +145,7 @@ class Collector {
         launches: [group.launch],
         bytesBefore: this.#numberOf(group.bytesBefore),
         bytesAfter: this.#numberOf(group.bytesAfter),
-        flops: this.#numberOf(group.flops),
+        flops: this.#numberOf(group.flopsAfter),
       });
       known.set(group.ops, number - 1);
       return number - 1;

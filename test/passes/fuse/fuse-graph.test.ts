@@ -6,8 +6,15 @@ import { printKernel } from '../../../ir/kernel-print.ts';
 import { equalLiterals } from '../../../ir/literal.ts';
 import type { Lowered } from '../../../ir/lowered.ts';
 import { Random } from '../../../ir/ops/random.ts';
-import { type Graph, type Literal, type Module, mainOf, type TensorType, type Value } from '../../../ir/types.ts';
-import { fuseGraph } from '../../../passes/fuse/fuse-graph.ts';
+import {
+  type Graph,
+  type Literal,
+  type Module,
+  mainOf,
+  type Op,
+  type TensorType,
+  type Value,
+} from '../../../ir/types.ts';
 import { fusionRules } from '../../../passes/fuse/rule-names.ts';
 import { lowerModule } from '../../../passes/lower-module.ts';
 import {
@@ -34,6 +41,8 @@ import { randomModule } from '../../support/random-graph.ts';
 import { randomNetwork } from '../../support/random-network.ts';
 import { runLowered } from '../../support/run-lowered.ts';
 import { isFullRun } from '../../support/runs.ts';
+
+const smallGpt = { batch: 2, time: 4, width: 8, heads: 2, layers: 2, vocabulary: 7 };
 
 const lower = (module: Module, fusion: 'full' | 'none' = 'full', donated: readonly boolean[] = []): Lowered =>
   lowerModule(module, { name: 'test', donated, precision: 'strict', fusion });
@@ -319,22 +328,60 @@ describe('refusals', () => {
     for (const { buffers } of kernels) expect(buffers.length).toBeLessThanOrEqual(64);
   });
 
-  test('every value that goes through memory has a refusal with a known rule', () => {
-    for (let seed = 0; seed < 20; seed++) {
-      const { graph } = mainOf(randomModule(seed, { ops: 30 }).module);
-      const producers = new Map(graph.ops.flatMap((op) => op.results.map((result) => [result, op] as const)));
-      const { groups, refusals } = fuseGraph(graph);
-      const refused = new Set(refusals.map(({ producer }) => producer));
-      for (const { ops } of groups) {
-        for (const op of ops) {
-          for (const operand of op.operands) {
-            const producer = producers.get(operand);
-            const stored = producer && !ops.includes(producer) && producer.opcode !== 'constant';
-            if (stored && !refused.has(producer)) expect.fail(`seed ${seed}: ${producer.opcode} -> ${op.opcode}`);
-          }
+  /** Edges whose value a launch reads from memory, and refusals that are about no such edge, as text. */
+  function unexplained({ report }: Lowered): string[] {
+    const { groups, refusals } = report;
+    const producers = new Map(
+      groups.flatMap(({ ops }) => ops.flatMap((op) => op.results.map((r) => [r, op] as const))),
+    );
+    const reasons = new Map<Op, Map<Op, number>>();
+    for (const { producer, consumer } of refusals) {
+      const of = reasons.get(producer) ?? new Map<Op, number>();
+      reasons.set(producer, of.set(consumer, (of.get(consumer) ?? 0) + 1));
+    }
+    const faults = new Set<string>();
+    for (const { ops } of groups) {
+      for (const consumer of ops) {
+        for (const operand of consumer.operands) {
+          const producer = producers.get(operand);
+          if (!producer || ops.includes(producer) || producer.opcode === 'constant') continue;
+          const count = reasons.get(producer)?.get(consumer) ?? 0;
+          if (count !== 1) faults.add(`${producer.opcode} -> ${consumer.opcode}: ${count} reasons`);
         }
       }
-      for (const { rule } of refusals) expect(fusionRules).toHaveProperty(rule);
+    }
+    for (const { producer, consumer, rule } of refusals) {
+      if (!(rule in fusionRules)) faults.add(`no such rule: ${rule}`);
+      const joins = producer.results.some((result) => consumer.operands.includes(result));
+      const goesThroughMemory = groups.some(({ ops, reads }) => ops.includes(consumer) && reads.length > 0);
+      if (!joins || !goesThroughMemory) faults.add(`${producer.opcode} -> ${consumer.opcode}: ${rule}, of no edge`);
+    }
+    return [...faults];
+  }
+
+  test('every edge that goes through memory has one reason', () => {
+    for (let seed = 0; seed < (isFullRun ? 1000 : 60); seed++) {
+      const network = optimized(randomNetwork(seed, { gradient: seed % 4 === 0 }), 'strict');
+      const random = optimized(mainOf(randomModule(seed, { ops: 40 }).module).graph, 'strict');
+      for (const module of [network, random]) {
+        const faults = unexplained(lower(module));
+        if (faults.length > 0) expect.fail(`seed ${seed}: ${faults.join('; ')}`);
+      }
+    }
+    expect(unexplained(lower(optimized(adamStep(gptLoss(smallGpt)))))).toEqual([]);
+  });
+
+  test('nothing is stored that nobody reads', () => {
+    for (let seed = 0; seed < (isFullRun ? 1000 : 60); seed++) {
+      const network = optimized(randomNetwork(seed, { gradient: seed % 4 === 0 }), 'strict');
+      const { kernels, launches } = lower(seed % 2 === 0 ? network : randomModule(seed, { ops: 30 }).module);
+      const accesses = launches.flatMap(({ kernel, buffers }) =>
+        buffers.map((buffer, at) => ({ buffer, access: kernels[kernel].buffers[at].access })),
+      );
+      const temporaries = accesses.filter(({ buffer }) => buffer.kind === 'temporary');
+      const read = new Set(temporaries.filter(({ access }) => access !== 'write').map(({ buffer }) => buffer.index));
+      const dead = temporaries.filter(({ buffer }) => !read.has(buffer.index));
+      if (dead.length > 0) expect.fail(`seed ${seed}: ${JSON.stringify(dead)}`);
     }
   });
 

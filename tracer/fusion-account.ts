@@ -1,0 +1,157 @@
+/**
+ * What fusion did, as plain data and in words: which ops each launch computes and what that saves, and for every edge
+ * that goes through memory the rule that kept the two ops apart. `explain()` and `KILN_DEBUG=fusion` print it.
+ *
+ *     kernels:
+ *       0  dot_general_add_tanh: 9,216 bytes moved (17,408 op by op), 66,560 operations
+ *          model.ts:12:14  dot_general, add
+ *          model.ts:13:9   tanh
+ *     through memory:
+ *       one-contraction: A kernel computes one contraction: its tiles belong to that one.
+ *          tanh f32[8,64] @model.ts:13:9 → dot_general @model.ts:14:14: the kernel computes a dot_general already
+ */
+import type { Dim } from '../base/dim.ts';
+import type { FusionRefusal, Lowered } from '../ir/lowered.ts';
+import { formatType } from '../ir/printer.ts';
+import type { Op } from '../ir/types.ts';
+import { fusionRules } from '../passes/fuse/rule-names.ts';
+
+/** A launch and the ops it computes. */
+export interface GroupReport {
+  /** Name of the kernel. */
+  readonly kernel: string;
+  /** Opcodes, each with the user's line where known: `dot_general @model.ts:12:14`. */
+  readonly ops: readonly string[];
+  /** Bytes read and written if every op ran alone. */
+  readonly bytesBefore: number;
+  /** Bytes read and written as fused. */
+  readonly bytesAfter: number;
+  /** Operations if every op ran once. */
+  readonly flopsBefore: number;
+  /** Operations of the kernel, which computes some again and some less often. */
+  readonly flops: number;
+}
+
+/** An edge between two ops that goes through memory, and the rule that kept them apart. */
+export interface RefusalReport {
+  readonly producer: string;
+  readonly consumer: string;
+  /** What goes through memory: `f32[8,64]`. */
+  readonly type: string;
+  readonly rule: string;
+  readonly detail: string;
+}
+
+export interface FusionAccount {
+  readonly groups: readonly GroupReport[];
+  readonly refusals: readonly RefusalReport[];
+}
+
+/** @param numberOf the number that a size stands for */
+export function fusionAccount({ kernels, report }: Lowered, numberOf: (size: Dim) => number): FusionAccount {
+  return {
+    groups: report.groups.map(
+      ({ kernel, ops, bytesBefore, bytesAfter, flopsBefore, flopsAfter }): GroupReport => ({
+        kernel: kernels[kernel].name,
+        ops: ops.map(describeOp),
+        bytesBefore: numberOf(bytesBefore),
+        bytesAfter: numberOf(bytesAfter),
+        flopsBefore: numberOf(flopsBefore),
+        flops: numberOf(flopsAfter),
+      }),
+    ),
+    refusals: report.refusals.map(describeRefusal),
+  };
+}
+
+const describeOp = ({ opcode, location }: Op): string => {
+  const at = location?.toString();
+  return at ? `${opcode} @${at}` : opcode;
+};
+
+function describeRefusal({ producer, consumer, rule, detail }: FusionRefusal): RefusalReport {
+  const value = producer.results.find((result) => consumer.operands.includes(result)) ?? producer.results[0];
+  const type = formatType(value.type);
+  return { producer: describeOp(producer), consumer: describeOp(consumer), type, rule, detail };
+}
+
+/** The account as lines, indented. */
+export const fusionLines = ({ groups, refusals }: FusionAccount): string[] => [
+  '  kernels:',
+  ...groupLines(groups),
+  ...(refusals.length > 0 ? ['  through memory:', ...refusalLines(refusals)] : ['  nothing goes through memory']),
+];
+
+/** Equal launches, such as those of equal layers, are told once. */
+function groupLines(groups: readonly GroupReport[]): string[] {
+  const launches = new Map<string, number[]>();
+  groups.forEach((group, launch) => {
+    const text = groupText(group).join('\n');
+    const known = launches.get(text);
+    if (known) known.push(launch);
+    else launches.set(text, [launch]);
+  });
+  return [...launches].map(([text, numbers]) => {
+    const shown = numbers.length <= 8 ? numbers.join(', ') : `${numbers.slice(0, 7).join(', ')} … ${numbers.at(-1)}`;
+    return `    ${shown}  ${text}`;
+  });
+}
+
+function groupText({ kernel, ops, bytesBefore, bytesAfter, flopsBefore, flops }: GroupReport): string[] {
+  const bytes = `${count(bytesAfter)} bytes moved${alone(bytesAfter, bytesBefore)}`;
+  const operations = `${count(flops)} operations${alone(flops, flopsBefore)}`;
+  return [`${kernel}: ${bytes}, ${operations}`, ...byLocation(ops)];
+}
+
+const alone = (after: number, before: number): string => (after === before ? '' : ` (${count(before)} op by op)`);
+
+/** Ops of one line of the user's in one line. */
+function byLocation(ops: readonly string[]): string[] {
+  const lines: { at: string; opcodes: string[] }[] = [];
+  for (const op of ops) {
+    const [opcode, at = ''] = op.split(' @');
+    const last = lines.at(-1);
+    if (last?.at === at) last.opcodes.push(opcode);
+    else lines.push({ at, opcodes: [opcode] });
+  }
+  return lines.map(({ at, opcodes }) => `         ${at && `${at}  `}${counted(opcodes)}`);
+}
+
+/** `a, b ×3` for what follows each other. */
+function counted(names: readonly string[]): string {
+  const runs: { name: string; times: number }[] = [];
+  for (const name of names) {
+    const last = runs.at(-1);
+    if (last?.name === name) last.times++;
+    else runs.push({ name, times: 1 });
+  }
+  return runs.map(({ name, times }) => (times === 1 ? name : `${name} ×${times}`)).join(', ');
+}
+
+interface Edge {
+  readonly from: string;
+  readonly consumers: string[];
+  readonly detail: string;
+}
+
+/** Edges by rule; those of one value for one reason in one line. */
+function refusalLines(refusals: readonly RefusalReport[]): string[] {
+  const rules = new Map<string, Map<string, Edge>>();
+  for (const { producer, consumer, type, rule, detail } of refusals) {
+    let edges = rules.get(rule);
+    if (!edges) {
+      edges = new Map();
+      rules.set(rule, edges);
+    }
+    const from = producer.replace(/^\S+/, (opcode) => `${opcode} ${type}`);
+    const edge = edges.get(`${from}: ${detail}`);
+    if (edge) edge.consumers.push(consumer);
+    else edges.set(`${from}: ${detail}`, { from, consumers: [consumer], detail });
+  }
+  return [...rules].flatMap(([rule, edges]) => [
+    `    ${rule}: ${rule in fusionRules ? fusionRules[rule as keyof typeof fusionRules] : ''}`,
+    ...[...edges.values()].map(({ from, consumers, detail }) => `         ${from} → ${counted(consumers)}: ${detail}`),
+  ]);
+}
+
+export const count = (value: number): string => value.toLocaleString('en-US');
