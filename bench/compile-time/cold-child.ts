@@ -1,10 +1,9 @@
-/** A cold compile of a GPT: prints the milliseconds from the first trace to the loaded program, and the ops traced. */
+/** A cold compile: prints the milliseconds from the first trace to the loaded program, by the clock and of CPU time. */
 import { compile } from '../../index.ts';
-import { gpt, gradientModel, modelSizes } from '../models/index.ts';
+import { coldModel } from './graphs.ts';
 
-const model = gradientModel(gpt({ ...modelSizes.bench.gpt, layers: 12 }));
-const compiled = compile(model.fn, { name: model.name });
-const start = performance.now();
-await compiled.warmup(...model.specs());
-const milliseconds = performance.now() - start;
-console.log(JSON.stringify({ milliseconds, ops: compiled.explain(...model.specs()).ops }));
+const compiled = compile(coldModel.fn, { name: coldModel.name });
+const [start, before] = [performance.now(), process.cpuUsage()];
+await compiled.warmup(...coldModel.specs());
+const { user, system } = process.cpuUsage(before);
+console.log(JSON.stringify({ milliseconds: performance.now() - start, cpu: (user + system) / 1000 }));

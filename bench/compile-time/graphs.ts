@@ -44,6 +44,9 @@ export const graphFamilies = {
   chain: { what: 'one elementwise chain', opsPerUnit: 5, make: chain },
 } as const satisfies Readonly<Record<string, GraphFamily>>;
 
+/** What is compiled cold: a language model of twelve layers, forward and backward. */
+export const coldModel = graphFamilies.equal.make(12);
+
 /** So many transformer blocks and nothing else, forward and backward. */
 export const blocksModel = (blocks: number): Model =>
   gradientModel({
