@@ -5,6 +5,9 @@
  *
  *     backward block reads  x * 0.5 and 1 + erf(x)     becomes     reads x and erf(x)
  */
+
+import { planAllStreams } from '../attention/plan-streams.ts';
+import type { Stream } from '../attention/stream.ts';
 import { cheapFlops, GraphAnalysis, isContraction, isFree, operandFlops } from '../fuse/analysis.ts';
 import { type Block, columnsOf, exampleOf, type Input, inputsOf, placeOf } from './block.ts';
 import { type IndexedGraph, isCheap } from './indexed-graph.ts';
@@ -17,7 +20,15 @@ const smallShare = 16;
 
 export function copyCheapOps(blocks: readonly Block[], indexed: IndexedGraph): Block[] {
   const analysis = new GraphAnalysis(indexed.graph);
-  return blocks.map((block) => new Copier(block, indexed, analysis).run());
+  const { streams } = planAllStreams(analysis);
+  return blocks.map((block) => new Copier(block, indexed, analysis, streamedBy(block, streams)).run());
+}
+
+/** Ops that the example's streams compute again, wherever they were computed before: scores of attention. */
+function streamedBy(block: Block, streams: readonly Stream[]): ReadonlySet<number> {
+  const own = new Set(exampleOf(block));
+  const here = streams.filter(({ exits }) => exits.some(({ position }) => own.has(position)));
+  return new Set(here.flatMap(({ members }) => [...members]));
 }
 
 class Copier {
@@ -25,6 +36,7 @@ class Copier {
   readonly #indexed: IndexedGraph;
   readonly #analysis: GraphAnalysis;
   readonly #ownOps: ReadonlySet<number>;
+  readonly #streamed: ReadonlySet<number>;
   readonly #leastBytes: number;
   readonly #sites: number[][];
   /** Columns by op, for each site. */
@@ -32,7 +44,8 @@ class Copier {
   readonly #example: number;
   readonly #inputs: Map<string, Input>;
 
-  constructor(block: Block, indexed: IndexedGraph, analysis: GraphAnalysis) {
+  constructor(block: Block, indexed: IndexedGraph, analysis: GraphAnalysis, streamed: ReadonlySet<number>) {
+    this.#streamed = streamed;
     this.#owned = block.owned;
     this.#indexed = indexed;
     this.#analysis = analysis;
@@ -70,7 +83,7 @@ class Copier {
     const { graph, producers, tokens, operands } = this.#indexed;
     const ops = values.map((value) => producers[value]);
     const example = ops[this.#example];
-    if (example < 0 || !isCheap(graph.ops[example])) return undefined;
+    if (example < 0 || !(isCheap(graph.ops[example]) || this.#streamed.has(example))) return undefined;
     if (ops.some((op, site) => op < 0 || tokens[op] !== tokens[example] || this.#columns[site].has(op))) {
       return undefined;
     }
@@ -90,7 +103,7 @@ class Copier {
   #isWorthCopying(at: number, fresh: ReadonlyMap<string, Input>): boolean {
     const { graph, bytes, firstResult } = this.#indexed;
     const op = graph.ops[at];
-    if (isFree(op)) return true;
+    if (isFree(op) || this.#streamed.has(at)) return true;
     const [result] = op.results;
     const size = bytes[firstResult[at]];
     if (size < this.#leastBytes || this.#ownOps.has(at) || this.#isStoredOperand(at)) return false;

@@ -15,14 +15,14 @@ export interface OutlineLimits {
   readonly leastOps: number;
   /** Sites of a block, at least. */
   readonly leastSites: number;
-  /** Ops that need no passes of their own because of a block, at least. */
+  /** Ops that need no passes of their own because of all blocks, at least. */
   readonly leastSaved: number;
   /** Whether a chain that fusion might make one kernel of may be cut into blocks. */
   readonly cutsChains: boolean;
 }
 
-export const savesEnough = ({ sites }: Pick<Block, 'sites'>, { leastSites, leastSaved }: OutlineLimits): boolean =>
-  sites.length >= leastSites && (sites.length - 1) * sites[0].length >= leastSaved;
+/** Ops that need no passes of their own because of a block. */
+export const savedBy = ({ sites }: Pick<Block, 'sites'>): number => (sites.length - 1) * sites[0].length;
 
 /** Blocks that do not share ops, in the order of their first site. */
 export function findBlocks(indexed: IndexedGraph, limits: OutlineLimits): Block[] {
@@ -46,7 +46,7 @@ export function findBlocks(indexed: IndexedGraph, limits: OutlineLimits): Block[
       sequence.slice(start + site * period, start + (site + 1) * period),
     );
     const sites = equalSites(rows, indexed);
-    if (!savesEnough({ sites }, { ...limits, leastSaved: 0 })) continue;
+    if (sites.length < limits.leastSites) continue;
     const block = { sites, owned: period };
     if (!limits.cutsChains && cuts[offset] > 0 && !endsKernels(block, indexed)) continue;
     for (const site of sites) {

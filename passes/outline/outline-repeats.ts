@@ -11,15 +11,14 @@
 import { type Module, mainOf } from '../../ir/types.ts';
 import type { Pass } from '../manager.ts';
 import { withoutDeadOps } from '../optimize/dead-code.ts';
-import type { Block } from './block.ts';
 import { copyCheapOps } from './copy-cheap.ts';
-import { findBlocks, type OutlineLimits, savesEnough } from './find-blocks.ts';
+import { findBlocks, type OutlineLimits, savedBy } from './find-blocks.ts';
 import { IndexedGraph } from './indexed-graph.ts';
 import { joinBlocks } from './join-blocks.ts';
 import { orderOf } from './order.ts';
 import { writeCalls } from './write-calls.ts';
 
-const usualLimits: OutlineLimits = { leastOps: 12, leastSites: 3, leastSaved: 512, cutsChains: false };
+const usualLimits: OutlineLimits = { leastOps: 12, leastSites: 3, leastSaved: 1536, cutsChains: false };
 
 /** @param limits what a block must be to be worth a function */
 export const outlineRepeatsWith = (limits: OutlineLimits): Pass => ({
@@ -33,13 +32,13 @@ function outline(module: Module, limits: OutlineLimits): Module {
   const { graph } = mainOf(module);
   if (graph.ops.length < limits.leastSaved) return module;
   const indexed = new IndexedGraph(graph);
-  const found = joinBlocks(findBlocks(indexed, limits), indexed, limits.leastSites);
-  let blocks: Block[] = found.filter((block) => savesEnough(block, limits));
+  let blocks = joinBlocks(findBlocks(indexed, limits), indexed, limits.leastSites);
   // Blocks that can not be computed one after the other are given up, the smallest first.
   while (blocks.length > 0 && !orderOf(blocks, indexed)) {
-    const least = blocks.reduce((a, b) => (opsOf(b) < opsOf(a) ? b : a));
+    const least = blocks.reduce((a, b) => (savedBy(b) < savedBy(a) ? b : a));
     blocks = blocks.filter((block) => block !== least);
   }
+  if (blocks.reduce((saved, block) => saved + savedBy(block), 0) < limits.leastSaved) return module;
   if (blocks.length === 0) return module;
   const copied = copyCheapOps(blocks, indexed);
   const order = orderOf(copied, indexed);
@@ -48,5 +47,3 @@ function outline(module: Module, limits: OutlineLimits): Module {
   const functions = written.functions.map((func) => ({ ...func, graph: withoutDeadOps(func.graph) }));
   return { ...written, functions };
 }
-
-const opsOf = ({ sites }: Block): number => sites.length * sites[0].length;

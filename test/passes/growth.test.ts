@@ -61,7 +61,8 @@ describe.each([
 
   test.each(['rewrites', 'launches', 'kernels', 'refusals', 'temporaries'] as const)('%s in proportion', (what) => {
     const [first, second, third] = work.map((counts) => counts[what]);
-    const expected = second - first;
+    // The longer graphs may have blocks that are compiled once, and so less of it than the shortest.
+    const expected = Math.max(0, second - first);
     expect(third - second).toBeLessThanOrEqual(2 * expected * 1.1 + 4);
   });
 
