@@ -239,6 +239,27 @@ describe('sums that a mask throws away', () => {
     });
   }
 
+  it('is computed where it says what to load', () => {
+    const k = new KernelMaker('lookup', [
+      read('a', rows * depth, 'int32'),
+      read('b', depth * columns, 'int32'),
+      read('c', 64),
+      write('y', rows * columns),
+    ]);
+    k.parallel('i', rows, () =>
+      k.parallel('j', columns, () => {
+        const product = (): ScalarId =>
+          k.applyTo('int32', 'multiply', k.load('a', at([depth, 'i'], 'k')), k.load('b', at([columns, 'k'], 'j')));
+        const axes = [{ name: 'k', extent: depth }];
+        const [sum] = k.reduce(axes, ['sum'], () => [product()], { order: 'blocks', dtype: 'int32' });
+        const shown = k.compare('LE', k.index(at('j')), k.index(at('i')));
+        const found = k.load('c', at([1, k.applyTo('int32', 'and', sum, k.constant(63, 'int32'))]));
+        k.store('y', at([columns, 'i'], 'j'), k.apply('select', shown, found, k.constant(0)));
+      }),
+    );
+    check(k.finish(), [{}], (name, i) => (name === 'c' ? wave(name, i) : (i * 7) % 19));
+  });
+
   it('may lie in a band, or be hidden by more', () => {
     const shifted = (k: KernelMaker, i: ScalarId, by: number): ScalarId =>
       k.applyTo('int32', 'add', i, k.constant(by, 'int32'));

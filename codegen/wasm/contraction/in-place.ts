@@ -2,6 +2,7 @@
  * Factors that are read where they are: plain loads whose elements lie as a register tile reads them.
  */
 import type { Dim } from '../../../base/dim.ts';
+import { byteSize } from '../../../base/dtype.ts';
 import type { Axis, IndexExpression } from '../../../ir/kernel.ts';
 import { likelyExtent } from '../../common/cost.ts';
 import { coefficientOf } from '../../common/linear-index.ts';
@@ -10,8 +11,10 @@ import type { Contraction, Factor, Sum } from './match.ts';
 
 /** Elements of the right factor up to which it is read in place, however many rows use it. */
 const inPlaceElements = 1 << 13;
-/** Rows up to which the right factor is read in place, however large it is. */
+/** Rows up to which the right factor is read in place, however large it is: fewer where each step is on another page. */
 const inPlaceRows = 24;
+const inPlaceRowsOfPages = 8;
+const pageBytes = 4096;
 /** Steps up to which the left factor may lie apart from step to step. */
 const inPlaceSteps = 64;
 
@@ -57,5 +60,7 @@ export function rightInPlace(
   const load = inPlaceLoad(layout, sum.right, column, sum);
   if (load?.own !== 1) return undefined;
   const small = !isChecked && likelyExtent(sum.depth) * likelyExtent(column.extent) <= inPlaceElements;
-  return small || likelyExtent(row.extent) <= inPlaceRows ? load : undefined;
+  const stepBytes = likelyExtent(load.step) * byteSize(sum.dtype);
+  const rows = stepBytes >= pageBytes ? inPlaceRowsOfPages : inPlaceRows;
+  return small || likelyExtent(row.extent) <= rows ? load : undefined;
 }

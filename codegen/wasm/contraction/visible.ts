@@ -31,8 +31,10 @@ export function visibleColumns({ lets, epilogue, sums, row, column }: Contractio
     definitions.set(node.id, node);
     const bounds = new Bounds(definitions, row.name, column.name).ofSelect(node, tainted);
     if (!bounds) {
-      if ([...freeValues(node)].some((id) => tainted.has(id))) tainted.add(node.id);
-      return true;
+      const isTainted = [...freeValues(node)].some((id) => tainted.has(id));
+      if (isTainted) tainted.add(node.id);
+      // A place in memory can not be made of what is not there.
+      return !isTainted || node.expression.kind !== 'load';
     }
     if (visible && boundsKey(visible) !== boundsKey(bounds)) return false;
     visible = bounds;
