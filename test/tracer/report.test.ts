@@ -1,7 +1,13 @@
 /** The report page: what its data say, that the page is one safe file, and how it is asked for. */
 import { describe, expect, it } from 'vitest';
+import { loadBinaryen } from '../../codegen/wasm/load.ts';
+import { generateProgram } from '../../codegen/wasm/program.ts';
 import { compile, dim, KilnError, report, spec, type Tensor, tensor, valueAndGrad } from '../../index.ts';
+import { parseModule } from '../../ir/parser.ts';
+import { lowerModule } from '../../passes/lower-module.ts';
 import { compilations } from '../../tracer/compiled-functions.ts';
+import { collectReport } from '../../tracer/report/collect.ts';
+import { drawPage } from '../../tracer/report/index.ts';
 import { type MadeReport, makeReport, type ReportOptions } from '../../tracer/report.ts';
 
 type AnyCompiled = object & ((...args: never[]) => unknown);
@@ -75,7 +81,49 @@ describe('the data of a report', () => {
   });
 });
 
+describe('functions that are called', () => {
+  const module = parseModule(`
+func @block(%x: f32[32,32], %w: f32[32,32]) -> (f32[32,32]) {
+  %0: f32[32,32] = dot_general %x, %w {contract=[[1],[0]], batch=[[],[]]}
+  %1: f32[32,32] = tanh %0
+  %2: f32[32,32] = dot_general %1, %w {contract=[[1],[0]], batch=[[],[]]}
+  return %2
+}
+
+func @main(%x: f32[32,32], %w: f32[32,32]) -> (f32[32,32]) {
+  %0: f32[32,32] = call %x, %w {function=@block}
+  %1: f32[32,32] = negate %0
+  %2: f32[32,32] = call %1, %x {function=@block}
+  return %2
+}
+`);
+
+  it('have their groups and their drawing once, with every launch', async () => {
+    const lowered = lowerModule(module, { name: 'blocks', donated: [false, false], precision: 'fast' });
+    const { program, texts } = generateProgram(await loadBinaryen(), lowered, { precision: 'fast' });
+    const stages = { module, optimized: module, lowered, program, texts };
+    const data = collectReport(stages, { precision: 'fast', bindings: new Map() });
+    const inBlock = data.groups.filter((group) => data.optimized[group.function].name === 'block');
+    expect(inBlock.map(({ launches }) => launches)).toEqual([
+      [0, 3],
+      [1, 4],
+    ]);
+    const page = await drawPage(data);
+    expect(page).toContain('@block, optimised and fused: 3 ops, called 2 times');
+    expect(page.match(/<figure /g)?.length).toBe(4);
+  });
+});
+
 describe('the page', () => {
+  it('shows very large functions as boxes, and says so', async () => {
+    const { data } = await made(compile(descend), specs);
+    const main = data.optimized.at(-1)!;
+    const many = { ...main, ops: Array.from({ length: 3001 }, (_, at) => main.ops[at % main.ops.length]) };
+    const page = await drawPage({ ...data, optimized: [many] });
+    expect(page).toContain('Functions of more than 3,000 ops are drawn as boxes');
+    expect(await compile(descend).report(...specs)).not.toContain('more than 3,000 ops');
+  });
+
   it('is the same bytes for the same function and arguments', async () => {
     const pages = await Promise.all([1, 2].map(() => compile(descend).report(...specs)));
     expect(pages[0]).toBe(pages[1]);

@@ -154,15 +154,18 @@ function drawBox(request: GraphRequest, at: number, { box, head, corner }: Place
 function headTexts({ title, notes, sources }: BoxHead, room: number): string[] {
   const small = (line: string, at: number, kind: string): string => {
     const y = 24 + lineHeight * (at + 1);
-    return text({ x: 14, y, content: line, limit: Math.floor(room / advance.small), advance: advance.small, kind });
+    return text({ x: 14, y, content: line, limit: lettersIn(room, advance.small), advance: advance.small, kind });
   };
-  const head = { x: 14, y: 24, content: title, limit: Math.floor(room / advance.title), advance: advance.title };
+  const head = { x: 14, y: 24, content: title, limit: lettersIn(room, advance.title), advance: advance.title };
   return [
     text({ ...head, kind: 'title' }),
     ...notes.map((note, at) => small(note, at, 'note')),
     ...sources.map((source, at) => small(sourceText(source), notes.length + at, 'source')),
   ];
 }
+
+/** Letters that fit; a hair more room than there is makes up for rounding. */
+const lettersIn = (room: number, each: number): number => Math.floor((room + 0.1) / each);
 
 interface TextSpec {
   readonly x: number;

@@ -300,7 +300,13 @@ document.addEventListener('click', ({ target }) => {
     if (ids.length > 0) goTo(ids);
   } else if (op?.dataset.op) selectOps(op.dataset.op.split(' '));
   else if (box?.dataset.group) selectGroup(Number(box.dataset.group.slice(1)));
+  else if (box?.dataset.callee) selectOps([one('[data-op]', box)?.dataset.op ?? box.dataset.op]);
   else deselect();
+});
+
+document.addEventListener('dblclick', ({ target }) => {
+  const box = target instanceof Element && target.closest('.box[data-callee]');
+  if (box) showDrawing(stageOf(chooser.value) + box.dataset.callee);
 });
 
 // Search
