@@ -12,13 +12,17 @@ import { compileInBackground } from './compiler-client.ts';
 import { reportRequest } from './inspect.ts';
 import { atLocation, currentLocation } from './location.ts';
 import { describe } from './outputs.ts';
+import type { Profile } from './profile.ts';
 import type { LaunchTimings, ReportData } from './report/data.ts';
-import { timeLaunches } from './time-launches.ts';
+import { mediansOf, timeLaunches } from './time-launches.ts';
 
 export interface ReportOptions {
-  /** Runs the function and shows the time of each kernel; the arguments must have data. Off unless given. */
-  readonly profile?: boolean;
-  /** Timed runs with `profile`, of which the median is shown; 10 unless given. */
+  /**
+   * Shows the time of each kernel: of runs made for it, for which the arguments must have data, or of those in what
+   * `profile` returned. Off unless given.
+   */
+  readonly profile?: boolean | Pick<Profile<unknown>, 'launches'>;
+  /** Timed runs with `profile: true`, of which the median is shown; 10 unless given. */
   readonly runs?: number;
 }
 
@@ -31,8 +35,8 @@ export interface MadeReport {
 /**
  * The program of `compiled` for these arguments (values or specs) as one HTML page; the same as `compiled.report(...)`,
  * with options.
- * @throws KilnError `invalid_argument` when `compiled` is no compiled function, `runs` is no positive integer, or with
- *   `profile` an argument has no data; otherwise as a call does; all by rejection
+ * @throws KilnError `invalid_argument` when `compiled` is no compiled function, `runs` is no positive integer, with
+ *   `profile: true` an argument has no data, or a profile holds no run of it; otherwise as a call does; all by rejection
  */
 export async function report<A extends readonly unknown[]>(
   compiled: CompiledMembers<A>,
@@ -58,17 +62,20 @@ export async function makeReport(
   if (!Number.isSafeInteger(runs) || runs < 1) {
     throw new KilnError('invalid_argument', 'report: runs', { given: String(runs), expected: 'a positive integer' });
   }
+  if (typeof profile !== 'boolean' && !Array.isArray(profile?.launches)) {
+    throw new KilnError('invalid_argument', 'report: profile', {
+      given: describe(profile),
+      expected: 'true, false or what profile(fn) returned',
+    });
+  }
   const request = atLocation(currentLocation(), () => reportRequest(compilation, args, 'report'));
   const [compiled, page] = await Promise.all([
     compileInBackground(() => ({ ...request, report: { bindings: [], ...request.report, page: true } })),
     import('./report/index.ts'),
   ]);
   const data = page.withReadSources(compiled!.page!);
-  const timings = profile
-    ? {
-        ...(await timeLaunches(compilation, args, { runs, launches: data.launches.length })),
-        compileMs: compiled!.milliseconds,
-      }
-    : undefined;
+  const given = typeof profile === 'boolean' ? undefined : profile.launches;
+  const timed = profile === true ? await timeLaunches(compilation, args, runs) : given;
+  const timings = timed ? { ...mediansOf(timed, data), compileMs: compiled!.milliseconds } : undefined;
   return { html: await page.drawPage(data, timings), data, timings };
 }

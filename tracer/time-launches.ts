@@ -1,30 +1,22 @@
 /**
  * How long each launch of a compiled function takes: it is run a few times under the profiler, and the median counts.
  *
- *     const { launches } = await timeLaunches(compilation, args, { runs: 10, launches: 3 });   // [0.12, 0.03, 0.4]
+ *     mediansOf(await timeLaunches(compilation, args, 10), data).launches       // [0.12, 0.03, 0.4]
  */
-import { internalError } from '../base/error.ts';
-import { observeLaunches } from '../runtime/profile.ts';
+import { KilnError } from '../base/error.ts';
+import { type LaunchTiming, observeLaunches } from '../runtime/profile.ts';
 import { deviceNamed } from '../runtime/session.ts';
 import type { Compilation } from './compilation.ts';
 import { tensor } from './operations/creation.ts';
 import { tree } from './pytree.ts';
-import type { LaunchTimings } from './report/data.ts';
+import type { LaunchTimings, ReportData } from './report/data.ts';
 import { tidy } from './session.ts';
 import { Tensor } from './tensor.ts';
 
-export interface TimingOptions {
-  readonly runs: number;
-  /** Launches of the program. */
-  readonly launches: number;
-}
+type Timed = Pick<LaunchTiming, 'program' | 'kernel' | 'step' | 'milliseconds'>;
 
-/** @throws KilnError as the call does, by rejection */
-export async function timeLaunches(
-  compilation: Compilation,
-  args: readonly unknown[],
-  { runs, launches }: TimingOptions,
-): Promise<Omit<LaunchTimings, 'compileMs'>> {
+/** Runs a compiled function and reports its launches. @throws KilnError as the call does, by rejection */
+export async function timeLaunches(compilation: Compilation, args: readonly unknown[], runs: number): Promise<Timed[]> {
   const device = deviceNamed(compilation.options.device);
   const run = async (): Promise<void> => {
     const given = await withoutDonating(compilation, args);
@@ -34,17 +26,36 @@ export async function timeLaunches(
     await device.synchronize();
   };
   await run(); // compiles, and warms caches
-  const times = Array.from({ length: launches }, (): number[] => []);
-  const stop = observeLaunches(({ program, step, milliseconds }) => {
-    if (program === compilation.options.name) times[step]?.push(milliseconds);
-  });
+  const launches: Timed[] = [];
+  const stop = observeLaunches((timing) => launches.push(timing));
   try {
     for (let i = 0; i < runs; i++) await run();
   } finally {
     stop();
   }
-  if (times.some((list) => list.length !== runs)) throw internalError('a launch of the report was not timed');
-  return { runs, launches: times.map(median) };
+  return launches;
+}
+
+/**
+ * The median of each launch of a program.
+ * @throws KilnError `invalid_argument` when there are none of this program
+ */
+export function mediansOf(
+  timed: readonly Timed[],
+  { name, launches, kernels }: ReportData,
+): Omit<LaunchTimings, 'compileMs'> {
+  const times = launches.map((): number[] => []);
+  for (const { program, kernel, step, milliseconds } of timed) {
+    const launch = program === name ? launches[step] : undefined;
+    if (launch && kernels[launch.kernel].name === kernel) times[step].push(milliseconds);
+  }
+  const runs = times.reduce((least, list) => Math.min(least, list.length), Infinity);
+  if (runs === 0) {
+    throw new KilnError('invalid_argument', `report: the profile has no whole run of ${name} with these arguments`, {
+      given: `launches of ${[...new Set(timed.map(({ program }) => program))].join(', ') || 'nothing'}`,
+    });
+  }
+  return { runs: Number.isFinite(runs) ? runs : 0, launches: times.map(median) };
 }
 
 /** The arguments with copies of those that the call gives up. */

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { loadBinaryen } from '../../codegen/wasm/load.ts';
 import { generateProgram } from '../../codegen/wasm/program.ts';
-import { compile, dim, KilnError, report, spec, type Tensor, tensor, valueAndGrad } from '../../index.ts';
+import { compile, dim, KilnError, profile, report, spec, type Tensor, tensor, valueAndGrad } from '../../index.ts';
 import { parseModule } from '../../ir/parser.ts';
 import { lowerModule } from '../../passes/lower-module.ts';
 import { compilations } from '../../tracer/compiled-functions.ts';
@@ -180,11 +180,23 @@ describe('report()', () => {
     expect(w.arraySync()).toEqual([[0], [0]]);
   });
 
+  it('shows the times of a profile', async () => {
+    const step = compile(descend, { name: 'profiled' });
+    const args = [tensor([[0], [0]]), tensor([[1, 2]]), tensor([[2]])] as const;
+    await step(...args)[0].ready();
+    const profiled = await profile(() => step(...args)[0].item());
+    expect((await made(step, args, { profile: profiled })).timings?.runs).toBe(1);
+    expect(await codeOf(report(compile(descend, { name: 'other' }), args, { profile: profiled }))).toBe(
+      'invalid_argument',
+    );
+  });
+
   it('rejects what it can not use', async () => {
     const step = compile(descend);
     expect(await codeOf(report(descend as never, specs as never))).toBe('invalid_argument');
     expect(await codeOf(report(step, specs, { profile: true, runs: 0 }))).toBe('invalid_argument');
     expect(await codeOf(report(step, specs, { profile: true }))).toBe('invalid_argument');
+    expect(await codeOf(report(step, specs, { profile: 'yes' as never }))).toBe('invalid_argument');
     expect(await codeOf(step.report(spec([3, 3]), spec([3, 2]), spec([3, 1])))).toBe('shape_mismatch');
   });
 

@@ -173,7 +173,10 @@ function direct(from: Rectangle, to: Rectangle): Point[] {
   return [start, ...bends, end].map(({ x, y }) => ({ x: x + margin, y: y + margin }));
 }
 
-/** How many layers each link spans when every box is in the first layer below what it depends on. */
+/**
+ * How many layers each link spans when every box is in the first layer below what it depends on, and one that depends
+ * on nothing right above the first that reads it.
+ */
 function spansOf(count: number, links: readonly Link[]): number[] {
   const outgoing = Array.from({ length: count }, (): number[] => []);
   const missing = new Array<number>(count).fill(0);
@@ -182,12 +185,17 @@ function spansOf(count: number, links: readonly Link[]): number[] {
     missing[to]++;
   }
   const layer = new Array<number>(count).fill(0);
-  const ready = missing.flatMap((number, at) => (number === 0 ? [at] : []));
+  const sources = missing.flatMap((number, at) => (number === 0 ? [at] : []));
+  const ready = [...sources];
   for (let at = ready.pop(); at !== undefined; at = ready.pop()) {
     for (const to of outgoing[at]) {
       layer[to] = Math.max(layer[to], layer[at] + 1);
       if (--missing[to] === 0) ready.push(to);
     }
+  }
+  for (const at of sources) {
+    if (outgoing[at].length > 0)
+      layer[at] = outgoing[at].reduce((least, to) => Math.min(least, layer[to]), Infinity) - 1;
   }
   return links.map(({ from, to }) => layer[to] - layer[from]);
 }

@@ -90,6 +90,7 @@ class View {
     this.zoom = next;
     this.svg.setAttribute('width', this.width * next);
     this.svg.setAttribute('height', this.height * next);
+    this.svg.classList.toggle('tiny', next < 0.3);
     const after = Math.max(0, (this.pane.clientWidth - this.width * next) / 2);
     this.pane.scrollLeft = left * next + after - x;
     this.pane.scrollTop = top * next - y;

@@ -111,6 +111,7 @@ svg text { fill: var(--ink); }
 .graph .edge path, .graph .link path { fill: none; stroke: var(--strong); }
 .graph .link path { stroke-width: 1.4; vector-effect: non-scaling-stroke; }
 .graph .reach { stroke: transparent !important; stroke-width: 9 !important; pointer-events: stroke; }
+.graph.tiny path { marker-end: none; }
 .graph .far { display: none; }
 .graph.all-links .far { display: inline; }
 .graph .far path { stroke-dasharray: 5 4; }
