@@ -60,47 +60,35 @@ function place(intervals: readonly ArenaInterval[], weight: (interval: ArenaInte
   const order = intervals.map((_, at) => at);
   order.sort((a, b) => weight(intervals[b]) - weight(intervals[a]) || intervals[a].first - intervals[b].first || a - b);
   const placed = new PlacedIntervals(intervals);
-  const offsets = new Array<number>(intervals.length).fill(0);
   let total = 0;
-  for (const at of order) {
-    const size = reservedBytes(intervals[at].bytes);
-    const neighbours = placed.overlapping(intervals[at]);
-    neighbours.sort((a, b) => offsets[a] - offsets[b]);
-    offsets[at] = smallestGap(size, neighbours, offsets, intervals);
-    total = Math.max(total, offsets[at] + size);
-    placed.add(at);
-  }
-  return { offsets, bytes: total };
+  for (const at of order) total = Math.max(total, placed.add(at));
+  return { offsets: [...placed.offsets], bytes: total };
 }
 
-/** Start of the smallest gap that fits between neighbours sorted by offset, or the end of the last. */
-function smallestGap(
-  size: number,
-  neighbours: readonly number[],
-  offsets: readonly number[],
-  intervals: readonly ArenaInterval[],
-): number {
-  let end = 0;
-  let best: number | undefined;
-  let bestGap = Infinity;
-  for (const other of neighbours) {
-    const gap = offsets[other] - end;
-    if (gap >= size && gap < bestGap) [best, bestGap] = [end, gap];
-    end = Math.max(end, offsets[other] + reservedBytes(intervals[other].bytes));
-  }
-  return best ?? end;
-}
+/** The share of the placed buffers above which going through all of them beats sorting those that matter. */
+const fewOf = 16;
 
-/** The intervals placed so far, as a tree over all intervals by `first` that keeps the greatest `last` below a node. */
+/**
+ * The intervals placed so far: a tree over all intervals by `first` that keeps the greatest `last` below a node, and a
+ * list by offset. A buffer that few others are alive with finds them by the tree; one that has many, as what a
+ * training step keeps for its gradient, by going through the list.
+ */
 class PlacedIntervals {
+  readonly offsets: Float64Array;
+  readonly #firsts: Float64Array;
+  readonly #lasts: Float64Array;
+  readonly #sizes: Float64Array;
+  readonly #byOffset: number[] = [];
   readonly #byFirst: readonly number[];
   readonly #rank: readonly number[];
-  readonly #intervals: readonly ArenaInterval[];
   readonly #greatestLast: Float64Array;
   readonly #leaves: number;
 
   constructor(intervals: readonly ArenaInterval[]) {
-    this.#intervals = intervals;
+    this.offsets = new Float64Array(intervals.length);
+    this.#firsts = Float64Array.from(intervals, ({ first }) => first);
+    this.#lasts = Float64Array.from(intervals, ({ last }) => last);
+    this.#sizes = Float64Array.from(intervals, ({ bytes }) => reservedBytes(bytes));
     this.#byFirst = intervals.map((_, at) => at).sort((a, b) => intervals[a].first - intervals[b].first || a - b);
     const rank = new Array<number>(intervals.length);
     this.#byFirst.forEach((at, position) => {
@@ -111,14 +99,50 @@ class PlacedIntervals {
     this.#greatestLast = new Float64Array(2 * this.#leaves).fill(-Infinity);
   }
 
-  add(at: number): void {
+  /** Places an interval into the smallest gap that fits, or after all that are alive with it; gives its end. */
+  add(at: number): number {
+    const few = this.#overlapping(at, Math.max(fewOf, Math.floor(this.#byOffset.length / fewOf)));
+    few?.sort((a, b) => this.offsets[a] - this.offsets[b]);
+    const offset = this.#smallestGap(at, few ?? this.#byOffset);
+    this.offsets[at] = offset;
+    this.#byOffset.splice(this.#positionOf(offset), 0, at);
     for (let node = this.#leaves + this.#rank[at]; node >= 1; node >>= 1) {
-      this.#greatestLast[node] = Math.max(this.#greatestLast[node], this.#intervals[at].last);
+      this.#greatestLast[node] = Math.max(this.#greatestLast[node], this.#lasts[at]);
     }
+    return offset + this.#sizes[at];
   }
 
-  /** Placed intervals that share a step with `interval`. */
-  overlapping({ first, last }: ArenaInterval): number[] {
+  /** Start of the smallest gap between those of `others`, sorted by offset, that are alive with an interval. */
+  #smallestGap(at: number, others: readonly number[]): number {
+    const [firsts, lasts, sizes, offsets] = [this.#firsts, this.#lasts, this.#sizes, this.offsets];
+    const [first, last, size] = [firsts[at], lasts[at], sizes[at]];
+    let end = 0;
+    let best: number | undefined;
+    let bestGap = Infinity;
+    for (const other of others) {
+      if (firsts[other] > last || lasts[other] < first) continue;
+      const offset = offsets[other];
+      const gap = offset - end;
+      if (gap >= size && gap < bestGap) [best, bestGap] = [end, gap];
+      end = Math.max(end, offset + sizes[other]);
+    }
+    return best ?? end;
+  }
+
+  /** Where in the list an offset belongs. */
+  #positionOf(offset: number): number {
+    let [low, high] = [0, this.#byOffset.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.offsets[this.#byOffset[middle]] <= offset) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /** Placed intervals that share a step with another; `undefined` when they are more than `most`. */
+  #overlapping(other: number, most: number): number[] | undefined {
+    const [first, last] = [this.#firsts[other], this.#lasts[other]];
     const found: number[] = [];
     const waiting = [1];
     for (let node = waiting.pop(); node !== undefined; node = waiting.pop()) {
@@ -128,7 +152,8 @@ class PlacedIntervals {
         continue;
       }
       const at = this.#byFirst[node - this.#leaves];
-      if (this.#intervals[at].first > last) break;
+      if (this.#firsts[at] > last) break;
+      if (found.length === most) return undefined;
       found.push(at);
     }
     return found;
