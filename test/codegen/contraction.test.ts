@@ -182,6 +182,43 @@ describe('matrix products', () => {
   });
 });
 
+describe('several sums of products over one row and column', () => {
+  /** A gated layer: `y = (a b) * tanh-like(a c)`, with the products in one sweep or in two. */
+  function gated(rows: Dim, columns: Dim, depth: Dim, sweeps: 1 | 2): Kernel {
+    const k = new KernelMaker('gated', [
+      read('a', mulDims(rows, depth)),
+      read('b', mulDims(depth, columns)),
+      read('c', mulDims(columns, depth)),
+      write('y', mulDims(rows, columns)),
+    ]);
+    k.parallel('i', rows, () =>
+      k.parallel('j', columns, () => {
+        const a = (): ScalarId => k.load('a', at([depth, 'i'], 'k'));
+        const first = (): ScalarId => k.apply('multiply', a(), k.load('b', at([columns, 'k'], 'j')));
+        const second = (): ScalarId => k.apply('multiply', k.load('c', at([depth, 'j'], 'k')), k.apply('negate', a()));
+        const axes = [{ name: 'k', extent: depth }];
+        const order = { order: 'blocks' } as const;
+        const [x, gate] =
+          sweeps === 1
+            ? k.reduce(axes, ['sum', 'sum'], () => [first(), second()], order)
+            : [...k.reduce(axes, ['sum'], () => [first()], order), ...k.reduce(axes, ['sum'], () => [second()], order)];
+        k.store('y', at([columns, 'i'], 'j'), k.apply('multiply', x, k.apply('maximum', gate, k.constant(-0.5))));
+      }),
+    );
+    return k.finish();
+  }
+
+  for (const sweeps of [1, 2] as const) {
+    it(`share a schedule: ${sweeps === 1 ? 'one sweep' : 'two sweeps'}`, () => {
+      expect(generate(gated(30, 40, 20, sweeps)).text()).toContain('tile_c0_1strip_4x8');
+      check(gated(30, 40, 20, sweeps));
+      check(gated(7, 13, 300, sweeps));
+      const sizes = small.flatMap((M) => [1, 4, 9, 33].map((N) => ({ M, N, K: 1 + ((M * N) % 11) })));
+      check(gated(dim('M'), dim('N'), dim('K'), sweeps), sizes);
+    });
+  }
+});
+
 describe('sums that a mask throws away', () => {
   const [rows, columns, depth] = [23, 41, 19];
 
