@@ -17,6 +17,8 @@ import { planStreams, type Stream } from './stream.ts';
 export interface StreamPlan {
   /** In the order of their first exits. */
   readonly streams: readonly Stream[];
+  /** The same, region by region. */
+  readonly plans: readonly (readonly Stream[])[];
   readonly regions: ScoreRegions;
   readonly refusals: readonly FusionRefusal[];
   /** The streams on the longest way to a value; zero where the plan has none. */
@@ -55,12 +57,12 @@ function withoutCycles(
   plans: (readonly Stream[])[],
   refusals: FusionRefusal[],
   analysis: GraphAnalysis,
-): Pick<StreamPlan, 'streams' | 'levelOf'> {
+): Pick<StreamPlan, 'streams' | 'plans' | 'levelOf'> {
   for (;;) {
     const streams = plans.flat();
-    if (streams.length === 0) return { streams, levelOf: () => 0 };
+    if (streams.length === 0) return { streams, plans, levelOf: () => 0 };
     const levels = levelsOf(streams, analysis);
-    if (levels.cyclic === undefined) return { streams, levelOf: levels.levelOf };
+    if (levels.cyclic === undefined) return { streams, plans, levelOf: levels.levelOf };
     const stream = streams[levels.cyclic];
     const detail = 'something between its kernels needs one and is needed by another';
     refusals.push(refusalOf(stream.region, { rule: 'score-cycle', detail }, analysis));

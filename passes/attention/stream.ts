@@ -75,7 +75,8 @@ class Planner {
     for (const stream of this.#streams.toReversed()) {
       if (stream.direction !== exit.direction) continue;
       const cone = this.#coneOf(exit, stream);
-      if (this.#dependsOn(cone.sources, stream)) continue;
+      const written = new Set(stream.exits.map(({ position }) => position));
+      if (dependsOnAny(cone.sources, written, this.#analysis)) continue;
       this.#add(exit, stream, cone);
       return;
     }
@@ -142,26 +143,6 @@ class Planner {
     return rows.roles.every((role, axis) => role === -1 || role === roles[axis]);
   }
 
-  /** Whether any of some values needs what leaves a stream; where the search is too long, it counts as so. */
-  #dependsOn(values: Iterable<Value>, stream: Draft): boolean {
-    const exits = new Set(stream.exits.map(({ position }) => position));
-    const first = Math.min(...exits);
-    const seen = new Set<number>();
-    const waiting: number[] = [];
-    const look = (value: Value): void => {
-      const position = this.#analysis.positionOf(value);
-      if (position === undefined || position < first || seen.has(position)) return;
-      seen.add(position);
-      waiting.push(position);
-    };
-    for (const value of values) look(value);
-    for (let position = waiting.pop(); position !== undefined; position = waiting.pop()) {
-      if (exits.has(position) || seen.size > searchBound) return true;
-      for (const operand of this.#operandsAt(position)) look(operand);
-    }
-    return false;
-  }
-
   /** Lets contractions go on to what follows them alone: transposes, casts, factors that were there before. */
   #extend(stream: Draft): void {
     const { ops } = this.#analysis.graph;
@@ -218,6 +199,29 @@ class Planner {
   #isMemberElsewhere(position: number): boolean {
     return this.#streams.some((other) => other.members.has(position));
   }
+}
+
+/** Whether any of some values needs one of some ops; where the search is too long, it counts as so. */
+export function dependsOnAny(
+  values: Iterable<Value>,
+  positions: ReadonlySet<number>,
+  analysis: GraphAnalysis,
+): boolean {
+  const first = Math.min(...positions);
+  const seen = new Set<number>();
+  const waiting: number[] = [];
+  const look = (value: Value): void => {
+    const position = analysis.positionOf(value);
+    if (position === undefined || position < first || seen.has(position)) return;
+    seen.add(position);
+    waiting.push(position);
+  };
+  for (const value of values) look(value);
+  for (let position = waiting.pop(); position !== undefined; position = waiting.pop()) {
+    if (positions.has(position) || seen.size > searchBound) return true;
+    for (const operand of analysis.graph.ops[position].operands) look(operand);
+  }
+  return false;
 }
 
 interface Cone {

@@ -1,6 +1,7 @@
 /**
  * The optimisation of graphs, as data: which passes run, in which order.
  */
+import { recomputeScores } from '../attention/recompute-scores.ts';
 import type { Step } from '../manager.ts';
 import { outlineRepeats } from '../outline/outline-repeats.ts';
 import { canonicalize } from './canonicalize.ts';
@@ -22,6 +23,7 @@ const pipeline: readonly Step[] = [
   inlineCalls,
   eliminateDeadCode,
   eliminateCommonSubexpressions,
+  recomputeScores,
   outlineRepeats,
   {
     name: 'simplify',

@@ -1,9 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { dim, isStatic } from '../../../base/dim.ts';
+import { dim } from '../../../base/dim.ts';
 import { printKernel } from '../../../ir/kernel-print.ts';
 import type { Lowered } from '../../../ir/lowered.ts';
-import { Random } from '../../../ir/ops/random.ts';
 import type { Graph, Literal } from '../../../ir/types.ts';
 import { lowerModule } from '../../../passes/lower-module.ts';
 import { type AttentionForm, attentionGraph } from '../../support/attention.ts';
@@ -12,24 +11,12 @@ import { faultInAnyWay } from '../../support/every-way.ts';
 import { moduleOf, optimized } from '../../support/models.ts';
 import { runLowered } from '../../support/run-lowered.ts';
 import { runs } from '../../support/runs.ts';
+import { sampleInputs } from '../../support/samples.ts';
 
 const plain: AttentionForm = { batch: 2, heads: 3, queries: 11, keys: 13, size: 4, out: 5 };
 
 const lower = (graph: Graph, fusion: 'full' | 'none' = 'full'): Lowered =>
   lowerModule(optimized(graph, 'strict'), { name: 'test', donated: [], precision: 'strict', fusion });
-
-function inputsOf({ parameters }: Graph, sizes: Readonly<Record<string, number>> = {}): Literal[] {
-  const random = new Random(11, { special: false });
-  return parameters.map(({ type: { dtype, shape } }) => {
-    const fixed = shape.map((size) => (isStatic(size) ? size : sizes[String(size)]));
-    const count = fixed.reduce((a, b) => a * b, 1);
-    const draw = (): number => {
-      if (dtype === 'int32') return random.integer(0, 3);
-      return dtype === 'bool' ? Number(random.next() > 0.3) : Math.fround(random.next() * 2 - 1);
-    };
-    return { dtype, shape: fixed, data: Array.from({ length: count }, draw) };
-  });
-}
 
 /** Elements of a matrix of scores. */
 const scoresOf = ({ batch, heads, queries, keys }: AttentionForm): number =>
@@ -93,7 +80,7 @@ describe('streams change no bit', () => {
   test.each(Object.entries(variants))('%s, forward and with gradients, on the device', (_, form) => {
     for (const gradient of [false, true]) {
       const graph = attentionGraph({ ...form, gradient });
-      expect(faultInAnyWay(moduleOf(graph), inputsOf(graph))).toBeUndefined();
+      expect(faultInAnyWay(moduleOf(graph), sampleInputs(graph))).toBeUndefined();
     }
   });
 
@@ -121,7 +108,10 @@ describe('streams change no bit', () => {
         const graph = attentionGraph({ ...form, heads: pairs * form.share });
         const module = optimize ? optimized(graph, 'strict') : moduleOf(graph);
         const run = (fusion: 'full' | 'none'): Literal[] =>
-          runLowered(lowerModule(module, { name: 'test', donated: [], precision: 'strict', fusion }), inputsOf(graph));
+          runLowered(
+            lowerModule(module, { name: 'test', donated: [], precision: 'strict', fusion }),
+            sampleInputs(graph),
+          );
         expect(bitDifference(run('full'), run('none'))).toBeUndefined();
       }),
       runs(40, 300),
@@ -132,7 +122,7 @@ describe('streams change no bit', () => {
     const [queries, keys] = [dim('I', { min: 1, max: 64 }), dim('J', { min: 1, max: 64 })];
     const graph = attentionGraph({ ...plain, queries, keys, mask: 'causal', gradient: true });
     expect(lower(graph).launches.length).toBe(2);
-    const inputs = inputsOf(graph, { I: 9, J: 6 });
+    const inputs = sampleInputs(graph, { I: 9, J: 6 });
     expect(bitDifference(runLowered(lower(graph), inputs), runLowered(lower(graph, 'none'), inputs))).toBeUndefined();
   });
 });
