@@ -32,7 +32,7 @@ export function planAllStreams(analysis: GraphAnalysis): StreamPlan {
   const taken = new Set<number>();
   for (const region of found.regions) {
     if (region.roots.some((root) => taken.has(analysis.positionOf(root.results[0]) ?? -1))) continue;
-    const refusal = refuseRegion(region, analysis);
+    const refusal = refuseRegion(region, found, analysis);
     const streams = refusal ? [] : planStreams(region, found, analysis);
     const reason = refusal ?? refuseStreams(streams);
     if (reason) {

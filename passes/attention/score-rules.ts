@@ -9,7 +9,7 @@
 import type { OpOf, Value } from '../../ir/types.ts';
 import { estimate, type GraphAnalysis } from '../fuse/analysis.ts';
 import { mostOps, type Refusal } from '../fuse/rules.ts';
-import type { ScoreRegion } from './score-region.ts';
+import { isEqual, type Roles, type ScoreRegion, type ScoreRegions } from './score-region.ts';
 import type { Stream } from './stream.ts';
 
 /** Products in one score, at most: deeper ones are not worth computing twice. */
@@ -22,7 +22,7 @@ const statelessGain = 2;
 const mostExits = 64;
 
 /** Why the scores of a region are stored, as far as the region alone tells. */
-export function refuseRegion(region: ScoreRegion, analysis: GraphAnalysis): Refusal | undefined {
+export function refuseRegion(region: ScoreRegion, regions: ScoreRegions, analysis: GraphAnalysis): Refusal | undefined {
   const { roots, exits, members } = region;
   if (members.size > mostOps || exits.length > mostExits)
     return { rule: 'code-size', detail: `${members.size} ops on scores with ${exits.length} uses` };
@@ -30,7 +30,7 @@ export function refuseRegion(region: ScoreRegion, analysis: GraphAnalysis): Refu
   if (depth > deepestScore) return { rule: 'score-depth', detail: `${depth} products in a score` };
   const row = Math.max(length(region, region.axes.keys), length(region, region.axes.queries));
   if (row > longestRow) return { rule: 'score-row', detail: `${row} scores in a row` };
-  if (!paysOff(region, analysis))
+  if (!paysOff(region, regions, analysis))
     return {
       rule: 'score-size',
       detail: `${analysis.elementsOf(roots[0].results[0])} scores are not much beside their operands`,
@@ -44,11 +44,11 @@ export function refuseStreams(streams: readonly Stream[]): Refusal | undefined {
   return idle && { rule: 'score-use', detail: 'a kernel would compute scores only to store or to reduce them' };
 }
 
-function paysOff(region: ScoreRegion, analysis: GraphAnalysis): boolean {
+function paysOff(region: ScoreRegion, regions: ScoreRegions, analysis: GraphAnalysis): boolean {
   const { roots, exits, axes } = region;
   const { ops } = analysis.graph;
   const scores = analysis.elementsOf(roots[0].results[0]);
-  if (hasStatistics(region, analysis)) {
+  if (hasStatistics(region, regions, analysis)) {
     if (axes.batch.length > 0) return true;
     const least = [...region.members].some((member) => ops[member].opcode === 'exponential') ? 0.5 : 1;
     const isStored = exits.some(({ kind }) => kind === 'store');
@@ -65,24 +65,27 @@ function paysOff(region: ScoreRegion, analysis: GraphAnalysis): boolean {
 const total = (values: readonly Value[], analysis: GraphAnalysis): number =>
   values.reduce((sum, value) => sum + analysis.elementsOf(value), 0);
 
-/** Whether rows are reduced, or combined with one number for each row. */
-function hasStatistics({ exits, members }: ScoreRegion, analysis: GraphAnalysis): boolean {
-  if (exits.some(({ kind }) => kind === 'statistic')) return true;
-  const isRowwise = (value: Value): boolean => {
-    const position = analysis.positionOf(value);
-    const op = position === undefined ? undefined : analysis.graph.ops[position];
-    if (op?.opcode !== 'broadcast_in_dim') return false;
-    const { axes, shape } = op.attributes;
-    const { shape: from } = op.operands[0].type;
-    const repeated = shape.filter(
-      (size, axis) => size !== 1 && (!axes.includes(axis) || from[axes.indexOf(axis)] === 1),
-    );
-    return repeated.length === 1 && from.some((size) => size !== 1);
-  };
-  return [...members].some((member) => {
+/** Whether scores are combined with one number for each row: one that follows from the row, or comes from outside. */
+function hasStatistics(region: ScoreRegion, regions: ScoreRegions, analysis: GraphAnalysis): boolean {
+  return [...region.members].some((member) => {
     const op = analysis.graph.ops[member];
-    return op.opcode !== 'dot_general' && op.operands.some(isRowwise);
+    if (op.opcode === 'dot_general') return false;
+    const roles = regions.rolesOf(op.results[0]);
+    return op.operands.some(
+      (operand) => regions.rowValueOf(operand, region) || isRepeatedOverKeys(operand, roles, region, analysis),
+    );
   });
+}
+
+/** Whether a value is repeated along the keys, and only along them. */
+function isRepeatedOverKeys(value: Value, roles: Roles, { axes }: ScoreRegion, analysis: GraphAnalysis): boolean {
+  const position = analysis.positionOf(value);
+  const op = position === undefined ? undefined : analysis.graph.ops[position];
+  if (op?.opcode !== 'broadcast_in_dim') return false;
+  const { shape } = op.operands[0].type;
+  const walked = op.attributes.axes.filter((_, at) => shape[at] !== 1).map((axis) => roles[axis]);
+  const repeated = axes.extents.flatMap((_, axis) => (walked.includes(axis) ? [] : [axis]));
+  return repeated.length > 0 && isEqual(repeated, axes.keys);
 }
 
 const depthOf = ({ attributes, operands }: OpOf<'dot_general'>): number =>
