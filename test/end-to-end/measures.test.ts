@@ -12,7 +12,6 @@ import type { Explanation } from '../../index.ts';
 /** Kernels where a promise does not hold yet. */
 const present: Readonly<Record<string, number>> = {
   'cross-entropy forward': 2,
-  layer: 26,
 };
 
 const models = new Map(modelsOf('bench').map((model) => [model.name, model]));
