@@ -104,6 +104,10 @@ describe('the report of a GPT', () => {
     expect(shown).toBeLessThan(all);
     await page.fill('#search', '');
     expect(await page.locator('.kernel:visible').count()).toBe(all);
+    await page.selectOption('#order', 'work');
+    const work = await page.$$eval('.kernel', (cards) => cards.map((card) => Number(card.getAttribute('data-work'))));
+    expect(work).toEqual([...work].sort((a, b) => a - b));
+    await page.selectOption('#order', 'launch');
     await page.click('#tab-refusals');
     const rule = await page.locator('#rule option').nth(1).getAttribute('value');
     await page.selectOption('#rule', rule ?? '');

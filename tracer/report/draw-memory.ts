@@ -4,9 +4,12 @@
  *
  *     temporary 0, 4096 bytes at 0, launches 1 to 3      →  a box from column 1 to 3, from byte 0 to 4096
  */
+import { indexOf } from './contents.ts';
 import type { BarData, ReportData, TemporaryData } from './data.ts';
 import { familyOfAll } from './families.ts';
+import type { Rectangle } from './fold.ts';
 import { coordinate, escapeHtml, formatBytes, plural, truncate } from './html.ts';
+import type { PageNames } from './sections.ts';
 
 const left = 190;
 const right = 16;
@@ -21,7 +24,7 @@ interface Columns {
   x(launch: number): number;
 }
 
-export function drawMemory(data: ReportData, opId: (func: number, op: number) => string): string {
+export function drawMemory(data: ReportData, { opId }: Pick<PageNames, 'opId'>): string {
   const launches = Math.max(1, data.launches.length);
   const width = Math.min(150, Math.max(7, 1100 / launches));
   const columns: Columns = { width, launches, x: (launch) => left + launch * width };
@@ -73,53 +76,79 @@ function drawAlive(alive: readonly number[], peak: number, columns: Columns, top
 const rowTitle = (text: string, y: number): string =>
   `<text class="row-title" x="0" y="${y}">${escapeHtml(text)}</text>`;
 
-function drawArena(
-  data: ReportData,
-  columns: Columns,
-  top: number,
-  opId: (func: number, op: number) => string,
-): string[] {
+function drawArena(data: ReportData, columns: Columns, top: number, opId: PageNames['opId']): string[] {
   const { temporaries, footprint } = data.memory;
-  const extent = Math.max(1, footprint.arena, ...temporaries.map(({ offset, bytes }) => offset + bytes));
-  const bottom = top + heights.arena;
-  const y = (bytes: number): number => bottom - (bytes / extent) * heights.arena;
+  const extent = temporaries.reduce((end, { offset, bytes }) => Math.max(end, offset + bytes), footprint.arena) || 1;
+  const scale = heights.arena / extent;
+  const y = (bytes: number): number => top + heights.arena - bytes * scale;
   const ticks = niceSteps(extent).map((bytes) => {
     const at = coordinate(y(bytes));
     return `<path class="grid" d="M${left} ${at}H${coordinate(columns.x(columns.launches))}"/><text class="tick" x="${left - 8}" y="${coordinate(y(bytes) + 4)}">${formatBytes(bytes)}</text>`;
   });
-  const boxes = temporaries.map((temporary, number) => {
-    const { bytes, offset, first, last, holds } = temporary;
-    const [x, width] = [columns.x(first) + 0.5, (last - first + 1) * columns.width - 1];
-    const [boxTop, height] = [y(offset + bytes), Math.max(1, (bytes / extent) * heights.arena)];
-    const held = holds.map(({ launch, function: func, value }) => {
-      const producer = data.optimized[func].ops.findIndex(({ results }) => results.includes(value));
-      const { name, type } = data.optimized[func].values[value];
-      const opcode = data.optimized[func].ops[producer]?.opcode ?? '';
-      return { launch, name: `${name} ${opcode}`, type, id: producer < 0 ? '' : opId(func, producer) };
-    });
-    const family = familyOfAll(held.slice(0, 1).map(({ name }) => name.split(' ')[1]));
-    const title = [
-      `temporary ${number}: ${formatBytes(bytes)} at ${formatBytes(offset)}, launches ${first} to ${last}`,
-      ...held.map(({ launch, name, type }) => `launch ${launch} writes ${name}: ${type}`),
-    ].join('\n');
-    const ids = held.map(({ id }) => id).filter((id) => id !== '');
-    const letters = Math.floor((width - 8) / smallAdvance);
-    const label = letters >= 4 && height >= 13 ? truncate(held.map(({ name }) => name).join(', '), letters) : '';
-    const labelled =
-      label === ''
-        ? ''
-        : `<text x="${coordinate(x + 4)}" y="${coordinate(boxTop + Math.min(12, height / 2 + 4))}" textLength="${coordinate(smallAdvance * label.length)}" lengthAdjust="spacingAndGlyphs">${escapeHtml(label)}</text>`;
-    return `<g class="block ${family}" data-op="${ids.join(' ')}" data-first="${first}" data-last="${last}" data-offset="${offset}" data-bytes="${bytes}"><title>${escapeHtml(title)}</title><rect x="${coordinate(x)}" y="${coordinate(boxTop)}" width="${coordinate(width)}" height="${coordinate(height)}" rx="2"/>${labelled}</g>`;
+  const producers = data.optimized.map((func) => indexOf(func).producers);
+  const blocks = temporaries.map((temporary, number) => {
+    const { first, last, offset, bytes } = temporary;
+    const block = {
+      x: columns.x(first) + 0.5,
+      y: y(offset + bytes),
+      width: (last - first + 1) * columns.width - 1,
+      height: Math.max(1, bytes * scale),
+    };
+    return drawBlock(temporary, number, block, heldValues(data, temporary, producers, opId));
   });
+  const note = (x: number, text: string): string => `<text class="row-note" x="${x}" y="${top + 26}">${text}</text>`;
+  const empty = temporaries.length > 0 ? [] : [note(left, 'no temporaries: nothing is stored between launches')];
+  return [rowTitle('arena', top + 10), note(0, formatBytes(footprint.arena)), ...ticks, ...blocks, ...empty];
+}
+
+/** A value that a block holds, for people and for the script. */
+interface Held {
+  readonly launch: number;
+  /** `%4 tanh`. */
+  readonly name: string;
+  readonly type: string;
+  readonly opcode: string | undefined;
+  readonly id: string | undefined;
+}
+
+function heldValues(
+  { optimized }: ReportData,
+  { holds }: TemporaryData,
+  producers: readonly ReadonlyMap<number, number>[],
+  opId: PageNames['opId'],
+): Held[] {
+  return holds.map(({ launch, function: func, value }) => {
+    const producer = producers[func].get(value);
+    const { name, type } = optimized[func].values[value];
+    if (producer === undefined) return { launch, name, type, opcode: undefined, id: undefined };
+    const { opcode } = optimized[func].ops[producer];
+    return { launch, name: `${name} ${opcode}`, type, opcode, id: opId(func, producer) };
+  });
+}
+
+function drawBlock(
+  { bytes, offset, first, last }: TemporaryData,
+  number: number,
+  { x, y, width, height }: Rectangle,
+  held: readonly Held[],
+): string {
+  const title = [
+    `temporary ${number}: ${formatBytes(bytes)} at ${formatBytes(offset)}, launches ${first} to ${last}`,
+    ...held.map(({ launch, name, type }) => `launch ${launch} writes ${name}: ${type}`),
+  ].join('\n');
+  const ids = held.flatMap(({ id }) => (id === undefined ? [] : [id]));
+  const family = familyOfAll(held.slice(0, 1).flatMap(({ opcode }) => (opcode === undefined ? [] : [opcode])));
+  const letters = Math.floor((width - 8) / smallAdvance);
+  const label = letters >= 4 && height >= 13 ? truncate(held.map(({ name }) => name).join(', '), letters) : '';
+  const length = `textLength="${coordinate(smallAdvance * label.length)}" lengthAdjust="spacingAndGlyphs"`;
   return [
-    rowTitle('arena', top + 10),
-    `<text class="row-note" x="0" y="${top + 26}">${formatBytes(footprint.arena)}</text>`,
-    ...ticks,
-    ...boxes,
-    ...(temporaries.length === 0
-      ? [`<text class="row-note" x="${left}" y="${top + 26}">no temporaries: nothing is stored between launches</text>`]
-      : []),
-  ];
+    `<g class="block ${family}" data-op="${ids.join(' ')}"><title>${escapeHtml(title)}</title>`,
+    `<rect x="${coordinate(x)}" y="${coordinate(y)}" width="${coordinate(width)}" height="${coordinate(height)}" rx="2"/>`,
+    label === ''
+      ? ''
+      : `<text x="${coordinate(x + 4)}" y="${coordinate(y + Math.min(12, height / 2 + 4))}" ${length}>${escapeHtml(label)}</text>`,
+    '</g>',
+  ].join('');
 }
 
 /** About four round numbers of bytes from 0 on. */

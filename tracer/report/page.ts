@@ -232,8 +232,8 @@ function memoryPanel(data: ReportData, names: PageNames): string {
   }).filter(([, bytes]) => bytes > 0);
   const text = `${formatBytes(footprint.peak)} in one run: ${parts.map(([name, bytes]) => `${name} ${formatBytes(bytes)}`).join(', ')}. ${plural(temporaries.length, 'temporary block')} in the arena.`;
   return [
-    `<p class="note-line">${escapeHtml(text)} Launches go from left to right, places in the arena from bottom to top.</p>`,
-    `<div class="chart" tabindex="0" aria-label="Memory plan">${drawMemory(data, names.opId)}</div>`,
+    `<p class="note-line">${escapeHtml(text)} Launches go from left to right, places in the arena from bottom to top; the colour is that of the op that writes.</p>`,
+    `<div class="chart" tabindex="0" aria-label="Memory plan">${drawMemory(data, names)}</div>`,
   ].join('\n');
 }
 

@@ -372,6 +372,14 @@ addEventListener('keydown', (event) => {
   if (event.key === 'Escape' && !isTyping) deselect();
 });
 
+// Order of kernels
+const order = one('#order');
+order.onchange = () => {
+  const key = (card) => Number(card.dataset[order.value]);
+  const cards = all('.kernel').sort((a, b) => key(a) - key(b) || Number(a.dataset.launch) - Number(b.dataset.launch));
+  one('#cards').append(...cards);
+};
+
 // Code
 const tokens = /(;;.*)|("[^"\n]*")|([%$@][\w.$]+)|\b((?:[fiuv]\d+(?:x\d+)?|bf16|bool)(?:\.\w+)*)\b|\b(kernel|independent|scratch|parallel|sequential|carrying|then|reduce|lanes|blocks|load|store|when|else|tuple|from|by|yielding|read_write|read|write|over|module|func|param|result|local|global|loop|block|br_if|br|if|then|memory|import|export|call|return|drop|get|set|tee)\b|(\b(?:0x[\da-f]+|\d[\d.]*(?:e[+-]?\d+)?|nan|inf)\b)/gi;
 const kinds = ['c', 'c', 'n', 't', 'w', 'd'];

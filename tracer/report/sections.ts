@@ -2,7 +2,7 @@
  * The lists of the page as HTML: kernels with their code, edges that stayed unfused, the numbers at the top.
  */
 import { fusionRules } from '../../passes/fuse/rule-names.ts';
-import type { GroupData, LaunchTimings, OpRef, RefusedOp, ReportData } from './data.ts';
+import type { GroupData, KernelData, LaunchTimings, OpRef, RefusedOp, ReportData } from './data.ts';
 import { type Family, familyOf, familyOfAll } from './families.ts';
 import { escapeHtml, formatBytes, formatCount, formatMs, plural } from './html.ts';
 
@@ -34,41 +34,71 @@ const sourceCell = (line: SourceLine | undefined): string =>
     ? '<td class="source"></td>'
     : `<td class="source"><span class="at">${escapeHtml(line.at)}</span> <code title="${escapeHtml(line.text)}">${escapeHtml(line.text)}</code></td>`;
 
-export function kernelsSection(data: ReportData, names: PageNames, timings: LaunchTimings | undefined): string {
-  const mostBytes = data.groups.reduce(
-    (most, { bytesBefore, bytesAfter }) => Math.max(most, bytesBefore, bytesAfter),
-    1,
-  );
-  const times = data.kernels.map((_, kernel) => kernelTime(data, kernel, timings));
-  const mostTime = Math.max(...times.map((time) => time ?? 0), 0);
-  return data.kernels
-    .map((kernel, number) => {
-      const launches = data.launches.flatMap((launch, at) => (launch.kernel === number ? [at] : []));
-      const groups = [...new Set(launches.map((at) => data.groups[data.launches[at].group]))];
-      const opcodes = groups.flatMap((group) => group.ops.map((op) => data.optimized[group.function].ops[op].opcode));
-      const family = familyOfAll(opcodes);
-      const time = times[number];
-      return [
-        `<details class="kernel" id="k${number}"><summary>`,
-        `<span class="kernel-name"><i class="swatch ${family}"></i>${code(kernel.name)}</span>`,
-        `<span class="launches">${launchList(launches)}</span>`,
-        byteBars(groups, mostBytes),
-        `<span class="number">${formatCount(groups[0]?.flops ?? 0)} FLOP</span>`,
-        time === undefined ? '' : timeBar(time, mostTime),
-        '</summary><div class="kernel-body">',
-        ...groups.map((group) => groupTable(data, group, names, groups.length > 1)),
-        codeBlock('Kernel IR', 'kernel', kernel.text),
-        codeBlock('WebAssembly', 'wat', kernel.code),
-        '</div></details>',
-      ].join('');
-    })
-    .join('\n');
+/** A kernel with its launches. */
+interface KernelUse {
+  readonly kernel: KernelData;
+  readonly number: number;
+  readonly launches: readonly number[];
+  /** What the launches compute, each once. */
+  readonly groups: readonly GroupData[];
+  /** Milliseconds of all launches in one run. */
+  readonly time: number | undefined;
 }
 
-/** Milliseconds of all launches of a kernel in one run. */
-function kernelTime({ launches }: ReportData, kernel: number, timings: LaunchTimings | undefined): number | undefined {
-  if (!timings) return undefined;
-  return launches.reduce((sum, launch, at) => sum + (launch.kernel === kernel ? (timings.launches[at] ?? 0) : 0), 0);
+function usesOf({ kernels, launches, groups }: ReportData, timings: LaunchTimings | undefined): KernelUse[] {
+  const byKernel = kernels.map((): number[] => []);
+  launches.forEach(({ kernel }, at) => {
+    byKernel[kernel].push(at);
+  });
+  return kernels.map((kernel, number) => ({
+    kernel,
+    number,
+    launches: byKernel[number],
+    groups: [...new Set(byKernel[number].map((at) => groups[launches[at].group]))],
+    time: timings && byKernel[number].reduce((sum, at) => sum + (timings.launches[at] ?? 0), 0),
+  }));
+}
+
+export function kernelsSection(data: ReportData, names: PageNames, timings: LaunchTimings | undefined): string {
+  const uses = usesOf(data, timings);
+  const most = {
+    bytes: data.groups.reduce((size, { bytesBefore, bytesAfter }) => Math.max(size, bytesBefore, bytesAfter), 1),
+    time: uses.reduce((longest, { time = 0 }) => Math.max(longest, time), 0),
+  };
+  const orders = ['launch', 'bytes', 'work', ...(timings ? ['time'] : [])];
+  const options = orders.map((order) => `<option value="${order}">${order}</option>`);
+  return [
+    `<p class="tools"><label>Order by <select id="order">${options.join('')}</select></label><span class="note-line">Bytes and work of one launch${timings ? ', time of all launches in one run' : ''}.</span></p>`,
+    '<div id="cards">',
+    ...uses.map((use) => kernelCard(data, use, names, most)),
+    '</div>',
+  ].join('\n');
+}
+
+function kernelCard(
+  data: ReportData,
+  { kernel, number, launches, groups, time }: KernelUse,
+  names: PageNames,
+  most: { readonly bytes: number; readonly time: number },
+): string {
+  const opcodes = groups.flatMap((group) => group.ops.map((op) => data.optimized[group.function].ops[op].opcode));
+  const total = (of: 'bytesAfter' | 'flops'): number =>
+    launches.reduce((sum, at) => sum + data.groups[data.launches[at].group][of], 0);
+  const keys = { launch: number, bytes: -total('bytesAfter'), work: -total('flops'), time: -(time ?? 0) };
+  const sorted = Object.entries(keys).map(([key, value]) => ` data-${key}="${value}"`);
+  return [
+    `<details class="kernel" id="k${number}"${sorted.join('')}><summary>`,
+    `<span class="kernel-name"><i class="swatch ${familyOfAll(opcodes)}"></i>${code(kernel.name)}</span>`,
+    `<span class="launches">${launchList(launches)}</span>`,
+    byteBars(groups, most.bytes),
+    `<span class="number">${formatCount(groups[0]?.flops ?? 0)} FLOP</span>`,
+    time === undefined ? '' : timeBar(time, most.time),
+    '</summary><div class="kernel-body">',
+    ...groups.map((group) => groupTable(data, group, names, groups.length > 1)),
+    codeBlock('Kernel IR', 'kernel', kernel.text),
+    codeBlock('WebAssembly', 'wat', kernel.code),
+    '</div></details>',
+  ].join('');
 }
 
 export function launchList(launches: readonly number[]): string {

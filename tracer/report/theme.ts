@@ -43,11 +43,11 @@ button:hover { border-color: var(--strong); }
 header { padding: 14px 20px 12px; display: grid; gap: 12px; background: var(--surface); border-bottom: 1px solid var(--line); }
 .head { display: flex; gap: 12px; align-items: baseline; flex-wrap: wrap; }
 .head p { margin: 0; color: var(--soft); flex: 1; }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(148px, 1fr)); gap: 10px; margin: 0; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(172px, 1fr)); gap: 10px; margin: 0; }
 .tile { border-left: 2px solid var(--line); padding-left: 10px; min-width: 0; }
 .tile dt { color: var(--soft); font-size: 12px; }
 .tile dd { margin: 0; }
-.tile .value { font-size: 16px; font-weight: 600; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
+.tile .value { font-size: 15.5px; font-weight: 600; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
 .tile .note { color: var(--soft); font-size: 11.5px; }
 
 .strip { position: sticky; top: 0; z-index: 3; display: flex; gap: 8px 14px; align-items: center; flex-wrap: wrap;
@@ -192,7 +192,7 @@ svg.memory { display: block; }
   .js aside { min-height: 0; height: auto; max-height: 50vh; }
   .js .pane { height: 60vh; }
   .kernel > summary { grid-template-columns: minmax(0, 1fr) auto; }
-  .bytes, .time { grid-column: 1 / -1; }
+  .time { grid-column: 1 / -1; }
   .js svg.map { display: none; }
   .find { margin-left: 0; width: 100%; }
   .find input { flex: 1; width: auto; }
