@@ -10,6 +10,7 @@ import { planAllStreams } from '../attention/plan-streams.ts';
 import type { Stream } from '../attention/stream.ts';
 import { cheapFlops, GraphAnalysis, isContraction, isFree, operandFlops } from '../fuse/analysis.ts';
 import { type Block, columnsOf, exampleOf, type Input, inputsOf, placeOf } from './block.ts';
+import { excerptOf } from './excerpt.ts';
 import { type IndexedGraph, isCheap } from './indexed-graph.ts';
 
 /** Copies in one block, at most, and times that its inputs are gone through. */
@@ -19,16 +20,20 @@ const mostRounds = 16;
 const smallShare = 16;
 
 export function copyCheapOps(blocks: readonly Block[], indexed: IndexedGraph): Block[] {
-  const analysis = new GraphAnalysis(indexed.graph);
+  const { graph, numbers } = excerptOf(blocks, indexed);
+  const analysis = new GraphAnalysis(graph);
   const { streams } = planAllStreams(analysis);
-  return blocks.map((block) => new Copier(block, indexed, analysis, streamedBy(block, streams)).run());
+  return blocks.map((block) => {
+    const streamed = streamedBy(block, streams, numbers);
+    return new Copier(block, indexed, analysis, streamed).run();
+  });
 }
 
 /** Ops that the example's streams compute again, wherever they were computed before: scores of attention. */
-function streamedBy(block: Block, streams: readonly Stream[]): ReadonlySet<number> {
+function streamedBy(block: Block, streams: readonly Stream[], numbers: readonly number[]): ReadonlySet<number> {
   const own = new Set(exampleOf(block));
-  const here = streams.filter(({ exits }) => exits.some(({ position }) => own.has(position)));
-  return new Set(here.flatMap(({ members }) => [...members]));
+  const here = streams.filter(({ exits }) => exits.some(({ position }) => own.has(numbers[position])));
+  return new Set(here.flatMap(({ members }) => [...members].map((member) => numbers[member])));
 }
 
 class Copier {
@@ -107,7 +112,7 @@ class Copier {
     const [result] = op.results;
     const size = bytes[firstResult[at]];
     if (size < this.#leastBytes || this.#ownOps.has(at) || this.#isStoredOperand(at)) return false;
-    if (this.#analysis.coneOf(result) > cheapFlops) return false;
+    if (!this.#analysis.producerOf(result) || this.#analysis.coneOf(result) > cheapFlops) return false;
     if (!op.operands.every((operand) => this.#analysis.isReady(operand))) return false;
     let extra = 0;
     for (const { values } of fresh.values()) extra += bytes[values[this.#example]];
