@@ -11,7 +11,7 @@ import type { Func, Graph, Op, OpOf, Value } from '../ir/types.ts';
 import { currentTrace } from './graph-trace.ts';
 import { atLocation, currentLocation } from './location.ts';
 import type { Tensor } from './tensor.ts';
-import { emit, emitKnown, emitResults } from './trace.ts';
+import { emit, emitCopy, emitKnown } from './trace.ts';
 
 export interface ReplayContext {
   /** The functions that the graph calls. */
@@ -76,8 +76,8 @@ function resultsOf(op: Op, operands: readonly Tensor[], { functions, computed }:
   const trace = currentTrace();
   const known = op.results.map((result) => computed?.get(result)).filter((tensor) => tensor !== undefined);
   if (trace && known.length === op.results.length) return emitKnown(trace, op, operands, known);
+  if (trace?.kind === 'symbolic') return emitCopy(trace, op, operands);
   if (op.opcode !== 'call') return [emit(op.opcode, operands, op.attributes)];
-  if (trace?.kind === 'symbolic') return emitResults(op.opcode, operands, op.attributes);
   return callNow(op, operands, functions);
 }
 

@@ -7,7 +7,7 @@
  */
 import { internalError, KilnError } from '../base/error.ts';
 import type { OpAttributes, Opcode } from '../ir/opcodes.ts';
-import type { Op } from '../ir/types.ts';
+import type { Op, Value } from '../ir/types.ts';
 import { runPrimitive } from './eager.ts';
 import { assertOpen, concreteOf, currentTrace, type Trace } from './graph-trace.ts';
 import { currentLocation } from './location.ts';
@@ -68,6 +68,15 @@ function emitInto<K extends Opcode>(
   } catch (error) {
     throw error instanceof KilnError ? error.at(location) : error;
   }
+}
+
+/** Records an op of another graph over tensors of its operands' types; the type rule has run on it before. */
+export function emitCopy(trace: Trace, op: Op, operands: readonly Tensor[]): readonly Tensor[] {
+  const values = operands.map((operand) => trace.lift(operand));
+  const results = op.results.map((result): Value => ({ ...result }));
+  const location = currentLocation();
+  trace.builder.append({ ...op, operands: values, results, location } as Op);
+  return results.map((value) => Tensor.traced(trace, value));
 }
 
 /** Records an op in a trace that runs its ops, with results that have been computed already. */
