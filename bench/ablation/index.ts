@@ -21,7 +21,7 @@ function ablated(): readonly Model[] {
     'transformer block gradient',
     'softmax forward',
     'layerNorm gradient',
-    'cross-entropy gradient',
+    'cross-entropy of rows gradient',
     'chain of exp, sin, erf and division',
   ];
   const registry = modelsOf('bench').filter(({ name }) => named.includes(name));

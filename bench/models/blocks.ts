@@ -26,8 +26,15 @@ function forwardAndGradient<A extends readonly Tensor[]>(
   ];
 }
 
+export interface RowOptions {
+  readonly rows: number;
+  readonly size: number;
+  /** Rows of a batch whose losses are averaged. */
+  readonly batch: number;
+}
+
 /** Blocks over the rows of `x: f32[rows, size]`. */
-export function rowBlocks({ rows, size }: { readonly rows: number; readonly size: number }): Model[] {
+export function rowBlocks({ rows, size, batch }: RowOptions): Model[] {
   const shape = [rows, size];
   const x = () => inputs.floats(shape, 2);
   const gain = () => inputs.gain([size]);
@@ -58,9 +65,15 @@ export function rowBlocks({ rows, size }: { readonly rows: number; readonly size
       shape,
     ),
     ...forwardAndGradient(
-      'cross-entropy',
-      (logits: Tensor, labels: Tensor) => crossEntropy(logits, labels),
+      'cross-entropy of rows',
+      (logits: Tensor, labels: Tensor) => crossEntropy(logits, labels, { reduction: 'none' }),
       () => [x(), inputs.integers([rows], size)],
+      [rows],
+    ),
+    ...forwardAndGradient(
+      'mean cross-entropy',
+      (logits: Tensor, labels: Tensor) => crossEntropy(logits, labels),
+      () => [inputs.floats([batch, size], 2), inputs.integers([batch], size)],
       [],
     ),
   ];

@@ -4,7 +4,7 @@
  *
  *     modelsOf('small').map(({ name }) => name)      // 'MLP forward', ...
  */
-import { batchNormBlocks, rowBlocks } from './blocks.ts';
+import { batchNormBlocks, type ImageOptions, type RowOptions, rowBlocks } from './blocks.ts';
 import { elementwiseChains, matmulChains } from './chains.ts';
 import { blockLoss, blockModel, type GptOptions, gpt } from './gpt.ts';
 import { type MlpOptions, mlp } from './mlp.ts';
@@ -24,8 +24,8 @@ interface Sizes {
   readonly mlp: MlpOptions;
   readonly gpt: GptOptions;
   readonly resnet: ResNetOptions;
-  readonly rows: Parameters<typeof rowBlocks>[0];
-  readonly images: Parameters<typeof batchNormBlocks>[0];
+  readonly rows: RowOptions;
+  readonly images: ImageOptions;
   readonly elements: number;
   readonly matrix: number;
 }
@@ -36,7 +36,7 @@ export const modelSizes = {
     mlp: { batch: 64, sizes: [784, 256, 256, 10] },
     gpt: { batch: 4, time: 64, width: 128, heads: 4, layers: 4, vocabulary: 256 },
     resnet: { batch: 1, image: 224 },
-    rows: { rows: 1024, size: 1024 },
+    rows: { rows: 1024, size: 1024, batch: 32 },
     images: { batch: 8, channels: 64, image: 28 },
     elements: 1 << 20,
     matrix: 256,
@@ -45,7 +45,7 @@ export const modelSizes = {
     mlp: { batch: 6, sizes: [10, 17, 9, 5] },
     gpt: { batch: 2, time: 5, width: 8, heads: 2, layers: 2, vocabulary: 11 },
     resnet: { batch: 1, image: 32, width: 2, blocks: [2, 1, 1, 1], classes: 5 },
-    rows: { rows: 7, size: 37 },
+    rows: { rows: 7, size: 37, batch: 4 },
     images: { batch: 3, channels: 5, image: 4 },
     elements: 133,
     matrix: 16,

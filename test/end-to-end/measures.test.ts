@@ -9,11 +9,6 @@ import { explainModel, kernelLimits, stepKernels, stepKernelsALayer } from '../.
 import { modelsOf } from '../../bench/models/index.ts';
 import type { Explanation } from '../../index.ts';
 
-/** Kernels where a promise does not hold yet. */
-const present: Readonly<Record<string, number>> = {
-  'cross-entropy forward': 2,
-};
-
 const models = new Map(modelsOf('bench').map((model) => [model.name, model]));
 const explanations = new Map<string, Explanation>();
 
@@ -29,7 +24,7 @@ function explained(name: string): Explanation {
 
 describe('kernels launched', () => {
   test.each(Object.entries(kernelLimits))('%s: %i', (name, most) => {
-    expect(explained(name).kernels).toBeLessThanOrEqual(present[name] ?? most);
+    expect(explained(name).kernels).toBeLessThanOrEqual(most);
   });
 
   test('a GPT step with Adam: so many a layer, and a constant', () => {
