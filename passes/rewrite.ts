@@ -21,10 +21,11 @@ import { asOp, createOp, type OpSink, withOperands } from './rewrite-emit.ts';
 
 /**
  * What a rule may change in floats. `exact`: nothing, NaN, infinities and -0 included. `reassociating`: how a result is
- * rounded, not which special values appear. `finite-only`: wrong for NaN, infinities or -0; never run, for both
- * precisions preserve them.
+ * rounded, not which special values appear. `regrouping`, of products of matrices: also whether an intermediate
+ * overflows, and which of NaN and the infinities a result is that depends on one of them; it is one of them still.
+ * `finite-only`: wrong for NaN, infinities or -0; never run, for both precisions preserve them.
  */
-export type FloatClass = 'exact' | 'reassociating' | 'finite-only';
+export type FloatClass = 'exact' | 'reassociating' | 'regrouping' | 'finite-only';
 
 /** A rule for ops with opcode `K`. */
 export interface RewriteRule<K extends Opcode = Opcode> {
@@ -64,7 +65,7 @@ export function ruleTable(rules: readonly RewriteRule[], precision: 'fast' | 'st
   const table = new Map<Opcode, RewriteRule[]>();
   for (const entry of rules) {
     if (entry.floatClass === 'finite-only') continue;
-    if (entry.floatClass === 'reassociating' && precision === 'strict') continue;
+    if (entry.floatClass !== 'exact' && precision === 'strict') continue;
     for (const opcode of entry.opcodes) {
       const list = table.get(opcode);
       if (list) list.push(entry);

@@ -5,16 +5,22 @@ import { recomputeScores } from '../attention/recompute-scores.ts';
 import type { Step } from '../manager.ts';
 import { outlineRepeats } from '../outline/outline-repeats.ts';
 import { canonicalize } from './canonicalize.ts';
+import { factorProducts } from './common-factors.ts';
 import { eliminateCommonSubexpressions } from './common-subexpressions.ts';
 import { eliminateDeadCode } from './dead-code.ts';
 import { foldConstants } from './fold-constants.ts';
 import { inlineCalls } from './inline-calls.ts';
+import { orderMatmulChains } from './matmul-chains.ts';
+import { batchSharedMatmuls } from './shared-products.ts';
 
 export { canonicalize, canonicalRules, ruleFamilies } from './canonicalize.ts';
+export { factorProducts, factorRules } from './common-factors.ts';
 export { eliminateCommonSubexpressions } from './common-subexpressions.ts';
 export { eliminateDeadCode } from './dead-code.ts';
 export { foldConstants } from './fold-constants.ts';
 export { inlineCalls } from './inline-calls.ts';
+export { chainRules, orderMatmulChains } from './matmul-chains.ts';
+export { batchSharedMatmuls } from './shared-products.ts';
 
 /** Rounds of simplification after which the rest is left as it is; two or three are usual. */
 const rounds = 8;
@@ -27,7 +33,15 @@ const pipeline: readonly Step[] = [
   outlineRepeats,
   {
     name: 'simplify',
-    repeat: [eliminateCommonSubexpressions, canonicalize, foldConstants, eliminateDeadCode],
+    repeat: [
+      eliminateCommonSubexpressions,
+      canonicalize,
+      foldConstants,
+      orderMatmulChains,
+      factorProducts,
+      eliminateDeadCode,
+      batchSharedMatmuls,
+    ],
     rounds,
   },
 ];

@@ -8,6 +8,7 @@ import { describe, expect, it } from 'vitest';
 import { evaluateDim } from '../../base/dim.ts';
 import { KilnError } from '../../base/error.ts';
 import { evaluateModule } from '../../ir/evaluate.ts';
+import { elementAt, elementCount } from '../../ir/literal.ts';
 import { Random } from '../../ir/ops/random.ts';
 import { parseModule } from '../../ir/parser.ts';
 import { printModule } from '../../ir/printer.ts';
@@ -15,7 +16,7 @@ import { type Literal, type Module, mainOf } from '../../ir/types.ts';
 import { verifyModule } from '../../ir/verifier.ts';
 import { mapGraphs } from '../../passes/manager.ts';
 import { withoutDeadOps } from '../../passes/optimize/dead-code.ts';
-import { canonicalRules } from '../../passes/optimize/index.ts';
+import { batchSharedMatmuls, canonicalRules, chainRules, factorRules } from '../../passes/optimize/index.ts';
 import { type RewriteRule, rewriteGraph, ruleTable } from '../../passes/rewrite.ts';
 import { expectSame } from './optimize-compare.ts';
 
@@ -46,7 +47,7 @@ const printCase = ({ rule, note, input }: Case, output: string): string => {
 };
 
 function applyAlone(rule: RewriteRule, module: Module): Module {
-  const table = ruleTable([rule], rule.floatClass === 'reassociating' ? 'fast' : 'strict');
+  const table = ruleTable([rule], rule.floatClass === 'exact' ? 'strict' : 'fast');
   return mapGraphs(module, (graph) => withoutDeadOps(rewriteGraph(graph, table, { verify: true })));
 }
 
@@ -61,13 +62,40 @@ function randomInputs(module: Module, random: Random): Literal[] {
   );
 }
 
-function expectPreserved(rule: RewriteRule, before: Module, after: Module): void {
+/** What is tested: a rule run alone, or a pass. */
+interface Rewrite extends Pick<RewriteRule, 'name' | 'floatClass'> {
+  run(module: Module): Module;
+}
+
+const strict = { precision: 'strict', verify: true, constantBudget: 0 } as const;
+
+/** A few NaN and infinities among numbers that do not overflow. */
+function withInfinities(input: Literal, random: Random): Literal {
+  if (input.dtype !== 'float32' || random.boolean()) return input;
+  const data = Array.from({ length: elementCount(input.shape) }, (_, i) => elementAt(input, i));
+  data[random.integer(0, data.length - 1)] = random.pick([Number.NaN, Infinity, -Infinity]);
+  return { ...input, data };
+}
+
+/** NaN and infinities may stand for each other; all else is close. */
+function expectRegrouped(actual: readonly Literal[], expected: readonly Literal[]): void {
+  const finite = (array: Literal): Literal => {
+    const data = Array.from({ length: elementCount(array.shape) }, (_, i) => elementAt(array, i));
+    return { ...array, data: data.map((element) => (Number.isFinite(element) ? element : Number.NaN)) };
+  };
+  expectSame(actual.map(finite), expected.map(finite), 1e-5);
+}
+
+function expectPreserved(rule: Rewrite, before: Module, after: Module): void {
   for (let seed = 1; seed <= 10; seed++) {
-    const inputs = randomInputs(before, new Random(seed, { special: true }));
+    const isRegrouping = rule.floatClass === 'regrouping';
+    const random = new Random(seed, { special: !isRegrouping });
+    const inputs = randomInputs(before, random).map((input) => (isRegrouping ? withInfinities(input, random) : input));
     try {
       const expected = evaluateModule(before, inputs, { mode: 'rounded' });
       const actual = evaluateModule(after, inputs, { mode: 'rounded' });
       if (rule.floatClass === 'exact') expectSame(actual, expected, 0);
+      else if (rule.floatClass === 'regrouping') expectRegrouped(actual, expected);
       else expectSame(actual, expected, 1e-6, evaluateModule(before, inputs, { mode: 'double' }));
     } catch (error) {
       // float16 is beyond the evaluator; the text is all there is.
@@ -90,6 +118,14 @@ function variants(text: string): Module[] {
   });
 }
 
+/** Every rule, and the passes that are no rules but are tested as such. */
+const everything: readonly Rewrite[] = [
+  ...[...canonicalRules, ...chainRules, ...factorRules].map(
+    (rule): Rewrite => ({ name: rule.name, floatClass: rule.floatClass, run: (module) => applyAlone(rule, module) }),
+  ),
+  { name: batchSharedMatmuls.name, floatClass: 'exact', run: (module) => batchSharedMatmuls.run(module, strict) },
+];
+
 const covered = new Set<string>();
 
 describe.each(readdirSync(folder).sort())('%s', (file) => {
@@ -98,10 +134,10 @@ describe.each(readdirSync(folder).sort())('%s', (file) => {
   const written: string[] = [];
 
   it.each(cases)('$rule $note', (entry) => {
-    const rule = canonicalRules.find(({ name }) => name === entry.rule);
+    const rule = everything.find(({ name }) => name === entry.rule);
     if (!rule) throw new Error(`no rule ${entry.rule}`);
     const module = parseModule(entry.input);
-    const output = applyAlone(rule, module);
+    const output = rule.run(module);
     verifyModule(output);
     const text = printModule(output);
     if (process.env.UPDATE === '1') written.push(printCase(entry, text));
@@ -110,16 +146,16 @@ describe.each(readdirSync(folder).sort())('%s', (file) => {
     expect(text === printModule(module), 'a note that says unchanged').toBe(isMeantToStay);
     if (!isMeantToStay) covered.add(rule.name);
     expectPreserved(rule, module, output);
-    for (const variant of variants(entry.input)) expectPreserved(rule, variant, applyAlone(rule, variant));
-    expect(printModule(applyAlone(rule, output)), 'applied twice').toBe(text);
+    for (const variant of variants(entry.input)) expectPreserved(rule, variant, rule.run(variant));
+    expect(printModule(rule.run(output)), 'applied twice').toBe(text);
     if (written.length === cases.length) writeFileSync(url, head + written.join('\n'));
   });
 });
 
 it('every rule has a case in which it does something', () => {
-  expect(canonicalRules.map(({ name }) => name).filter((name) => !covered.has(name))).toEqual([]);
+  expect(everything.map(({ name }) => name).filter((name) => !covered.has(name))).toEqual([]);
 });
 
 it('rules have distinct names', () => {
-  expect(new Set(canonicalRules.map(({ name }) => name)).size).toBe(canonicalRules.length);
+  expect(new Set(everything.map(({ name }) => name)).size).toBe(everything.length);
 });
