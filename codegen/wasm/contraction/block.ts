@@ -286,7 +286,10 @@ export class ContractionBlock {
     });
   }
 
-  /** The steps that four rows need, with the bytes of the right factor that are left out; moves `at`, the left factor, to the first. */
+  /**
+   * Locals with the steps that four rows need and with the bytes of the right factor that are left out. Moves the left
+   * factor's address to the first step.
+   */
   #neededSteps(
     { sum, finite, left }: Product,
     at: number,

@@ -7,6 +7,7 @@
  */
 import { addDims, isStatic, mulDims } from '../../../base/dim.ts';
 import type { IndexExpression, KernelNode, Let, ScalarId } from '../../../ir/kernel.ts';
+import { indexText } from '../../../ir/kernel-print.ts';
 import type { CompareDirection } from '../../../ir/opcodes.ts';
 import { coefficientOf, normalizeIndex } from '../../common/linear-index.ts';
 import { freeValues } from '../../common/walk.ts';
@@ -43,12 +44,7 @@ export function visibleColumns({ lets, epilogue, sums, row, column }: Contractio
   return [...lets, ...epilogue].every(see) ? visible : undefined;
 }
 
-const boundsKey = (bounds: VisibleColumns): string =>
-  JSON.stringify([bounds.from, bounds.to].map((list) => list.map(boundKey)));
-const boundKey = ({ offset, terms }: IndexExpression): string[] => [
-  String(offset),
-  ...terms.map(({ coefficient, factor }) => `${coefficient}*${factor.kind === 'axis' ? factor.axis : '?'}`),
-];
+const boundsKey = ({ from, to }: VisibleColumns): string => [...from.map(indexText), 'to', ...to.map(indexText)].join();
 
 const opposite: { readonly [K in CompareDirection]?: CompareDirection } = { LE: 'GT', LT: 'GE', GE: 'LT', GT: 'LE' };
 

@@ -24,7 +24,7 @@ import type {
 } from '../../../ir/kernel.ts';
 import { likelyExtent } from '../../common/cost.ts';
 import type { Unit } from '../../common/units.ts';
-import { definitionsOf, freeValues, mapIndices, valueDTypes } from '../../common/walk.ts';
+import { definitionsOf, freeValues, mapIndices, valueDTypes, walk } from '../../common/walk.ts';
 import {
   type Contraction,
   leastProducts,
@@ -114,14 +114,10 @@ class Fission {
     this.row = row;
     this.outer = axes.filter((axis) => axis !== row);
     this.context = context;
-    const { kernel, prefix } = context;
     this.#dtypes = valueDTypes([...lets, ...body]);
-    this.#scratch = kernel.scratch.map(({ name, dtype, size }) => ({
-      name: prefix + name,
-      dtype,
-      size: padded(size),
-    }));
-    const nodes = this.#inBlock([...lets, ...body]);
+    const arrays = rowArrays(body, context);
+    this.#scratch = [...arrays.values()];
+    const nodes = this.#inBlock([...lets, ...body], arrays);
     this.#plain = plainLets(nodes, this.#changing());
     const plain = new Set<KernelNode>(this.#plain);
     const rest = nodes.filter((node) => !plain.has(node));
@@ -142,10 +138,8 @@ class Fission {
   }
 
   /** The nodes with the position on the row axis taken apart, and with scratch memory of their own for each row. */
-  #inBlock(nodes: readonly KernelNode[]): readonly KernelNode[] {
+  #inBlock(nodes: readonly KernelNode[], arrays: ReadonlyMap<string, KernelScratch>): readonly KernelNode[] {
     const position = { offset: 0, terms: [axisTerm(firstAxis), axisTerm(slotAxis)] };
-    const { kernel } = this.context;
-    const arrays = new Map(kernel.scratch.map(({ name }, i) => [name, this.#scratch[i]]));
     return renameMemory(mapIndices(nodes, new Map([[this.row.name, position]])), arrays);
   }
 
@@ -248,6 +242,15 @@ const axisTerm = (axis: string): IndexExpression['terms'][number] => ({
   coefficient: 1,
   factor: { kind: 'axis', axis },
 });
+
+/** What the arrays of scratch memory that some nodes use become in a block. */
+function rowArrays(nodes: readonly KernelNode[], { kernel, prefix }: RowContext): ReadonlyMap<string, KernelScratch> {
+  const stored = new Set([...walk(nodes)].map((node) => (node.kind === 'store' ? node.memory : undefined)));
+  const used = kernel.scratch.filter(({ name }) => stored.has(name));
+  return new Map(
+    used.map(({ name, dtype, size }) => [name, { name: prefix + name, dtype, size: padded(size) }] as const),
+  );
+}
 
 /** Elements of a row whose neighbours begin at vectors, and which vectors may be stored to whole. */
 const padded = (size: Dim): Dim => (isStatic(size) ? 4 * Math.ceil(size / 4) : mulDims(ceilDivDims(size, 4), 4));
