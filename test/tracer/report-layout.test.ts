@@ -148,6 +148,13 @@ describe('the contents of a box', () => {
     ]);
   });
 
+  it('name the operands and results of an op together where they are many', () => {
+    const inputs = Array.from({ length: 9 }, (_, at) => at);
+    const parts = wholeOf(functionOf(9, [`9 = concatenate ${inputs.join(' ')}`], [9]));
+    expect(parts[0].nodes.map(({ label }) => label)).toEqual(['concatenate', '9 values', 'result 0']);
+    expect(parts[0].nodes[1].title.split('\n')).toHaveLength(9);
+  });
+
   it('fit into their box', () => {
     const parts = wholeOf(functionOf(2, ['2 = tanh 0', '3 = add 2 1', '4 = negate 0', '5 = add 3 4'], [5]));
     const box = layoutBox(parts, () => ({ width: 80, height: 30 }), { width: 300, height: 50 });

@@ -83,6 +83,10 @@ function shortNumber(text: string): string {
 /** Uses of a value in a box from which on it is drawn by name beside each of them. */
 const mostEdges = 3;
 
+/** Names beside one op above which they are drawn as one, and how many its title lists. */
+const mostNames = 6;
+const mostListed = 24;
+
 /** The nodes and edges of a box while they are put together. */
 class Contents {
   readonly nodes: DrawnNode[] = [];
@@ -107,12 +111,15 @@ class Contents {
       for (const value of operands) this.#uses.set(value, (this.#uses.get(value) ?? 0) + 1);
     }
     for (const { results: values, operands } of shown) {
-      const to = this.#nodeOf.get(values[0]) ?? 0;
-      for (const value of new Set(operands)) if (!index.scalars.has(value)) this.#addEdge(value, to);
+      const read = [...new Set(operands)].filter((value) => !index.scalars.has(value));
+      this.#addOperands(read, this.#nodeOf.get(values[0]) ?? 0);
     }
+    const written = new Map<number, number[]>();
     func.results.forEach((value, number) => {
-      if (this.#stored.has(value)) this.#addResult(value, number);
+      const from = this.#stored.has(value) ? this.#nodeOf.get(value) : undefined;
+      if (from !== undefined) written.set(from, [...(written.get(from) ?? []), number]);
     });
+    for (const [from, numbers] of written) this.#addResults(from, numbers);
   }
 
   #addOp(position: number): number {
@@ -123,7 +130,10 @@ class Contents {
       ops: [position],
       family: familyOf(op.opcode),
       label: labelOf(op, scalars),
-      type: op.results.map((value) => func.values[value].type).join(', '),
+      type:
+        op.results.length > 2
+          ? `${op.results.length} results`
+          : op.results.map((value) => func.values[value].type).join(', '),
       title: op.text,
       stored: op.results.some((value) => this.#stored.has(value)),
     });
@@ -134,10 +144,15 @@ class Contents {
    * What is read is drawn once for each op that uses it, and so is a value with many uses: parts that share nothing
    * else stay apart, such as the updates of all parameters by one rate.
    */
-  #addEdge(value: number, to: number): void {
-    const own = this.#nodeOf.get(value);
-    const isNamed = own === undefined || (this.#uses.get(value) ?? 0) > mostEdges;
-    this.edges.push({ from: isNamed ? this.#addName(value) : own, to, title: this.#titleOf(value) });
+  #addOperands(values: readonly number[], to: number): void {
+    const isNamed = (value: number): boolean => !this.#nodeOf.has(value) || (this.#uses.get(value) ?? 0) > mostEdges;
+    const named = values.filter(isNamed);
+    for (const value of values) {
+      const from = this.#nodeOf.get(value);
+      if (from !== undefined && !isNamed(value)) this.edges.push({ from, to, title: this.#titleOf(value) });
+    }
+    if (named.length > mostNames) this.#addNames(named, to);
+    else for (const value of named) this.edges.push({ from: this.#addName(value), to, title: this.#titleOf(value) });
   }
 
   #addName(value: number): number {
@@ -156,13 +171,37 @@ class Contents {
     return node - 1;
   }
 
-  #addResult(value: number, number: number): void {
-    const from = this.#nodeOf.get(value);
-    if (from === undefined) return;
-    const label = `result ${number}`;
-    const title = `${label}: ${this.#titleOf(value)}`;
-    const to = this.nodes.push({ kind: 'result', ops: [], family: 'other', label, title, stored: false }) - 1;
-    this.edges.push({ from, to, title: this.#titleOf(value) });
+  /** One node for all operands of an op that has many, such as a call. */
+  #addNames(values: readonly number[], to: number): void {
+    const title = this.#listOf(values);
+    const label = `${values.length} values`;
+    const from = this.nodes.push({ kind: 'read', ops: [], family: 'other', label, title, stored: false }) - 1;
+    this.edges.push({ from, to, title });
+  }
+
+  /** The results of the function that an op computes. */
+  #addResults(from: number, numbers: readonly number[]): void {
+    const { results } = this.#index.func;
+    const groups = numbers.length > mostNames ? [numbers] : numbers.map((number) => [number]);
+    for (const group of groups) {
+      const label = group.length === 1 ? `result ${group[0]}` : `${group.length} results`;
+      const title = this.#listOf(group.map((number) => results[number]));
+      const node = {
+        kind: 'result',
+        ops: [],
+        family: 'other',
+        label,
+        title: `${label}: ${title}`,
+        stored: false,
+      } as const;
+      this.edges.push({ from, to: this.nodes.push(node) - 1, title });
+    }
+  }
+
+  #listOf(values: readonly number[]): string {
+    const shown = values.slice(0, mostListed).map((value) => this.#titleOf(value));
+    const rest = values.length - shown.length;
+    return [...shown, ...(rest > 0 ? [`and ${rest} more`] : [])].join('\n');
   }
 
   #titleOf(value: number): string {
