@@ -31,11 +31,12 @@ function withOwnScores(graph: Graph): Graph {
   if (contractions < fewestContractions) return graph;
   const analysis = new GraphAnalysis(graph);
   const { plans } = planAllStreams(analysis);
+  const isGenerated = findGenerated(analysis);
   const copies = new Map<number, Copier>();
   for (const streams of plans) {
     const [first, later] = split(streams, analysis);
     if (later.length === 0) continue;
-    const copier = new Copier(first, later, analysis);
+    const copier = new Copier(first, later, analysis, isGenerated);
     for (const { members } of later)
       for (const member of members) if (!copier.isCopied(member)) copies.set(member, copier);
   }
@@ -80,13 +81,18 @@ class Copier {
   /** Position of the last op of the first streams: what comes later is the gradient's own. */
   readonly #end: number;
 
-  constructor(first: readonly Stream[], later: readonly Stream[], analysis: GraphAnalysis) {
+  constructor(
+    first: readonly Stream[],
+    later: readonly Stream[],
+    analysis: GraphAnalysis,
+    isGenerated: (value: Value) => boolean,
+  ) {
     this.#analysis = analysis;
     const before = new Set(first.flatMap(({ members }) => [...members]));
     const { members } = first[0].region;
     const after = later.flatMap((stream) => [...stream.members]);
     this.#shared = new Set(after.filter((position) => before.has(position) && members.has(position)));
-    this.#isGenerated = findGenerated(analysis);
+    this.#isGenerated = isGenerated;
     this.#end = Math.max(...first.flatMap(({ exits }) => exits.map(({ position }) => position)));
   }
 
