@@ -9,7 +9,7 @@ import type { BarData, ReportData, TemporaryData } from './data.ts';
 import { familyOfAll } from './families.ts';
 import type { Rectangle } from './fold.ts';
 import { coordinate, escapeHtml, formatBytes, plural, truncate } from './html.ts';
-import type { PageNames } from './sections.ts';
+import { opName } from './names.ts';
 
 const left = 190;
 const right = 16;
@@ -24,7 +24,7 @@ interface Columns {
   x(launch: number): number;
 }
 
-export function drawMemory(data: ReportData, { opId }: Pick<PageNames, 'opId'>): string {
+export function drawMemory(data: ReportData): string {
   const launches = Math.max(1, data.launches.length);
   const width = Math.min(150, Math.max(7, 1100 / launches));
   const columns: Columns = { width, launches, x: (launch) => left + launch * width };
@@ -39,7 +39,7 @@ export function drawMemory(data: ReportData, { opId }: Pick<PageNames, 'opId'>):
   return [
     `<svg class="memory" xmlns="http://www.w3.org/2000/svg" ${size} role="group" aria-label="Memory over launches">`,
     ...drawAlive(alive, peak, columns, top),
-    ...drawArena(data, columns, arenaTop, opId),
+    ...drawArena(data, columns, arenaTop),
     ...drawPeak(alive[peak], peak, columns, { top, axis }),
     ...drawAxis(data, columns, axis),
     ...bars.lines,
@@ -76,7 +76,7 @@ function drawAlive(alive: readonly number[], peak: number, columns: Columns, top
 const rowTitle = (text: string, y: number): string =>
   `<text class="row-title" x="0" y="${y}">${escapeHtml(text)}</text>`;
 
-function drawArena(data: ReportData, columns: Columns, top: number, opId: PageNames['opId']): string[] {
+function drawArena(data: ReportData, columns: Columns, top: number): string[] {
   const { temporaries, footprint } = data.memory;
   const extent = temporaries.reduce((end, { offset, bytes }) => Math.max(end, offset + bytes), footprint.arena) || 1;
   const scale = heights.arena / extent;
@@ -94,7 +94,7 @@ function drawArena(data: ReportData, columns: Columns, top: number, opId: PageNa
       width: (last - first + 1) * columns.width - 1,
       height: Math.max(1, bytes * scale),
     };
-    return drawBlock(temporary, number, block, heldValues(data, temporary, producers, opId));
+    return drawBlock(temporary, number, block, heldValues(data, temporary, producers));
   });
   const note = (x: number, text: string): string => `<text class="row-note" x="${x}" y="${top + 26}">${text}</text>`;
   const empty = temporaries.length > 0 ? [] : [note(left, 'no temporaries: nothing is stored between launches')];
@@ -115,14 +115,13 @@ function heldValues(
   { optimized }: ReportData,
   { holds }: TemporaryData,
   producers: readonly ReadonlyMap<number, number>[],
-  opId: PageNames['opId'],
 ): Held[] {
   return holds.map(({ launch, function: func, value }) => {
     const producer = producers[func].get(value);
     const { name, type } = optimized[func].values[value];
     if (producer === undefined) return { launch, name, type, opcode: undefined, id: undefined };
     const { opcode } = optimized[func].ops[producer];
-    return { launch, name: `${name} ${opcode}`, type, opcode, id: opId(func, producer) };
+    return { launch, name: `${name} ${opcode}`, type, opcode, id: opName('o', func, producer) };
   });
 }
 

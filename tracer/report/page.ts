@@ -7,35 +7,19 @@
  */
 import { sha256 } from '@noble/hashes/sha2.js';
 import { utf8ToBytes } from '@noble/hashes/utils.js';
-import { type Cluster, clustersByGroup, clustersByLine } from './clusters.ts';
-import { indexOf } from './contents.ts';
 import type { FunctionData, LaunchTimings, OpData, ReportData } from './data.ts';
-import { type BoxHead, drawGraph, type GraphDrawing } from './draw-graph.ts';
 import { drawMemory } from './draw-memory.ts';
+import { drawAll, mostDrawnOps, type NamedDrawing } from './drawings.ts';
 import { families } from './families.ts';
-import { escapeHtml, formatBytes, formatCount, formatMs, plural, scriptJson } from './html.ts';
+import { escapeHtml, formatBytes, plural, scriptJson } from './html.ts';
+import { opName, SourceLines, type Stage } from './names.ts';
 import { script } from './script.ts';
-import {
-  kernelsSection,
-  launchList,
-  type PageNames,
-  refusalsSection,
-  type SourceLine,
-  summaryTiles,
-} from './sections.ts';
+import { kernelsSection, launchList, refusalsSection, summaryTiles } from './sections.ts';
 import { theme } from './theme.ts';
-
-/** Ops of a function above which its boxes are drawn without what is inside. */
-const mostDrawnOps = 3000;
-/** Lines of the user's source in the head of a box. */
-const mostSources = 3;
-
-type Stage = 'o' | 't';
 
 /** The page for a report. The layout must have been loaded. */
 export function renderPage(data: ReportData, timings?: LaunchTimings): string {
   const lines = new SourceLines(data);
-  const names: PageNames = { opId: (func, op) => `o${func}.${op}`, lineOf: (place) => lines.of(place) };
   const drawings = drawAll(data, lines, timings);
   const counts = [data.kernels.length, data.memory.temporaries.length, data.refusals.length];
   const body = [
@@ -44,9 +28,9 @@ export function renderPage(data: ReportData, timings?: LaunchTimings): string {
     `<div class="strip"><div role="tablist" aria-label="Parts of the report">${tabs(counts)}</div><div class="find" role="search"><label for="search" class="visually-hidden">Find an op</label><input id="search" type="search" placeholder="find an op, line or type ( / )" autocomplete="off" spellcheck="false"><span id="hits" role="status"></span></div></div>`,
     '<main>',
     panel('graph', 'Graph', graphPanel(drawings)),
-    panel('kernels', 'Kernels', kernelsSection(data, names, timings)),
-    panel('memory', 'Memory', memoryPanel(data, names)),
-    panel('refusals', 'Not fused', refusalsSection(data, names)),
+    panel('kernels', 'Kernels', kernelsSection(data, lines, timings)),
+    panel('memory', 'Memory', memoryPanel(data)),
+    panel('refusals', 'Not fused', refusalsSection(data, lines)),
     '</main>',
     `<script type="application/json" id="data">${scriptJson(scriptData(data, lines))}</script>`,
     `<script>${script}</script>`,
@@ -101,101 +85,6 @@ function tabs([kernels, temporaries, refusals]: readonly number[]): string {
 const panel = (id: string, title: string, content: string): string =>
   `<section role="tabpanel" id="${id}" aria-labelledby="tab-${id}"><h2>${title}</h2>\n${content}\n</section>`;
 
-interface NamedDrawing extends GraphDrawing {
-  /** `o0`: stage and function. */
-  readonly key: string;
-  readonly title: string;
-}
-
-/** The function that is entered first, after fusion and as traced, then the others. */
-function drawAll(data: ReportData, lines: SourceLines, timings: LaunchTimings | undefined): NamedDrawing[] {
-  const draw = (stage: Stage, functions: readonly FunctionData[], at: number): NamedDrawing => {
-    const func = functions[at];
-    const clusters = stage === 'o' ? clustersByGroup(data, at) : clustersByLine(func, data);
-    const uses = functions.flatMap(({ ops }) => ops).filter(({ callee }) => callee === at).length;
-    const what = stage === 'o' ? 'optimised and fused' : 'as traced';
-    const called = uses > 0 ? `, called ${uses === 1 ? 'once' : `${uses} times`}` : '';
-    const title = `${func.name === 'main' ? data.name : `@${func.name}`}, ${what}: ${plural(func.ops.length, 'op')}${called}`;
-    const drawing = drawGraph({
-      index: indexOf(func),
-      clusters,
-      headOf: (cluster) =>
-        stage === 'o' ? groupHead(data, func, cluster, lines, timings) : lineHead(func, cluster, lines),
-      opId: (op) => `${stage}${at}.${op}`,
-      lineOf: (op) => lines.of(func.ops[op].place)?.id,
-      prefix: `${stage}${at}`,
-      label: title,
-      detailed: func.ops.length <= mostDrawnOps,
-    });
-    return { ...drawing, key: `${stage}${at}`, title };
-  };
-  const drawn = (stage: Stage, functions: readonly FunctionData[]): NamedDrawing[] =>
-    functions.map((_, at) => draw(stage, functions, at)).reverse();
-  const [optimized, traced] = [drawn('o', data.optimized), drawn('t', data.traced)];
-  return [...optimized.slice(0, 1), ...traced.slice(0, 1), ...optimized.slice(1), ...traced.slice(1)];
-}
-
-function groupHead(
-  data: ReportData,
-  func: FunctionData,
-  { ops, group: number }: Cluster,
-  lines: SourceLines,
-  timings: LaunchTimings | undefined,
-): BoxHead {
-  const sources = sourcesOf(func, ops, lines);
-  if (number === undefined) {
-    const { opcode, callee } = func.ops[ops[0]];
-    if (callee === undefined) return { title: opcode, notes: ['no kernel: a view of memory'], sources };
-    const inside = data.groups.filter((group) => group.function === callee).length;
-    return { title: `@${data.optimized[callee].name}`, notes: [`call: ${plural(inside, 'kernel')}`], sources };
-  }
-  const { kernel, launches, bytesBefore, bytesAfter, flops } = data.groups[number];
-  const time = timings && launches.reduce((sum, launch) => sum + (timings.launches[launch] ?? 0), 0);
-  const costs = `${formatBytes(bytesBefore)} → ${formatBytes(bytesAfter)}, ${formatCount(flops)} FLOP`;
-  const notes = [`${launchList(launches)}${time === undefined ? '' : `, ${formatMs(time)}`}`, costs];
-  return { title: data.kernels[kernel].name, notes, sources };
-}
-
-function lineHead(func: FunctionData, { ops }: Cluster, lines: SourceLines): BoxHead {
-  const line = lines.of(func.ops[ops[0]].place);
-  if (!line) return { title: 'source line not known', notes: [], sources: [] };
-  if (line.text === '') return { title: line.at, notes: [], sources: [] };
-  return { title: line.text, notes: [line.at], sources: [] };
-}
-
-/** The lines that most of the ops come from, in the order of the program. */
-function sourcesOf(func: FunctionData, ops: readonly number[], lines: SourceLines): SourceLine[] {
-  const counts = new Map<string, { line: SourceLine; count: number }>();
-  for (const op of ops) {
-    const line = lines.of(func.ops[op].place);
-    if (line) counts.set(line.id, { line, count: (counts.get(line.id)?.count ?? 0) + 1 });
-  }
-  const ranked = [...counts.values()].sort((a, b) => b.count - a.count).slice(0, mostSources);
-  return [...counts.values()].filter((entry) => ranked.includes(entry)).map(({ line }) => line);
-}
-
-/** The user's lines, by the ops' places; ops of one line share it, whatever their columns. */
-class SourceLines {
-  readonly all: SourceLine[] = [];
-  readonly #byPlace: readonly SourceLine[];
-
-  constructor({ places }: ReportData) {
-    const known = new Map<string, SourceLine>();
-    this.#byPlace = places.map(({ file, line, text = '' }) => {
-      const at = `${file}:${line}`;
-      const key = `${at} ${text}`;
-      const found = known.get(key) ?? { id: `l${known.size}`, at, text };
-      if (!known.has(key)) this.all.push(found);
-      known.set(key, found);
-      return found;
-    });
-  }
-
-  of(place: number | undefined): SourceLine | undefined {
-    return place === undefined ? undefined : this.#byPlace[place];
-  }
-}
-
 function graphPanel(drawings: readonly NamedDrawing[]): string {
   const options = drawings.map(({ key, title }) => `<option value="${key}">${escapeHtml(title)}</option>`);
   const collapsed = drawings.some(({ detailed }) => !detailed)
@@ -220,7 +109,7 @@ function graphPanel(drawings: readonly NamedDrawing[]): string {
   ].join('\n');
 }
 
-function memoryPanel(data: ReportData, names: PageNames): string {
+function memoryPanel(data: ReportData): string {
   const { footprint, temporaries } = data.memory;
   const parts = Object.entries({
     inputs: footprint.inputs,
@@ -233,7 +122,7 @@ function memoryPanel(data: ReportData, names: PageNames): string {
   const text = `${formatBytes(footprint.peak)} in one run: ${parts.map(([name, bytes]) => `${name} ${formatBytes(bytes)}`).join(', ')}. ${plural(temporaries.length, 'temporary block')} in the arena.`;
   return [
     `<p class="note-line">${escapeHtml(text)} Launches go from left to right, places in the arena from bottom to top; the colour is that of the op that writes.</p>`,
-    `<div class="chart" tabindex="0" aria-label="Memory plan">${drawMemory(data, names)}</div>`,
+    `<div class="chart" tabindex="0" aria-label="Memory plan">${drawMemory(data)}</div>`,
   ].join('\n');
 }
 
@@ -242,30 +131,32 @@ function scriptData(data: ReportData, lines: SourceLines): unknown {
   const groupsOf = new Map<string, number[]>();
   data.groups.forEach(({ function: func, ops }, number) => {
     for (const op of ops) {
-      const id = `o${func}.${op}`;
+      const id = opName('o', func, op);
       groupsOf.set(id, [...(groupsOf.get(id) ?? []), number]);
     }
   });
   const entries = (stage: Stage, functions: readonly FunctionData[]): [string, unknown][] =>
     functions.flatMap(({ ops }, func) =>
       ops.map((op, at): [string, unknown] => {
-        const id = `${stage}${func}.${at}`;
+        const id = opName(stage, func, at);
         return [id, opEntry(op, lines, groupsOf.get(id))];
       }),
     );
   return {
     ops: Object.fromEntries([...entries('o', data.optimized), ...entries('t', data.traced)]),
     lines: Object.fromEntries(lines.all.map(({ id, at, text }) => [id, [at, text]])),
-    functions: data.optimized.map(({ name }) => `@${name}`),
+    functions: { o: namesOf(data.optimized), t: namesOf(data.traced) },
     groups: data.groups.map(({ kernel, launches, function: func, ops, bytesBefore, bytesAfter }) => ({
       kernel,
       name: data.kernels[kernel].name,
       launches: launchList(launches),
       bytes: `${formatBytes(bytesBefore)} of traffic alone, ${formatBytes(bytesAfter)} fused`,
-      ops: ops.map((op) => `o${func}.${op}`),
+      ops: ops.map((op) => opName('o', func, op)),
     })),
   };
 }
+
+const namesOf = (functions: readonly FunctionData[]): string[] => functions.map(({ name }) => `@${name}`);
 
 function opEntry({ text, place, callee }: OpData, lines: SourceLines, groups: readonly number[] | undefined): unknown {
   const line = lines.of(place)?.id;

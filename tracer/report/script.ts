@@ -2,7 +2,7 @@
  * The script of the page: tabs, zoom, selection, search, colours of code. It runs in the reader's browser and stands
  * here as text, since the page is one file; without it, the page shows everything one below the other.
  *
- *     data { ops: { 'o0.4': { text, line: 'l2', groups: [1] } }, lines: { l2: ['model.ts:12', '...'] }, groups: [...] }
+ *     data { ops: { 'o0.4': { text, line: 'l2', groups: [1] } }, lines: { l2: ['model.ts:12', '...'] }, groups, functions }
  */
 export const script = String.raw`
 'use strict';
@@ -214,7 +214,7 @@ function selectOps(ids) {
       action(group.name, () => openKernel(group.kernel, id)), action('its group', () => showGroup(number))));
   }
   const actions = make('div', { className: 'actions' });
-  if (op.callee !== undefined) actions.append(action('open ' + data.functions[op.callee], () => showDrawing(stageOf(id) + op.callee)));
+  if (op.callee !== undefined) actions.append(action('open ' + data.functions[stageOf(id)][op.callee], () => showDrawing(stageOf(id) + op.callee)));
   if (withOp(id).some((element) => element.closest('.memory'))) actions.append(action('memory', () => openMemory(id)));
   if (one('tr[data-rule] [data-op="' + id + '"]')) actions.append(action('not fused', () => openRefusals(id)));
   details.replaceChildren(...shown, actions);

@@ -5,20 +5,7 @@ import { fusionRules } from '../../passes/fuse/rule-names.ts';
 import type { GroupData, KernelData, LaunchTimings, OpRef, RefusedOp, ReportData } from './data.ts';
 import { type Family, familyOf, familyOfAll } from './families.ts';
 import { escapeHtml, formatBytes, formatCount, formatMs, plural } from './html.ts';
-
-/** Names of things on the page, and the user's lines. */
-export interface PageNames {
-  opId(func: number, op: number): string;
-  /** The name of an op's source line, and its text. */
-  lineOf(place: number | undefined): SourceLine | undefined;
-}
-
-export interface SourceLine {
-  readonly id: string;
-  /** `model.ts:12`. */
-  readonly at: string;
-  readonly text: string;
-}
+import { opName, type SourceLine, type SourceLines } from './names.ts';
 
 const code = (text: string): string => `<code>${escapeHtml(text)}</code>`;
 
@@ -59,7 +46,7 @@ function usesOf({ kernels, launches, groups }: ReportData, timings: LaunchTiming
   }));
 }
 
-export function kernelsSection(data: ReportData, names: PageNames, timings: LaunchTimings | undefined): string {
+export function kernelsSection(data: ReportData, lines: SourceLines, timings: LaunchTimings | undefined): string {
   const uses = usesOf(data, timings);
   const most = {
     bytes: data.groups.reduce((size, { bytesBefore, bytesAfter }) => Math.max(size, bytesBefore, bytesAfter), 1),
@@ -70,7 +57,7 @@ export function kernelsSection(data: ReportData, names: PageNames, timings: Laun
   return [
     `<p class="tools"><label>Order by <select id="order">${options.join('')}</select></label><span class="note-line">Bytes and work of one launch${timings ? ', time of all launches in one run' : ''}.</span></p>`,
     '<div id="cards">',
-    ...uses.map((use) => kernelCard(data, use, names, most)),
+    ...uses.map((use) => kernelCard(data, use, lines, most)),
     '</div>',
   ].join('\n');
 }
@@ -78,7 +65,7 @@ export function kernelsSection(data: ReportData, names: PageNames, timings: Laun
 function kernelCard(
   data: ReportData,
   { kernel, number, launches, groups, time }: KernelUse,
-  names: PageNames,
+  lines: SourceLines,
   most: { readonly bytes: number; readonly time: number },
 ): string {
   const opcodes = groups.flatMap((group) => group.ops.map((op) => data.optimized[group.function].ops[op].opcode));
@@ -94,7 +81,7 @@ function kernelCard(
     `<span class="number">${formatCount(groups[0]?.flops ?? 0)} FLOP</span>`,
     time === undefined ? '' : timeBar(time, most.time),
     '</summary><div class="kernel-body">',
-    ...groups.map((group) => groupTable(data, group, names, groups.length > 1)),
+    ...groups.map((group) => groupTable(data, group, lines, groups.length > 1)),
     codeBlock('Kernel IR', 'kernel', kernel.text),
     codeBlock('WebAssembly', 'wat', kernel.code),
     '</div></details>',
@@ -121,15 +108,15 @@ function byteBars(groups: readonly GroupData[], most: number): string {
 const timeBar = (time: number, most: number): string =>
   `<span class="time" title="median of all launches in one run"><svg viewBox="0 0 100 12" preserveAspectRatio="none" aria-hidden="true"><rect class="spent" x="0" y="2" width="${(100 * (most > 0 ? time / most : 0)).toFixed(1)}" height="8" rx="1"/></svg><span class="number">${formatMs(time)}</span></span>`;
 
-function groupTable(data: ReportData, group: GroupData, names: PageNames, isOneOfMany: boolean): string {
+function groupTable(data: ReportData, group: GroupData, lines: SourceLines, isOneOfMany: boolean): string {
   const func = data.optimized[group.function];
   const rows = group.ops.map((position) => {
     const op = func.ops[position];
-    const id = names.opId(group.function, position);
+    const id = opName('o', group.function, position);
     const type = op.results.map((value) => func.values[value].type).join(', ');
     const label = op.note === undefined ? op.opcode : `${op.opcode} ${op.note}`;
     const name = op.results.map((value) => func.values[value].name).join(', ');
-    return `<tr data-op="${id}"><td class="name">${code(name)}</td><td>${opButton(label, id, familyOf(op.opcode))}</td><td class="type">${code(type)}</td>${sourceCell(names.lineOf(op.place))}</tr>`;
+    return `<tr data-op="${id}"><td class="name">${code(name)}</td><td>${opButton(label, id, familyOf(op.opcode))}</td><td class="type">${code(type)}</td>${sourceCell(lines.of(op.place))}</tr>`;
   });
   const heading = isOneOfMany ? `<h4>${launchList(group.launches)}</h4>` : '';
   const head =
@@ -140,7 +127,7 @@ function groupTable(data: ReportData, group: GroupData, names: PageNames, isOneO
 const codeBlock = (title: string, language: string, text: string): string =>
   `<details class="code"><summary>${title}<span class="number">${plural(text.trimEnd().split('\n').length, 'line')}</span></summary><pre tabindex="0"><code data-language="${language}">${escapeHtml(text.trimEnd())}</code></pre></details>`;
 
-export function refusalsSection({ refusals, optimized }: ReportData, names: PageNames): string {
+export function refusalsSection({ refusals, optimized }: ReportData, lines: SourceLines): string {
   if (refusals.length === 0) return '<p class="empty">Nothing was left unfused: no value goes through memory.</p>';
   const counts = new Map<string, number>();
   for (const { rule } of refusals) counts.set(rule, (counts.get(rule) ?? 0) + 1);
@@ -153,10 +140,10 @@ export function refusalsSection({ refusals, optimized }: ReportData, names: Page
       `<div data-rule="${escapeHtml(rule)}"><dt>${code(rule)} <span class="number">${count}</span></dt><dd>${escapeHtml(meaningOf(rule))}</dd></div>`,
   );
   const cell = ({ opcode, op, place }: RefusedOp): string => {
-    const line = names.lineOf(place);
+    const line = lines.of(place);
     const label = op === undefined ? opcode : `${valueNames(optimized, op)} ${opcode}`;
     const at = line ? `<span class="at" title="${escapeHtml(line.text)}">${escapeHtml(line.at)}</span>` : '';
-    return `<td>${opButton(label, op && names.opId(...op), familyOf(opcode))} ${at}</td>`;
+    return `<td>${opButton(label, op && opName('o', ...op), familyOf(opcode))} ${at}</td>`;
   };
   const rows = refusals.map(
     ({ producer, consumer, rule, detail }) =>
