@@ -14,7 +14,7 @@
 import { type Dim, equalDims, equalShapes } from '../../base/dim.ts';
 import { traitsOf } from '../../ir/ops/index.ts';
 import { otherAxes } from '../../ir/ops/rules.ts';
-import type { Op, OpOf, TensorType, Value } from '../../ir/types.ts';
+import type { Op, OpOf, Value } from '../../ir/types.ts';
 import type { GraphAnalysis } from '../fuse/analysis.ts';
 
 /** Which axes of the scores are outer loops of a kernel: `queries` with the keys as rows within, or the other way. */
@@ -175,17 +175,21 @@ function continuationOf(op: Op, found: ReadonlyMap<Value, Member>): Member | und
 function rolesAfter(op: Op, roles: Roles): Roles | undefined {
   if (traitsOf(op.opcode).elementwise) return roles;
   if (op.opcode === 'transpose') return op.attributes.permutation.map((axis) => roles[axis]);
-  if (op.opcode === 'reshape') return rolesOfReshape(op.operands[0].type, op.results[0].type, roles);
+  if (op.opcode === 'reshape' && changesOnes(op)) return acrossOnes(op, roles, -1);
   return undefined;
 }
 
-/** Axes of size 1 may come and go. */
-function rolesOfReshape(from: TensorType, to: TensorType, roles: Roles): Roles | undefined {
-  const wide = roles.filter((_, axis) => from.shape[axis] !== 1);
+/** Whether a reshape does no more than to add and drop axes of size 1. */
+export function changesOnes({ operands, attributes }: OpOf<'reshape'>): boolean {
   const isWide = (size: Dim): boolean => size !== 1;
-  if (!equalShapes(from.shape.filter(isWide), to.shape.filter(isWide))) return undefined;
+  return equalShapes(operands[0].type.shape.filter(isWide), attributes.shape.filter(isWide));
+}
+
+/** What belongs to each axis of a reshape's result, from what belongs to those of its operand. */
+export function acrossOnes<T>({ operands, attributes }: OpOf<'reshape'>, axes: readonly T[], none: T): T[] {
+  const wide = axes.filter((_, axis) => operands[0].type.shape[axis] !== 1);
   let next = 0;
-  return to.shape.map((size) => (size === 1 ? -1 : wide[next++]));
+  return attributes.shape.map((size) => (size === 1 ? none : wide[next++]));
 }
 
 export const isEqual = (a: readonly number[], b: readonly number[]): boolean =>

@@ -5,7 +5,7 @@
 import type { Op, Value } from '../../ir/types.ts';
 import { cheapFlops, type GraphAnalysis, isAnchor, isFree } from '../fuse/analysis.ts';
 import { FusionGroup } from '../fuse/fusion-group.ts';
-import { type Question, type Refusal, refusalToOperand } from '../fuse/rules.ts';
+import { launchCost, type Question, type Refusal, refusalToOperand } from '../fuse/rules.ts';
 import type { ReduceTokens, View } from '../fuse/view.ts';
 import type { ScoreRegions } from './score-region.ts';
 import type { Stream } from './stream.ts';
@@ -38,7 +38,7 @@ export function streamGroup(
 
 /** Why a stream does not compute something that it takes from outside; `undefined`: it does. */
 export function refusalToStream(question: Question, isGenerated: (value: Value) => boolean): Refusal | undefined {
-  const { op, value, views, analysis } = question;
+  const { op, value, views, group, analysis, tokens } = question;
   if (isAnchor(op) || op.opcode === 'scatter')
     return { rule: 'contraction-in-rows', detail: `${op.opcode} is not part of the scores` };
   if (isFree(op)) return undefined;
@@ -46,13 +46,12 @@ export function refusalToStream(question: Question, isGenerated: (value: Value) 
   if (analysis.isEpilogue(value))
     return { rule: 'epilogue', detail: `${op.opcode} goes with the contraction that makes its operand` };
   const elements = analysis.elementsOf(value);
-  const evaluations = Math.max(...views.map((view) => view.evaluations));
+  const evaluations = Math.max(...views.map((view) => group.evaluationsOf(view, tokens)));
   if (isGenerated(value) && evaluations < narrowing * elements) return undefined;
   const cone = analysis.coneOf(value);
   const most = evaluations <= elements ? cheapScore : cheapFlops;
-  return cone > most
-    ? { rule: 'recomputation', detail: `${cone} operations for each of ${evaluations} scores` }
-    : undefined;
+  if (cone <= most || cone * evaluations <= launchCost) return undefined;
+  return { rule: 'recomputation', detail: `${cone} operations for each of ${evaluations} scores` };
 }
 
 /** Values that are made of positions and of little memory, such as masks of dropout: computed rather than stored. */

@@ -13,7 +13,7 @@ import type { Op, OpOf, Value } from '../../ir/types.ts';
 import type { GraphAnalysis } from '../fuse/analysis.ts';
 import type { FusionGroup } from '../fuse/fusion-group.ts';
 import { type ExtentOf, firstReduceToken, operandViews, type ReduceTokens, type View } from '../fuse/view.ts';
-import type { Roles, ScoreRegions } from './score-region.ts';
+import { acrossOnes, type Roles, type ScoreRegions } from './score-region.ts';
 import type { Stream } from './stream.ts';
 
 type Axes = View['axes'];
@@ -93,8 +93,10 @@ export class StreamViews {
     const row = this.#regions.rowValueOf(value, this.#stream.region);
     if (row) return { ...this.#viewOfScores(row.roles), place: 'loops' };
     const view = op.operands.map((operand) => this.#views.get(operand)).find((known) => known !== undefined);
+    if (!view) return undefined;
+    if (op.opcode === 'reshape') return { ...view, axes: acrossOnes<readonly number[]>(op, view.axes, []) };
     if (op.opcode !== 'transpose') return view;
-    return view && { ...view, axes: op.attributes.permutation.map((axis) => view.axes[axis]) };
+    return { ...view, axes: op.attributes.permutation.map((axis) => view.axes[axis]) };
   }
 
   #operandViews(op: Op, view: View): readonly View[] {

@@ -10,8 +10,8 @@
  */
 import { traitsOf } from '../../ir/ops/index.ts';
 import type { Value } from '../../ir/types.ts';
-import { type GraphAnalysis, isFree } from '../fuse/analysis.ts';
-import type { Direction, Exit, ScoreRegion, ScoreRegions } from './score-region.ts';
+import { type GraphAnalysis, isFree, isView } from '../fuse/analysis.ts';
+import { changesOnes, type Direction, type Exit, type ScoreRegion, type ScoreRegions } from './score-region.ts';
 
 export interface Stream {
   readonly region: ScoreRegion;
@@ -150,14 +150,20 @@ class Planner {
     for (const { kind, position } of stream.exits) {
       if (kind !== 'contraction') continue;
       let [value] = ops[position].results;
+      let written = value;
+      const passed: number[] = [];
       for (let length = 0; length < longestEpilogue; length++) {
         const next = this.#epilogueOf(value, first);
         if (next === undefined) break;
-        stream.members.add(next);
-        for (const operand of ops[next].operands) if (operand !== value) stream.sources.add(operand);
+        passed.push(next);
         [value] = ops[next].results;
+        if (isView(ops[next])) continue; // it lies where its operand does, which is written
+        for (const member of passed.splice(0)) stream.members.add(member);
+        for (const operand of ops[next].operands)
+          if (!stream.members.has(this.#analysis.positionOf(operand) ?? -1)) stream.sources.add(operand);
+        written = value;
       }
-      stream.outputs.add(value);
+      stream.outputs.add(written);
     }
   }
 
@@ -167,6 +173,7 @@ class Planner {
     if (this.#regions.regionOf(value)) return undefined;
     const op = this.#analysis.graph.ops[position];
     if (op.opcode === 'transpose') return position;
+    if (op.opcode === 'reshape') return changesOnes(op) ? position : undefined;
     if (!traitsOf(op.opcode).elementwise || op.operands.filter((operand) => operand === value).length > 1)
       return undefined;
     const early = op.operands.every((other) => other === value || (this.#analysis.positionOf(other) ?? -1) < first);

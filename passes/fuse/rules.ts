@@ -11,7 +11,7 @@ import type { FusionGroup, GroupOutput } from './fusion-group.ts';
 import type { FusionRule } from './rule-names.ts';
 import { firstReduceToken, type ReduceTokens, unknown, type View } from './view.ts';
 
-const launchCost = 20_000;
+export const launchCost = 20_000;
 /** Bindings of one kernel, at most. */
 export const mostBuffers = 64;
 /** Ops of one kernel, at most: bounds code size and compile time. */
