@@ -23,6 +23,7 @@ export {
   type WithSpecs,
 } from './tracer/compile.ts';
 export type { CompileOptions } from './tracer/compile-options.ts';
+export type { Recomputation } from './tracer/compile-report.ts';
 export type { GroupReport, RefusalReport } from './tracer/fusion-account.ts';
 export type { Explanation, Lowering, Stage } from './tracer/inspect.ts';
 export * from './tracer/operations/index.ts';

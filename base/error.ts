@@ -32,6 +32,7 @@ export const errorCodes = {
   device_mismatch: 'Operands that live on two devices.',
   unknown_device: 'A device that does not exist here.',
   out_of_memory: 'A request beyond what the device or engine can hold; nothing was lost.',
+  memory_budget: 'A function that does not fit into its memoryBudget, whatever is computed again.',
   too_many_recompiles: 'A compiled function that met more signatures than maxRecompiles allows.',
   blocking_read: 'A synchronous read where the thread may not block.',
   compile_failed: 'The compiler failed on a graph; the message names what to report.',

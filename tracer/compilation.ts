@@ -202,7 +202,9 @@ export class Compilation {
     const traced = this.traceModule(signed, types, device.name);
     const precision = options.precision ?? defaultPrecision();
     const donated = this.donatedOf(signed, traced.module);
-    const { source, isNew } = programFor(traced.module, { name: options.name, precision, donated });
+    const { name, memoryBudget } = options;
+    const budget = memoryBudget !== undefined && { memoryBudget };
+    const { source, isNew } = programFor(traced.module, { name, precision, donated, ...budget });
     if (isNew) this.#compiled.add(source);
     else this.#memoryHits++;
     const isSymbolic = types.some(({ shape }) => symbolsOf(...shape).length > 0);

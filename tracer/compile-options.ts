@@ -28,6 +28,12 @@ export interface CompileOptions {
   readonly dynamic?: readonly unknown[];
   /** `'fast'` or `'strict'`; by default that of `init`. */
   readonly precision?: Precision;
+  /**
+   * The most bytes that one run may take: arguments, outputs, constants and everything in between, as
+   * `explain(...).peakBytes` counts them. Where that is less than the function takes otherwise, values are computed
+   * again instead of kept, with the same bits; where it can not be met, the compile fails with `memory_budget`.
+   */
+  readonly memoryBudget?: number;
   /** Most signatures the function may meet beyond the first; 256 unless given. */
   readonly maxRecompiles?: number;
 }
@@ -43,10 +49,11 @@ export interface ResolvedOptions {
   readonly hasDonations: boolean;
   readonly dynamic: readonly unknown[] | undefined;
   readonly precision: Precision | undefined;
+  readonly memoryBudget: number | undefined;
   readonly maxRecompiles: number;
 }
 
-const known = ['device', 'name', 'static', 'donate', 'dynamic', 'precision', 'maxRecompiles'];
+const known = ['device', 'name', 'static', 'donate', 'dynamic', 'precision', 'memoryBudget', 'maxRecompiles'];
 
 /** @throws KilnError `invalid_argument` for an option that does not exist or a value that is none; `unknown_device` */
 export function resolveOptions(fn: (...args: never[]) => unknown, options: CompileOptions): ResolvedOptions {
@@ -59,11 +66,18 @@ export function resolveOptions(fn: (...args: never[]) => unknown, options: Compi
   for (const key of Object.keys(options)) {
     if (!known.includes(key)) refuse({ given: `option ${key}`, expected: known.join(', ') });
   }
-  const { device, name, precision, maxRecompiles = 256, dynamic } = options;
+  const { device, name, precision, memoryBudget, maxRecompiles = 256, dynamic } = options;
   if (device !== undefined) assertDevice(device);
   if (name !== undefined && (typeof name !== 'string' || name === '')) refuse({ given: `name: ${describe(name)}` });
   if (precision !== undefined && precision !== 'fast' && precision !== 'strict') {
     refuse({ given: `precision: ${describe(precision)}`, expected: "'fast' or 'strict'" });
+  }
+  if (memoryBudget !== undefined && !(Number.isSafeInteger(memoryBudget) && memoryBudget > 0)) {
+    refuse({
+      given: `memoryBudget: ${describe(memoryBudget)}`,
+      expected: 'a whole number of bytes above 0',
+      hint: 'explain(...).peakBytes says how many bytes the function takes without a budget',
+    });
   }
   if (typeof maxRecompiles !== 'number' || !(maxRecompiles >= 0)) {
     refuse({ given: `maxRecompiles: ${describe(maxRecompiles)}`, expected: 'a number from 0' });
@@ -101,6 +115,7 @@ export function resolveOptions(fn: (...args: never[]) => unknown, options: Compi
     hasDonations: donated.size > 0,
     dynamic,
     precision,
+    memoryBudget,
     maxRecompiles,
   };
 }

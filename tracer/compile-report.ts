@@ -9,7 +9,18 @@ import { printModule } from '../ir/printer.ts';
 import type { Module } from '../ir/types.ts';
 import { type Footprint, footprintOf } from '../runtime/footprint.ts';
 import type { Program, Size } from '../runtime/program.ts';
-import { fusionAccount, type GroupReport, type RefusalReport } from './fusion-account.ts';
+import { describeOp, fusionAccount, type GroupReport, type RefusalReport } from './fusion-account.ts';
+import type { WithinBudget } from './memory-budget.ts';
+
+/** Values that are computed again instead of kept, for a `memoryBudget`. */
+export interface Recomputation {
+  /** Each op that is computed once more, with the user's line where known, and the bytes of what it makes. */
+  readonly ops: readonly { readonly op: string; readonly bytes: number }[];
+  /** Planned bytes that this saves. */
+  readonly bytesSaved: number;
+  /** Floating point operations that it adds. */
+  readonly flops: number;
+}
 
 export interface CompileReport {
   readonly graph: string;
@@ -29,6 +40,7 @@ export interface CompileReport {
   readonly bytesBefore: number;
   /** What one run needs, in bytes. */
   readonly memory: Footprint;
+  readonly recomputation: Recomputation | undefined;
 }
 
 export interface Stages {
@@ -38,10 +50,15 @@ export interface Stages {
   readonly program: Program;
   /** WAT of each kernel. */
   readonly texts: readonly string[];
+  /** How it was made to fit into a budget. */
+  readonly fitted?: NonNullable<WithinBudget['fitted']>;
 }
 
 /** @param given values of symbolic sizes; one that is absent counts at its lower bound */
-export function reportOf({ module, optimized, lowered, program, texts }: Stages, given: DimBindings): CompileReport {
+export function reportOf(
+  { module, optimized, lowered, program, texts, fitted }: Stages,
+  given: DimBindings,
+): CompileReport {
   const bindings = new Map(lowered.symbols.map(({ name, min }) => [name, given.get(name) ?? min]));
   const numberOf = (size: Dim): number => evaluateDim(size, bindings);
   const { groups, refusals } = fusionAccount(lowered, numberOf);
@@ -60,8 +77,15 @@ export function reportOf({ module, optimized, lowered, program, texts }: Stages,
     flopsBefore: groups.reduce((sum, { flopsBefore }) => sum + flopsBefore, 0),
     bytesBefore: groups.reduce((sum, { bytesBefore }) => sum + bytesBefore, 0),
     memory: footprintOf(program, bindings),
+    recomputation: fitted && recomputationOf(fitted),
   };
 }
+
+const recomputationOf = ({ recomputed, before, bytes, flops }: NonNullable<Stages['fitted']>): Recomputation => ({
+  ops: recomputed.map(({ op, bytes: size }) => ({ op: describeOp(op), bytes: size })),
+  bytesSaved: before - bytes,
+  flops,
+});
 
 /** Comments above a kernel's code: its name, and the ops and lines it came from. The code itself knows neither. */
 function codeHeader(name: string, groups: readonly GroupReport[]): string {

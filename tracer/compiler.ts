@@ -14,14 +14,15 @@ import { printKernel } from '../ir/kernel-print.ts';
 import type { Lowered } from '../ir/lowered.ts';
 import { printModule } from '../ir/printer.ts';
 import type { Module } from '../ir/types.ts';
-import { nothing, type Without } from '../passes/features.ts';
+import { type Feature, nothing, type Without } from '../passes/features.ts';
 import { lowerModule } from '../passes/lower-module.ts';
-import { runPasses } from '../passes/manager.ts';
+import { type PassContext, runPasses } from '../passes/manager.ts';
 import { optimizePipeline } from '../passes/optimize/index.ts';
 import type { Program } from '../runtime/program.ts';
 import { type CompileReport, reportOf } from './compile-report.ts';
 import { dumpStages } from './dump.ts';
 import { fusionAccount, fusionLines } from './fusion-account.ts';
+import { fitBudget, type Generated, type WithinBudget } from './memory-budget.ts';
 import { collectReport } from './report/collect.ts';
 import type { ReportData } from './report/data.ts';
 import type { Precision } from './settings.ts';
@@ -32,9 +33,11 @@ export interface CompileRequest {
   readonly precision: Precision;
   /** For each parameter, whether the caller gives it up. */
   readonly donated: readonly boolean[];
-  /** Asks for an account of every stage; symbolic sizes take these values in its numbers. */
+  /** The most bytes that a run may take. */
+  readonly memoryBudget?: number;
   /** Passes and features that are left out, to see what they are worth; names in `passes/features.ts`. */
   readonly without?: Without;
+  /** Asks for an account of every stage; symbolic sizes take these values in its numbers. */
   readonly report?: {
     readonly bindings: readonly (readonly [string, number])[];
     /** Asks for the data of the report page too. */
@@ -61,7 +64,7 @@ export async function ready(): Promise<void> {
 
 /**
  * Compiles a module, whose functions are traced graphs, to a program.
- * @throws KilnError `not_differentiable`, `unsupported_dtype` and the like from passes; `internal` and
+ * @throws KilnError `not_differentiable`, `unsupported_dtype` and the like from passes; `memory_budget`; `internal` and
  *   `compile_failed` for faults of ours
  */
 export function compile(request: CompileRequest): CompileResult {
@@ -78,18 +81,15 @@ export function compile(request: CompileRequest): CompileResult {
 }
 
 function runStages(request: CompileRequest): CompileResult {
-  const { module, name, precision, donated, report: asked, without = nothing } = request;
-  if (!binaryen) throw internalError('compile before ready()');
+  const { name, precision, report: asked } = request;
   const start = performance.now();
-  const optimized = optimize(module, precision, without);
-  const lowered = lowerModule(optimized, { name, donated, precision, without });
+  const { module, lowered, program, texts, fitted } = stagesOf(request);
   if (isDebugging('fusion')) debug('fusion', fusionText(lowered));
   if (isDebugging('kernels')) debug('kernels', lowered.kernels.map((kernel) => printKernel(kernel)).join('\n'));
-  const { program, texts } = generateProgram(binaryen, lowered, { precision });
   const milliseconds = performance.now() - start;
   const wanted = asked ?? (flag('KILN_DUMP') ? { bindings: [] } : undefined);
   if (!wanted) return { program, milliseconds };
-  const stages = { module, optimized, lowered, program, texts };
+  const stages = { module: request.module, optimized: module, lowered, program, texts, ...(fitted && { fitted }) };
   const bindings = new Map(wanted.bindings);
   const report = reportOf(stages, bindings);
   if (!asked) dumpStages(name, report);
@@ -101,9 +101,35 @@ function runStages(request: CompileRequest): CompileResult {
   };
 }
 
-function optimize(module: Module, precision: Precision, without: Without): Module {
+/** Optimised module, kernels and code, within the budget if there is one. */
+function stagesOf({
+  module: traced,
+  name,
+  precision,
+  donated,
+  memoryBudget,
+  without = nothing,
+}: CompileRequest): WithinBudget {
+  const emitter = binaryen;
+  if (!emitter) throw internalError('compile before ready()');
+  const context = passContext(precision, without);
+  const module = runPasses(traced, optimizePipeline(precision), context);
+  const generate = (lowered: Lowered): Generated => generateProgram(emitter, lowered, { precision });
+  const lower = (candidate: Module, others: readonly Feature[]): Lowered =>
+    lowerModule(candidate, {
+      name,
+      donated,
+      precision,
+      without: others.length === 0 ? without : new Set([...without, ...others]),
+    });
+  if (memoryBudget !== undefined) return fitBudget({ module, name, budget: memoryBudget, context, lower, generate });
+  const lowered = lower(module, []);
+  return { module, lowered, ...generate(lowered) };
+}
+
+function passContext(precision: Precision, without: Without): PassContext {
   const showsPasses = isDebugging('passes');
-  return runPasses(module, optimizePipeline(precision), {
+  return {
     precision,
     verify: isFlagOn('KILN_VERIFY'),
     constantBudget,
@@ -114,7 +140,7 @@ function optimize(module: Module, precision: Precision, without: Without): Modul
         debug('passes', changed ? `${pass} (${time})\n${printModule(after)}` : `${pass}: unchanged (${time})`);
       },
     }),
-  });
+  };
 }
 
 /** Symbolic sizes count at their lower bounds. */

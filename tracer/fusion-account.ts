@@ -64,7 +64,8 @@ export function fusionAccount({ kernels, report }: Lowered, numberOf: (size: Dim
   };
 }
 
-const describeOp = ({ opcode, location }: Op): string => {
+/** An op and the user's line where known: `dot_general @model.ts:12:14`. */
+export const describeOp = ({ opcode, location }: Op): string => {
   const at = location?.toString();
   return at ? `${opcode} @${at}` : opcode;
 };

@@ -10,7 +10,7 @@ import type { Footprint } from '../runtime/footprint.ts';
 import { currentDeviceName, deviceNamed } from '../runtime/session.ts';
 import { typeOfArray } from './array-leaf.ts';
 import type { Compilation } from './compilation.ts';
-import type { CompileReport } from './compile-report.ts';
+import type { CompileReport, Recomputation } from './compile-report.ts';
 import type { CompileRequest } from './compiler.ts';
 import { compileNow } from './compiler-client.ts';
 import { count, fusionLines, type GroupReport, type RefusalReport } from './fusion-account.ts';
@@ -61,6 +61,8 @@ export interface Explanation {
   readonly peakBytes: number;
   /** The parts of `peakBytes`. */
   readonly memory: Footprint;
+  /** What is computed again so that it fits into `memoryBudget`; `undefined` where the budget makes no difference. */
+  readonly recomputation: Recomputation | undefined;
   readonly compileMs: number;
   toString(): string;
 }
@@ -92,6 +94,7 @@ export function explain(compilation: Compilation, args: readonly unknown[]): Exp
     bytesBefore,
     peakBytes: memory.peak,
     memory,
+    recomputation: report.recomputation,
     compileMs: milliseconds,
   };
   const { recompiles } = compilation.stats();
@@ -133,6 +136,7 @@ export function reportRequest(compilation: Compilation, args: readonly unknown[]
       name: options.name,
       precision: options.precision ?? defaultPrecision(),
       donated: compilation.donatedOf(signed, module),
+      ...(options.memoryBudget !== undefined && { memoryBudget: options.memoryBudget }),
       report: { bindings: [...(solveSizes(types, actual) ?? [])] },
     };
   });
@@ -166,17 +170,31 @@ function explanationText(
   explanation: Omit<Explanation, 'toString'>,
   recompiles: readonly { readonly reason: string }[],
 ): string {
-  const { ops, kernels, flops, bytesMoved, flopsBefore, bytesBefore, memory, compileMs } = explanation;
+  const { ops, kernels, flops, bytesMoved, flopsBefore, bytesBefore, memory, recomputation, compileMs } = explanation;
   const lines = [
     `${name}: ${ops} ops in ${kernels} kernels, compiled in ${compileMs.toFixed(1)} ms`,
     `  ${count(bytesMoved)} bytes moved (${count(bytesBefore)} op by op)`,
     `  ${count(flops)} operations (${count(flopsBefore)} op by op)`,
     `  ${count(memory.peak)} bytes of memory: ${memoryText(memory)}`,
+    ...(recomputation ? recomputationLines(recomputation) : []),
     ...fusionLines(explanation),
   ];
   if (recompiles.length > 0) lines.push('  traced again because of:');
   for (const { reason } of recompiles) lines.push(`    ${reason}`);
   return lines.join('\n');
+}
+
+/** What is computed again; equal ops of one line of the user together. */
+function recomputationLines({ ops, bytesSaved, flops }: Recomputation): string[] {
+  const times = new Map<string, number>();
+  for (const { op, bytes } of ops) {
+    const text = `${op}: ${count(bytes)} bytes`;
+    times.set(text, (times.get(text) ?? 0) + 1);
+  }
+  return [
+    `  computed again for memoryBudget: ${count(bytesSaved)} bytes saved, ${count(flops)} operations added`,
+    ...[...times].map(([text, n]) => `        ${text}${n > 1 ? `, ${n} times` : ''}`),
+  ];
 }
 
 const memoryText = ({ inputs, outputs, constants, records, arena, scratch }: Footprint): string =>

@@ -21,6 +21,8 @@ export interface ProgramOptions {
   readonly precision: Precision;
   /** For each parameter of the main function, whether the caller gives it up. */
   readonly donated: readonly boolean[];
+  /** The most bytes that a run may take. */
+  readonly memoryBudget?: number;
 }
 
 /** A program that is compiled when it is first needed, at most once. */
@@ -28,6 +30,7 @@ export class CompiledSource implements ProgramSource {
   readonly name: string;
   readonly donated: readonly boolean[];
   readonly precision: Precision;
+  readonly memoryBudget: number | undefined;
   readonly #module: Module;
   program: Program | undefined;
   /** Milliseconds that compiling took; 0 until it is done. */
@@ -35,11 +38,12 @@ export class CompiledSource implements ProgramSource {
   #preparing: Promise<Program> | undefined;
   #failure: KilnError | undefined;
 
-  constructor(module: Module, { name, precision, donated }: ProgramOptions) {
+  constructor(module: Module, { name, precision, donated, memoryBudget }: ProgramOptions) {
     this.#module = module;
     this.name = name;
     this.precision = precision;
     this.donated = donated;
+    this.memoryBudget = memoryBudget;
   }
 
   prepare(): Promise<Program> {
@@ -62,8 +66,9 @@ export class CompiledSource implements ProgramSource {
 
   /** A compile of this module that gives an account of it. */
   requestFor(report: CompileRequest['report']): CompileRequest {
-    const { name, precision, donated } = this;
-    return { module: this.#module, name, precision, donated, ...(report && { report }) };
+    const { name, precision, donated, memoryBudget } = this;
+    const budget = memoryBudget !== undefined && { memoryBudget };
+    return { module: this.#module, name, precision, donated, ...budget, ...(report && { report }) };
   }
 
   /** The first result stands: a background compile that ends later finds the program already there. */
@@ -80,8 +85,8 @@ const sources = new Map<string, CompiledSource>();
 
 /** The program of a module: the one made before from an equal module with equal options, or a new one. */
 export function programFor(module: Module, options: ProgramOptions): { source: CompiledSource; isNew: boolean } {
-  const { name, precision, donated } = options;
-  const key = `${precision};${donated.map(Number).join('')};${name.length}:${name};${canonicalModule(module)}`;
+  const { name, precision, donated, memoryBudget = '' } = options;
+  const key = `${precision};${memoryBudget};${donated.map(Number).join('')};${name.length}:${name};${canonicalModule(module)}`;
   const known = sources.get(key);
   if (isDebugging('cache')) debug('cache', `${name}: ${known ? 'met in memory' : 'new'} (${key.length} characters)`);
   if (known) return { source: known, isNew: false };

@@ -104,7 +104,7 @@ function gradientOf<A extends readonly unknown[]>(
   const compute = (args: A): Computed => computeGradient(label, fn as never, args, options);
   const compilation = compilations.get(fn);
   if (!compilation) return compute;
-  const { device, precision, statics } = compilation.options;
+  const { device, precision, statics, memoryBudget } = compilation.options;
   const compiled = compile(
     markTrusted((...args: A) => ({ ...compute(args) })),
     {
@@ -112,6 +112,7 @@ function gradientOf<A extends readonly unknown[]>(
       static: [...statics],
       ...(device !== undefined && { device }),
       ...(precision !== undefined && { precision }),
+      ...(memoryBudget !== undefined && { memoryBudget }),
     },
   );
   return (args) => (currentTrace() ? compute(args) : compiled(...args));

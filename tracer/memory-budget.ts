@@ -1,0 +1,97 @@
+/**
+ * Holding a program to a `memoryBudget`. A program that fits is the one that is made without a budget. Otherwise the
+ * optimiser computes values again (`passes/remat`) until what the device will allocate, which is known once there is
+ * code, is within the budget; and where that can not be, the compile fails.
+ */
+import type { DimBindings } from '../base/dim.ts';
+import { KilnError } from '../base/error.ts';
+import type { Lowered } from '../ir/lowered.ts';
+import type { Module } from '../ir/types.ts';
+import type { Feature } from '../passes/features.ts';
+import { type PassContext, runPasses } from '../passes/manager.ts';
+import { eliminateDeadCode, inlineCalls } from '../passes/optimize/index.ts';
+import { type FittedProgram, leastBytes, plannedBytes, withinBudget } from '../passes/remat/within-budget.ts';
+import { footprintOf } from '../runtime/footprint.ts';
+import type { Program } from '../runtime/program.ts';
+
+export interface Generated {
+  readonly program: Program;
+  /** The code of each kernel as text. */
+  readonly texts: readonly string[];
+}
+
+export interface BudgetedStages {
+  /** Optimised. */
+  readonly module: Module;
+  readonly name: string;
+  readonly budget: number;
+  readonly context: PassContext;
+  lower(module: Module, without: readonly Feature[]): Lowered;
+  generate(lowered: Lowered): Generated;
+}
+
+export interface WithinBudget extends Generated {
+  readonly module: Module;
+  readonly lowered: Lowered;
+  /** What was computed again; absent where the budget made no difference. */
+  readonly fitted?: FittedProgram & { readonly before: number };
+}
+
+/** How often codegen may turn out to need more than was set aside for it. */
+const attempts = 4;
+
+/** The most bytes that a run takes, whatever its symbolic sizes are. */
+const peakOf = (program: Program): number => {
+  const greatest: DimBindings = new Map(program.symbols.map(({ name, max }) => [name, max]));
+  return footprintOf(program, greatest).peak;
+};
+
+/** @throws KilnError `memory_budget` when no program was found that takes so little */
+export function fitBudget(stages: BudgetedStages): WithinBudget {
+  const { module, budget, context, lower, generate } = stages;
+  const lowered = lower(module, []);
+  const planned = plannedBytes(lowered);
+  let beside = 0;
+  if (planned <= budget) {
+    const made = generate(lowered);
+    const peak = peakOf(made.program);
+    if (peak <= budget) return { module, lowered, ...made };
+    beside = peak - planned;
+  }
+  const least = leastBytes(lowered) + beside;
+  const without = (): number => peakOf(generate(lowered).program);
+  if (least > budget) throw refusal(stages, { without: without(), reached: undefined, least });
+  const flat = runPasses(module, [inlineCalls, eliminateDeadCode], context);
+  let reached = planned + beside;
+  for (let attempt = 0; attempt < attempts; attempt++) {
+    const found = withinBudget({ module: flat, budget: budget - beside, lower });
+    const made = generate(found.lowered);
+    reached = peakOf(made.program);
+    if (reached <= budget) {
+      return { module: found.module, lowered: found.lowered, ...made, fitted: { ...found, before: planned } };
+    }
+    if (found.bytes > budget - beside) break;
+    beside = reached - found.bytes;
+  }
+  throw refusal(stages, { without: without(), reached, least });
+}
+
+interface Numbers {
+  /** What it takes without a budget. */
+  readonly without: number;
+  readonly reached: number | undefined;
+  readonly least: number;
+}
+
+const count = (bytes: number): string => bytes.toLocaleString('en-US');
+
+function refusal({ name, budget }: BudgetedStages, { without, reached, least }: Numbers): KilnError {
+  const held = `arguments, outputs and constants alone take ${count(least)} bytes`;
+  return new KilnError('memory_budget', `compile(${name}): no program was found that fits into memoryBudget`, {
+    given:
+      `${count(budget)} bytes; without a budget it takes ${count(without)}, ` +
+      (reached === undefined ? held : `computing values again brought it down to ${count(reached)}; ${held}`),
+    expected: `at least ${count(reached ?? least)} bytes${reached === undefined ? ', and more to compute in' : ''}`,
+    hint: 'raise memoryBudget, donate arguments that are not needed after the call, or make the batch smaller',
+  });
+}
