@@ -8,7 +8,7 @@
  */
 import type { OpOf, Value } from '../../ir/types.ts';
 import { estimate, type GraphAnalysis } from '../fuse/analysis.ts';
-import { mostOps, type Refusal } from '../fuse/rules.ts';
+import type { Refusal } from '../fuse/rules.ts';
 import { isEqual, type Roles, type ScoreRegion, type ScoreRegions } from './score-region.ts';
 import type { Stream } from './stream.ts';
 
@@ -24,7 +24,7 @@ const mostExits = 64;
 /** Why the scores of a region are stored, as far as the region alone tells. */
 export function refuseRegion(region: ScoreRegion, regions: ScoreRegions, analysis: GraphAnalysis): Refusal | undefined {
   const { roots, exits, members } = region;
-  if (members.size > mostOps || exits.length > mostExits)
+  if (members.size > analysis.target.mostOps || exits.length > mostExits)
     return { rule: 'code-size', detail: `${members.size} ops on scores with ${exits.length} uses` };
   const depth = Math.max(...roots.map(depthOf));
   if (depth > deepestScore) return { rule: 'score-depth', detail: `${depth} products in a score` };

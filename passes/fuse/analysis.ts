@@ -14,6 +14,7 @@ import type { Graph, Op, OpOf, Value } from '../../ir/types.ts';
 import { nothing, type Without } from '../features.ts';
 import { isInlineConstant } from '../lower/emitter.ts';
 import { type ReshapeSegment, reshapeSegments } from '../lower/index-algebra.ts';
+import { type FusionTarget, wasmTarget } from './target.ts';
 
 /** What a symbolic size is taken for when costs are compared. */
 const symbolEstimate = 64;
@@ -36,6 +37,7 @@ export function estimate(size: Dim): number {
 
 export class GraphAnalysis {
   readonly graph: Graph;
+  readonly target: FusionTarget;
   /** Features of fusion that are left out. */
   readonly without: Without;
   readonly #positions = new Map<Value, number>();
@@ -64,8 +66,9 @@ export class GraphAnalysis {
   /** Axes of values that follow from sums over their other axes, repeated along those: what a row kernel computes. */
   readonly #rowAxes = new Map<Value, readonly number[]>();
 
-  constructor(graph: Graph, without: Without = nothing) {
+  constructor(graph: Graph, without: Without = nothing, target: FusionTarget = wasmTarget) {
     this.graph = graph;
+    this.target = target;
     this.without = without;
     graph.ops.forEach((op, position) => {
       for (const result of op.results) this.#positions.set(result, position);

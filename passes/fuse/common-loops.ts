@@ -7,15 +7,17 @@
  */
 import { equalDims, equalShapes } from '../../base/dim.ts';
 import type { FusionGroup } from './fusion-group.ts';
-import { mostBuffers, mostOps, sameTokens, walkRowsApart } from './rules.ts';
+import { sameTokens, walkRowsApart } from './rules.ts';
+import type { FusionTarget } from './target.ts';
 import type { ReduceTokens } from './view.ts';
 
 /** Whether two groups have loops that one kernel can run. */
-export const haveCommonLoops = (a: FusionGroup, b: FusionGroup): boolean => fitTogether(a, b) !== undefined;
+export const haveCommonLoops = (a: FusionGroup, b: FusionGroup, target: FusionTarget): boolean =>
+  fitTogether(a, b, target) !== undefined;
 
 /** Makes one group of two with common loops: `a` takes over everything of `b`. */
-export function mergeGroups(a: FusionGroup, b: FusionGroup, tokens: ReduceTokens): void {
-  const fit = fitTogether(a, b);
+export function mergeGroups(a: FusionGroup, b: FusionGroup, target: FusionTarget, tokens: ReduceTokens): void {
+  const fit = fitTogether(a, b, target);
   if (fit?.loops) fit.short.renameLoops(fit.loops, fit.long.domain, tokens);
   a.absorb(b);
 }
@@ -27,7 +29,7 @@ interface Fit {
   readonly loops?: ReadonlyMap<number, number>;
 }
 
-function fitTogether(a: FusionGroup, b: FusionGroup): Fit | undefined {
+function fitTogether(a: FusionGroup, b: FusionGroup, { mostOps, mostBuffers }: FusionTarget): Fit | undefined {
   if (a.scratch || b.scratch) return undefined;
   if (![a, b].every(({ kind, anchor, pieces }) => (kind === 'map' || kind === 'rows') && !anchor && !pieces)) return;
   if (a.members.size + b.members.size > mostOps || a.bufferCount + b.bufferCount > mostBuffers) return undefined;

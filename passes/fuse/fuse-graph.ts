@@ -26,20 +26,17 @@ import { Duplicates } from './duplicates.ts';
 import { dependsOn, FusionGroup } from './fusion-group.ts';
 import type { Partition } from './partition.ts';
 import { Refusals } from './refusals.ts';
-import {
-  mostOps,
-  outputAxes,
-  type Question,
-  type Refusal,
-  refusalToInline,
-  refuseSize,
-  runsAcrossRows,
-} from './rules.ts';
+import { outputAxes, type Question, type Refusal, refusalToInline, refuseSize, runsAcrossRows } from './rules.ts';
 import { scheduleGroups } from './schedule.ts';
+import { type FusionTarget, wasmTarget } from './target.ts';
 import { type ExtentOf, firstReduceToken, operandViews, ReduceTokens, unknown, type View } from './view.ts';
 
-export function fuseGraph(graph: Graph, without: Without = nothing): Partition {
-  return new Fuser(graph, without).run();
+/**
+ * Decides which ops share a kernel.
+ * @param without features to do without
+ */
+export function fuseGraph(graph: Graph, without: Without = nothing, target: FusionTarget = wasmTarget): Partition {
+  return new Fuser(graph, without, target).run();
 }
 
 interface Verdict {
@@ -62,8 +59,8 @@ class Fuser {
   readonly #streamOf = new Map<Value, FusionGroup>();
   readonly #isGenerated: (value: Value) => boolean;
 
-  constructor(graph: Graph, without: Without) {
-    this.#analysis = new GraphAnalysis(graph, without);
+  constructor(graph: Graph, without: Without, target: FusionTarget) {
+    this.#analysis = new GraphAnalysis(graph, without, target);
     this.#duplicates = new Duplicates(this.#analysis);
     this.#streams = planAllStreams(this.#analysis);
     this.#isGenerated = this.#streams.streams.length > 0 ? findGenerated(this.#analysis) : () => false;
@@ -100,7 +97,7 @@ class Fuser {
       this.#awaitOperands(op);
       return;
     }
-    if (isView(op) && groups.every((group) => group.members.size < mostOps)) {
+    if (isView(op) && groups.every((group) => group.members.size < this.#analysis.target.mostOps)) {
       for (const group of groups) this.#compute(op, position, group);
       this.#awaitOperands(op);
       return;
@@ -195,7 +192,7 @@ class Fuser {
     if (host) for (const group of this.#groupsThatAwait(value)) if (group !== host) host.precede(group);
     const demand = hosting?.wanted.get(value);
     if (hosting && demand) {
-      const axes = outputAxes(op, demand.views, hosting);
+      const axes = outputAxes(op, demand.views, hosting, this.#analysis.target);
       if (axes && isRead) hosting.addOutput(value, axes, position);
       this.#compute(op, position, hosting);
     }
@@ -229,7 +226,7 @@ class Fuser {
     const kept: FusionGroup[] = [];
     for (const group of willing) {
       const partner = kept.find((other) => this.#mayMerge(other, group));
-      if (partner) mergeGroups(partner, group, this.#tokens);
+      if (partner) mergeGroups(partner, group, this.#analysis.target, this.#tokens);
       else kept.push(group);
     }
     if (kept.length === willing.length) return verdicts;
@@ -238,7 +235,9 @@ class Fuser {
   }
 
   #mayMerge(a: FusionGroup, b: FusionGroup): boolean {
-    return haveCommonLoops(a, b) && !dependsOn(a, b) && !dependsOn(b, a) && this.#areOfOneLevel(a, b);
+    return (
+      haveCommonLoops(a, b, this.#analysis.target) && !dependsOn(a, b) && !dependsOn(b, a) && this.#areOfOneLevel(a, b)
+    );
   }
 
   /** A group that computes the value anyway and that no other reader comes before. */
@@ -248,7 +247,7 @@ class Fuser {
     const later = [...verdicts.map(({ group }) => group), ...this.#groupsThatAwait(value)];
     for (const { group, refusal } of verdicts) {
       const demand = group.wanted.get(value);
-      if (refusal || !demand || !outputAxes(op, demand.views, group)) continue;
+      if (refusal || !demand || !outputAxes(op, demand.views, group, this.#analysis.target)) continue;
       if (runsAcrossRows(value, demand.views, group, this.#analysis)) continue;
       const isFirst = (other: FusionGroup): boolean =>
         other === group || (!dependsOn(group, other) && this.#isNotAfterStreamOf(group, other));

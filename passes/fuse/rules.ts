@@ -2,24 +2,14 @@
  * The decisions of fusion, each a function with a name. A rule that keeps two ops apart answers with its name and the
  * numbers it saw; `docs/fusion.md` says each in words.
  *
- * Costs are compared in one unit, an operation on one element of a vector: a byte of memory traffic costs about one,
- * a launch `launchCost`.
+ * Costs are compared in one unit, an operation on one element of a vector; the target says what a launch costs.
  */
 import type { Op, Value } from '../../ir/types.ts';
 import { cheapFlops, estimate, type GraphAnalysis, isAnchor, isContraction, isFree, operandFlops } from './analysis.ts';
 import type { FusionGroup, GroupOutput } from './fusion-group.ts';
 import type { FusionRule } from './rule-names.ts';
+import type { FusionTarget } from './target.ts';
 import { firstReduceToken, type ReduceTokens, unknown, type View } from './view.ts';
-
-export const launchCost = 20_000;
-/** Bindings of one kernel, at most. */
-export const mostBuffers = 64;
-/** Ops of one kernel, at most: bounds code size and compile time. */
-export const mostOps = 320;
-/** Elements below which a reduction may run on one thread beside other work. */
-const smallReduction = 65_536;
-/** Rows side by side in memory from which on a kernel reduces several of them at once, one in each lane. */
-const leastColumns = 8;
 
 export interface Refusal {
   readonly rule: FusionRule;
@@ -63,11 +53,12 @@ export function refusalToInline(question: Question): Refusal | undefined {
   }
 }
 
-export function refuseSize({ op, group }: Question): Refusal | undefined {
-  const most = isFree(op) ? 2 * mostOps : mostOps;
+export function refuseSize({ op, group, analysis: { target } }: Question): Refusal | undefined {
+  const most = isFree(op) ? 2 * target.mostOps : target.mostOps;
   if (group.members.size >= most) return { rule: 'code-size', detail: `the kernel has ${group.members.size} ops` };
   const buffers = group.bufferCount + op.operands.length - 1;
-  return buffers > mostBuffers ? { rule: 'bindings', detail: `the kernel would have ${buffers} buffers` } : undefined;
+  if (buffers <= target.mostBuffers) return undefined;
+  return { rule: 'bindings', detail: `the kernel would have ${buffers} buffers` };
 }
 
 /** What a compile is told to do without, to see what it is worth. */
@@ -100,7 +91,6 @@ function refuseReduction(question: Question): Refusal | undefined {
   if (group.kind === 'contraction' || group.kind === 'scatter') {
     return { rule: 'reduction-in-contraction', detail: `the consumer is a kernel of kind ${group.kind}` };
   }
-  const small = operandElements <= smallReduction;
   const inLoops = views.filter((view) => view.place === 'loops').map((view) => view.axes.flat());
   if (inLoops.some((tokens) => !sameTokens(tokens, inLoops[0]))) {
     return { rule: 'other-rows', detail: 'the consumer reads it along different axes' };
@@ -116,19 +106,25 @@ function refuseReduction(question: Question): Refusal | undefined {
       const elements = Math.max(analysis.elementsOf(value), 1);
       const extra = group.evaluationsOf(view, reduceTokens) - elements;
       const work = (operandElements / elements) * (1 + analysis.workOf(op.operands[0]));
-      if (small && extra * work <= launchCost) continue;
+      const { launchCost, serialWork } = analysis.target;
+      if (extra * work <= launchCost && (elements + extra) * work <= serialWork) continue;
       return {
         rule: 'nested-reduction',
         detail: `${extra} sums more than ${elements}, ${Math.round(work)} operations each`,
       };
     }
-    const rows = refuseRows(tokens, group, operandElements);
+    const rows = refuseRows(tokens, group, operandElements, analysis.target);
     if (rows) return rows;
   }
   return undefined;
 }
 
-function refuseRows(tokens: readonly number[], group: FusionGroup, elements: number): Refusal | undefined {
+function refuseRows(
+  tokens: readonly number[],
+  group: FusionGroup,
+  elements: number,
+  { serialElements, leastColumns }: FusionTarget,
+): Refusal | undefined {
   if (new Set(tokens).size !== tokens.length) {
     return { rule: 'reduction-index', detail: 'the consumer reads a diagonal' };
   }
@@ -141,7 +137,7 @@ function refuseRows(tokens: readonly number[], group: FusionGroup, elements: num
     elements,
     group.domain.reduce<number>((count, size) => count * estimate(size), 1),
   );
-  const small = most <= smallReduction;
+  const small = most <= serialElements;
   if (tokens.length === 0 && !small) return { rule: 'whole-reduction', detail: `${most} elements on one thread` };
   const last = Math.max(...tokens);
   if (inner[inner.length - 1] < last && estimate(group.domain[last]) < leastColumns && !small) {
@@ -209,7 +205,7 @@ function refuseRecomputation(question: Question): Refusal | undefined {
   const rowReuse = group.kind === 'rows' && counts.every((count) => count <= elements);
   const evaluations = rowReuse ? Math.max(...counts) : counts.reduce((sum, count) => sum + count, 0);
   const extra = (work + analysis.loadsOf(value) - 1) * (evaluations - elements); // its own load falls away
-  const saved = launchCost + 2 * analysis.bytesOf(value);
+  const saved = analysis.target.launchCost + 2 * analysis.bytesOf(value);
   if (extra <= saved) return undefined;
   return {
     rule: 'recomputation',
@@ -234,7 +230,12 @@ function coversDomain(axes: readonly (readonly number[])[], group: FusionGroup):
 }
 
 /** How a group could write a value whose elements it computes anyway; `undefined`: it can not. */
-export function outputAxes(op: Op, views: readonly View[], group: FusionGroup): GroupOutput['axes'] | undefined {
+export function outputAxes(
+  op: Op,
+  views: readonly View[],
+  group: FusionGroup,
+  { mostBuffers }: FusionTarget,
+): GroupOutput['axes'] | undefined {
   if (group.kind === 'scatter' || group.kind === 'call' || group.pieces || group.outputs.length >= mostBuffers / 2)
     return undefined;
   const inLoops = views.find((view) => view.place === 'loops');

@@ -14,12 +14,9 @@ import type { GraphAnalysis } from './analysis.ts';
 import { haveCommonLoops, mergeGroups } from './common-loops.ts';
 import type { FusionGroup } from './fusion-group.ts';
 import type { Partition, PlacedCall } from './partition.ts';
-import { mostBuffers, mostOps } from './rules.ts';
 import { scratchRows } from './scratch-rows.ts';
+import type { FusionTarget } from './target.ts';
 import type { ReduceTokens } from './view.ts';
-
-/** Bytes below which a kernel's launch costs more than its work. */
-const smallTraffic = 65_536;
 
 export function scheduleGroups(
   groups: readonly FusionGroup[],
@@ -105,8 +102,8 @@ function joinReaders(
       const loops = kind === 'rows' ? rows.map((token) => domain[token]) : domain;
       const key = `${heights.get(group)} ${numbers.get(value)} ${kind} ${loops}`;
       const partner = readers.get(key)?.current;
-      if (partner && partner !== group.current && haveCommonLoops(partner, group.current)) {
-        mergeGroups(partner, group.current, tokens);
+      if (partner && partner !== group.current && haveCommonLoops(partner, group.current, analysis.target)) {
+        mergeGroups(partner, group.current, analysis.target, tokens);
       } else if (!partner) readers.set(key, group);
     }
   }
@@ -126,7 +123,7 @@ function batchSiblings(
     const current = open.get(height);
     if (!mayShareKernel(group, buffers, analysis)) {
       batches.push([group]);
-    } else if (current && fits(current, group, buffers)) {
+    } else if (current && fits(current, group, buffers, analysis.target)) {
       current.batch.push(group);
       current.ops += group.members.size;
       for (const value of buffers) current.buffers.add(value);
@@ -157,13 +154,14 @@ function mayShareKernel(group: FusionGroup, buffers: readonly Value[], analysis:
   if (analysis.without.has('fuse/batches')) return false;
   const isEnd = group.successors.size === 0;
   const traffic = buffers.reduce((bytes, value) => bytes + analysis.bytesOf(value), 0);
-  return isEnd || traffic <= smallTraffic;
+  return isEnd || traffic <= analysis.target.smallTraffic;
 }
 
 function fits(
   { ops, buffers }: { readonly ops: number; readonly buffers: ReadonlySet<Value> },
   group: FusionGroup,
   values: readonly Value[],
+  { mostOps, mostBuffers }: FusionTarget,
 ): boolean {
   const added = values.filter((value) => !buffers.has(value)).length;
   return ops + group.members.size <= mostOps && buffers.size + added <= mostBuffers;

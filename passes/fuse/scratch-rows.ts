@@ -13,8 +13,6 @@ import { unknown, type View } from './view.ts';
 
 /** Operations for an element from which on keeping it beats computing it again. */
 const scratchFlops = 8;
-/** Elements of a scratch row, at most. */
-const longestRow = 2 ** 20;
 
 /** Values to keep, with a mark on the axes that lie within the row. */
 export function scratchRows(group: FusionGroup, analysis: GraphAnalysis): ReadonlyMap<Value, readonly boolean[]> {
@@ -32,7 +30,7 @@ export function scratchRows(group: FusionGroup, analysis: GraphAnalysis): Readon
     const cost = isOnceARow ? 0 : operands + (isFree(op) ? 0 : Math.max(analysis.flopsOf(op), 1));
     costs.set(value, cost);
     if (cost < scratchFlops || isFree(op) || (sweeps.get(value)?.size ?? 0) < 2) continue;
-    if (analysis.elementsOf(value) / Math.max(rows, 1) > longestRow) continue;
+    if (analysis.elementsOf(value) / Math.max(rows, 1) > analysis.target.longestScratchRow) continue;
     const marks = rowAxes(value, group.views.get(value) ?? [], group);
     if (!marks) continue;
     kept.set(value, marks);
