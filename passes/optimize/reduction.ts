@@ -10,6 +10,7 @@ import { dimBounds, dimProduct, equalDims, isAtMostDim } from '../../base/dim.ts
 import { isFloat, isSigned } from '../../base/dtype.ts';
 import type { OpAttributes, ReduceKind } from '../../ir/opcodes.ts';
 import { type CombineKind, identityOf } from '../../ir/ops/combine.ts';
+import { traitsOf } from '../../ir/ops/index.ts';
 import type { OpOf, Value } from '../../ir/types.ts';
 import { reshapeSegments } from '../lower/index-algebra.ts';
 import { type RewriteRule, type Rewriter, rule } from '../rewrite.ts';
@@ -92,12 +93,36 @@ const reduceUnitAxesFloat = rule({
   },
 });
 
+/** Ops looked at before a value counts as made of its rows. */
+const searchBound = 16;
+
+/**
+ * Whether elements take part of what is computed of their rows, as in a softmax: the sums of such rows go with their
+ * kernel, which has the rows as its loops.
+ */
+function followsFromRows({ operands: [operand], attributes }: OpOf<'reduce'>, rewriter: Rewriter): boolean {
+  const kept = otherAxes(operand.type.shape.length, attributes.axes);
+  const waiting: Value[] = [operand];
+  for (let seen = 0; seen < searchBound; seen++) {
+    const value = waiting.pop();
+    if (!value) return false;
+    const op = rewriter.definition(value);
+    if (op?.opcode === 'broadcast_in_dim') {
+      const { shape } = op.operands[0].type;
+      const wide = op.attributes.axes.filter((_, at) => shape[at] !== 1);
+      const ofRows = wide.length > 0 && wide.every((axis) => kept.includes(axis));
+      if (ofRows && rewriter.definition(op.operands[0])) return true;
+    } else if (op && traitsOf(op.opcode).elementwise) waiting.push(...op.operands);
+  }
+  return waiting.length > 0;
+}
+
 /** Two reductions of one kind are one over the axes of both. */
 function mergeReductions(op: OpOf<'reduce'>, rewriter: Rewriter): Value | undefined {
   const inner = rewriter.definedBy(op.operands[0], 'reduce');
   const { kind, axes } = op.attributes;
   if (!inner || inner.attributes.kind !== kind || isPositional(kind)) return undefined;
-  if (rewriter.useCount(op.operands[0]) > 1) return undefined;
+  if (rewriter.useCount(op.operands[0]) > 1 || followsFromRows(inner, rewriter)) return undefined;
   const kept = otherAxes(inner.operands[0].type.shape.length, inner.attributes.axes);
   const all = [...inner.attributes.axes, ...axes.map((axis) => kept[axis])].sort((a, b) => a - b);
   return rewriter.op('reduce', inner.operands, { kind, axes: all });

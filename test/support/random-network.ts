@@ -8,7 +8,7 @@ import { GraphBuilder } from '../../ir/builder.ts';
 import { Random } from '../../ir/ops/random.ts';
 import type { Graph, Value } from '../../ir/types.ts';
 import { vjpGraph } from '../../passes/grad/index.ts';
-import { dense, f32, gelu, layerNorm, like, logSoftmax, relu, softmax, spread } from './models.ts';
+import { batchNorm, dense, f32, gelu, layerNorm, like, logSoftmax, relu, softmax, spread } from './models.ts';
 
 type Block = (b: GraphBuilder, x: Value, random: Random) => Value;
 
@@ -51,6 +51,21 @@ const halves: Block = (b, x) => {
   return b.op('concatenate', [b.op('negate', [part(cut, size)]), part(0, cut)], { axis: x.type.shape.length - 1 });
 };
 
+/** Statistics over any axes, the leading one too: rows that jump through memory. */
+const batchNormed: Block = (b, x, random) => {
+  const axes = random.subset(x.type.shape.length);
+  return axes.length > 0 ? batchNorm(b, x, axes) : x;
+};
+
+/** Softmax along an axis other than the last. */
+const columns: Block = (b, x, random) => {
+  const { length } = x.type.shape;
+  const permutation = Array.from({ length }, (_, axis) => axis);
+  const axis = random.integer(0, length - 1);
+  [permutation[axis], permutation[length - 1]] = [length - 1, axis];
+  return b.op('transpose', [softmax(b, b.op('transpose', [x], { permutation }))], { permutation });
+};
+
 const blocks: readonly Block[] = [
   (b, x) => softmax(b, x),
   (b, x) => logSoftmax(b, x),
@@ -62,6 +77,8 @@ const blocks: readonly Block[] = [
   (b, x) => b.op('add', [x, dense(b, gelu(b, x), b.parameter(f32(width(x), width(x))))]),
   centre,
   centre,
+  batchNormed,
+  columns,
   permuted,
   reshaped,
   halves,

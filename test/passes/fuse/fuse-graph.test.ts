@@ -17,6 +17,7 @@ import {
 } from '../../../ir/types.ts';
 import { fusionRules } from '../../../passes/fuse/rule-names.ts';
 import { wasmTarget } from '../../../passes/fuse/target.ts';
+import { vjpGraph } from '../../../passes/grad/index.ts';
 import { lowerModule } from '../../../passes/lower-module.ts';
 import {
   adamStep,
@@ -202,6 +203,28 @@ describe('one kernel forward', () => {
     const { kernels, launches } = lower(moduleOf(graphOf(build)));
     expect(launches).toHaveLength(1);
     expect(printKernel(kernels[0]).split('\n').length).toBeLessThan(130);
+  });
+});
+
+describe('gradients in few kernels', () => {
+  const gradient = (build: (b: GraphBuilder) => Value): Lowered => {
+    const graph = graphOf((b) => [build(b)]);
+    return lower(optimized(vjpGraph(graph, { wrt: graph.parameters.map((_, at) => at), outputs: [0] })));
+  };
+  const x = (b: GraphBuilder): Value => b.parameter(f32(256, 384));
+  const row = (b: GraphBuilder): Value => b.parameter(f32(384));
+  test.each<[string, number, (b: GraphBuilder) => Value]>([
+    ['softmax', 1, (b) => softmax(b, x(b))],
+    ['logSoftmax', 1, (b) => logSoftmax(b, x(b))],
+    ['layerNorm', 2, (b) => layerNorm(b, x(b), row(b), row(b))],
+    ['batchNorm of vectors', 1, (b) => batchNorm(b, x(b), [0])],
+    ['batchNorm of images', 1, (b) => batchNorm(b, b.parameter(f32(8, 16, 28, 28)), [0, 2, 3])],
+  ])('%s: %i', (_, most, build) => {
+    const { launches, temporaries } = gradient(build);
+    // The forward result is a result of the graph too.
+    expect(launches.length).toBeLessThanOrEqual(most);
+    // From one kernel to the next go statistics of rows, nothing of the size of x.
+    for (const { bytes } of temporaries) expect(bytes).toBeLessThanOrEqual(4 * 384);
   });
 });
 
