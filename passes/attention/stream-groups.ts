@@ -5,7 +5,7 @@
 import type { Op, Value } from '../../ir/types.ts';
 import { cheapFlops, type GraphAnalysis, isAnchor, isFree } from '../fuse/analysis.ts';
 import { FusionGroup } from '../fuse/fusion-group.ts';
-import { launchCost, type Question, type Refusal, refusalToOperand } from '../fuse/rules.ts';
+import { type Question, type Refusal, refusalToOperand } from '../fuse/rules.ts';
 import type { ReduceTokens, View } from '../fuse/view.ts';
 import type { ScoreRegions } from './score-region.ts';
 import type { Stream } from './stream.ts';
@@ -50,7 +50,7 @@ export function refusalToStream(question: Question, isGenerated: (value: Value) 
   if (isGenerated(value) && evaluations < narrowing * elements) return undefined;
   const cone = analysis.coneOf(value);
   const most = evaluations <= elements ? cheapScore : cheapFlops;
-  if (cone <= most || cone * evaluations <= launchCost) return undefined;
+  if (cone <= most || cone * evaluations <= analysis.target.launchCost) return undefined;
   return { rule: 'recomputation', detail: `${cone} operations for each of ${evaluations} scores` };
 }
 
