@@ -270,8 +270,16 @@ function findRowValues(
   rolesOf: (value: Value) => Roles,
 ): ReadonlyMap<Value, KnownRows> {
   const known = new Map<Value, KnownRows>();
+  const walked = new Map<Value, ReadonlySet<number>>();
+  // What is no row value must be repeated where a row value is, too: else the result varies along the row.
+  const varies = (value: Value, axis: number): boolean =>
+    value.type.shape[axis] !== 1 && (walked.get(value)?.has(axis) ?? true);
   for (const [position, op] of ops.entries()) {
     const [result] = op.results;
+    if (op.opcode === 'broadcast_in_dim') {
+      const { shape } = op.operands[0].type;
+      walked.set(result, new Set(op.attributes.axes.filter((_, at) => shape[at] !== 1)));
+    }
     if (op.opcode === 'reduce') {
       const [operand] = op.operands;
       const region = regionOf(operand);
@@ -288,8 +296,12 @@ function findRowValues(
       (other) =>
         other.region === first.region && other.direction === first.direction && isEqual(other.roles, first.roles),
     );
+    const isElementwise = traitsOf(op.opcode).elementwise;
+    const foreign = isElementwise ? op.operands.filter((operand) => !known.has(operand)) : [];
+    const isRow = foreign.every((operand) => !roles?.some((role, axis) => role < 0 && varies(operand, axis)));
     const statistics = [...new Set([first, ...others].flatMap((row) => row.statistics))];
-    if (roles && agree && statistics.length <= mostStatistics) known.set(result, { ...first, roles, statistics });
+    if (roles && agree && isRow && statistics.length <= mostStatistics)
+      known.set(result, { ...first, roles, statistics });
   }
   return known;
 }
