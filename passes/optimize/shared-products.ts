@@ -39,24 +39,27 @@ interface Family {
   readonly members: Member[];
 }
 
-/** Where values are made and used first, and by how many ops. */
+/** Where the operands and results of products are made and used first, and by what. */
 class Uses {
   readonly made = new Map<Value, number>();
   readonly first = new Map<Value, number>();
   readonly users = new Map<Value, Op[]>();
   readonly results: ReadonlySet<Value>;
-  readonly #numbers = new Map<Value, number>();
 
-  constructor(graph: Graph) {
+  constructor(graph: Graph, families: readonly Family[]) {
     this.results = new Set(graph.results);
+    const wanted = new Set(
+      families.flatMap(({ members }) => members.flatMap(({ op }) => [...op.operands, ...op.results])),
+    );
     graph.ops.forEach((op, position) => {
       for (const operand of op.operands) {
+        if (!wanted.has(operand)) continue;
         if (!this.first.has(operand)) this.first.set(operand, position);
         const users = this.users.get(operand);
         if (users) users.push(op);
         else this.users.set(operand, [op]);
       }
-      for (const result of op.results) this.made.set(result, position);
+      for (const result of op.results) if (wanted.has(result)) this.made.set(result, position);
     });
   }
 
@@ -65,19 +68,19 @@ class Uses {
     for (const operand of op.operands) this.first.set(operand, Math.min(this.first.get(operand) ?? place, place));
     this.made.set(op.results[0], place);
   }
-
-  numberOf(value: Value): number {
-    const number = this.#numbers.get(value) ?? this.#numbers.size;
-    this.#numbers.set(value, number);
-    return number;
-  }
 }
 
 const isView = ({ opcode }: Op): boolean =>
   opcode === 'slice' || opcode === 'reshape' || opcode === 'transpose' || opcode === 'dot_general';
 
 /** All families of a graph with at least two members. */
-function familiesOf(graph: Graph, uses: Uses): Family[] {
+function familiesOf(graph: Graph): Family[] {
+  const numbers = new Map<Value, number>();
+  const numberOf = (value: Value): number => {
+    const number = numbers.get(value) ?? numbers.size;
+    numbers.set(value, number);
+    return number;
+  };
   const families = new Map<string, Family>();
   graph.ops.forEach((op, position) => {
     if (op.opcode !== 'dot_general') return;
@@ -87,7 +90,7 @@ function familiesOf(graph: Graph, uses: Uses): Family[] {
       const [axis] = otherAxes(other.type.shape.length, contract[1 - side], batch[1 - side]);
       if (axis === undefined) continue;
       const shape = other.type.shape.map((size, i) => (i === axis ? '*' : String(size)));
-      const key = `${side} ${uses.numberOf(op.operands[side])} ${contract.join('|')} ${batch.join('|')} ${shape}`;
+      const key = `${side} ${numberOf(op.operands[side])} ${contract.join('|')} ${batch.join('|')} ${shape}`;
       const family = families.get(key);
       if (family) family.members.push({ op, position });
       else families.set(key, { side, axis, members: [{ op, position }] });
@@ -155,13 +158,13 @@ function joined({ side, axis, members }: Family): { readonly ops: Op[]; readonly
 }
 
 function withJointProducts(graph: Graph): Graph {
-  const products = graph.ops.reduce((count, { opcode }) => count + (opcode === 'dot_general' ? 1 : 0), 0);
-  if (products < 2) return graph;
-  const uses = new Uses(graph);
+  const families = familiesOf(graph);
+  if (families.length === 0) return graph;
+  const uses = new Uses(graph, families);
   const taken = new Set<Op>();
   const inserted = new Map<number, Op[]>();
   const replaced = new Map<Value, Value>();
-  for (const family of familiesOf(graph, uses)) {
+  for (const family of families) {
     const members = family.members.filter(({ op }) => !taken.has(asOp(op))).slice(0, mostProducts);
     const rest = { ...family, members };
     const place = members.length > 1 && pays(rest, graph, uses) ? placeOf(rest, uses) : undefined;
