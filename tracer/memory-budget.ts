@@ -91,7 +91,10 @@ function refusal({ name, budget }: BudgetedStages, { without, reached, least }: 
     given:
       `${count(budget)} bytes; without a budget it takes ${count(without)}, ` +
       (reached === undefined ? held : `computing values again brought it down to ${count(reached)}; ${held}`),
-    expected: `at least ${count(reached ?? least)} bytes${reached === undefined ? ', and more to compute in' : ''}`,
+    expected:
+      reached === undefined
+        ? `more than ${count(least)} bytes`
+        : `a budget such as ${count(reached)} bytes, which can be met`,
     hint: 'raise memoryBudget, donate arguments that are not needed after the call, or make the batch smaller',
   });
 }
