@@ -48,6 +48,7 @@ const pipeline: readonly Step[] = [
 
 /**
  * The steps that bring a module into the form that fusion expects: one function and those that were made of blocks it
- * repeats, no repeated or dead ops, canonical. Running them on a result without calls changes nothing. Which rewrite rules run follows `PassContext.precision`.
+ * repeats, no repeated or dead ops, canonical. Running them on a result without calls changes
+ * nothing. Which rewrite rules run follows `PassContext.precision`.
  */
 export const optimizePipeline = (_precision: 'fast' | 'strict'): readonly Step[] => pipeline;

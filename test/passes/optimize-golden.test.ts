@@ -16,7 +16,13 @@ import { type Literal, type Module, mainOf } from '../../ir/types.ts';
 import { verifyModule } from '../../ir/verifier.ts';
 import { mapGraphs } from '../../passes/manager.ts';
 import { withoutDeadOps } from '../../passes/optimize/dead-code.ts';
-import { batchSharedMatmuls, canonicalRules, chainRules, factorRules } from '../../passes/optimize/index.ts';
+import {
+  batchSharedMatmuls,
+  canonicalRules,
+  chainRules,
+  factorRules,
+  ruleFamilies,
+} from '../../passes/optimize/index.ts';
 import { type RewriteRule, rewriteGraph, ruleTable } from '../../passes/rewrite.ts';
 import { expectSame } from './optimize-compare.ts';
 
@@ -158,4 +164,10 @@ it('every rule has a case in which it does something', () => {
 
 it('rules have distinct names', () => {
   expect(new Set(everything.map(({ name }) => name)).size).toBe(everything.length);
+});
+
+it('docs/rewrites.md names every family and pass', () => {
+  const page = readFileSync(new URL('../../docs/rewrites.md', import.meta.url), 'utf8');
+  const names = [...Object.keys(ruleFamilies), 'orderMatmulChains', 'factorProducts', 'batchSharedMatmuls'];
+  expect(names.filter((name) => !page.includes(`\`${name}\``))).toEqual([]);
 });
