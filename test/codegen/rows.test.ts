@@ -148,7 +148,7 @@ describe('attention', () => {
         const kernel = kernels[kind]({ ...rest, heads: heads * shared, sharing: shared });
         check(kernel);
       }),
-      { numRuns: process.env.KILN_TEST === 'full' ? 400 : 30, seed: 20250812 },
+      { numRuns: process.env.KILN_TEST === 'full' ? 200 : 30, seed: 20250812 },
     );
   });
 });

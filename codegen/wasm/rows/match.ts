@@ -8,7 +8,7 @@
  *                               parallel d { reduce j {p[j] * v[b,j,d]} ...; store o[b,i,d] } } }  contraction
  *
  * What a row keeps in scratch memory is kept for each row of the block, and so are values that one phase hands to
- * another. The position on the row axis becomes `$first + $slot`: the first row of the block and the row within it.
+ * another. The position on the row axis becomes `$block + $slot`: the first row of the block and the row within it.
  */
 import { ceilDivDims, type Dim, isStatic, mulDims } from '../../../base/dim.ts';
 import type { DType } from '../../../base/dtype.ts';
@@ -35,7 +35,7 @@ import {
 } from '../contraction/match.ts';
 
 /** Names of the axes that the row axis is replaced by. */
-export const firstAxis = '$first';
+export const firstAxis = '$block';
 export const slotAxis = '$slot';
 
 /** Scratch elements that the rows of a block should take, about: they stay in the cache with the right factors. */
