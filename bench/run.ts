@@ -8,6 +8,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { ablationCase } from './ablation/index.ts';
+import { attentionCase } from './cases/attention.ts';
 import { callsCase } from './cases/calls.ts';
 import { chainCase } from './cases/chain.ts';
 import { coldStartCase } from './cases/cold-start.ts';
@@ -24,6 +25,7 @@ const cases: Readonly<Record<string, () => Promise<BenchResult>>> = {
   chain: chainCase,
   matmul: matmulCase,
   kernels: kernelsCase,
+  attention: attentionCase,
   calls: callsCase,
   cold: coldStartCase,
   'compile-time': compileTimeCase,

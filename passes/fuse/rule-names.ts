@@ -9,7 +9,8 @@ export const fusionRules = {
   scatter: 'A scatter writes its result in an order of its own; its readers read memory.',
   'scatter-cost': 'Updates of a scatter apply in order; what is dear to compute is computed beforehand, in parallel.',
   'one-contraction': 'A kernel computes one contraction: its tiles belong to that one.',
-  'contraction-in-rows': 'A contraction is not computed inside a row kernel, which would need all of a row at once.',
+  'contraction-in-rows':
+    'A contraction is computed inside a row kernel only where it makes scores, of which a row lies in scratch memory.',
   'score-depth': 'Scores that are sums of many products are stored: to compute them again would cost more.',
   'score-row': 'A row of scores lies in scratch memory, which bounds its length.',
   'score-size': 'Scores that are not much beside what they are made of are stored.',
