@@ -27,7 +27,8 @@ export const fusionRules = {
   'reduction-in-contraction': 'A reduction is not computed inside a contraction or scatter.',
   'reduction-in-concatenate': 'A concatenation is written part by part, each with loops of its own.',
   'reduction-index': 'A reduction is computed once for a row; a reader that looks at other rows reads memory.',
-  'nested-reduction': 'A reduction inside another runs on one thread, which is for small arrays.',
+  'nested-reduction':
+    'A reduction inside another runs on one thread, and only where it takes little time and repeats nothing.',
   'whole-reduction':
     'A reduction of a whole array, with what follows it, runs on one thread, which is for small arrays.',
   'strided-rows':
