@@ -221,6 +221,15 @@ const subtractConstant = rule({
   },
 });
 
+/** `x + x` is `x * 2`, which other factors can join. */
+const addItself = rule({
+  name: 'add_itself',
+  opcodes: ['add'],
+  floatClass: 'exact',
+  apply: ({ operands: [a, b] }, rewriter) =>
+    a === b && !isConstant(rewriter, a) ? rewriter.op('multiply', [a, full(rewriter, a.type, 2)]) : undefined,
+});
+
 /** `(a + b) - b` and `(a - b) + b` are `a` where nothing is rounded. */
 const integerCancel = rule({
   name: 'integer_cancel',
@@ -317,6 +326,7 @@ export const arithmeticRules: readonly RewriteRule[] = [
   mergeFactors,
   integerTimesZero,
   integerMinusItself,
+  addItself,
   integerCancel,
   subtractConstant,
   addZeroToSum,

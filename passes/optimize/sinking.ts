@@ -13,6 +13,7 @@ import type { Op, OpOf, Value } from '../../ir/types.ts';
 import { reshapeSegments } from '../lower/index-algebra.ts';
 import { type RewriteRule, type Rewriter, rule } from '../rewrite.ts';
 import { asOp, broadcastTo, isAscending, range, reshape, scalarOf, transpose } from '../rewrite-emit.ts';
+import { matchUnitAxes } from '../rewrite-match.ts';
 import { sliceTo } from './slice.ts';
 
 const elementwise = opcodes.filter((opcode) => traitsOf(opcode).elementwise);
@@ -80,7 +81,9 @@ const elementwiseReshapes = rule({
         if (!rewriter.definedBy(operand, 'broadcast_in_dim')) return undefined;
         continue;
       }
-      if (!isOnlyUser(rewriter, op, operand)) return undefined;
+      // A reshape that is needed elsewhere stays; one that only puts in axes of size 1 sinks below all its users.
+      const isFree = matchUnitAxes(source.type.shape, operand.type.shape) !== undefined;
+      if (!isFree && !isOnlyUser(rewriter, op, operand)) return undefined;
       from ??= source.type.shape;
       if (!equalShapes(from, source.type.shape)) return undefined;
     }

@@ -290,7 +290,9 @@ describe('rewriting', () => {
       'reduce',
       'broadcast_in_dim',
       'multiply',
-      'add',
+      'constant',
+      'broadcast_in_dim',
+      'multiply',
       'dot_general',
     ]);
   });
