@@ -144,8 +144,13 @@ class Expansion {
 }
 
 function renamed(group: LoweredGroup, rename: Renaming): LoweredGroup {
-  const { kernel, reads, writes, inPlaceVariant: variant } = group;
-  const copy = { kernel, reads: reads.map(rename), writes: writes.map(rename) };
+  const { kernel, reads, writes, after, inPlaceVariant: variant } = group;
+  const copy = {
+    kernel,
+    reads: reads.map(rename),
+    writes: writes.map(rename),
+    ...(after && { after: after.map(rename) }),
+  };
   if (!variant) return copy;
   const inPlaceVariant = {
     kernel: variant.kernel,
@@ -156,13 +161,19 @@ function renamed(group: LoweredGroup, rename: Renaming): LoweredGroup {
   return { ...copy, inPlaceVariant };
 }
 
+/** Lowers a group that waits for what another does. */
+function lowerAfter(group: KernelGroup, { after }: KernelGroup, without: Without): LoweredGroup | undefined {
+  const lowered = lowerGroup(group, without);
+  return lowered && after ? { ...lowered, after } : lowered;
+}
+
 /** Lowers a group to one kernel, or to one for each op if that kernel came out too large. */
 function lowerBounded(
   group: KernelGroup,
   { mostNodes: most, without }: LowerFunctionOptions,
   refusals: Refusals,
 ): readonly FunctionLaunch[] {
-  const lowered = lowerGroup(group, without);
+  const lowered = lowerAfter(group, group, without);
   if (!lowered) return [];
   let nodes = 0;
   forEachNode(lowered.kernel.body, () => nodes++);
@@ -178,7 +189,7 @@ function lowerBounded(
     }
   }
   return parts.flatMap((part) => {
-    const alone = lowerGroup(part, without);
+    const alone = lowerAfter(part, group, without);
     return alone ? [{ lowered: alone, account: accountOf(part, alone) }] : [];
   });
 }

@@ -169,7 +169,7 @@ class Fuser {
         if (group.kind !== 'call') this.#refuse(op, group, { rule: 'call', detail });
         this.#read(group, result, call);
       }
-      for (const group of this.#groupsThatAwait(result)) call.precede(group);
+      for (const group of this.#groupsThatAwait(result)) this.#follow(group, call, result);
     }
     for (const operand of op.operands) {
       const axes = operand.type.shape.map(() => [unknown]);
@@ -189,7 +189,7 @@ class Fuser {
     const isRead = readers.length > 0 || this.#analysis.isResult(value);
     const host = hosting ?? (isRead ? this.#newGroup(op, position) : undefined);
     if (others.length > readers.length) this.#duplicates.note(op, value);
-    if (host) for (const group of this.#groupsThatAwait(value)) if (group !== host) host.precede(group);
+    if (host) for (const group of this.#groupsThatAwait(value)) this.#follow(group, host, value);
     const demand = hosting?.wanted.get(value);
     if (hosting && demand) {
       const axes = outputAxes(op, demand.views, hosting, this.#analysis.target);
@@ -351,6 +351,13 @@ class Fuser {
     for (const group of this.#groupsThatAwait(op.results[0])) {
       for (const operand of op.operands) this.#await(group, operand);
     }
+  }
+
+  /** Lets a group come after the one that writes what it waits for. */
+  #follow(group: FusionGroup, writer: FusionGroup, value: Value): void {
+    if (group === writer) return;
+    group.awaited.add(value);
+    writer.precede(group);
   }
 
   #groupsThatAwait(value: Value): FusionGroup[] {

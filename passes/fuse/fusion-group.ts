@@ -44,6 +44,8 @@ export class FusionGroup {
   /** How the values that are computed in the group are looked at. */
   readonly views = new Map<Value, readonly View[]>();
   readonly successors = new Set<FusionGroup>();
+  /** Values that other groups write before this one runs, though it does not read them. */
+  readonly awaited = new Set<Value>();
   readonly #predecessors = new Set<FusionGroup>();
   /** The first position at which this group or one that has to come after it stores something. */
   firstOutput: number;
@@ -158,6 +160,7 @@ export class FusionGroup {
       for (const consumer of consumers) for (const view of views) this.want(value, view, consumer);
     for (const [value, views] of other.views) this.noteViews(value, views);
     for (const successor of other.successors) this.successors.add(successor);
+    for (const value of other.awaited) this.awaited.add(value);
     for (const predecessor of other.#predecessors) this.#predecessors.add(predecessor);
     const [least, greatest] = [this.firstOutput, other.firstOutput].sort((a, b) => a - b);
     this.firstOutput = greatest;

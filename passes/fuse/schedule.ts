@@ -170,7 +170,8 @@ function fits(
 function kernelGroup(batch: readonly FusionGroup[], analysis: GraphAnalysis): KernelGroup {
   const members = [...new Set(batch.flatMap((group) => [...group.members]))].sort((a, b) => a - b);
   const nests = batch.flatMap((group) => (group.pieces ? pieceNests(group.pieces) : [nestOf(group, analysis)]));
-  return { ops: members.map((position) => analysis.graph.ops[position]), nests };
+  const after = [...new Set(batch.flatMap((group) => [...group.awaited]))];
+  return { ops: members.map((position) => analysis.graph.ops[position]), nests, ...(after.length > 0 && { after }) };
 }
 
 function nestOf(group: FusionGroup, analysis: GraphAnalysis): Nest {

@@ -12,6 +12,8 @@ export interface KernelGroup {
   readonly ops: readonly Op[];
   /** Several nests write different values and do not read what the others write. */
   readonly nests: readonly Nest[];
+  /** Values in memory that barriers wait for. */
+  readonly after?: readonly Value[];
 }
 
 export type Nest = LoopNest | ScatterNest | UpdateNest;

@@ -33,6 +33,8 @@ export interface LoweredGroup {
   /** What the kernel's buffers are: values read, then values written. */
   readonly reads: readonly Value[];
   readonly writes: readonly Value[];
+  /** What other launches have to have written before, though this one does not read it. */
+  readonly after?: readonly Value[];
   /** The same without a copy of `operand`, for when the operand's memory becomes the result's. */
   readonly inPlaceVariant?: Omit<LoweredGroup, 'inPlaceVariant'> & { readonly operand: Value };
 }

@@ -18,7 +18,7 @@ import type { LoweredGroup } from '../lower/lower-group.ts';
 import { PriorityQueue } from '../priority-queue.ts';
 
 /** What of a launch matters here. */
-export type OrderedLaunch = Pick<LoweredGroup, 'reads' | 'writes' | 'inPlaceVariant'> & {
+export type OrderedLaunch = Pick<LoweredGroup, 'reads' | 'writes' | 'after' | 'inPlaceVariant'> & {
   readonly kernel: Pick<LoweredGroup['kernel'], 'buffers'>;
 };
 
@@ -75,6 +75,12 @@ export class LaunchGraph {
     bytes.forEach((_, value) => {
       if (writer[value] >= 0)
         for (const reader of readers[value]) if (reader !== writer[value]) after[writer[value]].add(reader);
+    });
+    launches.forEach(({ after: awaited = [] }, launch) => {
+      for (const value of awaited) {
+        const before = writer[numbers.get(value) ?? -1] ?? -1;
+        if (before >= 0 && before !== launch) after[before].add(launch);
+      }
     });
     // What overwrites a donated input comes after all others that read it.
     launches.forEach((group, launch) => {

@@ -93,6 +93,21 @@ describe('orders', () => {
     ]);
     expect(orderLaunches(request)).toEqual([0, 1, 3, 2, 4]);
   });
+
+  test('a launch does not run before what it waits for', () => {
+    const request = randomRequest([
+      { kibibytes: 1, reads: [], inPlace: false },
+      { kibibytes: 4, reads: [0], inPlace: false },
+      { kibibytes: 4, reads: [0], inPlace: false },
+      { kibibytes: 1, reads: [1], inPlace: false },
+      { kibibytes: 1, reads: [2], inPlace: false },
+    ]);
+    const launches = request.launches.map((launch, at) =>
+      at === 3 ? { ...launch, after: request.launches[2].writes } : launch,
+    );
+    const order = orderLaunches({ ...request, launches });
+    expect(order.indexOf(3)).toBeGreaterThan(order.indexOf(2));
+  });
 });
 
 describe('training steps', () => {
