@@ -14,7 +14,7 @@ import { runPasses } from '../../passes/manager.ts';
 import { canonicalRules, optimizePipeline } from '../../passes/optimize/index.ts';
 import { expectSame } from './optimize-compare.ts';
 
-const runs = { numRuns: process.env.KILN_TEST === 'full' ? 5000 : 250 };
+const runs = { numRuns: process.env.KILN_TEST === 'full' ? 1500 : 250 };
 const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
 const fired = new Set<string>();
 
