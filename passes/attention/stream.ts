@@ -176,8 +176,16 @@ class Planner {
     if (op.opcode === 'reshape') return changesOnes(op) ? position : undefined;
     if (!traitsOf(op.opcode).elementwise || op.operands.filter((operand) => operand === value).length > 1)
       return undefined;
-    const early = op.operands.every((other) => other === value || (this.#analysis.positionOf(other) ?? -1) < first);
+    const early = op.operands.every(
+      (other) => other === value || this.#isConstant(other) || (this.#analysis.positionOf(other) ?? -1) < first,
+    );
     return early && op.results[0].type.shape.length === value.type.shape.length ? position : undefined;
+  }
+
+  /** Whether a value is one number, repeated or not: it depends on nothing, wherever it stands. */
+  #isConstant(value: Value): boolean {
+    const op = this.#analysis.producerOf(value);
+    return op?.opcode === 'constant' || (op?.opcode === 'broadcast_in_dim' && this.#isConstant(op.operands[0]));
   }
 
   /** Statistics, and what the kernel makes of them, that somebody else needs; stored members. */

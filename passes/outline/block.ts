@@ -9,6 +9,7 @@
  * A site may also compute ops that belong to another: cheap ones that are copied instead of being handed over. The
  * columns after `owned` are such copies.
  */
+import { isContraction } from '../fuse/analysis.ts';
 import type { IndexedGraph } from './indexed-graph.ts';
 
 export interface Block {
@@ -19,6 +20,13 @@ export interface Block {
 
 /** The site in the middle, which the others are compared with: the first and the last are often a little different. */
 export const exampleOf = (block: Pick<Block, 'sites'>): readonly number[] => block.sites[block.sites.length >> 1];
+
+/** Whether a block holds ops whose results are stored whatever fusion does; a long chain is better left whole. */
+export const endsKernels = (block: Block, { graph }: IndexedGraph): boolean =>
+  exampleOf(block).some((at) => {
+    const op = graph.ops[at];
+    return isContraction(op) || op.opcode === 'reduce_window' || op.opcode === 'scatter' || op.opcode === 'call';
+  });
 
 /** For each op of a site its column. */
 export const columnsOf = (site: readonly number[]): ReadonlyMap<number, number> =>

@@ -6,8 +6,6 @@
  *     backward block reads  x * 0.5 and 1 + erf(x)     becomes     reads x and erf(x)
  */
 
-import { planAllStreams } from '../attention/plan-streams.ts';
-import type { Stream } from '../attention/stream.ts';
 import { cheapFlops, GraphAnalysis, isContraction, isFree, operandFlops } from '../fuse/analysis.ts';
 import { type Block, columnsOf, exampleOf, type Input, inputsOf, placeOf } from './block.ts';
 import { excerptOf } from './excerpt.ts';
@@ -19,29 +17,55 @@ const mostRounds = 16;
 /** Values smaller than the largest input by this factor cost next to nothing to keep. */
 const smallShare = 16;
 
-export function copyCheapOps(blocks: readonly Block[], indexed: IndexedGraph): Block[] {
-  const { graph, numbers } = excerptOf(blocks, indexed);
-  const analysis = new GraphAnalysis(graph);
-  const { streams } = planAllStreams(analysis);
-  return blocks.map((block) => {
-    const streamed = streamedBy(block, streams, numbers);
-    return new Copier(block, indexed, analysis, streamed).run();
-  });
+/** Blocks with copies of cheap ops, and the ops that what stands outside of all blocks has copies of. */
+export interface Copied {
+  readonly blocks: readonly Block[];
+  readonly outside: ReadonlySet<number>;
 }
 
-/** Ops that the example's streams compute again, wherever they were computed before: scores of attention. */
-function streamedBy(block: Block, streams: readonly Stream[], numbers: readonly number[]): ReadonlySet<number> {
-  const own = new Set(exampleOf(block));
-  const here = streams.filter(({ exits }) => exits.some(({ position }) => own.has(numbers[position])));
-  return new Set(here.flatMap(({ members }) => [...members].map((member) => numbers[member])));
+export function copyCheapOps(blocks: readonly Block[], indexed: IndexedGraph): Copied {
+  const analysis = new GraphAnalysis(excerptOf(blocks, indexed));
+  const carried = carriedValues(blocks, indexed);
+  const copied = [...blocks, restOf(blocks, indexed)].map((block) =>
+    new Copier(block, indexed, analysis, carried).run(),
+  );
+  const { sites, owned } = copied[blocks.length];
+  return { blocks: copied.slice(0, -1), outside: new Set(sites[0].slice(owned)) };
+}
+
+/** Values that one site of a block hands to another, at all of its sites: they are in memory whatever is copied. */
+function carriedValues(blocks: readonly Block[], indexed: IndexedGraph): ReadonlySet<number> {
+  const carried = new Set<number>();
+  for (const block of blocks) {
+    const columns = new Map(block.sites.flatMap((site) => site.map((op, column) => [op, column] as const)));
+    for (const { values } of inputsOf(block, indexed).values()) {
+      for (const value of values) {
+        const producer = indexed.producers[value];
+        const column = columns.get(producer);
+        if (column === undefined) continue;
+        const result = value - indexed.firstResult[producer];
+        for (const site of block.sites) carried.add(indexed.firstResult[site[column]] + result);
+      }
+    }
+  }
+  return carried;
+}
+
+/** The ops that stand alone, as one more block with a single site. */
+function restOf(blocks: readonly Block[], { graph }: IndexedGraph): Block {
+  const inBlocks = new Uint8Array(graph.ops.length);
+  for (const { sites, owned } of blocks) {
+    for (const site of sites) for (let column = 0; column < owned; column++) inBlocks[site[column]] = 1;
+  }
+  const alone = graph.ops.flatMap((_, op) => (inBlocks[op] ? [] : [op]));
+  return { sites: [alone], owned: alone.length };
 }
 
 class Copier {
   readonly #owned: number;
   readonly #indexed: IndexedGraph;
   readonly #analysis: GraphAnalysis;
-  readonly #ownOps: ReadonlySet<number>;
-  readonly #streamed: ReadonlySet<number>;
+  readonly #carried: ReadonlySet<number>;
   readonly #leastBytes: number;
   readonly #sites: number[][];
   /** Columns by op, for each site. */
@@ -49,14 +73,13 @@ class Copier {
   readonly #example: number;
   readonly #inputs: Map<string, Input>;
 
-  constructor(block: Block, indexed: IndexedGraph, analysis: GraphAnalysis, streamed: ReadonlySet<number>) {
-    this.#streamed = streamed;
+  constructor(block: Block, indexed: IndexedGraph, analysis: GraphAnalysis, carried: ReadonlySet<number>) {
+    this.#carried = carried;
     this.#owned = block.owned;
     this.#indexed = indexed;
     this.#analysis = analysis;
     this.#sites = block.sites.map((site) => [...site]);
     this.#columns = block.sites.map((site) => new Map(columnsOf(site)));
-    this.#ownOps = new Set(block.sites.flat());
     this.#example = block.sites.indexOf(exampleOf(block));
     this.#inputs = inputsOf(block, indexed);
     const sizes = [...this.#inputs.values()].map(({ values }) => indexed.bytes[values[this.#example]]);
@@ -88,7 +111,7 @@ class Copier {
     const { graph, producers, tokens, operands } = this.#indexed;
     const ops = values.map((value) => producers[value]);
     const example = ops[this.#example];
-    if (example < 0 || !(isCheap(graph.ops[example]) || this.#streamed.has(example))) return undefined;
+    if (example < 0 || !isCheap(graph.ops[example])) return undefined;
     if (ops.some((op, site) => op < 0 || tokens[op] !== tokens[example] || this.#columns[site].has(op))) {
       return undefined;
     }
@@ -108,10 +131,10 @@ class Copier {
   #isWorthCopying(at: number, fresh: ReadonlyMap<string, Input>): boolean {
     const { graph, bytes, firstResult } = this.#indexed;
     const op = graph.ops[at];
-    if (isFree(op) || this.#streamed.has(at)) return true;
+    if (isFree(op)) return true;
     const [result] = op.results;
     const size = bytes[firstResult[at]];
-    if (size < this.#leastBytes || this.#ownOps.has(at) || this.#isStoredOperand(at)) return false;
+    if (size < this.#leastBytes || this.#carried.has(firstResult[at]) || this.#isStoredOperand(at)) return false;
     if (!this.#analysis.producerOf(result) || this.#analysis.coneOf(result) > cheapFlops) return false;
     if (!op.operands.every((operand) => this.#analysis.isReady(operand))) return false;
     let extra = 0;

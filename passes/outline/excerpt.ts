@@ -1,26 +1,21 @@
 /**
- * A part of a graph that is large enough to ask what fusion would do with a block: the example of each block, the sites
- * that it exchanges values with, and all ops that belong to no block. What the rest of the graph makes or reads is
+ * A part of a graph that is large enough to ask what fusion would do with a block: the example of each block, all ops
+ * that belong to no block, and the sites that these exchange values with. What the rest of the graph makes or reads is
  * parameters and results of the excerpt.
  */
 import type { Graph, Value } from '../../ir/types.ts';
 import { type Block, exampleOf } from './block.ts';
 import type { IndexedGraph } from './indexed-graph.ts';
 
-export interface Excerpt {
-  readonly graph: Graph;
-  /** For each op of the excerpt its number in the whole graph. */
-  readonly numbers: readonly number[];
-}
-
-export function excerptOf(blocks: readonly Block[], indexed: IndexedGraph): Excerpt {
+export function excerptOf(blocks: readonly Block[], indexed: IndexedGraph): Graph {
   const { graph, operands, producers } = indexed;
   const siteOf = new Int32Array(graph.ops.length).fill(-1);
   const sites = blocks.flatMap((block) => block.sites.map((site) => site.slice(0, block.owned)));
   sites.forEach((site, at) => {
     for (const op of site) siteOf[op] = at;
   });
-  const kept = sitesAround(blocks.map(exampleOf), siteOf, indexed);
+  const alone = graph.ops.flatMap((_, op) => (siteOf[op] < 0 ? [op] : []));
+  const kept = sitesAround([...blocks.map(exampleOf), alone], siteOf, indexed);
   const numbers: number[] = [];
   const outside = new Set<Value>();
   const results = new Set<Value>(graph.results);
@@ -36,24 +31,21 @@ export function excerptOf(blocks: readonly Block[], indexed: IndexedGraph): Exce
   });
   const made = new Set(numbers.flatMap((at) => graph.ops[at].results));
   return {
-    graph: {
-      parameters: [...graph.parameters, ...outside],
-      ops: numbers.map((at) => graph.ops[at]),
-      results: [...results].filter((value) => made.has(value)),
-    },
-    numbers,
+    parameters: [...graph.parameters, ...outside],
+    ops: numbers.map((at) => graph.ops[at]),
+    results: [...results].filter((value) => made.has(value)),
   };
 }
 
-/** Sites of the examples and those that make what they read or read what they make. */
+/** Sites of some ops, and those that make what these read or read what they make. */
 function sitesAround(
-  examples: readonly (readonly number[])[],
+  groups: readonly (readonly number[])[],
   siteOf: Int32Array,
   indexed: IndexedGraph,
 ): ReadonlySet<number> {
   const kept = new Set<number>();
-  for (const example of examples) {
-    for (const op of example) {
+  for (const ops of groups) {
+    for (const op of ops) {
       kept.add(siteOf[op]);
       for (const value of indexed.operands[op]) {
         if (indexed.producers[value] >= 0) kept.add(siteOf[indexed.producers[value]]);

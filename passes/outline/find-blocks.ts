@@ -5,8 +5,7 @@
  * are another, and the updates of their parameters a third. What one layer's backward pass and its updates compute
  * becomes one block afterwards (`join-blocks.ts`).
  */
-import { isContraction } from '../fuse/analysis.ts';
-import { type Block, equalSites, exampleOf } from './block.ts';
+import { type Block, endsKernels, equalSites } from './block.ts';
 import type { IndexedGraph } from './indexed-graph.ts';
 import { type PeriodicRun, periodicRuns, repeatsOf } from './periodic-runs.ts';
 
@@ -38,7 +37,7 @@ export function findBlocks(indexed: IndexedGraph, limits: OutlineLimits): Block[
   const blocks: Block[] = [];
   for (const run of periodicRuns(tokens, { leastPeriod, leastRepeats })) {
     const cuts = crossingBytes(run, sequence, positions, indexed);
-    const offset = bestCut(run, cuts, labelsOf(run, sequence, positions, siteOf, indexed));
+    const offset = bestCut(run, cuts, labelsOf(run, sequence, siteOf, indexed));
     const { period } = run;
     const start = run.start + offset;
     const count = Math.floor((run.end - start) / period);
@@ -68,13 +67,6 @@ function repeatedOps({ tokens, kinds }: IndexedGraph, leastSites: number): numbe
   });
   return ops;
 }
-
-/** Whether a block holds ops whose results are stored whatever fusion does; a long chain is better left whole. */
-const endsKernels = (block: Block, { graph }: IndexedGraph): boolean =>
-  exampleOf(block).some((at) => {
-    const op = graph.ops[at];
-    return isContraction(op) || op.opcode === 'reduce_window' || op.opcode === 'scatter' || op.opcode === 'call';
-  });
 
 /** For each offset in the period, the bytes that go from one block to the next if blocks start there. */
 function crossingBytes(
@@ -113,7 +105,6 @@ function crossingBytes(
 function labelsOf(
   { start, end }: PeriodicRun,
   sequence: readonly number[],
-  positions: Int32Array,
   siteOf: Int32Array,
   indexed: IndexedGraph,
 ): Int32Array {
@@ -121,10 +112,7 @@ function labelsOf(
   for (let at = start; at < end; at++) {
     for (const value of indexed.operands[sequence[at]]) {
       const producer = indexed.producers[value];
-      if (producer < 0) continue;
-      const position = positions[producer];
-      const inside = position >= start && position < end ? labels[position - start] : -1;
-      labels[at - start] = Math.max(labels[at - start], inside, siteOf[producer]);
+      if (producer >= 0) labels[at - start] = Math.max(labels[at - start], siteOf[producer]);
     }
   }
   return labels;

@@ -6,10 +6,19 @@ import type { Block } from './block.ts';
 import type { IndexedGraph } from './indexed-graph.ts';
 
 /** What has a place in the order: an op that stands alone, or a site. */
-export type Unit = { readonly op: number } | { readonly block: number; readonly site: number };
+export type Unit =
+  | { readonly op: number; readonly isCopy: boolean }
+  | { readonly block: number; readonly site: number };
 
-/** Units such that what is read comes first, otherwise as in the graph; `undefined` when there is no such order. */
-export function orderOf(blocks: readonly Block[], indexed: IndexedGraph): Unit[] | undefined {
+/**
+ * Units such that what is read comes first, otherwise as in the graph; `undefined` when there is no such order.
+ * @param copies ops of blocks that are computed outside of them too, for the ops that stand alone
+ */
+export function orderOf(
+  blocks: readonly Block[],
+  indexed: IndexedGraph,
+  copies: ReadonlySet<number> = new Set(),
+): Unit[] | undefined {
   const units: Unit[] = [];
   const unitOf = new Int32Array(indexed.tokens.length).fill(-1);
   blocks.forEach(({ sites, owned }, block) => {
@@ -18,10 +27,14 @@ export function orderOf(blocks: readonly Block[], indexed: IndexedGraph): Unit[]
       units.push({ block, site: at });
     });
   });
-  for (let op = 0; op < unitOf.length; op++) if (unitOf[op] < 0) unitOf[op] = units.push({ op }) - 1;
+  for (let op = 0; op < unitOf.length; op++) {
+    if (unitOf[op] < 0) unitOf[op] = units.push({ op, isCopy: false }) - 1;
+  }
+  const alone = unitOf.slice();
+  for (const op of copies) alone[op] = units.push({ op, isCopy: true }) - 1;
 
   const readBy = (unit: Unit): number[] => {
-    if ('op' in unit) return unitsOf(indexed.operands[unit.op], unitOf, indexed);
+    if ('op' in unit) return unitsOf(indexed.operands[unit.op], alone, indexed);
     const site = blocks[unit.block].sites[unit.site];
     const own = new Set(site);
     const outside = site.flatMap((op) =>

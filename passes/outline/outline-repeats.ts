@@ -14,7 +14,7 @@ import { withoutDeadOps } from '../optimize/dead-code.ts';
 import { copyCheapOps } from './copy-cheap.ts';
 import { findBlocks, type OutlineLimits, savedBy } from './find-blocks.ts';
 import { IndexedGraph } from './indexed-graph.ts';
-import { joinBlocks } from './join-blocks.ts';
+import { groupSites, joinBlocks } from './join-blocks.ts';
 import { orderOf } from './order.ts';
 import { writeCalls } from './write-calls.ts';
 
@@ -32,7 +32,9 @@ function outline(module: Module, limits: OutlineLimits): Module {
   const { graph } = mainOf(module);
   if (graph.ops.length < limits.leastSaved) return module;
   const indexed = new IndexedGraph(graph);
-  let blocks = joinBlocks(findBlocks(indexed, limits), indexed, limits.leastSites);
+  const { leastSites, cutsChains } = limits;
+  let blocks = joinBlocks(findBlocks(indexed, limits), indexed, leastSites);
+  if (!cutsChains) blocks = groupSites(blocks, indexed, leastSites);
   // Blocks that can not be computed one after the other are given up, the smallest first.
   while (blocks.length > 0 && !orderOf(blocks, indexed)) {
     const least = blocks.reduce((a, b) => (savedBy(b) < savedBy(a) ? b : a));
@@ -40,10 +42,10 @@ function outline(module: Module, limits: OutlineLimits): Module {
   }
   if (blocks.reduce((saved, block) => saved + savedBy(block), 0) < limits.leastSaved) return module;
   if (blocks.length === 0) return module;
-  const copied = copyCheapOps(blocks, indexed);
-  const order = orderOf(copied, indexed);
+  const { blocks: copied, outside } = copyCheapOps(blocks, indexed);
+  const order = orderOf(copied, indexed, outside);
   if (!order) return module;
-  const written = writeCalls(module, copied, order, indexed);
+  const written = writeCalls(module, copied, order, outside, indexed);
   const functions = written.functions.map((func) => ({ ...func, graph: withoutDeadOps(func.graph) }));
   return { ...written, functions };
 }

@@ -16,25 +16,30 @@ interface Outlined {
   readonly outputs: readonly { readonly column: number; readonly result: number }[];
 }
 
-/** The module with the sites of blocks as calls, in an order found by `orderOf`. */
+/**
+ * The module with the sites of blocks as calls, in an order found by `orderOf`.
+ * @param outside ops of blocks that are computed outside of them too
+ */
 export function writeCalls(
   module: Module,
   blocks: readonly Block[],
   order: readonly Unit[],
+  outside: ReadonlySet<number>,
   indexed: IndexedGraph,
 ): Module {
   const { graph } = indexed;
   const values = valuesOf(graph);
   const taken = new Set(module.functions.map(({ name }) => name));
   const inputs = blocks.map((block) => [...inputsOf(block, indexed).values()]);
-  const read = valuesReadOutside(blocks, inputs, indexed);
+  const read = valuesReadOutside(blocks, inputs, outside, indexed);
   const outlined = blocks.map((block, at): Outlined => {
     const outputs = outputsOf(block, read, indexed);
     const name = freshName(taken);
     return { func: { name, graph: bodyOf(block, inputs[at], outputs, indexed, values) }, inputs: inputs[at], outputs };
   });
+  const copies = new Map<Value, Value>();
   const ops = order.map((unit): Op => {
-    if ('op' in unit) return graph.ops[unit.op];
+    if ('op' in unit) return unit.isCopy ? copyOf(graph.ops[unit.op], copies) : reading(graph.ops[unit.op], copies);
     const { func, inputs: given, outputs } = outlined[unit.block];
     const site = blocks[unit.block].sites[unit.site];
     const { location } = graph.ops[site[0]];
@@ -52,6 +57,24 @@ export function writeCalls(
   return { ...module, functions: [...others, ...outlined.map(({ func }) => func), main] };
 }
 
+/** An op over copies, where its operands have been copied. */
+function reading(op: Op, copies: ReadonlyMap<Value, Value>): Op {
+  if (!op.operands.some((value) => copies.has(value))) return op;
+  return withOperands(
+    op,
+    op.operands.map((value) => copies.get(value) ?? value),
+  );
+}
+
+function copyOf(op: Op, copies: Map<Value, Value>): Op {
+  const copy = reading(op, copies);
+  const results = op.results.map((value) => ({ ...value }));
+  op.results.forEach((value, at) => {
+    copies.set(value, results[at]);
+  });
+  return { ...copy, results } as Op;
+}
+
 const valuesOf = ({ parameters, ops }: Graph): Value[] => [...parameters, ...ops.flatMap((op) => op.results)];
 
 function freshName(taken: Set<string>): string {
@@ -65,14 +88,16 @@ function freshName(taken: Set<string>): string {
 function valuesReadOutside(
   blocks: readonly Block[],
   inputs: readonly (readonly Input[])[],
-  { graph, operands, results }: IndexedGraph,
+  outside: ReadonlySet<number>,
+  { graph, operands, producers, results }: IndexedGraph,
 ): ReadonlySet<number> {
   const read = new Set<number>(results);
   const inBlocks = new Uint8Array(graph.ops.length);
   for (const { sites, owned } of blocks)
     for (const site of sites) for (const op of site.slice(0, owned)) inBlocks[op] = 1;
   operands.forEach((values, op) => {
-    if (!inBlocks[op]) for (const value of values) read.add(value);
+    if (inBlocks[op] && !outside.has(op)) return;
+    for (const value of values) if (!outside.has(producers[value])) read.add(value);
   });
   for (const ofBlock of inputs) for (const { values } of ofBlock) for (const value of values) read.add(value);
   return read;
@@ -118,9 +143,9 @@ function bodyOf(
   return { parameters, ops: body, results: results.map((value) => local.get(value) ?? value) };
 }
 
-/** The ops of a site and the closed ones that they read, in the order of the graph. */
+/** The closed ops that a site reads, and then its own, both in the order of the graph. */
 function withClosedOps(site: readonly number[], indexed: IndexedGraph): number[] {
-  const ops = new Set(site);
+  const ops = new Set<number>();
   const waiting = [...site];
   for (let op = waiting.pop(); op !== undefined; op = waiting.pop()) {
     for (const value of indexed.operands[op]) {
@@ -130,7 +155,7 @@ function withClosedOps(site: readonly number[], indexed: IndexedGraph): number[]
       waiting.push(producer);
     }
   }
-  return [...ops].sort((a, b) => a - b);
+  return [[...ops], [...site]].flatMap((part) => part.sort((a, b) => a - b));
 }
 
 /** For an operand of an op of the example the parameter that stands for it, if it comes from outside. */

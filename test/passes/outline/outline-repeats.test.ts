@@ -66,12 +66,12 @@ func @main(%x: f32[4,8], %0: f32[8,8], %1: f32[8,8], %2: f32[8,8]) -> (f32[4,8])
     for (let at = 0; at < 3; at++) x = b.op('multiply', [relu(b, dense(b, x, weight(b))), all]);
     expect(printModule(outlined(moduleOf(b.build([x]))))).toBe(
       `func @block1(%0: f32[4,8], %1: f32[8,8], %2: f32[]) -> (f32[4,8]) {
-  %3: f32[4,8] = broadcast_in_dim %2 {shape=[4,8], axes=[]}
-  %4: f32[] = constant {value=0}
-  %5: f32[4,8] = broadcast_in_dim %4 {shape=[4,8], axes=[]}
+  %3: f32[] = constant {value=0}
+  %4: f32[4,8] = broadcast_in_dim %3 {shape=[4,8], axes=[]}
+  %5: f32[4,8] = broadcast_in_dim %2 {shape=[4,8], axes=[]}
   %6: f32[4,8] = dot_general %0, %1 {contract=[[1],[0]], batch=[[],[]]}
-  %7: f32[4,8] = maximum %6, %5
-  %8: f32[4,8] = multiply %7, %3
+  %7: f32[4,8] = maximum %6, %4
+  %8: f32[4,8] = multiply %7, %5
   return %8
 }
 
