@@ -66,6 +66,8 @@ export interface BlockOptions {
   readonly prefix: string;
   /** Whether the right factors are packed for all columns at once, and not for one chunk after the other. */
   readonly packsAll: boolean;
+  /** Whether rows of scratch memory are likely to have zeros at their ends, steps of which can be left out. */
+  readonly skipsZeros: boolean;
 }
 
 export class ContractionBlock {
@@ -98,7 +100,7 @@ export class ContractionBlock {
     const { layout } = f;
     const left = leftInPlace(layout, sum, c);
     const isOwn = left?.step === 1 && this.facts.written.has(left.memory);
-    const mayBeZero = isOwn && sum.dtype === 'float32' && options.packsAll;
+    const mayBeZero = isOwn && sum.dtype === 'float32' && options.packsAll && options.skipsZeros;
     const right = rightInPlace(layout, sum, c, mayBeZero);
     const columns = right && likelyExtent(c.row.extent) <= 2 ? 2 * tileColumns : tileColumns;
     const finite = mayBeZero && !right ? f.newLocal('i32', 'finite') : undefined;

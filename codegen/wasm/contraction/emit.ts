@@ -29,7 +29,11 @@ export function buildContraction(
   prefix: string,
 ): BuiltContraction {
   const f = builder;
-  const block = new ContractionBlock(new Environment(f, facts), facts, contraction, { prefix, packsAll: false });
+  const block = new ContractionBlock(new Environment(f, facts), facts, contraction, {
+    prefix,
+    packsAll: false,
+    skipsZeros: false,
+  });
   const { outer, row } = contraction;
   const tiles = dimProduct([...outer.map((axis) => axis.extent), block.chunks, ceilDivDims(row.extent, blockRows)]);
   const packed = f.let('i32', f.i32(-1), 'packed');

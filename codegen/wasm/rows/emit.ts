@@ -9,6 +9,7 @@
  */
 import { ceilDivDims, type Dim, dimProduct, mulDims } from '../../../base/dim.ts';
 import type { Axis, KernelNode } from '../../../ir/kernel.ts';
+import { axesOfIndex } from '../../common/linear-index.ts';
 import type { KernelFacts } from '../../common/walk.ts';
 import { ContractionBlock, type NamedHelper } from '../contraction/block.ts';
 import { digitsOf } from '../contraction/emit.ts';
@@ -19,7 +20,7 @@ import type { Expression } from '../math/emitter.ts';
 import { NestEmitter } from '../nest.ts';
 import { planNodes } from '../plan.ts';
 import { loopsOverScratch } from '../wide-scratch.ts';
-import { firstAxis, type RowKernel, slotAxis } from './match.ts';
+import { firstAxis, type Phase, type RowKernel, slotAxis } from './match.ts';
 
 interface BuiltRows {
   readonly builder: FunctionBuilder;
@@ -36,6 +37,19 @@ export function buildRows(builder: FunctionBuilder, facts: KernelFacts, kernel: 
 interface PhaseCode {
   pack(): void;
   run(rows: number): void;
+}
+
+/** Whether a phase selects among the elements of a row, or loads something for each, as masks do. */
+function hasMask(phase: Phase): boolean {
+  if (phase.kind === 'rows') return false;
+  const { column, epilogue } = phase.contraction;
+  return epilogue.some((node) => {
+    if (node.kind !== 'let') return false;
+    const { expression } = node;
+    if (expression.kind !== 'load') return expression.kind === 'apply' && expression.opcode === 'select';
+    const axes = axesOfIndex(expression.index);
+    return axes.has(column.name) && axes.has(firstAxis);
+  });
 }
 
 class RowSchedule {
@@ -114,7 +128,8 @@ class RowSchedule {
   #contraction(contraction: Contraction, prefix: string): PhaseCode {
     const { f, env, facts } = this;
     const { i32 } = f.module;
-    const block = new ContractionBlock(env, facts, contraction, { prefix, packsAll: true });
+    const skipsZeros = this.kernel.phases.some(hasMask);
+    const block = new ContractionBlock(env, facts, contraction, { prefix, packsAll: true, skipsZeros });
     this.blocks.push(block);
     const { extent } = contraction.column;
     return {
