@@ -5,9 +5,10 @@
  *     dot_general(transpose(a), b, contract=[[1],[0]])              = dot_general(a, b, contract=[[0],[0]])
  *     slice(dot_general(a, b, contract=[[1],[0]]), rows 0:4)        = dot_general(slice(a, rows 0:4), b, ...)
  */
-import { equalDims } from '../../base/dim.ts';
+import { type Dim, equalDims } from '../../base/dim.ts';
 import { isFloat } from '../../base/dtype.ts';
 import type { OpOf, Value } from '../../ir/types.ts';
+import { reshapeSegments } from '../lower/index-algebra.ts';
 import { type RewriteRule, type Rewriter, rule } from '../rewrite.ts';
 import { broadcastTo, isAscending, otherAxes, plusZero, range, reshape, transpose } from '../rewrite-emit.ts';
 import { splatOf } from '../rewrite-match.ts';
@@ -184,6 +185,58 @@ const dotUnitBatch = rule({
   },
 });
 
+/**
+ * A batch axis that a reshape of an operand has merged from several is taken apart again: heads that were folded into
+ * the batch are axes of their own, as they are around the product. Heads that are repeated stay as they are: the scores
+ * of all would no longer lie along one axis.
+ */
+const dotMergedBatch = rule({
+  name: 'dot_merged_batch',
+  opcodes: ['dot_general'],
+  floatClass: 'exact',
+  apply: (op, rewriter) => {
+    const { contract, batch } = op.attributes;
+    if (dependsOnLayout(op)) return undefined;
+    for (const from of [0, 1] as const) {
+      const merged = mergedAxis(op.operands[from], batch[from], rewriter);
+      if (!merged) continue;
+      const side = (at: 0 | 1) => {
+        const split = batch[at][merged.number];
+        const moved = (axis: number): number => (axis > split ? axis + merged.parts.length - 1 : axis);
+        const ownBatch = batch[at].flatMap((axis) =>
+          axis === split ? merged.parts.map((_, part) => split + part) : [moved(axis)],
+        );
+        const shape = op.operands[at].type.shape.toSpliced(split, 1, ...merged.parts);
+        return { value: reshape(rewriter, op.operands[at], shape), contract: contract[at].map(moved), batch: ownBatch };
+      };
+      const [a, b] = [side(0), side(1)];
+      const product = rewriter.op('dot_general', [a.value, b.value], {
+        contract: [a.contract, b.contract],
+        batch: [a.batch, b.batch],
+      });
+      return reshape(rewriter, product, op.results[0].type.shape);
+    }
+    return undefined;
+  },
+});
+
+/** The first of some axes of a reshaped value that is made of several, by its place among them. */
+function mergedAxis(
+  value: Value,
+  axes: readonly number[],
+  rewriter: Rewriter,
+): { readonly number: number; readonly parts: readonly Dim[] } | undefined {
+  const inner = rewriter.definedBy(value, 'reshape');
+  if (!inner || rewriter.definedBy(inner.operands[0], 'broadcast_in_dim')) return undefined;
+  const { shape } = inner.operands[0].type;
+  for (const { fromStart, fromEnd, toStart, toEnd } of reshapeSegments(shape, value.type.shape)) {
+    const number = axes.indexOf(toStart);
+    const parts = shape.slice(fromStart, fromEnd).filter((size) => size !== 1);
+    if (number >= 0 && toEnd === toStart + 1 && parts.length > 1) return { number, parts };
+  }
+  return undefined;
+}
+
 /** Where the free axes of a side stand in the result. */
 function freeAxesInResult({ operands, attributes: { contract, batch } }: OpOf<'dot_general'>, side: 0 | 1) {
   const free = ([0, 1] as const).map((at) => otherAxes(operands[at].type.shape.length, contract[at], batch[at]));
@@ -339,6 +392,7 @@ const sliceDot = rule({
 export const contractionRules: readonly RewriteRule[] = [
   dotTranspose,
   dotUnitBatch,
+  dotMergedBatch,
   dotOuter,
   dotOuterFloat,
   dotUnitContract,

@@ -69,6 +69,16 @@ const cases: Readonly<Record<string, Case>> = {
       [batch, 2, 1, time, size],
     ],
   },
+  'heads folded into the batch': {
+    attention: (q, k, v, bias) => {
+      const folded = (x: Tensor): Tensor => x.reshape([batch * heads, time, size]);
+      const scores = matmul(folded(q), folded(k).transpose([0, 2, 1])).reshape([batch, heads, time, time]);
+      const weights = softmax(scores.add(bias), -1).reshape([batch * heads, time, time]);
+      return matmul(weights, folded(v)).reshape(whole);
+    },
+    shapes: [whole, whole, whole],
+    extra: spec([batch, 1, time, time], 'float32'),
+  },
   'odd sizes': {
     attention: (q, k, v) => scaledDotProductAttention(q, k, v, { isCausal: true }),
     shapes: [
@@ -114,6 +124,7 @@ const functions = (attention: Attention) => ({
 const kernels: Readonly<Record<string, readonly [number, number]>> = {
   'heads beside each other': [3, 10],
   'heads in groups, copied': [1, 5],
+  'heads folded into the batch': [1, 5],
   'heads in groups, broadcast': [1, 5],
 };
 
