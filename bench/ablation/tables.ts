@@ -13,7 +13,7 @@ export interface Account {
 export interface Figures extends Account {
   /** Milliseconds. */
   readonly run: number;
-  /** Run time over that of the whole pipeline, timed in turn. */
+  /** Fastest run over that of the whole pipeline, timed in turn. */
   readonly ratio: number;
 }
 
