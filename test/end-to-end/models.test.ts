@@ -14,6 +14,7 @@ import { atSize, differentBits, distantFrom } from '../support/every-way.ts';
 import {
   adamStep,
   attention,
+  batchNorm,
   f32,
   gelu,
   gptLoss,
@@ -46,6 +47,13 @@ const blocks: Readonly<Record<string, Graph>> = {
   logSoftmax: build((b) => logSoftmax(b, b.parameter(f32(3, 2, 130)))),
   layerNorm: build((b) => layerNorm(b, b.parameter(f32(4, 65)), b.parameter(f32(65)), b.parameter(f32(65)))),
   gelu: build((b) => gelu(b, b.parameter(f32(7, 19)))),
+  'batchNorm of vectors': build((b) => batchNorm(b, b.parameter(f32(70, 37)), [0])),
+  'batchNorm of images': build((b) => batchNorm(b, b.parameter(f32(3, 5, 6, 7)), [0, 2, 3])),
+  'softmax of columns': build((b) => {
+    const permutation = [1, 0];
+    const columns = b.op('transpose', [b.parameter(f32(70, 37))], { permutation });
+    return b.op('transpose', [softmax(b, columns)], { permutation });
+  }),
   attention: build((b) =>
     attention(b, b.parameter(f32(2, 9, 12)), b.parameter(f32(12, 36)), b.parameter(f32(12, 12)), 3),
   ),
