@@ -15,7 +15,7 @@ export function excerptOf(blocks: readonly Block[], indexed: IndexedGraph): Grap
     for (const op of site) siteOf[op] = at;
   });
   const alone = graph.ops.flatMap((_, op) => (siteOf[op] < 0 ? [op] : []));
-  const kept = sitesAround([...blocks.map(exampleOf), alone], siteOf, indexed);
+  const kept = sitesAround(blocks.map(exampleOf), alone, siteOf, indexed);
   const numbers: number[] = [];
   const outside = new Set<Value>();
   const results = new Set<Value>(graph.results);
@@ -37,19 +37,24 @@ export function excerptOf(blocks: readonly Block[], indexed: IndexedGraph): Grap
   };
 }
 
-/** Sites of some ops, and those that make what these read or read what they make. */
+/** Sites of examples, those that make what these read or read what they make, and those that ops outside read from. */
 function sitesAround(
-  groups: readonly (readonly number[])[],
+  examples: readonly (readonly number[])[],
+  alone: readonly number[],
   siteOf: Int32Array,
   indexed: IndexedGraph,
 ): ReadonlySet<number> {
   const kept = new Set<number>();
-  for (const ops of groups) {
-    for (const op of ops) {
+  const keepRead = (op: number): void => {
+    for (const value of indexed.operands[op]) {
+      if (indexed.producers[value] >= 0) kept.add(siteOf[indexed.producers[value]]);
+    }
+  };
+  alone.forEach(keepRead);
+  for (const example of examples) {
+    for (const op of example) {
       kept.add(siteOf[op]);
-      for (const value of indexed.operands[op]) {
-        if (indexed.producers[value] >= 0) kept.add(siteOf[indexed.producers[value]]);
-      }
+      keepRead(op);
       for (const value of indexed.resultsOf(op)) for (const user of indexed.users[value]) kept.add(siteOf[user]);
     }
   }
