@@ -20,6 +20,8 @@ import { fusionRules } from '../passes/fuse/rule-names.ts';
 export interface GroupReport {
   /** Name of the kernel. */
   readonly kernel: string;
+  /** The block that is compiled once and that the launch belongs to: `call` of `calls`, counted from 1. */
+  readonly block?: { readonly name: string; readonly call: number; readonly calls: number };
   /** Opcodes, each with the user's line where known: `dot_general @model.ts:12:14`. */
   readonly ops: readonly string[];
   /** Bytes read and written if every op ran alone. */
@@ -49,10 +51,17 @@ export interface FusionAccount {
 
 /** @param numberOf the number that a size stands for */
 export function fusionAccount({ kernels, report }: Lowered, numberOf: (size: Dim) => number): FusionAccount {
+  const calls = new Map<string, number>();
+  for (const { block } of report.groups) {
+    if (block) calls.set(block.function, Math.max(block.call + 1, calls.get(block.function) ?? 0));
+  }
   return {
     groups: report.groups.map(
-      ({ kernel, ops, bytesBefore, bytesAfter, flopsBefore, flopsAfter }): GroupReport => ({
+      ({ kernel, block, ops, bytesBefore, bytesAfter, flopsBefore, flopsAfter }): GroupReport => ({
         kernel: kernels[kernel].name,
+        ...(block && {
+          block: { name: block.function, call: block.call + 1, calls: calls.get(block.function) ?? 0 },
+        }),
         ops: ops.map(describeOp),
         bytesBefore: numberOf(bytesBefore),
         bytesAfter: numberOf(bytesAfter),
@@ -98,10 +107,11 @@ function groupLines(groups: readonly GroupReport[]): string[] {
   });
 }
 
-function groupText({ kernel, ops, bytesBefore, bytesAfter, flopsBefore, flops }: GroupReport): string[] {
+function groupText({ kernel, block, ops, bytesBefore, bytesAfter, flopsBefore, flops }: GroupReport): string[] {
   const bytes = `${count(bytesAfter)} bytes moved${alone(bytesAfter, bytesBefore)}`;
   const operations = `${count(flops)} operations${alone(flops, flopsBefore)}`;
-  return [`${kernel}: ${bytes}, ${operations}`, ...byLocation(ops)];
+  const within = block ? ` in @${block.name}, called ${block.calls} times` : '';
+  return [`${kernel}${within}: ${bytes}, ${operations}`, ...byLocation(ops)];
 }
 
 const alone = (after: number, before: number): string => (after === before ? '' : ` (${count(before)} op by op)`);
