@@ -205,19 +205,26 @@ function finish(draft: Draft, found: ReadonlyMap<Value, Member>, analysis: Graph
   const exits = new Map<string, Exit>();
   for (const member of draft.members) {
     const [operand] = ops[member].results;
-    const stored: Exit = { position: member, operand, kind: 'store', direction: 'queries' };
-    if (analysis.isResult(operand)) exits.set(`${member}`, stored);
+    const place = storedAt(member, analysis);
+    const stored: Exit = { position: place, operand: ops[place].results[0], kind: 'store', direction: 'queries' };
+    if (analysis.isResult(operand)) exits.set(`${place}`, stored);
     for (const position of analysis.usesOf(operand)) {
       if (members.has(position)) continue;
       const exit = exitOf(ops[position], position, operand, draft, found);
       if (exit) exits.set(`${member} ${position}`, exit);
-      else exits.set(`${member}`, stored);
+      else exits.set(`${place}`, stored);
     }
   }
   const sorted = [...exits.values()].sort((a, b) => a.position - b.position);
   if (!sorted.some(({ kind }) => kind === 'contraction')) return undefined;
   const roots = draft.members.sort((a, b) => a - b).flatMap((member) => asRoot(ops[member]));
   return { axes: draft.axes, members, roots, exits: sorted };
+}
+
+/** The member whose memory a member would lie in: itself, or what it is a mere view of. */
+function storedAt(member: number, analysis: GraphAnalysis): number {
+  const [value] = analysis.graph.ops[member].results;
+  return analysis.positionOf(analysis.storageOf(value)) ?? member;
 }
 
 const asRoot = (op: Op): OpOf<'dot_general'>[] => (op.opcode === 'dot_general' ? [op] : []);

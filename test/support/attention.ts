@@ -4,7 +4,7 @@
  *
  *     attentionGraph({ batch: 1, heads: 2, queries: 7, keys: 9, size: 4, out: 5, mask: 'causal', gradient: true })
  */
-import type { Dim } from '../../base/dim.ts';
+import { type Dim, mulDims } from '../../base/dim.ts';
 import { GraphBuilder } from '../../ir/builder.ts';
 import type { Graph, Value } from '../../ir/types.ts';
 import { vjpGraph } from '../../passes/grad/index.ts';
@@ -28,6 +28,8 @@ export interface AttentionForm {
   /** `linear`: no softmax, as in linear attention. */
   readonly weights?: 'softmax' | 'linear';
   readonly gradient?: boolean;
+  /** Gives the sum of the weights over the heads too, and the scores with the axes of batch and heads as one. */
+  readonly weightsToo?: boolean;
 }
 
 /** Results: the attention, and with `gradient` what follows for each operand from a cotangent given as last parameter. */
@@ -51,10 +53,17 @@ export function attentionGraph(form: AttentionForm): Graph {
   const weights = form.weights === 'linear' ? changed : form.stopped ? stoppedSoftmax(b, changed) : softmax(b, changed);
   const dropped = form.dropout ? b.op('multiply', [weights, dropoutFactors(b, weights)]) : weights;
   const result = dot(b, dropped, repeat(heading(v)), 3, 2);
-  const graph = b.build([timeFirst ? b.op('transpose', [result], { permutation: [0, 2, 1, 3] }) : result]);
+  const given = timeFirst ? b.op('transpose', [result], { permutation: [0, 2, 1, 3] }) : result;
+  const graph = b.build([given, ...(form.weightsToo ? furtherResults(b, weights, changed) : [])]);
   if (!form.gradient) return graph;
   const wrt = graph.parameters.flatMap(({ type }, at) => (type.dtype === 'float32' ? [at] : []));
   return vjpGraph(graph, { wrt, outputs: [0] });
+}
+
+function furtherResults(b: GraphBuilder, weights: Value, scores: Value): Value[] {
+  const [batch, heads, ...matrix] = scores.type.shape;
+  const together = b.op('reshape', [scores], { shape: [mulDims(batch, heads), ...matrix] });
+  return [b.op('reduce', [weights], { kind: 'sum', axes: [1] }), together];
 }
 
 const dot = (b: GraphBuilder, lhs: Value, rhs: Value, left: number, right: number): Value =>

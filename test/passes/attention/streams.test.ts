@@ -62,6 +62,12 @@ describe('no scores are stored', () => {
     expect(lowered.launches.length).toBe(2);
   });
 
+  test('but where the weights are a result', () => {
+    const lowered = lower(attentionGraph({ ...plain, weightsToo: true }));
+    expect(lowered.launches.length).toBe(2);
+    expect(largeTemporaries(lowered, plain)).toBe(1);
+  });
+
   test('for one query and many keys', () => {
     const form: AttentionForm = { ...plain, queries: 1, keys: 300 };
     const lowered = lower(attentionGraph(form));
@@ -76,13 +82,18 @@ describe('no scores are stored', () => {
   });
 });
 
+const withResults = { 'weights and scores as results': { ...plain, weightsToo: true, mask: 'padding' } as const };
+
 describe('streams change no bit', () => {
-  test.each(Object.entries(variants))('%s, forward and with gradients, on the device', (_, form) => {
-    for (const gradient of [false, true]) {
-      const graph = attentionGraph({ ...form, gradient });
-      expect(faultInAnyWay(moduleOf(graph), sampleInputs(graph))).toBeUndefined();
-    }
-  });
+  test.each(Object.entries<AttentionForm>({ ...variants, ...withResults }))(
+    '%s, forward and with gradients, on the device',
+    (_, form) => {
+      for (const gradient of [false, true]) {
+        const graph = attentionGraph({ ...form, gradient });
+        expect(faultInAnyWay(moduleOf(graph), sampleInputs(graph))).toBeUndefined();
+      }
+    },
+  );
 
   test('for any sizes, masks, biases and layouts', () => {
     const size = fc.integer({ min: 1, max: 9 });
@@ -101,6 +112,7 @@ describe('streams change no bit', () => {
       stopped: fc.boolean(),
       weights: fc.constantFrom('softmax' as const, 'softmax' as const, 'linear' as const),
       gradient: fc.boolean(),
+      weightsToo: fc.boolean(),
       optimize: fc.boolean(),
     });
     fc.assert(
