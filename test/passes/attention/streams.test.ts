@@ -1,14 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { dim } from '../../../base/dim.ts';
+import { GraphBuilder } from '../../../ir/builder.ts';
 import { printKernel } from '../../../ir/kernel-print.ts';
 import type { Lowered } from '../../../ir/lowered.ts';
-import type { Graph, Literal } from '../../../ir/types.ts';
+import type { Graph, Literal, Value } from '../../../ir/types.ts';
 import { lowerModule } from '../../../passes/lower-module.ts';
 import { type AttentionForm, attentionGraph } from '../../support/attention.ts';
 import { bitDifference } from '../../support/device-run.ts';
 import { faultInAnyWay } from '../../support/every-way.ts';
-import { moduleOf, optimized } from '../../support/models.ts';
+import { f32, moduleOf, optimized, spread } from '../../support/models.ts';
 import { runLowered } from '../../support/run-lowered.ts';
 import { runs } from '../../support/runs.ts';
 import { sampleInputs } from '../../support/samples.ts';
@@ -148,6 +149,20 @@ describe('kernels', () => {
 });
 
 describe('refusals', () => {
+  test('statistics that mix rows before they come back', () => {
+    const b = new GraphBuilder();
+    const [q, k, v] = [b.parameter(f32(2, 7, 4)), b.parameter(f32(2, 9, 4)), b.parameter(f32(2, 9, 5))];
+    const product = (lhs: Value, rhs: Value, left: number, right: number): Value =>
+      b.op('dot_general', [lhs, rhs], { contract: [[left], [right]], batch: [[0], [0]] });
+    const scores = product(q, k, 2, 2);
+    const mixed = b.op('reverse', [b.op('reduce', [scores], { kind: 'max', axes: [2] })], { axes: [1] });
+    const shifted = b.op('subtract', [scores, spread(b, mixed, [2, 7, 9], [0, 1])]);
+    const graph = b.build([product(b.op('exponential', [shifted]), v, 2, 1)]);
+    expect(lower(graph).report.refusals.map(({ rule }) => rule)).toContain('score-use');
+    const inputs = sampleInputs(graph);
+    expect(bitDifference(runLowered(lower(graph), inputs), runLowered(lower(graph, 'none'), inputs))).toBeUndefined();
+  });
+
   const rulesOf = (form: AttentionForm): string[] =>
     lower(attentionGraph(form)).report.refusals.map(({ rule }) => rule);
   test('deep products, and few scores without a batch', () => {
