@@ -4,6 +4,7 @@
 import { recomputeScores } from '../attention/recompute-scores.ts';
 import type { Step } from '../manager.ts';
 import { outlineRepeats } from '../outline/outline-repeats.ts';
+import { trimCalls } from '../outline/trim-calls.ts';
 import { canonicalize } from './canonicalize.ts';
 import { factorProducts } from './common-factors.ts';
 import { eliminateCommonSubexpressions } from './common-subexpressions.ts';
@@ -40,6 +41,7 @@ const pipeline: readonly Step[] = [
       orderMatmulChains,
       factorProducts,
       eliminateDeadCode,
+      trimCalls,
       batchSharedMatmuls,
     ],
     rounds,
