@@ -5,7 +5,6 @@
  *
  *     backward block reads  x * 0.5 and 1 + erf(x)     becomes     reads x and erf(x)
  */
-
 import { cheapFlops, GraphAnalysis, isContraction, isFree, operandFlops } from '../fuse/analysis.ts';
 import { type Block, columnsOf, exampleOf, type Input, inputsOf, placeOf } from './block.ts';
 import { excerptOf } from './excerpt.ts';
@@ -17,7 +16,7 @@ const mostRounds = 16;
 /** Values smaller than the largest input by this factor cost next to nothing to keep. */
 const smallShare = 16;
 
-/** Blocks with copies of cheap ops, and the ops that what stands outside of all blocks has copies of. */
+/** Blocks with copies of cheap ops, and the ops of blocks that are copied for what stands outside of them. */
 export interface Copied {
   readonly blocks: readonly Block[];
   readonly outside: ReadonlySet<number>;

@@ -35,10 +35,10 @@ function outline(module: Module, limits: OutlineLimits): Module {
   const { leastSites, cutsChains } = limits;
   let blocks = joinBlocks(findBlocks(indexed, limits), indexed, leastSites);
   if (!cutsChains) blocks = groupSites(blocks, indexed, leastSites);
-  // Blocks that can not be computed one after the other are given up, the smallest first.
+  // Blocks that can not be computed one after the other are given up, the smaller half first.
   while (blocks.length > 0 && !orderOf(blocks, indexed)) {
-    const least = blocks.reduce((a, b) => (savedBy(b) < savedBy(a) ? b : a));
-    blocks = blocks.filter((block) => block !== least);
+    const largest = blocks.toSorted((a, b) => savedBy(b) - savedBy(a)).slice(0, blocks.length >> 1);
+    blocks = blocks.filter((block) => largest.includes(block));
   }
   if (blocks.reduce((saved, block) => saved + savedBy(block), 0) < limits.leastSaved) return module;
   if (blocks.length === 0) return module;
