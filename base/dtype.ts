@@ -35,7 +35,16 @@ const table = {
 export const dtypes = Object.keys(table) as readonly DType[];
 
 /** The dtypes that this release computes with, on every device and in the reference evaluator; others are only data. */
-export const computedDTypes: readonly DType[] = ['float32', 'int32', 'uint32', 'bool'];
+export const computedDTypes: readonly DType[] = [
+  'float32',
+  'int32',
+  'uint32',
+  'int16',
+  'uint16',
+  'int8',
+  'uint8',
+  'bool',
+];
 
 /** Facts about one dtype. */
 export function dtypeInfo(dtype: DType): DTypeInfo {
@@ -47,6 +56,9 @@ export const isFloat = (dtype: DType): boolean => table[dtype].kind === 'float';
 export const isInteger = (dtype: DType): boolean => table[dtype].kind === 'signed' || table[dtype].kind === 'unsigned';
 export const isSigned = (dtype: DType): boolean => table[dtype].kind === 'signed' || table[dtype].kind === 'float';
 export const byteSize = (dtype: DType): number => table[dtype].bytes;
+
+/** Whether the values of a dtype are integers of fewer than 32 bits: computed in 32, they must be brought into range. */
+export const isNarrowInteger = (dtype: DType): boolean => isInteger(dtype) && table[dtype].bytes < 4;
 
 const byShortName = new Map<string, DType>(dtypes.map((dtype) => [table[dtype].short, dtype]));
 

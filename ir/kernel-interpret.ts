@@ -5,7 +5,7 @@
  *     interpretKernel(kernel, [new Float32Array([1, 2]), new Float32Array(2)], new Map([['N', 2]]));
  */
 import { type Dim, type DimBindings, evaluateDim } from '../base/dim.ts';
-import type { DType } from '../base/dtype.ts';
+import { computedDTypes, type DType, integerRange, isSigned } from '../base/dtype.ts';
 import { internalError, KilnError } from '../base/error.ts';
 import {
   type ClosedAccumulator,
@@ -23,27 +23,37 @@ import {
   type Store,
   type TupleAccumulator,
 } from './kernel.ts';
-import { bitcastFunction, compareFunction, convertFunction, scalarFunction } from './ops/scalar.ts';
+import { bitcastFunction, compareFunction, convertFunction, scalarFunction, wrapInteger } from './ops/scalar.ts';
 
 /** Elements of a buffer; bool as one byte of 0 or 1. */
-export type BufferData = Float32Array | Int32Array | Uint32Array | Uint8Array;
+export type BufferData = Float32Array | Int32Array | Uint32Array | Int16Array | Uint16Array | Int8Array | Uint8Array;
+
+const arrays: { readonly [D in DType]?: new (elements: number) => BufferData } = {
+  float32: Float32Array,
+  int32: Int32Array,
+  uint32: Uint32Array,
+  int16: Int16Array,
+  uint16: Uint16Array,
+  int8: Int8Array,
+  uint8: Uint8Array,
+  bool: Uint8Array,
+};
+
+const notComputed = (dtype: DType): KilnError =>
+  new KilnError('unsupported_dtype', `the kernel interpreter does not compute with ${dtype}`);
 
 /** Rounds a number to what a dtype holds. */
 export function roundTo(dtype: DType, value: number): number {
   if (dtype === 'float32') return Math.fround(value);
-  if (dtype === 'int32') return value | 0;
-  if (dtype === 'uint32') return value >>> 0;
-  if (dtype === 'bool') return value === 0 ? 0 : 1;
-  throw new KilnError('unsupported_dtype', `the kernel interpreter does not compute with ${dtype}`);
+  if (!computedDTypes.includes(dtype)) throw notComputed(dtype);
+  return wrapInteger(dtype, value);
 }
 
 /** An array for the elements of a dtype. */
 export function newBufferData(dtype: DType, elements: number): BufferData {
-  if (dtype === 'float32') return new Float32Array(elements);
-  if (dtype === 'int32') return new Int32Array(elements);
-  if (dtype === 'uint32') return new Uint32Array(elements);
-  if (dtype === 'bool') return new Uint8Array(elements);
-  throw new KilnError('unsupported_dtype', `the kernel interpreter does not compute with ${dtype}`);
+  const array = arrays[dtype];
+  if (!array) throw notComputed(dtype);
+  return new array(elements);
 }
 
 /**
@@ -345,12 +355,8 @@ function pairwise<T>(lanes: readonly T[], combine: (a: T, b: T) => T): T {
 const combinations = {
   sum: () => ['add', 0] as const,
   product: () => ['multiply', 1] as const,
-  max: (dtype: DType) => ['maximum', dtype === 'float32' ? -Infinity : dtype === 'int32' ? -(2 ** 31) : 0] as const,
-  min: (dtype: DType) =>
-    [
-      'minimum',
-      dtype === 'float32' ? Infinity : dtype === 'int32' ? 2 ** 31 - 1 : dtype === 'bool' ? 1 : 2 ** 32 - 1,
-    ] as const,
-  and: (dtype: DType) => ['and', dtype === 'bool' ? 1 : -1] as const,
+  max: (dtype: DType) => ['maximum', dtype === 'float32' ? -Infinity : integerRange(dtype)[0]] as const,
+  min: (dtype: DType) => ['minimum', dtype === 'float32' ? Infinity : integerRange(dtype)[1]] as const,
+  and: (dtype: DType) => ['and', isSigned(dtype) ? -1 : integerRange(dtype)[1]] as const,
   or: () => ['or', 0] as const,
 };

@@ -1,7 +1,7 @@
 /**
  * What all accumulators are made of: how they are driven, and the locals that hold their state.
  */
-import type { DType } from '../../base/dtype.ts';
+import { type DType, integerRange, isSigned } from '../../base/dtype.ts';
 import type { FunctionBuilder } from './function-builder.ts';
 import type { Expression } from './math/emitter.ts';
 import type { NestEmitter } from './nest.ts';
@@ -52,11 +52,9 @@ export function identityOf(kind: keyof typeof opcodes, dtype: DType): number {
   if (kind === 'sum') return 0;
   if (kind === 'product') return 1;
   if (kind === 'or') return 0;
-  if (kind === 'and') return dtype === 'bool' ? 1 : -1;
-  if (dtype === 'bool') return kind === 'max' ? 0 : 1;
+  if (kind === 'and') return isSigned(dtype) ? -1 : integerRange(dtype)[1];
   if (dtype === 'float32') return kind === 'max' ? -Infinity : Infinity;
-  if (dtype === 'uint32') return kind === 'max' ? 0 : -1;
-  return kind === 'max' ? -(2 ** 31) : 2 ** 31 - 1;
+  return integerRange(dtype)[kind === 'max' ? 0 : 1];
 }
 
 /** Lanes 0 1 2 3 as lanes `distance` apart. */

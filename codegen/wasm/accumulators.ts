@@ -7,6 +7,7 @@
  * The additions of a float sum are those of `SumOrder` in ir/kernel.ts either way; kinds whose order does not matter
  * use as few slots as they like.
  */
+import { isNarrowInteger } from '../../base/dtype.ts';
 import type { ClosedAccumulator, Reduce, TupleAccumulator } from '../../ir/kernel.ts';
 import { contractionBlock, reductionLanes } from '../../ir/kernel.ts';
 import { type AccumulatorCode, define, grid, identityOf, opcodes, type Sweep, swapped } from './accumulator-state.ts';
@@ -14,7 +15,7 @@ import { extremumPosition, floatExtremum } from './extremum.ts';
 import type { FunctionBuilder } from './function-builder.ts';
 import type { Expression } from './math/emitter.ts';
 import type { NestEmitter } from './nest.ts';
-import { combine } from './operators.ts';
+import { combine, wrapLanes } from './operators.ts';
 
 /** The code of an accumulator, its locals set to the identity. */
 export function beginAccumulator(
@@ -58,7 +59,9 @@ function lanes(
   const slots = sweep.across ? 2 : ordered ? reductionLanes : 1;
   const inner = grid(f, slots, sweep.copies, identity);
   const outer = ordered && sweep.flushes ? grid(f, slots, sweep.copies, identity) : undefined;
-  const join = (left: Expression, right: Expression): Expression => combine(f, opcodes[kind], dtype, left, right);
+  /** Lanes of narrow integers are 32 bits wide: their sums are brought into range once, at the end. */
+  const laneDType = isNarrowInteger(dtype) ? 'int32' : dtype;
+  const join = (left: Expression, right: Expression): Expression => combine(f, opcodes[kind], laneDType, left, right);
   const flush = (): void => {
     outer?.forEach((row, slot) => {
       row.forEach((local, copy) => {
@@ -90,7 +93,9 @@ function lanes(
         const pairs = [0, 1, 2, 3].map((l) => join(get(l), get(l + 4)));
         return f.let('v128', join(join(pairs[0], pairs[2]), join(pairs[1], pairs[3])));
       });
-      define(emitter, accumulator.result, dtype, results);
+      const mayLeave = isNarrowInteger(dtype) && (kind === 'sum' || kind === 'product');
+      const wrapped = mayLeave ? results.map((local) => f.let('v128', wrapLanes(f, dtype, f.get(local)))) : results;
+      define(emitter, accumulator.result, dtype, wrapped);
     },
   };
 }

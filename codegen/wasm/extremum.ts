@@ -1,6 +1,7 @@
 /**
  * Accumulators of extrema of floats and of their positions, whose trouble is NaN and the sign of zero.
  */
+import { isSigned } from '../../base/dtype.ts';
 import type { ClosedAccumulator } from '../../ir/kernel.ts';
 import { type AccumulatorCode, define, grid, identityOf, type Sweep, swapped } from './accumulator-state.ts';
 import type { Expression } from './math/emitter.ts';
@@ -89,7 +90,7 @@ export function extremumPosition(emitter: NestEmitter, accumulator: ClosedAccumu
   );
   const beats = (a: number, b: number): Expression => {
     if (float) return f32x4[greatest ? 'gt' : 'lt'](f.get(a), f.get(b));
-    const suffix = dtype === 'int32' ? '_s' : '_u';
+    const suffix = isSigned(dtype) ? '_s' : '_u';
     const op = greatest ? (`gt${suffix}` as const) : (`lt${suffix}` as const);
     return i32x4[op](f.get(a), f.get(b));
   };

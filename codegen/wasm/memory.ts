@@ -4,7 +4,7 @@
  * of a loop only `remaining` lanes count, and the others touch nothing that lane 0 does not.
  */
 import { type Dim, isStatic, mulDims } from '../../base/dim.ts';
-import { byteSize, type DType } from '../../base/dtype.ts';
+import { byteSize, type DType, isSigned } from '../../base/dtype.ts';
 import type { IndexExpression, IndexTerm, ScalarExpression, Store } from '../../ir/kernel.ts';
 import { coefficientOf, normalizeIndex } from '../common/linear-index.ts';
 import { addressExpression, addressOf, factorValue, type LaneChoice, scaled } from './addressing.ts';
@@ -15,19 +15,34 @@ import { applyOperator, combine, requireComputed } from './operators.ts';
 
 type Load = Extract<ScalarExpression, { kind: 'load' }>;
 
+/** Integers in 32-bit lanes as compute lanes: masks for bools. */
+const laneValues = (f: FunctionBuilder, dtype: DType, words: Expression): Expression =>
+  dtype === 'bool' ? f.module.i32x4.gt_s(words, f.splat('int32', 0)) : words;
+
 /** Four stored elements, from one address, as compute lanes. */
 function loadVector(f: FunctionBuilder, dtype: DType, offset: number, base: Expression): Expression {
   const { v128, i16x8, i32x4 } = f.module;
-  if (dtype !== 'bool') return v128.load(offset, 4, base);
-  const words = i32x4.extend_low_i16x8_u(i16x8.extend_low_i8x16_u(v128.load32_zero(offset, 1, base)));
-  return i32x4.gt_s(words, f.splat('int32', 0));
+  const bytes = byteSize(dtype);
+  const suffix = isSigned(dtype) ? 's' : 'u';
+  if (bytes === 4) return v128.load(offset, 4, base);
+  if (bytes === 2) return v128[`load16x4_${suffix}`](offset, 2, base);
+  const halves = i16x8[`extend_low_i8x16_${suffix}`](v128.load32_zero(offset, 1, base));
+  return laneValues(f, dtype, i32x4[`extend_low_i16x8_${suffix}`](halves));
+}
+
+/** A stored element of fewer than 32 bits as a word. */
+function loadWord(f: FunctionBuilder, dtype: DType, offset: number, base: Expression): Expression {
+  const { i32 } = f.module;
+  const suffix = isSigned(dtype) ? 's' : 'u';
+  return byteSize(dtype) === 2 ? i32[`load16_${suffix}`](offset, 2, base) : i32[`load8_${suffix}`](offset, 1, base);
 }
 
 /** One stored element in all lanes. */
 function loadSplat(f: FunctionBuilder, dtype: DType, offset: number, base: Expression): Expression {
-  const { v128, i8x16 } = f.module;
-  if (dtype !== 'bool') return v128.load32_splat(offset, 4, base);
-  return i8x16.ne(v128.load8_splat(offset, 1, base), f.splat('int32', 0));
+  const { v128, i8x16, i32x4 } = f.module;
+  if (byteSize(dtype) === 4) return v128.load32_splat(offset, 4, base);
+  if (dtype === 'bool') return i8x16.ne(v128.load8_splat(offset, 1, base), f.splat('int32', 0));
+  return i32x4.splat(loadWord(f, dtype, offset, base));
 }
 
 /** Four stored elements from four addresses. */
@@ -37,15 +52,16 @@ function loadLanes(
   offsets: readonly number[],
   bases: readonly Expression[],
 ): Expression {
-  const { v128, i32, i32x4 } = f.module;
-  if (dtype !== 'bool') {
+  const { v128, i32x4 } = f.module;
+  if (byteSize(dtype) === 4) {
     let vector = v128.load32_zero(offsets[0], 4, bases[0]);
     for (let l = 1; l < 4; l++) vector = v128.load32_lane(offsets[l], 4, l, bases[l], vector);
     return vector;
   }
-  let words = i32x4.splat(i32.load8_u(offsets[0], 1, bases[0]));
-  for (let l = 1; l < 4; l++) words = i32x4.replace_lane(words, l, i32.load8_u(offsets[l], 1, bases[l]));
-  return i32x4.gt_s(words, f.splat('int32', 0));
+  const word = (l: number): Expression => loadWord(f, dtype, offsets[l], bases[l]);
+  let words = i32x4.splat(word(0));
+  for (let l = 1; l < 4; l++) words = i32x4.replace_lane(words, l, word(l));
+  return laneValues(f, dtype, words);
 }
 
 /** Storage lanes as lanes of the compute type. */
@@ -240,8 +256,11 @@ function storeLane(
   value: Expression,
 ): void {
   const { v128, i32, i32x4 } = f.module;
-  if (dtype !== 'bool') f.statement(v128.store32_lane(offset, 4, lane, base, value));
-  else f.statement(i32.store8(offset, 1, base, i32.and(i32x4.extract_lane(value, lane), f.i32(1))));
+  const bytes = byteSize(dtype);
+  const word = (): Expression => i32x4.extract_lane(value, lane);
+  if (bytes === 4) f.statement(v128.store32_lane(offset, 4, lane, base, value));
+  else if (bytes === 2) f.statement(i32.store16(offset, 2, base, word()));
+  else f.statement(i32.store8(offset, 1, base, dtype === 'bool' ? i32.and(word(), f.i32(1)) : word()));
 }
 
 function storeSingle(env: Environment, store: Store, stored: DType, movement: Movement, value: number): void {
@@ -271,21 +290,24 @@ function storeVector(
   const offset = address.offset + 4 * copy * bytes;
   const base = (): Expression => addressExpression(env, address);
   const result = merged(f, store, stored, value, () => loadVector(f, stored, offset, base()));
-  const packed = stored === 'bool' ? packBytes(f, result) : result;
+  const packed = pack(f, stored, result);
   const remaining = env.lanes?.remaining;
   if (remaining !== undefined) {
     const shifted = offset === 0 ? base() : f.module.i32.add(base(), f.i32(offset));
     const count = copy === 0 ? f.get(remaining) : f.module.i32.sub(f.get(remaining), f.i32(4 * copy));
-    f.statement(callStatement(f, stored === 'bool' ? storeBytesHelper : storeWordsHelper, [shifted, packed, count]));
-  } else if (stored === 'bool') f.statement(v128.store32_lane(offset, 1, 0, base(), packed));
+    f.statement(callStatement(f, partialStores[bytes as ElementBytes], [shifted, packed, count]));
+  } else if (bytes === 1) f.statement(v128.store32_lane(offset, 1, 0, base(), packed));
+  else if (bytes === 2) f.statement(v128.store64_lane(offset, 2, 0, base(), packed));
   else f.statement(v128.store(offset, 4, base(), packed));
 }
 
-/** Four masks as four bytes of 0 or 1, in lane 0. */
-function packBytes(f: FunctionBuilder, mask: Expression): Expression {
-  const ones = f.module.v128.and(mask, f.splat('int32', 1));
-  const local = f.let('v128', ones);
-  const bytes = [0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12];
+/** Four compute lanes as four neighbouring elements, from the first byte on; of masks, bytes of 0 or 1. */
+function pack(f: FunctionBuilder, dtype: DType, value: Expression): Expression {
+  const size = byteSize(dtype);
+  if (size === 4) return value;
+  const local = f.let('v128', dtype === 'bool' ? f.module.v128.and(value, f.splat('int32', 1)) : value);
+  const low = [0, 4, 8, 12].flatMap((lane) => Array.from({ length: size }, (_, byte) => lane + byte));
+  const bytes = Array.from({ length: 16 }, (_, i) => low[i % low.length]);
   return f.module.i8x16.shuffle(f.get(local), f.get(local), bytes);
 }
 
@@ -321,11 +343,20 @@ function callStatement(f: FunctionBuilder, helper: Helper, operands: readonly Ex
   return f.module.drop(callHelper(f, helper, operands));
 }
 
+type ElementBytes = 1 | 2 | 4;
+
+/** Stores of one, two and four neighbouring elements by the bytes of an element. */
+const laneStores = {
+  1: ['store8_lane', 'store16_lane', 'store32_lane'],
+  2: ['store16_lane', 'store32_lane', 'store64_lane'],
+  4: ['store32_lane', 'store64_lane', undefined],
+} as const;
+
 /**
- * `store_words(address, vector, count)`: the first `count` lanes, all if count is 4 or more. `store_bytes`: the same for
- * four bytes in lane 0.
+ * `store_words(address, vector, count)`: the first `count` lanes, all if count is 4 or more. `store_halves` and
+ * `store_bytes`: the same for four packed elements of two bytes and of one.
  */
-const partialStore = (name: string, elementBytes: 1 | 4): Helper => ({
+const partialStore = (name: string, elementBytes: ElementBytes): Helper => ({
   name,
   parameters: ['i32', 'v128', 'i32'],
   result: 'i32',
@@ -333,11 +364,13 @@ const partialStore = (name: string, elementBytes: 1 | 4): Helper => ({
     const { binaryen, module } = s;
     const { i32, v128, local } = module;
     const [address, value, count] = [0, 1, 2].map((i) => () => local.get(i, i === 1 ? binaryen.v128 : binaryen.i32));
-    const isWords = elementBytes === 4;
+    const [storeOne, storeTwo, storeFour] = laneStores[elementBytes];
     const one = (element: 0 | 2): Expression =>
-      v128[isWords ? 'store32_lane' : 'store8_lane'](elementBytes * element, elementBytes, element, address(), value());
-    const two = v128[isWords ? 'store64_lane' : 'store16_lane'](0, elementBytes, 0, address(), value());
-    const four = isWords ? v128.store(0, 4, address(), value()) : v128.store32_lane(0, 1, 0, address(), value());
+      v128[storeOne](elementBytes * element, elementBytes, element, address(), value());
+    const two = v128[storeTwo](0, elementBytes, 0, address(), value());
+    const four = storeFour
+      ? v128[storeFour](0, elementBytes, 0, address(), value())
+      : v128.store(0, 4, address(), value());
     const isOdd = (): Expression => i32.and(count(), i32.const(1));
     const pair = module.block(null, [two, module.if(isOdd(), one(2))]);
     const some = module.if(i32.and(count(), i32.const(2)), pair, module.if(isOdd(), one(0)));
@@ -346,5 +379,8 @@ const partialStore = (name: string, elementBytes: 1 | 4): Helper => ({
   },
 });
 
-const storeWordsHelper = partialStore('store_words', 4);
-const storeBytesHelper = partialStore('store_bytes', 1);
+const partialStores: { readonly [B in ElementBytes]: Helper } = {
+  1: partialStore('store_bytes', 1),
+  2: partialStore('store_halves', 2),
+  4: partialStore('store_words', 4),
+};

@@ -6,15 +6,17 @@
  *       rest   while j < N, step 4                    one vector, of which min(4, N - j) lanes count
  */
 import { type Dim, isStatic } from '../../base/dim.ts';
+import { isFloat } from '../../base/dtype.ts';
 import { internalError } from '../../base/error.ts';
 import type { KernelNode, Let, Loop, ScalarId } from '../../ir/kernel.ts';
+import { wrapInteger } from '../../ir/ops/scalar.ts';
 import { normalizeIndex } from '../common/linear-index.ts';
 import { operandsOf } from '../common/walk.ts';
 import { indexValue } from './addressing.ts';
 import type { Environment } from './environment.ts';
 import type { Expression } from './math/emitter.ts';
 import { emitLoad, emitStore, loadVaries } from './memory.ts';
-import { applyOperator, requireComputed } from './operators.ts';
+import { applyOperator, requireComputed, wrapLanes } from './operators.ts';
 import type { Plan } from './plan.ts';
 import { emitReduce } from './reduce.ts';
 
@@ -99,11 +101,12 @@ export class NestEmitter {
       case 'size': {
         const { size } = expression;
         if (isStatic(size)) {
-          this.#constants.set(id, size);
-          return [f.splatLocal(dtype, size)];
+          const number = isFloat(dtype) ? size : wrapInteger(dtype, size);
+          this.#constants.set(id, number);
+          return [f.splatLocal(dtype, number)];
         }
         const words = (): Expression => i32x4.splat(f.size(size));
-        return each(() => (dtype === 'float32' ? f32x4.convert_i32x4_s(words()) : words()));
+        return each(() => (dtype === 'float32' ? f32x4.convert_i32x4_s(words()) : wrapLanes(f, dtype, words())));
       }
       case 'index': {
         if (!varying) return [f.let('v128', i32x4.splat(indexValue(env, expression.index)), `v${id}`)];

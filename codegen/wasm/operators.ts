@@ -1,9 +1,17 @@
 /**
  * Scalar ops of kernels on vectors of four lanes: one row an opcode. Bools are masks (all ones or all zeros a lane),
- * int32 and uint32 share i32x4. Functions without an instruction come from `math/`; what SIMD lacks for integers
+ * integers lie in 32-bit lanes, the narrow ones sign- or zero-extended: what may leave their range is wrapped. Functions without an instruction come from `math/`; what SIMD lacks for integers
  * (division, power, shifts by different amounts) is a helper applied lane by lane.
  */
-import { computedDTypes, type DType } from '../../base/dtype.ts';
+import {
+  byteSize,
+  computedDTypes,
+  type DType,
+  dtypeInfo,
+  integerRange,
+  isNarrowInteger,
+  isSigned,
+} from '../../base/dtype.ts';
 import { KilnError } from '../../base/error.ts';
 import type { ScalarOpcode } from '../../ir/kernel.ts';
 import type { CompareDirection } from '../../ir/opcodes.ts';
@@ -62,8 +70,8 @@ const binary =
   ): Row =>
   (f, a) => {
     const { f32x4, i32x4, v128 } = f.module;
-    const op = { float32: f32x4[float], int32: i32x4[signed], uint32: i32x4[unsigned], bool: v128[mask] } as const;
-    return (op[a.from as keyof typeof op] as Binary)(x(f, a), y(f, a));
+    const op = { float: f32x4[float], signed: i32x4[signed], unsigned: i32x4[unsigned], bool: v128[mask] } as const;
+    return (op[dtypeInfo(a.from).kind] as Binary)(x(f, a), y(f, a));
   };
 
 /**
@@ -116,7 +124,7 @@ const integerPairs =
   (float: Row, name: 'divide' | 'remainder' | 'power'): Row =>
   (f, a) => {
     if (a.from === 'float32') return float(f, a);
-    return eachLane(f, integerHelpers[`${name}_${a.from === 'int32' ? 'signed' : 'unsigned'}`], a);
+    return eachLane(f, integerHelpers[`${name}_${isSigned(a.from) ? 'signed' : 'unsigned'}`], a);
   };
 
 const shift =
@@ -137,6 +145,43 @@ const shift =
     return v128.and(i32x4[name](x(f, a), f.get(amount)), mask);
   };
 
+/** Bits of a lane that an integer of a dtype leaves free. */
+const freeBits = (dtype: DType): number => 32 - 8 * byteSize(dtype);
+
+/** The application to an operand of a narrow dtype that is extended the other way. */
+function extended(f: FunctionBuilder, a: Application, name: 'shr_s' | 'shr_u'): Application {
+  if (!isNarrowInteger(a.from)) return a;
+  const { i32x4 } = f.module;
+  const free = freeBits(a.from);
+  const first = f.let('v128', i32x4[name](i32x4.shl(x(f, a), f.i32(free)), f.i32(free)));
+  return { ...a, operands: [first, ...a.operands.slice(1)] };
+}
+
+/** Lanes of 32-bit integers brought into the range of a dtype, modulo its width. */
+export function wrapLanes(f: FunctionBuilder, dtype: DType, value: Expression): Expression {
+  if (!isNarrowInteger(dtype)) return value;
+  const { i32x4, v128 } = f.module;
+  if (!isSigned(dtype)) return v128.and(value, f.splat('int32', integerRange(dtype)[1]));
+  const free = freeBits(dtype);
+  return i32x4.shr_s(i32x4.shl(value, f.i32(free)), f.i32(free));
+}
+
+/** Ops that may take an integer out of the range of its dtype. */
+const leavesRange: ReadonlySet<ScalarOpcode> = new Set<ScalarOpcode>([
+  'abs',
+  'negate',
+  'not',
+  'bitcast_convert',
+  'add',
+  'subtract',
+  'multiply',
+  'divide',
+  'power',
+  'shift_left',
+  'shift_right_arithmetic',
+  'shift_right_logical',
+]);
+
 const comparisonNames = {
   EQ: ['eq', 'eq', 'eq'],
   NE: ['ne', 'ne', 'ne'],
@@ -150,7 +195,7 @@ const compare: Row = (f, a) => {
   const [float, signed, unsigned] = comparisonNames[a.direction ?? 'EQ'];
   const { f32x4, i32x4 } = f.module;
   if (a.from === 'float32') return f32x4[float](x(f, a), y(f, a));
-  return i32x4[a.from === 'int32' ? signed : unsigned](x(f, a), y(f, a));
+  return i32x4[isSigned(a.from) ? signed : unsigned](x(f, a), y(f, a));
 };
 
 const convert: Row = (f, a) => {
@@ -161,20 +206,27 @@ const convert: Row = (f, a) => {
     return from === 'float32' ? f32x4.ne(x(f, a), f.splat('float32', 0)) : i32x4.ne(x(f, a), f.splat('int32', 0));
   }
   if (from === 'bool') return v128.and(x(f, a), f.splat(to, 1));
-  if (to === 'float32') return from === 'int32' ? f32x4.convert_i32x4_s(x(f, a)) : f32x4.convert_i32x4_u(x(f, a));
-  if (from !== 'float32') return x(f, a);
-  return to === 'int32' ? i32x4.trunc_sat_f32x4_s(x(f, a)) : i32x4.trunc_sat_f32x4_u(x(f, a));
+  if (to === 'float32') return from === 'uint32' ? f32x4.convert_i32x4_u(x(f, a)) : f32x4.convert_i32x4_s(x(f, a));
+  const [least, greatest] = integerRange(to);
+  if (from !== 'float32') {
+    const [low, high] = integerRange(from);
+    return least <= low && high <= greatest ? x(f, a) : wrapLanes(f, to, x(f, a));
+  }
+  if (to === 'uint32') return i32x4.trunc_sat_f32x4_u(x(f, a));
+  const words = i32x4.trunc_sat_f32x4_s(x(f, a));
+  if (to === 'int32') return words;
+  return i32x4.min_s(i32x4.max_s(words, f.splat('int32', least)), f.splat('int32', greatest));
 };
 
 const integerSign: (f: FunctionBuilder, a: Application) => Unary = (f, a) => (value) =>
-  a.from === 'int32'
+  isSigned(a.from)
     ? f.module.i32x4.max_s(f.module.i32x4.min_s(value, f.splat('int32', 1)), f.splat('int32', -1))
     : f.module.i32x4.min_u(value, f.splat('int32', 1));
 
 const rows: { readonly [K in ScalarOpcode]: Row } = {
   abs: unary(
     (f) => f.module.f32x4.abs,
-    (f, a) => (a.from === 'int32' ? f.module.i32x4.abs : (value) => value),
+    (f, a) => (isSigned(a.from) ? f.module.i32x4.abs : (value) => value),
   ),
   negate: unary(
     (f) => f.module.f32x4.neg,
@@ -211,8 +263,8 @@ const rows: { readonly [K in ScalarOpcode]: Row } = {
   or: bitwise('or'),
   xor: bitwise('xor'),
   shift_left: shift('shl'),
-  shift_right_arithmetic: shift('shr_s'),
-  shift_right_logical: shift('shr_u'),
+  shift_right_arithmetic: (f, a) => shift('shr_s')(f, isSigned(a.from) ? a : extended(f, a, 'shr_s')),
+  shift_right_logical: (f, a) => shift('shr_u')(f, isSigned(a.from) ? extended(f, a, 'shr_u') : a),
   compare,
   select: (f, a) => f.module.v128.bitselect(f.get(a.operands[1]), f.get(a.operands[2]), x(f, a)),
 };
@@ -221,13 +273,27 @@ const rows: { readonly [K in ScalarOpcode]: Row } = {
 export function applyOperator(f: FunctionBuilder, application: Application): Expression {
   requireComputed(application.dtype, application.opcode);
   requireComputed(application.from, application.opcode);
-  return rows[application.opcode](f, application);
+  const result = rows[application.opcode](f, application);
+  return leavesRange.has(application.opcode) ? wrapLanes(f, application.dtype, result) : result;
 }
 
 /** Applies a two-operand op to expressions, each used once. */
 export function combine(
   f: FunctionBuilder,
-  opcode: 'add' | 'multiply' | 'maximum' | 'minimum' | 'and' | 'or',
+  opcode: CombineOpcode,
+  dtype: DType,
+  left: Expression,
+  right: Expression,
+): Expression {
+  const result = combineLanes(f, opcode, dtype, left, right);
+  return opcode === 'add' || opcode === 'multiply' ? wrapLanes(f, dtype, result) : result;
+}
+
+type CombineOpcode = 'add' | 'multiply' | 'maximum' | 'minimum' | 'and' | 'or';
+
+function combineLanes(
+  f: FunctionBuilder,
+  opcode: CombineOpcode,
   dtype: DType,
   left: Expression,
   right: Expression,
@@ -238,6 +304,6 @@ export function combine(
   if (opcode === 'add') return dtype === 'float32' ? f32x4.add(left, right) : i32x4.add(left, right);
   if (opcode === 'multiply') return dtype === 'float32' ? f32x4.mul(left, right) : i32x4.mul(left, right);
   if (dtype === 'float32') return opcode === 'maximum' ? f32x4.max(left, right) : f32x4.min(left, right);
-  if (dtype === 'int32') return opcode === 'maximum' ? i32x4.max_s(left, right) : i32x4.min_s(left, right);
+  if (isSigned(dtype)) return opcode === 'maximum' ? i32x4.max_s(left, right) : i32x4.min_s(left, right);
   return opcode === 'maximum' ? i32x4.max_u(left, right) : i32x4.min_u(left, right);
 }

@@ -8,7 +8,6 @@ import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
 import { type Dim, isStatic } from '../../base/dim.ts';
 import { byteSize, type DType } from '../../base/dtype.ts';
-import { KilnError } from '../../base/error.ts';
 import type { Kernel } from '../../ir/kernel.ts';
 import { kernelKey } from '../../ir/kernel-print.ts';
 import type { Lowered } from '../../ir/lowered.ts';
@@ -22,6 +21,7 @@ import {
 } from '../../runtime/program.ts';
 import { type GeneratedKernel, generateKernel, type KernelOptions } from './kernel.ts';
 import type { Binaryen } from './math/emitter.ts';
+import { requireComputed } from './operators.ts';
 
 export interface GeneratedProgram {
   readonly program: Program;
@@ -114,9 +114,11 @@ function programConstant({ dtype, shape, data }: Literal): ProgramConstant {
 }
 
 function writeElement(view: DataView, dtype: DType, index: number, value: number): void {
+  requireComputed(dtype, 'constant');
+  const bytes = byteSize(dtype);
   if (dtype === 'float32') view.setFloat32(4 * index, value, true);
-  else if (dtype === 'int32') view.setInt32(4 * index, value, true);
-  else if (dtype === 'uint32') view.setUint32(4 * index, value, true);
   else if (dtype === 'bool') view.setUint8(index, value === 0 ? 0 : 1);
-  else throw new KilnError('unsupported_dtype', `the WASM backend has no constants of ${dtype}`);
+  else if (bytes === 4) view.setInt32(4 * index, value, true);
+  else if (bytes === 2) view.setInt16(2 * index, value, true);
+  else view.setInt8(index, value);
 }

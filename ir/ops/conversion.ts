@@ -53,10 +53,10 @@ export const conversionDefinitions = {
     evaluate: (operands, { dtype }, { results }) => [
       mapElements(results[0], operands, bitcastFunction(operands[0].dtype, dtype)),
     ],
-    sample: (random) => ({
-      operands: [random.literal(random.dtype('number'), random.shape())],
-      attributes: { dtype: random.dtype('number') },
-    }),
+    sample: (random) => {
+      const from = random.dtype('number');
+      return { operands: [random.literal(from, random.shape())], attributes: { dtype: random.dtypeOfWidth(from) } };
+    },
   }),
 
   compare: define({

@@ -89,7 +89,7 @@ export const unaryDefinitions = {
   abs: unary('abs', 'number', {
     summary: 'Absolute value.',
     traits: { ...cheap, idempotent: true },
-    notes: 'The least int32 is its own absolute value.',
+    notes: 'The least integer of a signed dtype is its own absolute value.',
   }),
   negate: unary('negate', 'number', {
     summary: 'Negation.',
@@ -165,12 +165,12 @@ export const binaryDefinitions = {
   divide: binary('divide', 'number', {
     summary: 'Quotient; of integers, truncated toward zero.',
     traits: { exact: true, flops: 4 },
-    notes: 'Integers: x/0 is -1 (unsigned: 2^32-1); the least int32 by -1 is itself.',
+    notes: 'Integers: x/0 is -1 (unsigned: the greatest value); the least value by -1 is itself.',
   }),
   remainder: binary('remainder', 'number', {
     summary: 'Remainder of the division truncated toward zero; its sign is that of the dividend.',
     traits: { exact: true, flops: 8 },
-    notes: 'As fmod of C: x%0 is NaN, x%infinity is x. Integers: x%0 is x; the least int32 by -1 is 0.',
+    notes: 'As fmod of C: x%0 is NaN, x%infinity is x. Integers: x%0 is x; the least value by -1 is 0.',
   }),
   power: binary('power', 'number', {
     summary: 'lhs to the power of rhs.',
@@ -205,17 +205,18 @@ export const binaryDefinitions = {
   shift_left: binary('shift_left', 'integer', {
     summary: 'Shift toward the high bits.',
     traits: cheap,
-    notes: 'The amount is read as unsigned; 32 and more give 0.',
+    notes: 'The amount is read as unsigned; the width and more give 0.',
   }),
   shift_right_arithmetic: binary('shift_right_arithmetic', 'integer', {
     summary: 'Shift toward the low bits, filling with the highest bit.',
     traits: cheap,
-    notes: 'The amount is read as unsigned; 32 and more give the highest bit everywhere. Also for uint32.',
+    notes:
+      'The amount is read as unsigned; the width and more give the highest bit everywhere. Also for unsigned dtypes.',
   }),
   shift_right_logical: binary('shift_right_logical', 'integer', {
     summary: 'Shift toward the low bits, filling with zeros.',
     traits: cheap,
-    notes: 'The amount is read as unsigned; 32 and more give 0. Also for int32.',
+    notes: 'The amount is read as unsigned; the width and more give 0. Also for signed dtypes.',
   }),
 } as const;
 

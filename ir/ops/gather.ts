@@ -9,6 +9,7 @@
  * starts in the operand, and the window axes walk inside it.
  */
 import type { Dim } from '../../base/dim.ts';
+import { integerRange, isSigned } from '../../base/dtype.ts';
 import { elementAt, elementCount, forEachIndex, generate, positionOf, rowMajorStrides } from '../literal.ts';
 import type { Literal, TensorType } from '../types.ts';
 import { scatterFunction } from './combine.ts';
@@ -157,11 +158,11 @@ function sampleIndices(random: Random, operandShape: readonly number[], map: rea
   const implied = map.length === 1 && random.boolean();
   const vectorAxis = implied ? batch.length : random.integer(0, batch.length);
   const shape = implied ? batch : batch.toSpliced(vectorAxis, 0, map.length);
-  const dtype = random.boolean(0.8) ? 'int32' : 'uint32';
+  const dtype = random.boolean(0.8) ? 'int32' : random.dtype('integer');
   const values = Float64Array.from({ length: elementCount(shape) }, () => {
     const reach = operandShape.length === 0 ? 0 : random.pick(operandShape);
     const value = random.integer(-1, reach);
-    return dtype === 'uint32' && value < 0 ? 2 ** 32 - 1 : value;
+    return value < 0 && !isSigned(dtype) ? integerRange(dtype)[1] : value;
   });
   const indices: Literal = { dtype, shape, data: values };
   return { batch, vectorAxis, indices };

@@ -5,7 +5,7 @@
  *     const shape = random.shape({ maxRank: 3 });        // [3,0,1], small and often odd, empty or of size 1
  *     random.literal('float32', shape)                   // with NaN, infinities, -0 now and then
  */
-import { computedDTypes, type DType, integerRange, isFloat } from '../../base/dtype.ts';
+import { byteSize, computedDTypes, type DType, integerRange, isFloat, isNarrowInteger } from '../../base/dtype.ts';
 import type { Literal } from '../types.ts';
 import type { DTypeClass } from './definition.ts';
 import { inClass } from './rules.ts';
@@ -64,7 +64,14 @@ export class Random {
   }
 
   dtype(dtypeClass: DTypeClass = 'any'): DType {
-    return this.pick(computedDTypes.filter((dtype) => inClass(dtype, dtypeClass)));
+    const all = computedDTypes.filter((dtype) => inClass(dtype, dtypeClass));
+    const narrow = all.filter(isNarrowInteger);
+    return this.pick(narrow.length > 0 && this.boolean(0.2) ? narrow : all.filter((dtype) => !isNarrowInteger(dtype)));
+  }
+
+  /** A number dtype of the same width. */
+  dtypeOfWidth(dtype: DType): DType {
+    return this.pick(computedDTypes.filter((other) => other !== 'bool' && byteSize(other) === byteSize(dtype)));
   }
 
   /** A small size, zero one time in ten unless `least` forbids it. */

@@ -1,11 +1,11 @@
 /**
  * The elementwise ops on single numbers: what every backend is measured against. Floats are computed in double
- * precision and not rounded here; integers wrap at 32 bits and never trap; bools are 0 and 1.
+ * precision and not rounded here; integers wrap at their width and never trap; bools are 0 and 1.
  *
  *     scalarFunction('add', 'int32')(2147483647, 1)      // -2147483648
  *     scalarFunction('divide', 'int32')(7, 0)            // -1
  */
-import { type DType, dtypeInfo, integerRange, isFloat } from '../../base/dtype.ts';
+import { byteSize, type DType, dtypeInfo, integerRange, isFloat, isNarrowInteger } from '../../base/dtype.ts';
 import { internalError } from '../../base/error.ts';
 import type { ScalarOpcode } from '../kernel.ts';
 import type { CompareDirection } from '../opcodes.ts';
@@ -23,7 +23,8 @@ export function wrapInteger(dtype: DType, value: number): number {
   if (dtype === 'bool') return value === 0 ? 0 : 1;
   const [low, high] = integerRange(dtype);
   const width = high - low + 1;
-  return value - width * Math.floor((value - low) / width);
+  // Adding 0 turns -0 into 0.
+  return value - width * Math.floor((value - low) / width) + 0;
 }
 
 /** IEEE 754 `pow`, which JavaScript departs from where the base is 1 or -1. */
@@ -33,7 +34,7 @@ function powerFloat(base: number, exponent: number): number {
   return base ** exponent;
 }
 
-/** Repeated multiplication modulo 2^32; a negative exponent gives 0, and for the bases 1 and -1 their power. */
+/** Repeated multiplication modulo the width; a negative exponent gives 0, and for the bases 1 and -1 their power. */
 function powerInteger(dtype: DType, base: number, exponent: number): number {
   if (exponent < 0) {
     if (base === 1) return 1;
@@ -82,7 +83,14 @@ const byKind =
   (dtype: DType): ScalarFunction =>
     isFloat(dtype) ? float : (a, b, c) => wrapInteger(dtype, integer(a, b, c));
 
+/**
+ * Amounts are looked at as 32 bits of unsigned: one that is not less than a narrow width has moved every bit out, or
+ * leaves only the sign, anyway.
+ */
 const inDomain = (amount: number): boolean => amount >= 0 && amount < 32;
+
+/** Bits of a 32-bit word that an integer of a dtype leaves free. */
+const freeBits = (dtype: DType): number => 32 - 8 * byteSize(dtype);
 
 const functions: Table = {
   abs: byKind(Math.abs, Math.abs),
@@ -125,8 +133,14 @@ const functions: Table = {
   or: (dtype) => (a, b) => wrapInteger(dtype, a | b),
   xor: (dtype) => (a, b) => wrapInteger(dtype, a ^ b),
   shift_left: (dtype) => (a, b) => (inDomain(b) ? wrapInteger(dtype, a << b) : 0),
-  shift_right_arithmetic: (dtype) => (a, b) => wrapInteger(dtype, a >> (inDomain(b) ? b : 31)),
-  shift_right_logical: (dtype) => (a, b) => (inDomain(b) ? wrapInteger(dtype, a >>> b) : 0),
+  shift_right_arithmetic: (dtype) => {
+    const free = freeBits(dtype);
+    return (a, b) => wrapInteger(dtype, ((a << free) >> free) >> (inDomain(b) ? b : 31));
+  },
+  shift_right_logical: (dtype) => {
+    const free = freeBits(dtype);
+    return (a, b) => (inDomain(b) ? wrapInteger(dtype, ((a << free) >>> free) >>> b) : 0);
+  },
   select: always((predicate, onTrue, onFalse) => (predicate === 0 ? onFalse : onTrue)),
 };
 
@@ -171,9 +185,10 @@ const readWord: { readonly [D in DType]?: () => number } = {
   uint32: () => word.getUint32(0),
 };
 
-/** The same 32 bits read as another dtype. NaN has one bit pattern, 0x7fc00000. */
+/** The same bits read as another dtype of the same width. NaN has one bit pattern, 0x7fc00000. */
 export function bitcastFunction(from: DType, to: DType): ScalarFunction {
   if (from === to) return (a) => a;
+  if (isNarrowInteger(from) && isNarrowInteger(to)) return (a) => wrapInteger(to, a);
   const [write, read] = [writeWord[from], readWord[to]];
   if (!write || !read) {
     throw internalError(`bitcast_convert of ${dtypeInfo(from).short} to ${dtypeInfo(to).short}`);

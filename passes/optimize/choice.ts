@@ -6,7 +6,7 @@
  *     select(p, exp(a), exp(b))                     = exp(select(p, a, b))
  */
 import { isStatic } from '../../base/dim.ts';
-import { type DType, integerRange, isFloat, isInteger } from '../../base/dtype.ts';
+import { computedDTypes, type DType, integerRange, isFloat, isInteger, isSigned } from '../../base/dtype.ts';
 import { evaluateOp } from '../../ir/evaluate.ts';
 import { splat } from '../../ir/literal.ts';
 import type { CompareDirection, Opcode } from '../../ir/opcodes.ts';
@@ -66,7 +66,7 @@ function integerBounds(rewriter: Rewriter, value: Value): readonly [number, numb
   const source = rewriter.definedBy(value, 'broadcast_in_dim')?.operands[0] ?? value;
   const iota = rewriter.definedBy(source, 'iota');
   const size = iota?.attributes.shape[iota.attributes.axis];
-  const isExact = size !== undefined && isStatic(size) && size > 0 && size <= 2 ** 31;
+  const isExact = size !== undefined && isStatic(size) && size > 0 && size - 1 <= greatest;
   return isExact ? [0, size - 1] : [Math.max(least, leastOf(rewriter, value)), greatest];
 }
 
@@ -102,7 +102,7 @@ function valueAt(op: Op, operands: readonly { readonly dtype: DType; readonly va
   const scalarType = ({ dtype }: TensorType): TensorType => ({ dtype, shape: [] });
   const scalarOp = { ...op, results: [{ type: scalarType(op.results[0].type) }] } as Op;
   const isComputed = [...operands.map(({ dtype }) => dtype), op.results[0].type.dtype].every((dtype) =>
-    ['float32', 'int32', 'uint32', 'bool'].includes(dtype),
+    computedDTypes.includes(dtype),
   );
   return isComputed ? evaluateOp(scalarOp, scalars, context)[0].data[0] : undefined;
 }
@@ -210,7 +210,7 @@ const logicComplement = rule({
     const isComplement =
       rewriter.definedBy(a, 'not')?.operands[0] === b || rewriter.definedBy(b, 'not')?.operands[0] === a;
     if (!isComplement) return undefined;
-    const ones = a.type.dtype === 'bool' ? 1 : a.type.dtype === 'int32' ? -1 : integerRange(a.type.dtype)[1];
+    const ones = isSigned(a.type.dtype) ? -1 : integerRange(a.type.dtype)[1];
     return full(rewriter, a.type, opcode === 'and' ? 0 : ones);
   },
 });

@@ -4,7 +4,7 @@
  *     select(not p, a, b)              = select(p, b, a)
  *     convert<f32>(convert<i32>(p))    = convert<f32>(p)         for a bool p
  */
-import { byteSize, type DType, dtypeInfo, integerRange, isFloat, isInteger } from '../../base/dtype.ts';
+import { byteSize, type DType, dtypeInfo, integerRange, isFloat, isInteger, isSigned } from '../../base/dtype.ts';
 import type { CompareDirection } from '../../ir/opcodes.ts';
 import type { Value } from '../../ir/types.ts';
 import { type RewriteRule, rule } from '../rewrite.ts';
@@ -66,7 +66,7 @@ const notCompare = rule({
 });
 
 /** The element with every bit set. */
-const allOnes = (dtype: DType): number => (dtype === 'int32' ? -1 : integerRange(dtype)[1]);
+const allOnes = (dtype: DType): number => (isSigned(dtype) ? -1 : integerRange(dtype)[1]);
 
 const bitIdentity = rule({
   name: 'bit_identity',

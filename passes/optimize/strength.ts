@@ -5,7 +5,7 @@
  *     power(x, 4)        = y * y with y = x * x            fast
  *     divide(i, 8)       = (i + (i >> 31 >>> 29)) >> 3     of int32
  */
-import { isFloat, isInteger } from '../../base/dtype.ts';
+import { isFloat, isInteger, isSigned } from '../../base/dtype.ts';
 import type { Value } from '../../ir/types.ts';
 import { type RewriteRule, type Rewriter, rule } from '../rewrite.ts';
 import { full } from '../rewrite-emit.ts';
@@ -123,7 +123,7 @@ const integerStrength = rule({
     const amount = isIntegerValue(x) ? shiftAmount(splatOf(rewriter, y)) : undefined;
     if (amount === undefined) return undefined;
     if (opcode === 'multiply') return rewriter.op('shift_left', [x, full(rewriter, y.type, amount)]);
-    if (x.type.dtype !== 'uint32') return undefined;
+    if (isSigned(x.type.dtype)) return undefined;
     if (opcode === 'divide') return rewriter.op('shift_right_logical', [x, full(rewriter, y.type, amount)]);
     return rewriter.op('and', [x, full(rewriter, y.type, 2 ** amount - 1)]);
   },

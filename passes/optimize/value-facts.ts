@@ -6,7 +6,7 @@
  *     isNeverMinusZero(rewriter, sum, false)     // true: sums start from 0
  */
 import { dimBounds } from '../../base/dim.ts';
-import { integerRange, isFloat, isInteger } from '../../base/dtype.ts';
+import { integerRange, isFloat, isInteger, isNarrowInteger } from '../../base/dtype.ts';
 import type { Op, OpOf, Value } from '../../ir/types.ts';
 import type { Rewriter } from '../rewrite.ts';
 
@@ -102,7 +102,7 @@ function leastMoved(rewriter: Rewriter, op: Op, depth: number): number {
     case 'constant':
       return leastElement(op);
     case 'iota':
-      return 0;
+      return isNarrowInteger(op.attributes.dtype) ? -Infinity : 0;
     case 'dimension_size':
       return isFloat(op.attributes.dtype) ? Math.max(0, dimBounds(op.attributes.size)[0]) : 0;
     case 'maximum':

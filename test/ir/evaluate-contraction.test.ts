@@ -1,13 +1,17 @@
 /** Contractions: the examples of the StableHLO specification, and sums written in another way than the evaluator's. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { type DType, isFloat } from '../../base/dtype.ts';
 import { forEachIndex, positionOf, rowMajorStrides, splat } from '../../ir/literal.ts';
 import type { OpAttributes } from '../../ir/opcodes.ts';
+import { wrapInteger } from '../../ir/ops/scalar.ts';
 import { array, at, close, forSamples, type Nested, nested, runOp } from '../support/ir.ts';
 import { runs } from '../support/runs.ts';
 
 const f = (values: Nested, shape?: readonly number[]) => array('f32', values, shape);
 const i = (values: Nested, shape?: readonly number[]) => array('i32', values, shape);
+
+const inDType = (dtype: DType, sum: number): number => (isFloat(dtype) ? sum : wrapInteger(dtype, sum));
 
 describe('dot_general', () => {
   test('example', () => {
@@ -96,9 +100,7 @@ describe('dot_general', () => {
           sums[positionOf(target, strides)] += at(lhs, l) * at(rhs, r);
         });
       });
-      if (result.dtype === 'int32') close(result, { ...result, data: sums.map((s) => s | 0) });
-      else if (result.dtype === 'uint32') close(result, { ...result, data: sums.map((s) => s >>> 0) });
-      else close(result, { ...result, data: sums });
+      close(result, { ...result, data: sums.map((s) => inDType(result.dtype, s)) });
     });
   });
 });
@@ -227,7 +229,7 @@ describe('convolution', () => {
           const source = place.map((p, k) => p * strides[k] + tap[k] * rhs_dilation[k]);
           sum += at(padded, [b, group * inner + channel, ...source]) * at(rhs, [o, channel, ...tap]);
         });
-        data[position] = lhs.dtype === 'int32' ? sum | 0 : lhs.dtype === 'uint32' ? sum >>> 0 : sum;
+        data[position] = inDType(lhs.dtype, sum);
       });
       close(result, { ...result, data });
     });

@@ -266,7 +266,7 @@ const convert: Step = (g) => {
 
 const bitcast: Step = (g) => {
   const operand = g.pick(ofClass('number'));
-  return operand && candidate('bitcast_convert', [operand], { dtype: g.random.dtype('number') });
+  return operand && candidate('bitcast_convert', [operand], { dtype: g.random.dtypeOfWidth(operand.type.dtype) });
 };
 
 const reduce: Step = (g) => {

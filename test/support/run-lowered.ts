@@ -15,6 +15,7 @@ import { verifyKernel } from '../../ir/kernel-verify.ts';
 import { denseData, elementCount } from '../../ir/literal.ts';
 import type { LaunchBuffer, Lowered } from '../../ir/lowered.ts';
 import type { Literal, TensorType } from '../../ir/types.ts';
+import { decodeElements } from '../../runtime/elements.ts';
 
 /** Values of the symbols in the input types: an axis that is a bare symbol takes the size of the array. */
 export function bindSymbols(types: readonly TensorType[], inputs: readonly Literal[]): DimBindings {
@@ -41,10 +42,10 @@ const toBuffer = (literal: Literal): BufferData => {
 
 /** The same bytes as elements of another dtype of equal size. */
 function viewAs(dtype: DType, data: BufferData): BufferData {
-  if (dtype === 'float32') return new Float32Array(data.buffer, data.byteOffset, data.byteLength / 4);
-  if (dtype === 'int32') return new Int32Array(data.buffer, data.byteOffset, data.byteLength / 4);
-  if (dtype === 'uint32') return new Uint32Array(data.buffer, data.byteOffset, data.byteLength / 4);
-  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  return decodeElements(
+    dtype,
+    new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength),
+  ) as BufferData;
 }
 
 /** Runs a program and gives its outputs; `inputs` themselves are not changed. */

@@ -4,6 +4,7 @@
  *     sampleInputs(graph, { T: 9 })      // one Literal for each parameter, with `T` as 9
  */
 import { isStatic } from '../../base/dim.ts';
+import { isInteger } from '../../base/dtype.ts';
 import { Random } from '../../ir/ops/random.ts';
 import type { Graph, Literal } from '../../ir/types.ts';
 
@@ -13,7 +14,7 @@ export function sampleInputs({ parameters }: Graph, sizes: Readonly<Record<strin
     const fixed = shape.map((size) => (isStatic(size) ? size : sizes[String(size)]));
     const count = fixed.reduce((a, b) => a * b, 1);
     const draw = (): number => {
-      if (dtype === 'int32' || dtype === 'uint32') return random.integer(0, 3);
+      if (isInteger(dtype)) return random.integer(0, 3);
       return dtype === 'bool' ? Number(random.next() > 0.3) : Math.fround(random.next() * 2 - 1);
     };
     return { dtype, shape: fixed, data: Array.from({ length: count }, draw) };

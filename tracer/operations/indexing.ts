@@ -34,6 +34,7 @@ import {
   type Shape,
   scalar,
   sizeScalar,
+  toPositions,
 } from './support.ts';
 
 /** What a position out of range reads: the fill value of the dtype, or the nearest element. */
@@ -48,7 +49,8 @@ const sizeLike = (positions: Tensor, size: Dim): Tensor =>
 const isUnsigned = (dtype: DType): boolean => dtypeInfo(dtype).kind === 'unsigned';
 
 /** Positions with negative ones counted from the end. */
-function wrapped(positions: Tensor, size: Dim): Tensor {
+function wrapped(given: Tensor, size: Dim): Tensor {
+  const positions = toPositions(given);
   if (isUnsigned(positions.dtype)) return positions;
   const fromEnd = plus(positions, sizeLike(positions, size));
   return select(compare(positions, 'LT', 0), fromEnd, positions);
@@ -367,8 +369,9 @@ export const oneHot = operation<[indices: Tensor, numClasses: number, options?: 
     const shape = [...indices.type.shape];
     shape.splice(place, 0, numClasses);
     const others = range(shape.length).filter((i) => i !== place);
-    const classes = emit('iota', [], { dtype: indices.dtype, shape, axis: place });
-    return convert(compare(expandAt(indices, shape, others), 'EQ', classes), dtype);
+    const positions = toPositions(indices);
+    const classes = emit('iota', [], { dtype: positions.dtype, shape, axis: place });
+    return convert(compare(expandAt(positions, shape, others), 'EQ', classes), dtype);
   },
 ) as <D extends DType = 'float32'>(indices: Tensor, numClasses: number, options?: OneHotOptions<D>) => Tensor<D>;
 

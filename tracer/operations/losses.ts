@@ -31,6 +31,7 @@ import {
   shapeWithout,
   sizeScalar,
   toFloat,
+  toPositions,
 } from './support.ts';
 import { abs, log, log1p, negative, square } from './unary.ts';
 
@@ -135,8 +136,9 @@ export interface CrossEntropyOptions extends LossOptions {
  * The element of each row at the target's position: a sum over the row of everything masked but it, which fuses with
  * the softmax before it and whose gradient needs no scatter. NaN for a position out of range.
  */
-function picked(rows: Tensor, positions: Tensor, axis: number): Tensor {
+function picked(rows: Tensor, targets: Tensor, axis: number): Tensor {
   const { shape } = rows.type;
+  const positions = toPositions(targets);
   const others = range(shape.length).filter((i) => i !== axis);
   const classes = emit('iota', [], { dtype: positions.dtype, shape, axis });
   const isTarget = compare(expandAt(positions, shape, others), 'EQ', classes);

@@ -7,7 +7,7 @@
  *     mean(x, -1, { keepdims: true })                      // f32[8,1] of f32[8,4]
  */
 import { dimProduct } from '../../base/dim.ts';
-import type { DType } from '../../base/dtype.ts';
+import { type DType, isNarrowInteger, isSigned } from '../../base/dtype.ts';
 import { KilnError } from '../../base/error.ts';
 import { operation } from '../operation.ts';
 import type { Tensor } from '../tensor.ts';
@@ -18,6 +18,7 @@ import {
   axesOf,
   axisOf,
   constantLike,
+  convert,
   describe,
   expandTo,
   type Floating,
@@ -48,8 +49,16 @@ export interface NormOptions extends ReduceOptions {
   readonly ord?: number;
 }
 
-/** The dtype of sums: bool is counted as int32, everything else stays. */
-type Summed<D extends DType> = D extends 'bool' ? 'int32' : D;
+/** The dtype of sums: bool and narrow integers are counted in 32 bits, everything else stays. */
+type Summed<D extends DType> = D extends 'bool' | 'int8' | 'int16'
+  ? 'int32'
+  : D extends 'uint8' | 'uint16'
+    ? 'uint32'
+    : D;
+
+/** An operand in the dtype of its sums. */
+const summed = (x: Tensor): Tensor =>
+  isNarrowInteger(x.dtype) ? convert(x, isSigned(x.dtype) ? 'int32' : 'uint32') : toNumber(x);
 
 function withKept(reduced: Tensor, x: Tensor, axes: readonly number[], keepdims: boolean | undefined): Tensor {
   return keepdims && axes.length > 0
@@ -78,18 +87,18 @@ function requireElements(name: string, x: Tensor, axes: readonly number[]): void
 }
 
 /**
- * Sum. Of bools the int32 count, of integers the same dtype, wrapping. The sum of nothing is 0.
+ * Sum. Of bools the int32 count; of integers in at least 32 bits of the same kind, wrapping. The sum of nothing is 0.
  * @param axis axes to reduce; all unless given
  * @throws KilnError `invalid_argument` for an axis out of range or named twice
  */
-export const sum = reduction('sum', (x, axes) => reduceAxes(toNumber(x), 'sum', axes)) as <D extends DType>(
+export const sum = reduction('sum', (x, axes) => reduceAxes(summed(x), 'sum', axes)) as <D extends DType>(
   x: Tensor<D>,
   axis?: Axes,
   options?: ReduceOptions,
 ) => Tensor<Summed<D>>;
 
-/** Product. Of bools as int32. The product of nothing is 1. @throws KilnError `invalid_argument` for a bad axis */
-export const prod = reduction('prod', (x, axes) => reduceAxes(toNumber(x), 'product', axes)) as typeof sum;
+/** Product, in the dtype of `sum`. The product of nothing is 1. @throws KilnError `invalid_argument` for a bad axis */
+export const prod = reduction('prod', (x, axes) => reduceAxes(summed(x), 'product', axes)) as typeof sum;
 
 const meanAxes = (x: Tensor, axes: readonly number[], correction = 0): Tensor => {
   const total = reduceAxes(x, 'sum', axes);

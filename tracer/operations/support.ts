@@ -7,7 +7,7 @@
  *     broadcastTogether('add', [x, y])              // both f32[8,4]
  */
 import { type Dim, dimBounds, equalDims, isAtMostDim, isEqualDim, isStatic, SymbolicDim } from '../../base/dim.ts';
-import { type DType, isDType, isFloat, isInteger, promoteTypes } from '../../base/dtype.ts';
+import { type DType, isDType, isFloat, isInteger, isNarrowInteger, promoteTypes } from '../../base/dtype.ts';
 import { KilnError } from '../../base/error.ts';
 import type { ReduceKind } from '../../ir/opcodes.ts';
 import { formatType } from '../../ir/printer.ts';
@@ -248,6 +248,9 @@ export const toFloat = (x: Tensor): Tensor => convert(x, floatDType(x.dtype));
 
 /** Bool as int32, everything else as it is: for arithmetic. */
 export const toNumber = (x: Tensor): Tensor => (x.dtype === 'bool' ? convert(x, 'int32') : x);
+
+/** Narrow integers as int32, since their dtype may not hold the size that they are positions in; others as they are. */
+export const toPositions = (x: Tensor): Tensor => (isNarrowInteger(x.dtype) ? convert(x, 'int32') : x);
 
 /** `x != 0`, or `x` itself when it is bool. */
 export const toBool = (x: Tensor): Tensor<'bool'> =>

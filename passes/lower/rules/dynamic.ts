@@ -3,6 +3,7 @@
  * the load is predicated on its being in range.
  */
 import { type Dim, equalDims, subDims } from '../../../base/dim.ts';
+import { isNarrowInteger } from '../../../base/dtype.ts';
 import type { ScalarId } from '../../../ir/kernel.ts';
 import type { Value } from '../../../ir/types.ts';
 import type { BodyBuilder } from '../body.ts';
@@ -12,8 +13,9 @@ import { within } from './predicate.ts';
 import type { ScalarRule } from './rule.ts';
 
 /** The scalar moved into `[0, greatest]`, as an index. */
-export function clampedIndex(body: BodyBuilder, start: ScalarId, greatest: Dim): Index {
+export function clampedIndex(body: BodyBuilder, given: ScalarId, greatest: Dim): Index {
   if (greatest === 0) return zeroIndex;
+  const start = widened(body, given);
   const dtype = body.dtypeOf(start);
   const positive = dtype === 'uint32' ? start : body.apply(dtype, 'maximum', [start, body.constant(dtype, 0)]);
   return body.algebra.value(
@@ -23,12 +25,17 @@ export function clampedIndex(body: BodyBuilder, start: ScalarId, greatest: Dim):
 }
 
 /** Whether the scalar is in `[0, greatest]`. */
-export function inRange(body: BodyBuilder, start: ScalarId, greatest: Dim): ScalarId {
+export function inRange(body: BodyBuilder, given: ScalarId, greatest: Dim): ScalarId {
+  const start = widened(body, given);
   const dtype = body.dtypeOf(start);
   const below = body.apply('bool', 'compare', [start, body.size(dtype, greatest)], 'LE');
   if (dtype === 'uint32') return below;
   return body.apply('bool', 'and', [body.apply('bool', 'compare', [start, body.constant(dtype, 0)], 'GE'), below]);
 }
+
+/** Sizes may lie outside of a narrow dtype. */
+const widened = (body: BodyBuilder, id: ScalarId): ScalarId =>
+  isNarrowInteger(body.dtypeOf(id)) ? asPosition(body, id) : id;
 
 const asPosition = (body: BodyBuilder, id: ScalarId): ScalarId =>
   body.dtypeOf(id) === 'int32' ? id : body.apply('int32', 'convert', [id]);
