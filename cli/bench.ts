@@ -7,11 +7,14 @@ export interface BenchFileOptions {
   readonly warmup: number;
   readonly iterations: number;
   readonly json: boolean;
+  /** Only this entry. */
+  readonly entry?: string;
 }
 
-export async function benchFile(file: string, { warmup, iterations, json }: BenchFileOptions): Promise<void> {
+/** @throws KilnError `cli_usage` when the file offers no functions, or not that entry */
+export async function benchFile(file: string, { warmup, iterations, json, entry }: BenchFileOptions): Promise<void> {
   const reports = [];
-  for (const { name, fn, args } of await loadEntries(file)) {
+  for (const { name, fn, args } of await loadEntries(file, entry)) {
     const bar = progressBar(name, 2 * (warmup + iterations));
     const onProgress = (done: number): void => bar.update(done);
     const report = await benchmark(fn, argumentsWithData(args), { name, warmup, iterations, onProgress });

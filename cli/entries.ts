@@ -18,8 +18,21 @@ export interface Entry {
   readonly args: readonly unknown[];
 }
 
-/** The entries of a module, in the order of its default export. @throws KilnError `cli_usage` */
-export async function loadEntries(file: string): Promise<readonly Entry[]> {
+/**
+ * The entries of a module, in the order of its default export.
+ * @param wanted the name of one entry: only that
+ * @throws KilnError `cli_usage` when the file offers no functions, or not that one
+ */
+export async function loadEntries(file: string, wanted?: string): Promise<readonly Entry[]> {
+  const entries = await allEntries(file);
+  const found = entries.filter(({ name }) => wanted === undefined || name === wanted);
+  if (found.length > 0) return found;
+  throw new KilnError('cli_usage', `${file} has no entry '${wanted}'`, {
+    expected: entries.map(({ name }) => name).join(', '),
+  });
+}
+
+async function allEntries(file: string): Promise<readonly Entry[]> {
   const path = resolve(file);
   if (!existsSync(path)) throw new KilnError('cli_usage', `there is no file ${file}`);
   const module = await importModule(path);

@@ -9,11 +9,13 @@ import { bold } from './style.ts';
 export interface ExplainFileOptions {
   /** Timed calls of each mode. */
   readonly iterations: number;
+  /** Only this entry. */
+  readonly entry?: string;
 }
 
-/** @throws KilnError `cli_usage` when the file offers no functions */
-export async function explainFile(file: string, { iterations }: ExplainFileOptions): Promise<void> {
-  for (const { name, fn, args } of await loadEntries(file)) {
+/** @throws KilnError `cli_usage` when the file offers no functions, or not that entry */
+export async function explainFile(file: string, { iterations, entry }: ExplainFileOptions): Promise<void> {
+  for (const { name, fn, args } of await loadEntries(file, entry)) {
     console.log(`\n${bold(`${name}: the journey of one line`)}\n`);
     console.log(journey(compile(fn, { name }), args));
     console.log(`\n${bold(`${name}: eager against compiled`)}\n`);

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { KilnError } from '../index.ts';
-import { benchFile } from './bench.ts';
+import { type BenchFileOptions, benchFile } from './bench.ts';
 import { explainFile } from './explain.ts';
 import { reportFile } from './report.ts';
 
@@ -35,8 +35,9 @@ function program(): Command {
     .command('explain')
     .description('show how each exported function of FILE is compiled, and time it eager and compiled')
     .argument('<file>', 'a module whose default export is { name: { fn, args } }')
+    .option('--entry <name>', 'only this function')
     .option('--iterations <n>', 'timed calls of each mode', count, 50)
-    .action((file: string, options: { iterations: number }) => explainFile(file, options));
+    .action((file: string, options: { iterations: number; entry?: string }) => explainFile(file, options));
   kiln
     .command('report')
     .description('write an HTML page for each exported function of FILE: graphs, kernels, memory, what was not fused')
@@ -49,10 +50,11 @@ function program(): Command {
     .command('bench')
     .description('time each exported function of FILE, eager beside compiled')
     .argument('<file>', 'a module whose default export is { name: { fn, args } }')
+    .option('--entry <name>', 'only this function')
     .option('--warmup <n>', 'calls of each mode before timing', count, 10)
     .option('--iterations <n>', 'timed calls of each mode', count, 50)
     .option('--json', 'print the figures as JSON', false)
-    .action((file: string, options: { warmup: number; iterations: number; json: boolean }) => benchFile(file, options));
+    .action((file: string, options: BenchFileOptions) => benchFile(file, options));
   return kiln;
 }
 

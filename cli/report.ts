@@ -5,7 +5,7 @@ import { formatBytes, formatCount } from '../bench/table.ts';
 import { compile, KilnError } from '../index.ts';
 import { compilations } from '../tracer/compiled-functions.ts';
 import { type MadeReport, makeReport } from '../tracer/report.ts';
-import { argumentsWithData, type Entry, loadEntries } from './entries.ts';
+import { argumentsWithData, loadEntries } from './entries.ts';
 import { faint } from './style.ts';
 
 export interface ReportFileOptions {
@@ -17,7 +17,7 @@ export interface ReportFileOptions {
 
 /** @throws KilnError `cli_usage` when the file offers no functions, not that entry, or the page can not be written */
 export async function reportFile(file: string, { output, entry, profile }: ReportFileOptions): Promise<void> {
-  const entries = chosen(await loadEntries(file), file, entry);
+  const entries = await loadEntries(file, entry);
   for (const { name, fn, args } of entries) {
     const compiled = compile(fn, { name });
     const made = await makeReport(compilations.get(compiled)!, profile ? argumentsWithData(args) : args, { profile });
@@ -25,15 +25,6 @@ export async function reportFile(file: string, { output, entry, profile }: Repor
     write(path, made.html);
     console.log(`${path} ${faint(`(${formatBytes(Buffer.byteLength(made.html))})`)}  ${summary(name, made)}`);
   }
-}
-
-function chosen(entries: readonly Entry[], file: string, wanted: string | undefined): readonly Entry[] {
-  if (wanted === undefined) return entries;
-  const found = entries.filter(({ name }) => name === wanted);
-  if (found.length > 0) return found;
-  throw new KilnError('cli_usage', `${file} has no entry '${wanted}'`, {
-    expected: entries.map(({ name }) => name).join(', '),
-  });
 }
 
 /** `report-step.html` for `report.html`: each entry has a page of its own. */

@@ -18,7 +18,7 @@ export interface Recomputation {
   readonly ops: readonly { readonly op: string; readonly bytes: number }[];
   /** Planned bytes that this saves. */
   readonly bytesSaved: number;
-  /** Floating point operations that it adds. */
+  /** Operations that it adds, as kernels count them. */
   readonly flops: number;
 }
 
@@ -62,6 +62,7 @@ export function reportOf(
   const bindings = new Map(lowered.symbols.map(({ name, min }) => [name, given.get(name) ?? min]));
   const numberOf = (size: Dim): number => evaluateDim(size, bindings);
   const { groups, refusals } = fusionAccount(lowered, numberOf);
+  const flops = groups.reduce((sum, group) => sum + group.flops, 0);
   return {
     graph: printModule(module, { locations: true }),
     optimized: printModule(optimized, { locations: true }),
@@ -72,20 +73,27 @@ export function reportOf(
     kernelCount: lowered.kernels.length,
     groups,
     refusals,
-    flops: groups.reduce((sum, { flops }) => sum + flops, 0),
+    flops,
     bytesMoved: groups.reduce((sum, { bytesAfter }) => sum + bytesAfter, 0),
     flopsBefore: groups.reduce((sum, { flopsBefore }) => sum + flopsBefore, 0),
     bytesBefore: groups.reduce((sum, { bytesBefore }) => sum + bytesBefore, 0),
     memory: footprintOf(program, bindings),
-    recomputation: fitted && recomputationOf(fitted),
+    recomputation: fitted && recomputationOf(fitted, flops, numberOf),
   };
 }
 
-const recomputationOf = ({ recomputed, before, bytes, flops }: NonNullable<Stages['fitted']>): Recomputation => ({
-  ops: recomputed.map(({ op, bytes: size }) => ({ op: describeOp(op), bytes: size })),
-  bytesSaved: before - bytes,
-  flops,
-});
+function recomputationOf(
+  { recomputed, before, bytes }: NonNullable<Stages['fitted']>,
+  flops: number,
+  numberOf: (size: Dim) => number,
+): Recomputation {
+  const flopsWithout = before.lowered.report.groups.reduce((sum, { flopsAfter }) => sum + numberOf(flopsAfter), 0);
+  return {
+    ops: recomputed.map(({ op, bytes: size }) => ({ op: describeOp(op), bytes: size })),
+    bytesSaved: before.bytes - bytes,
+    flops: flops - flopsWithout,
+  };
+}
 
 /** Comments above a kernel's code: its name, and the ops and lines it came from. The code itself knows neither. */
 function codeHeader(name: string, groups: readonly GroupReport[]): string {

@@ -21,7 +21,7 @@ import { optimizePipeline } from '../passes/optimize/index.ts';
 import type { Program } from '../runtime/program.ts';
 import { type CompileReport, reportOf } from './compile-report.ts';
 import { dumpStages } from './dump.ts';
-import { fusionAccount, fusionLines } from './fusion-account.ts';
+import { fusionAccount, fusionLines, totalLines } from './fusion-account.ts';
 import { fitBudget, type Generated, type WithinBudget } from './memory-budget.ts';
 import { collectReport } from './report/collect.ts';
 import type { ReportData } from './report/data.ts';
@@ -148,5 +148,6 @@ function fusionText(lowered: Lowered): string {
   const bindings = new Map(lowered.symbols.map(({ name, min }) => [name, min]));
   const account = fusionAccount(lowered, (size) => evaluateDim(size, bindings));
   const { name, report } = lowered;
-  return [`${name}: ${report.opCount} ops in ${report.groups.length} kernels`, ...fusionLines(account)].join('\n');
+  const title = `${name}: ${report.opCount} optimised ops in ${report.groups.length} kernels`;
+  return [title, ...totalLines(account.groups), ...fusionLines(account)].join('\n');
 }

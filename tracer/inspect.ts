@@ -13,7 +13,7 @@ import type { Compilation } from './compilation.ts';
 import type { CompileReport, Recomputation } from './compile-report.ts';
 import type { CompileRequest } from './compiler.ts';
 import { compileNow } from './compiler-client.ts';
-import { count, fusionLines, type GroupReport, type RefusalReport } from './fusion-account.ts';
+import { count, fusionLines, type GroupReport, type RefusalReport, shortOp, totalLines } from './fusion-account.ts';
 import { currentTrace } from './graph-trace.ts';
 import { atLocation, currentLocation } from './location.ts';
 import { defaultPrecision } from './settings.ts';
@@ -170,11 +170,10 @@ function explanationText(
   explanation: Omit<Explanation, 'toString'>,
   recompiles: readonly { readonly reason: string }[],
 ): string {
-  const { ops, kernels, flops, bytesMoved, flopsBefore, bytesBefore, memory, recomputation, compileMs } = explanation;
+  const { ops, kernels, groups, memory, recomputation, compileMs } = explanation;
   const lines = [
     `${name}: ${ops} ops in ${kernels} kernels, compiled in ${compileMs.toFixed(1)} ms`,
-    `  ${count(bytesMoved)} bytes moved (${count(bytesBefore)} op by op)`,
-    `  ${count(flops)} operations (${count(flopsBefore)} op by op)`,
+    ...totalLines(groups),
     `  ${count(memory.peak)} bytes of memory: ${memoryText(memory)}`,
     ...(recomputation ? recomputationLines(recomputation) : []),
     ...fusionLines(explanation),
@@ -188,7 +187,7 @@ function explanationText(
 function recomputationLines({ ops, bytesSaved, flops }: Recomputation): string[] {
   const times = new Map<string, number>();
   for (const { op, bytes } of ops) {
-    const text = `${op}: ${count(bytes)} bytes`;
+    const text = `${shortOp(op)}: ${count(bytes)} bytes`;
     times.set(text, (times.get(text) ?? 0) + 1);
   }
   return [

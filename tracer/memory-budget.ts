@@ -34,7 +34,14 @@ export interface WithinBudget extends Generated {
   readonly module: Module;
   readonly lowered: Lowered;
   /** What was computed again; absent where the budget made no difference. */
-  readonly fitted?: FittedProgram & { readonly before: number };
+  readonly fitted?: FittedProgram & { readonly before: ProgramBefore };
+}
+
+/** The program without a budget. */
+export interface ProgramBefore {
+  /** Bytes planned. */
+  readonly bytes: number;
+  readonly lowered: Lowered;
 }
 
 /** How often codegen may turn out to need more than was set aside for it. */
@@ -68,7 +75,12 @@ export function fitBudget(stages: BudgetedStages): WithinBudget {
     const made = generate(found.lowered);
     reached = peakOf(made.program);
     if (reached <= budget) {
-      return { module: found.module, lowered: found.lowered, ...made, fitted: { ...found, before: planned } };
+      return {
+        module: found.module,
+        lowered: found.lowered,
+        ...made,
+        fitted: { ...found, before: { bytes: planned, lowered } },
+      };
     }
     if (found.bytes > budget - beside) break;
     beside = reached - found.bytes;

@@ -11,7 +11,7 @@ import type { Value } from '../../ir/types.ts';
 import type { GraphAnalysis } from '../fuse/analysis.ts';
 import type { Refusal } from '../fuse/rules.ts';
 import { findScoreRegions, noRegions, type ScoreRegion, type ScoreRegions } from './score-region.ts';
-import { refuseRegion, refuseStreams } from './score-rules.ts';
+import { hasExponentials, refuseRegion, refuseStreams } from './score-rules.ts';
 import { planStreams, type Stream } from './stream.ts';
 
 export interface StreamPlan {
@@ -36,7 +36,7 @@ export function planAllStreams(analysis: GraphAnalysis): StreamPlan {
     const streams = refusal ? [] : planStreams(region, found, analysis);
     const reason = refusal ?? refuseStreams(streams);
     if (reason) {
-      if (looksLikeAttention(region)) refusals.push(refusalOf(region, reason, analysis));
+      if (looksLikeAttention(region, analysis)) refusals.push(refusalOf(region, reason, analysis));
       continue;
     }
     plans.push(streams);
@@ -45,8 +45,10 @@ export function planAllStreams(analysis: GraphAnalysis): StreamPlan {
   return { ...withoutCycles(plans, refusals, analysis), regions: found, refusals };
 }
 
-/** Regions with statistics of rows are what this is for; others are refused in silence, as nearly all products are. */
-const looksLikeAttention = ({ exits }: ScoreRegion): boolean => exits.some(({ kind }) => kind === 'statistic');
+/** Others are refused in silence, as nearly all products are: any two dense layers with a norm between them make a region. */
+const looksLikeAttention = (region: ScoreRegion, analysis: GraphAnalysis): boolean =>
+  region.exits.some(({ kind }) => kind === 'statistic') &&
+  (region.axes.batch.length > 0 || hasExponentials(region, analysis));
 
 function refusalOf({ roots, exits }: ScoreRegion, reason: Refusal, { graph }: GraphAnalysis): FusionRefusal {
   const end = exits.find(({ kind }) => kind === 'contraction') ?? exits[0];

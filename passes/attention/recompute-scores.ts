@@ -144,7 +144,8 @@ class Copier {
       const isOwn = position > this.#end || this.#analysis.graph.ops[position].operands.length === 0;
       if (isOwn) return value;
     }
-    const barrier = createOp('optimization_barrier', [value], {}, undefined);
+    const location = position === undefined ? undefined : this.#analysis.graph.ops[position].location;
+    const barrier = createOp('optimization_barrier', [value], {}, location);
     ops.push(barrier);
     return barrier.results[0];
   }

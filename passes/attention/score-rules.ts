@@ -50,7 +50,7 @@ function paysOff(region: ScoreRegion, regions: ScoreRegions, analysis: GraphAnal
   const scores = analysis.elementsOf(roots[0].results[0]);
   if (hasStatistics(region, regions, analysis)) {
     if (axes.batch.length > 0) return true;
-    const least = [...region.members].some((member) => ops[member].opcode === 'exponential') ? 0.5 : 1;
+    const least = hasExponentials(region, analysis) ? 0.5 : 1;
     const isStored = exits.some(({ kind }) => kind === 'store');
     return !isStored && roots.every(({ operands }) => least * total(operands, analysis) <= scores);
   }
@@ -61,6 +61,10 @@ function paysOff(region: ScoreRegion, regions: ScoreRegions, analysis: GraphAnal
   }
   return statelessGain * total([...taken], analysis) <= scores;
 }
+
+/** Whether scores are exponentiated, as in a softmax. */
+export const hasExponentials = ({ members }: ScoreRegion, { graph }: GraphAnalysis): boolean =>
+  [...members].some((member) => graph.ops[member].opcode === 'exponential');
 
 const total = (values: readonly Value[], analysis: GraphAnalysis): number =>
   values.reduce((sum, value) => sum + analysis.elementsOf(value), 0);

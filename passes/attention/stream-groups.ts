@@ -5,7 +5,7 @@
 import type { Op, Value } from '../../ir/types.ts';
 import { cheapFlops, type GraphAnalysis, isAnchor, isFree } from '../fuse/analysis.ts';
 import { FusionGroup } from '../fuse/fusion-group.ts';
-import { type Question, type Refusal, refusalToOperand } from '../fuse/rules.ts';
+import { costText, type Question, type Refusal, refusalToOperand } from '../fuse/rules.ts';
 import type { ReduceTokens, View } from '../fuse/view.ts';
 import type { ScoreRegions } from './score-region.ts';
 import type { Stream } from './stream.ts';
@@ -51,7 +51,7 @@ export function refusalToStream(question: Question, isGenerated: (value: Value) 
   const cone = analysis.coneOf(value);
   const most = evaluations <= elements ? cheapScore : cheapFlops;
   if (cone <= most || cone * evaluations <= analysis.target.launchCost) return undefined;
-  return { rule: 'recomputation', detail: `${cone} operations for each of ${evaluations} scores` };
+  return { rule: 'recomputation', detail: `${costText(cone)} for each of ${evaluations} scores` };
 }
 
 /** Values that are made of positions and of little memory, such as masks of dropout: computed rather than stored. */

@@ -164,11 +164,15 @@ function refuseWindow({ views, group }: Question): Refusal | undefined {
     : { rule: 'window-epilogue', detail: 'the consumer reads elements of the window more than once' };
 }
 
+/** What a value costs, in words: the cone of a reduction or contraction is infinite. */
+export const costText = (cone: number): string =>
+  cone === Number.POSITIVE_INFINITY ? 'a reduction or contraction' : `${cone} operations`;
+
 /** Operands of contractions are packed over and over: only what is nearly free is computed on the way. */
 export function refusalToOperand({ op, value, views, analysis }: Question): Refusal | undefined {
   if (!views.some((view) => view.place === 'operand') || isFree(op)) return undefined;
   const cone = analysis.coneOf(value);
-  if (cone > operandFlops) return { rule: 'operand-cost', detail: `${cone} operations each time an operand is packed` };
+  if (cone > operandFlops) return { rule: 'operand-cost', detail: `${costText(cone)} each time an operand is packed` };
   const source = analysis.sourceBytesOf(value);
   if (source > 1.25 * analysis.bytesOf(value))
     return { rule: 'operand-bytes', detail: `${source} bytes to read instead of ${analysis.bytesOf(value)}` };

@@ -111,7 +111,15 @@ const buffer = (name: string, access: KernelBuffer['access'], { type }: Value): 
 
 /** The opcodes that say what a kernel is, such as `dot_general_add_tanh`; the longest runs are cut. */
 function kernelName(ops: readonly Op[]): string {
-  const dull = new Set(['constant', 'broadcast_in_dim', 'reshape', 'convert', 'iota', 'dimension_size']);
+  const dull = new Set<string>([
+    'constant',
+    'broadcast_in_dim',
+    'reshape',
+    'convert',
+    'iota',
+    'dimension_size',
+    'optimization_barrier',
+  ]);
   const told = ops.filter((op) => !dull.has(op.opcode));
   const names = (told.length > 0 ? told : ops).map((op) =>
     op.opcode === 'reduce' ? `reduce_${op.attributes.kind}` : op.opcode,

@@ -70,6 +70,18 @@ describe('kiln', () => {
     expect(readFileSync(join(folder, 'odds.html'), 'utf8')).toMatch(/median of 10 runs/);
   });
 
+  test('explain and bench take one entry', async () => {
+    const path = file('one.mts', twoLayers);
+    const [explained, timed] = await Promise.all([
+      kiln('explain', path, '--entry', 'odds', '--iterations', '1'),
+      kiln('bench', path, '--entry', 'odds', '--iterations', '1', '--warmup', '1'),
+    ]);
+    expect(explained.stdout).toMatch(/odds: the journey/);
+    expect(explained.stdout).not.toMatch(/hidden/);
+    expect(timed.stdout).toMatch(/odds/);
+    expect(timed.stdout).not.toMatch(/hidden/);
+  });
+
   test('report says which entries there are, and that a page can not be written', async () => {
     const path = file('entries.mts', twoLayers);
     const [entry, target] = await Promise.all([

@@ -5,17 +5,16 @@
  *
  *     { file: '/home/me/app/model.ts', line: 12 }  →  { file: 'model.ts', line: 12, text: 'return x.matmul(w)' }
  */
+import { fromWorkingFolder } from '../working-folder.ts';
 import type { PlaceData } from './data.ts';
 
 interface NodeProcess {
-  cwd?(): string;
   getBuiltinModule?(name: 'node:fs'): typeof import('node:fs') | undefined;
 }
 
 export function withSources(places: readonly PlaceData[]): PlaceData[] {
   const process = (globalThis as { process?: NodeProcess }).process;
   const files = process?.getBuiltinModule?.('node:fs');
-  const folder = process?.cwd?.();
   const texts = new Map<string, readonly string[]>();
   const linesOf = (file: string): readonly string[] => {
     let lines = texts.get(file);
@@ -27,7 +26,7 @@ export function withSources(places: readonly PlaceData[]): PlaceData[] {
   };
   return places.map(({ file, line, column }) => {
     const text = linesOf(file)[line - 1]?.trim();
-    return { file: shortPath(file, folder), line, column, ...(text && { text }) };
+    return { file: shortPath(file), line, column, ...(text && { text }) };
   });
 }
 
@@ -39,9 +38,7 @@ function readLines(file: string, files: typeof import('node:fs') | undefined): r
   }
 }
 
-function shortPath(file: string, folder: string | undefined): string {
-  const path = file.replaceAll('\\', '/');
-  const base = folder?.replaceAll('\\', '/').replace(/\/?$/, '/');
-  if (base && path.startsWith(base)) return path.slice(base.length);
-  return path.slice(path.lastIndexOf('/') + 1);
+function shortPath(file: string): string {
+  const inside = fromWorkingFolder(file);
+  return inside === file ? file.slice(Math.max(file.lastIndexOf('/'), file.lastIndexOf('\\')) + 1) : inside;
 }
