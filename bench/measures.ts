@@ -50,6 +50,7 @@ export const kernelLimits: Readonly<Record<string, number>> = {
   'relu(tanh(2x+1)*x)': 1,
   'chain of exp, sin, erf and division': 1,
   'chain of 30 operations': 1,
+  'dequantised matmul': 1,
 };
 
 /** Kernels of a training step of a GPT, for each layer. */

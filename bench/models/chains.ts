@@ -58,6 +58,10 @@ const commonFactor = (a: Tensor, b: Tensor, c: Tensor): Tensor => a.matmul(b).ad
 /** Three small products that share their left operand. */
 const sharedOperand = (x: Tensor, q: Tensor, k: Tensor, v: Tensor) => [x.matmul(q), x.matmul(k), x.matmul(v)] as const;
 
+/** A product with weights of 8 bits, a scale and a zero point for each of its columns. */
+const dequantised = (x: Tensor, weight: Tensor, scale: Tensor, zero: Tensor): Tensor =>
+  x.matmul(weight.astype('float32').sub(zero).mul(scale));
+
 /** Chains of products of matrices with about `size` rows. */
 export function matmulChains(size: number): Model[] {
   const matrix = (rows: number, columns: number) => inputs.weight([rows, columns], rows);
@@ -75,6 +79,12 @@ export function matmulChains(size: number): Model[] {
       matrix(size, small),
       matrix(size, small),
       matrix(size, small),
+    ]),
+    defineModel('dequantised matmul', dequantised, () => [
+      square(),
+      inputs.quantised([size, size]),
+      inputs.positive([size]),
+      inputs.quantised([size]),
     ]),
   ];
 }

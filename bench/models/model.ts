@@ -24,7 +24,7 @@ type Uniform = () => number;
 /** How the elements of a spec are drawn; those not named here are uniform in [-1, 1). */
 const draws = new WeakMap<TensorSpec, (uniform: Uniform) => number>();
 
-function drawn<D extends 'float32' | 'int32'>(
+function drawn<D extends 'float32' | 'int32' | 'int8'>(
   shape: readonly Dim[],
   dtype: D,
   draw: (uniform: Uniform) => number,
@@ -48,6 +48,8 @@ export const inputs = {
   /** Integers from 0 to below `limit`: tokens and labels. */
   integers: (shape: readonly Dim[], limit: number) =>
     drawn(shape, 'int32', (uniform) => Math.floor(((uniform() + 1) / 2) * limit)),
+  /** Weights stored in 8 bits. */
+  quantised: (shape: readonly Dim[]) => drawn(shape, 'int8', (uniform) => Math.floor(uniform() * 128)),
   /** A scalar that is always the same. */
   constant: (value: number) => drawn([], 'float32', () => value),
 } as const;
@@ -67,6 +69,8 @@ function fill(specs: unknown[], seed: number): unknown[] {
 
 const isSpec = (leaf: unknown): leaf is TensorSpec => typeof leaf === 'object' && leaf !== null && 'signature' in leaf;
 
+const arrays = { float32: Float32Array, int32: Int32Array, int8: Int8Array } as const;
+
 function randomTensor(leaf: TensorSpec, uniform: Uniform): Tensor {
   const shape = leaf.shape.map((size) => {
     if (typeof size === 'number') return size;
@@ -74,7 +78,7 @@ function randomTensor(leaf: TensorSpec, uniform: Uniform): Tensor {
   });
   const length = shape.reduce((product, size) => product * size, 1);
   const draw = draws.get(leaf) ?? ((next: Uniform) => next());
-  const data = leaf.dtype === 'int32' ? new Int32Array(length) : new Float32Array(length);
+  const data = new arrays[leaf.dtype as keyof typeof arrays](length);
   for (let i = 0; i < length; i++) data[i] = draw(uniform);
   return tensor(data, { shape });
 }

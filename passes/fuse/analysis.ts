@@ -8,7 +8,7 @@
  * Sizes are compared as numbers; a symbolic size counts as `symbolEstimate`, within its bounds.
  */
 import { type Dim, dimProduct, equalDims, equalShapes, evaluateDim, symbolsOf } from '../../base/dim.ts';
-import { byteSize } from '../../base/dtype.ts';
+import { byteSize, isNarrowInteger } from '../../base/dtype.ts';
 import { flopsOf, traitsOf } from '../../ir/ops/index.ts';
 import type { Graph, Op, OpOf, Value } from '../../ir/types.ts';
 import { nothing, type Without } from '../features.ts';
@@ -204,8 +204,9 @@ export class GraphAnalysis {
     return operand && this.#rowSources.get(operand);
   }
 
-  /** Operations for one element of an op's result. */
+  /** Operations for one element of an op's result. Narrow integers are widened by the load that reads them. */
   flopsOf(op: Op): number {
+    if (op.opcode === 'convert' && isNarrowInteger(op.operands[0].type.dtype)) return 0;
     return traitsOf(op.opcode).flops ?? estimate(flopsOf(op)) / Math.max(this.elementsOf(op.results[0]), 1);
   }
 
