@@ -112,6 +112,23 @@ test('results are in the dtypes of JAX', () => {
   expect(() => a.add(300)).toThrow('from -128 to 127');
 });
 
+test('arange counts as far as the dtype goes, traced or not', async () => {
+  for (const make of [
+    () => k.arange(250, 256, 2, { dtype: 'uint8' }),
+    () => k.arange(5, -1, -1, { dtype: 'uint8' }),
+    () => k.arange(-128, 128, 100, { dtype: 'int8' }),
+  ]) {
+    expect(
+      await k
+        .compile(() => make())()
+        .data(),
+    ).toEqual(await make().data());
+  }
+  const tooFar = (): k.Tensor => k.arange(250, 258, 1, { dtype: 'uint8' });
+  expect(tooFar).toThrow('from 0 to 255');
+  expect(() => k.compile(() => tooFar())()).toThrow('from 0 to 255');
+});
+
 test('positions of few bits reach only so far, but count from the end of any axis', async () => {
   const at = k.tensor(new Int8Array([-1, 100, -128]));
   expect(await elements(k.arange(1000).take(at))).toEqual([999, 100, 872]);

@@ -7,7 +7,7 @@
  *     arange(5)                                // i32[5]: 0, 1, 2, 3, 4
  */
 import { isStaticShape } from '../../base/dim.ts';
-import { byteSize, computedDTypes, type DType, isFloat } from '../../base/dtype.ts';
+import { byteSize, computedDTypes, type DType, integerRange, isFloat } from '../../base/dtype.ts';
 import { KilnError } from '../../base/error.ts';
 import { elementCount, literal } from '../../ir/literal.ts';
 import { encodeElements } from '../../runtime/elements.ts';
@@ -251,7 +251,9 @@ export function arange<D extends DType = DType>(
     requireSize('arange', count);
     const isExact =
       Number.isInteger(from) && Number.isInteger(step) && Math.abs(from) + count * Math.abs(step) < 2 ** 24;
-    if (currentTrace() && isExact && dtype !== 'bool' && (dtype !== 'uint32' || from >= 0)) {
+    const [least, greatest] = isFloat(dtype) ? [-Infinity, Infinity] : integerRange(dtype);
+    const fits = [from, from + Math.max(0, count - 1) * step, step].every((n) => n >= least && n <= greatest);
+    if (currentTrace() && isExact && fits && dtype !== 'bool') {
       const position = emit('iota', [], { dtype, shape: [count], axis: 0 });
       const scaled = step === 1 ? position : times(position, step);
       return from === 0 ? scaled : plus(scaled, constantLike(position, from));
