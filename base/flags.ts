@@ -56,12 +56,22 @@ export function isFlagOn(name: FlagName): boolean {
   return value !== undefined && !['0', 'off', 'false'].includes(value.toLowerCase());
 }
 
-/** Whether KILN_DEBUG asks for a topic. */
+/** The value of KILN_DEBUG whose topics were checked last. */
+let checked: string | undefined;
+
+/** Whether KILN_DEBUG asks for a topic. Topics that do not exist are named once on standard error. */
 export function isDebugging(topic: DebugTopic): boolean {
-  const asked = flag('KILN_DEBUG')
-    ?.split(',')
-    .map((text) => text.trim());
-  return asked !== undefined && (asked.includes(topic) || asked.includes('all'));
+  const text = flag('KILN_DEBUG');
+  if (text === undefined) return false;
+  const asked = text.split(',').map((part) => part.trim());
+  if (text !== checked) {
+    checked = text;
+    const topics: readonly string[] = [...debugTopics, 'all', ''];
+    const unknown = asked.filter((name) => !topics.includes(name));
+    if (unknown.length > 0)
+      console.error(`[kiln] KILN_DEBUG: no topic ${unknown.join(', ')}; ${flags.KILN_DEBUG.values}`);
+  }
+  return asked.includes(topic) || asked.includes('all');
 }
 
 /** Prints one piece of debugging output, each line marked with its topic. Call it only where `isDebugging(topic)`. */

@@ -35,7 +35,7 @@ export interface MadeReport {
 /**
  * The program of `compiled` for these arguments (values or specs) as one HTML page; the same as `compiled.report(...)`,
  * with options.
- * @throws KilnError `invalid_argument` when `compiled` is no compiled function, `runs` is no positive integer, with
+ * @throws KilnError `invalid_argument` when `compiled` is no compiled function, an option does not exist, `runs` is no positive integer, with
  *   `profile: true` an argument has no data, or a profile holds no run of it; otherwise as a call does; all by rejection
  */
 export async function report<A extends readonly unknown[]>(
@@ -57,8 +57,14 @@ export async function report<A extends readonly unknown[]>(
 export async function makeReport(
   compilation: Compilation,
   args: readonly unknown[],
-  { profile = false, runs = 10 }: ReportOptions = {},
+  options: ReportOptions = {},
 ): Promise<MadeReport> {
+  for (const key of Object.keys(options)) {
+    if (key !== 'profile' && key !== 'runs') {
+      throw new KilnError('invalid_argument', `report: option ${key}`, { expected: 'profile, runs' });
+    }
+  }
+  const { profile = false, runs = 10 } = options;
   if (!Number.isSafeInteger(runs) || runs < 1) {
     throw new KilnError('invalid_argument', 'report: runs', { given: String(runs), expected: 'a positive integer' });
   }

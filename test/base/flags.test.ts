@@ -42,6 +42,14 @@ describe('flags', () => {
     expect(isDebugging('trace')).toBe(false);
   });
 
+  it('name topics of debugging that do not exist, once', () => {
+    const lines: string[] = [];
+    vi.spyOn(console, 'error').mockImplementation((text: string) => void lines.push(text));
+    vi.stubEnv('KILN_DEBUG', 'fuson,passes');
+    expect([isDebugging('passes'), isDebugging('fusion')]).toEqual([true, false]);
+    expect(lines).toEqual([expect.stringMatching(/no topic fuson; .*fusion/)]);
+  });
+
   it('mark each line of debugging output', () => {
     const lines: string[] = [];
     vi.spyOn(console, 'error').mockImplementation((text: string) => void lines.push(text));

@@ -11,7 +11,7 @@ afterAll(async () => {
 
 const models: readonly Model[] = [
   stepModel(mlp({ batch: 256, sizes: [32, 64, 64, 64, 64, 64, 10] }), 'sgd'),
-  stepModel(gpt({ layers: 2, width: 32, heads: 2, vocabulary: 64, time: 32, batch: 8 }), 'sgd'),
+  stepModel(gpt({ layers: 1, width: 32, heads: 2, vocabulary: 64, time: 32, batch: 8 }), 'sgd'),
 ];
 
 const errorOf = (body: () => unknown): KilnError => {

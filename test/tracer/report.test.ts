@@ -195,6 +195,7 @@ describe('report()', () => {
     const step = compile(descend);
     expect(await codeOf(report(descend as never, specs as never))).toBe('invalid_argument');
     expect(await codeOf(report(step, specs, { profile: true, runs: 0 }))).toBe('invalid_argument');
+    expect(await codeOf(report(step, specs, { profil: true } as object))).toBe('invalid_argument');
     expect(await codeOf(report(step, specs, { profile: true }))).toBe('invalid_argument');
     expect(await codeOf(report(step, specs, { profile: 'yes' as never }))).toBe('invalid_argument');
     expect(await codeOf(step.report(spec([3, 3]), spec([3, 2]), spec([3, 1])))).toBe('shape_mismatch');
