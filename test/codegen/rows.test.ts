@@ -80,7 +80,7 @@ describe('attention', () => {
     it(`has the same bits as the interpreter: ${name}`, () => {
       check(make(shape));
       check(make({ ...shape, bias: true, causal: true }));
-      check(make({ ...shape, interleaved: true, heads: 3, queries: 64, keys: 64, depth: 16, values: 16 }));
+      check(make({ ...shape, interleaved: true, heads: 2, queries: 48, keys: 48, depth: 16, values: 16 }));
     });
 
     it(`has the same bits at every length: ${name}`, () => {
