@@ -1,10 +1,10 @@
 /** Programs on the wasm device: results, sizes, donation, aliases, failures. */
 import { describe, expect, it } from 'vitest';
-import { KilnError } from '../../base/error.ts';
 import type { BufferHandle } from '../../runtime/device.ts';
 import { observeLaunches } from '../../runtime/profile.ts';
 import type { Program } from '../../runtime/program.ts';
 import { WasmDevice } from '../../runtime/wasm/device.ts';
+import { codeOf } from '../support/errors.ts';
 import {
   addition,
   additionProgram,
@@ -23,16 +23,6 @@ import {
   upload,
   valuesOf,
 } from './support.ts';
-
-const codeOf = (attempt: () => unknown): string => {
-  try {
-    attempt();
-  } catch (error) {
-    if (error instanceof KilnError) return error.code;
-    throw error;
-  }
-  return 'no error';
-};
 
 const run = (device: WasmDevice, program: Program, inputs: BufferHandle[], sizes: number[]): BufferHandle[] =>
   device.run(

@@ -8,7 +8,6 @@ import {
   gelu,
   grad,
   init,
-  KilnError,
   layerNorm,
   memory,
   random,
@@ -20,18 +19,9 @@ import {
   valueAndGrad,
   vjp,
 } from '../../index.ts';
+import { codeOf } from '../support/errors.ts';
 
 const strict = { precision: 'strict' } as const;
-const codeOf = (body: () => unknown): string => {
-  try {
-    body();
-  } catch (error) {
-    if (error instanceof KilnError) return error.code;
-    throw error;
-  }
-  return 'nothing was thrown';
-};
-
 const counted = (...shape: number[]): Tensor => {
   const count = shape.reduce((product, size) => product * size, 1);
   return tensor(

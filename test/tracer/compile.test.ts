@@ -1,29 +1,7 @@
 /** Compiled functions: signatures and guards, what is static and what is data, options, nesting, statistics. */
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import {
-  add,
-  compile,
-  dim,
-  KilnError,
-  memory,
-  relu,
-  spec,
-  specOf,
-  type Tensor,
-  tensor,
-  tree,
-  zeros,
-} from '../../index.ts';
-
-const errorOf = (body: () => unknown): KilnError => {
-  try {
-    body();
-  } catch (error) {
-    if (error instanceof KilnError) return error;
-    throw error;
-  }
-  throw new Error('nothing was thrown');
-};
+import { add, compile, dim, memory, relu, spec, specOf, type Tensor, tensor, tree, zeros } from '../../index.ts';
+import { errorOf } from '../support/errors.ts';
 
 afterEach(() => {
   vi.restoreAllMocks();

@@ -1,17 +1,8 @@
 /** `@compile` on methods: both kinds of decorators, fields of `this` as arguments, tensors written back. */
 import { transformSync } from 'esbuild';
 import { describe, expect, it, vi } from 'vitest';
-import { compile, grad, KilnError, type Tensor, tensor, tree } from '../../index.ts';
-
-const codeOf = (body: () => unknown): string => {
-  try {
-    body();
-  } catch (error) {
-    if (error instanceof KilnError) return error.code;
-    throw error;
-  }
-  return 'nothing was thrown';
-};
+import { compile, grad, type Tensor, tensor, tree } from '../../index.ts';
+import { codeOf } from '../support/errors.ts';
 
 class Linear {
   w: Tensor = tensor([[1], [2]]);

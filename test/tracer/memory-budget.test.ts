@@ -1,7 +1,8 @@
 /** `memoryBudget`: a compiled function takes no more than it was allowed, and gives the same bits. */
 import { afterAll, describe, expect, it } from 'vitest';
 import { gpt, type Model, mlp, stepModel } from '../../bench/models/index.ts';
-import { compile, init, KilnError, memory, resetPeakMemory, shutdown, type Tensor, tensor, tree } from '../../index.ts';
+import { compile, init, memory, resetPeakMemory, shutdown, type Tensor, tensor, tree } from '../../index.ts';
+import { errorOf } from '../support/errors.ts';
 
 await shutdown();
 await init({ precision: 'strict' });
@@ -13,16 +14,6 @@ const models: readonly Model[] = [
   stepModel(mlp({ batch: 256, sizes: [32, 64, 64, 64, 64, 64, 10] }), 'sgd'),
   stepModel(gpt({ layers: 1, width: 32, heads: 2, vocabulary: 64, time: 32, batch: 8 }), 'sgd'),
 ];
-
-const errorOf = (body: () => unknown): KilnError => {
-  try {
-    body();
-  } catch (error) {
-    if (error instanceof KilnError) return error;
-    throw error;
-  }
-  throw new Error('nothing was thrown');
-};
 
 /** Every element as bits. */
 const bitsOf = (value: unknown): number[][] =>

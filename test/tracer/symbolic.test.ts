@@ -5,7 +5,6 @@ import {
   compile,
   dim,
   floorDivDims,
-  KilnError,
   mulDims,
   spec,
   specOf,
@@ -14,6 +13,7 @@ import {
   tree,
   valueAndGrad,
 } from '../../index.ts';
+import { codeOf } from '../support/errors.ts';
 
 interface Params {
   w1: Tensor;
@@ -39,16 +39,6 @@ const loss = (p: Params, x: Tensor, y: Tensor) =>
 const update = (p: Params, x: Tensor, y: Tensor) => {
   const [value, g] = valueAndGrad(loss)(p, x, y);
   return { value, p: tree.map((t, d) => t.sub(d.mul(0.1)), p, g) };
-};
-
-const codeOf = (body: () => unknown): string => {
-  try {
-    body();
-  } catch (error) {
-    if (error instanceof KilnError) return error.code;
-    throw error;
-  }
-  return 'nothing was thrown';
 };
 
 const B = dim('B', { min: 1, max: 256 });

@@ -4,7 +4,6 @@ import {
   checkGrads,
   compile,
   grad,
-  KilnError,
   memory,
   stopGradient,
   type Tensor,
@@ -14,16 +13,7 @@ import {
   valueAndGrad,
   vjp,
 } from '../../index.ts';
-
-const codeOf = (body: () => unknown): string => {
-  try {
-    body();
-  } catch (error) {
-    if (error instanceof KilnError) return error.code;
-    throw error;
-  }
-  return 'nothing was thrown';
-};
+import { codeOf } from '../support/errors.ts';
 
 const cube = (x: Tensor) => x.mul(x).mul(x).sum();
 const values = (t: Tensor) => t.arraySync();
