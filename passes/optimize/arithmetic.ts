@@ -43,7 +43,9 @@ const gatherConstants = rule({
     const before = rewriter.definedBy(inner, op.opcode);
     if (!before || !isAssociative(op.opcode, inner.type) || !isConstant(rewriter, d)) return undefined;
     const [x, c] = before.operands;
-    return isConstant(rewriter, c) ? rewriter.op(op.opcode, [x, rewriter.op(op.opcode, [c, d])]) : undefined;
+    // Constants alone are folded; here they would take turns without end.
+    if (!isConstant(rewriter, c) || isConstant(rewriter, x)) return undefined;
+    return rewriter.op(op.opcode, [x, rewriter.op(op.opcode, [c, d])]);
   },
 });
 

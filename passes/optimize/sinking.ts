@@ -9,6 +9,7 @@
 import { addDims, type Dim, equalDims, equalShapes, mulDims } from '../../base/dim.ts';
 import { isFloat } from '../../base/dtype.ts';
 import { opcodes, traitsOf } from '../../ir/ops/index.ts';
+import { wrapInteger } from '../../ir/ops/scalar.ts';
 import type { Op, OpOf, Value } from '../../ir/types.ts';
 import { reshapeSegments } from '../lower/index-algebra.ts';
 import { type RewriteRule, type Rewriter, rule } from '../rewrite.ts';
@@ -209,12 +210,11 @@ const sliceIota = rule({
     const positions = rewriter.op('iota', [], { dtype, shape, axis });
     if (start === 0 && stride === 1) return positions;
     if (isFloat(dtype) || typeof start !== 'number') return undefined;
-    const times = (x: Value, by: number): Value =>
-      by === 1 ? x : rewriter.op('multiply', [x, broadcastTo(rewriter, scalarOf(rewriter, dtype, by), shape, [])]);
-    return rewriter.op('add', [
-      times(positions, stride),
-      broadcastTo(rewriter, scalarOf(rewriter, dtype, start), shape, []),
-    ]);
+    // Positions wrap at the width of their dtype, and so may what they are computed with.
+    const number = (by: number): Value =>
+      broadcastTo(rewriter, scalarOf(rewriter, dtype, wrapInteger(dtype, by)), shape, []);
+    const scaled = stride === 1 ? positions : rewriter.op('multiply', [positions, number(stride)]);
+    return rewriter.op('add', [scaled, number(start)]);
   },
 });
 
