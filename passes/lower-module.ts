@@ -12,7 +12,7 @@ import { kernelKey } from '../ir/kernel-print.ts';
 import type { FusionRefusal, Launch, Lowered } from '../ir/lowered.ts';
 import { type Func, type Module, mainOf, type Value } from '../ir/types.ts';
 import { nothing, type Without } from './features.ts';
-import { estimate } from './fuse/analysis.ts';
+import { estimate } from './fuse/graph-uses.ts';
 import { type LoweredFunction, lowerFunction } from './lower-function.ts';
 import { orderLaunches } from './plan/order-launches.ts';
 import { bytesOf, planMemory } from './plan/plan-memory.ts';

@@ -8,7 +8,7 @@
  */
 import type { FusionRefusal } from '../../ir/lowered.ts';
 import type { Value } from '../../ir/types.ts';
-import type { GraphAnalysis } from '../fuse/analysis.ts';
+import type { GraphUses } from '../fuse/graph-uses.ts';
 import type { Refusal } from '../fuse/rules.ts';
 import { findScoreRegions, noRegions, type ScoreRegion, type ScoreRegions } from './score-region.ts';
 import { hasExponentials, refuseRegion, refuseStreams } from './score-rules.ts';
@@ -25,7 +25,7 @@ export interface StreamPlan {
   levelOf(value: Value): number;
 }
 
-export function planAllStreams(analysis: GraphAnalysis): StreamPlan {
+export function planAllStreams(analysis: GraphUses): StreamPlan {
   const refusals: FusionRefusal[] = [];
   const plans: (readonly Stream[])[] = [];
   const found = analysis.without.has('fuse/streams') ? noRegions : findScoreRegions(analysis);
@@ -46,11 +46,11 @@ export function planAllStreams(analysis: GraphAnalysis): StreamPlan {
 }
 
 /** Others are refused in silence, as nearly all products are: any two dense layers with a norm between them make a region. */
-const looksLikeAttention = (region: ScoreRegion, analysis: GraphAnalysis): boolean =>
+const looksLikeAttention = (region: ScoreRegion, analysis: GraphUses): boolean =>
   region.exits.some(({ kind }) => kind === 'statistic') &&
   (region.axes.batch.length > 0 || hasExponentials(region, analysis));
 
-function refusalOf({ roots, exits }: ScoreRegion, reason: Refusal, { graph }: GraphAnalysis): FusionRefusal {
+function refusalOf({ roots, exits }: ScoreRegion, reason: Refusal, { graph }: GraphUses): FusionRefusal {
   const end = exits.find(({ kind }) => kind === 'contraction') ?? exits[0];
   return { producer: roots[0], consumer: graph.ops[end.position], ...reason };
 }
@@ -58,7 +58,7 @@ function refusalOf({ roots, exits }: ScoreRegion, reason: Refusal, { graph }: Gr
 function withoutCycles(
   plans: (readonly Stream[])[],
   refusals: FusionRefusal[],
-  analysis: GraphAnalysis,
+  analysis: GraphUses,
 ): Pick<StreamPlan, 'streams' | 'plans' | 'levelOf'> {
   for (;;) {
     const streams = plans.flat();
@@ -82,7 +82,7 @@ interface Levels {
 }
 
 /** Levels of all values, by a walk from the results over ops and streams: nodes are positions, then streams. */
-function levelsOf(streams: readonly Stream[], analysis: GraphAnalysis): Levels {
+function levelsOf(streams: readonly Stream[], analysis: GraphUses): Levels {
   const { graph } = analysis;
   const writers = new Map<Value, number>();
   streams.forEach(({ outputs }, number) => {

@@ -11,7 +11,7 @@
  */
 import { internalError } from '../../base/error.ts';
 import type { Graph, Op, Value } from '../../ir/types.ts';
-import { GraphAnalysis, isFree } from '../fuse/analysis.ts';
+import { GraphUses, isFree } from '../fuse/graph-uses.ts';
 import { mapGraphs, type Pass } from '../manager.ts';
 import { createOp, withOperands } from '../rewrite-emit.ts';
 import { planAllStreams } from './plan-streams.ts';
@@ -29,7 +29,7 @@ export const recomputeScores: Pass = {
 function withOwnScores(graph: Graph): Graph {
   const contractions = graph.ops.reduce((count, { opcode }) => count + Number(opcode === 'dot_general'), 0);
   if (contractions < fewestContractions) return graph;
-  const analysis = new GraphAnalysis(graph);
+  const analysis = new GraphUses(graph);
   const { plans } = planAllStreams(analysis);
   const isGenerated = findGenerated(analysis);
   const copies = new Map<number, Copier>();
@@ -57,7 +57,7 @@ function withOwnScores(graph: Graph): Graph {
 }
 
 /** The streams of a region that need nothing from what its contractions lead to, and those that do. */
-function split(streams: readonly Stream[], analysis: GraphAnalysis): readonly [readonly Stream[], readonly Stream[]] {
+function split(streams: readonly Stream[], analysis: GraphUses): readonly [readonly Stream[], readonly Stream[]] {
   const first: Stream[] = [];
   const later: Stream[] = [];
   const results = new Set<number>();
@@ -74,7 +74,7 @@ function split(streams: readonly Stream[], analysis: GraphAnalysis): readonly [r
 
 /** Copies what later streams share with the first ones of a region, each op when it is wanted for the first time. */
 class Copier {
-  readonly #analysis: GraphAnalysis;
+  readonly #analysis: GraphUses;
   readonly #shared: ReadonlySet<number>;
   readonly #own = new Map<Value, Value>();
   readonly #isGenerated: (value: Value) => boolean;
@@ -84,7 +84,7 @@ class Copier {
   constructor(
     first: readonly Stream[],
     later: readonly Stream[],
-    analysis: GraphAnalysis,
+    analysis: GraphUses,
     isGenerated: (value: Value) => boolean,
   ) {
     this.#analysis = analysis;

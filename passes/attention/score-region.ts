@@ -15,7 +15,7 @@ import { type Dim, equalDims, equalShapes } from '../../base/dim.ts';
 import { traitsOf } from '../../ir/ops/index.ts';
 import { otherAxes } from '../../ir/ops/rules.ts';
 import type { Op, OpOf, Value } from '../../ir/types.ts';
-import type { GraphAnalysis } from '../fuse/analysis.ts';
+import type { GraphUses } from '../fuse/graph-uses.ts';
 
 /** Which axes of the scores are outer loops of a kernel: `queries` with the keys as rows within, or the other way. */
 export type Direction = 'queries' | 'keys';
@@ -108,7 +108,7 @@ interface Member {
   readonly roles: Roles;
 }
 
-export function findScoreRegions(analysis: GraphAnalysis): ScoreRegions {
+export function findScoreRegions(analysis: GraphUses): ScoreRegions {
   const found = new Map<Value, Member>();
   const { ops } = analysis.graph;
   ops.forEach((op, position) => {
@@ -118,7 +118,9 @@ export function findScoreRegions(analysis: GraphAnalysis): ScoreRegions {
     found.set(op.results[0], member);
   });
   const finished = new Map<Draft, ScoreRegion>();
-  for (const draft of new Set([...found.values()].map((member) => member.draft.current))) {
+  const drafts = new Set<Draft>();
+  for (const { draft } of found.values()) drafts.add(draft.current);
+  for (const draft of drafts) {
     const region = finish(draft, found, analysis);
     if (region) finished.set(draft, region);
   }
@@ -127,7 +129,7 @@ export function findScoreRegions(analysis: GraphAnalysis): ScoreRegions {
     return member && finished.get(member.draft.current);
   };
   const rolesOf = (value: Value): Roles => found.get(value)?.roles ?? [];
-  const rowValues = finished.size > 0 ? findRowValues(ops, regionOf, rolesOf) : new Map<Value, never>();
+  const rowValues = finished.size > 0 ? findRowValues(analysis, regionOf, rolesOf) : new Map<Value, never>();
   return {
     regions: [...finished.values()].sort((a, b) => a.exits[0].position - b.exits[0].position),
     regionOf,
@@ -159,16 +161,32 @@ function rootOf({ operands, attributes, results }: OpOf<'dot_general'>): Member 
 
 /** The region that an op's result belongs to, if it continues one element by element, or two of equal axes. */
 function continuationOf(op: Op, found: ReadonlyMap<Value, Member>): Member | undefined {
-  const [first, ...others] = op.operands.flatMap((operand) => found.get(operand) ?? []);
-  if (!first) return undefined;
+  const operands = membersOf(op, found);
+  if (operands.length === 0) return undefined;
+  const [first] = operands;
   const roles = rolesAfter(op, first.roles);
   if (!roles) return undefined;
   let draft = first.draft.current;
-  for (const other of others) {
+  for (let at = 1; at < operands.length; at++) {
+    const other = operands[at];
     if (!isEqual(first.roles, other.roles) || !haveEqualAxes(draft.axes, other.draft.axes)) return undefined;
     draft = draft.join(other.draft.current);
   }
   return { draft, roles };
+}
+
+const noMembers: readonly never[] = [];
+
+/** What is known of the operands of an op; most ops have none, so nothing is made for them. */
+function membersOf<T>({ operands }: Op, found: ReadonlyMap<Value, T>): readonly T[] {
+  let members: T[] | undefined;
+  for (const operand of operands) {
+    const member = found.get(operand);
+    if (member === undefined) continue;
+    members ??= [];
+    members.push(member);
+  }
+  return members ?? noMembers;
 }
 
 /** The axes of an op's result, if its elements are elements of its operands, or computed from one of each. */
@@ -199,30 +217,35 @@ const haveEqualAxes = (a: ScoreAxes, b: ScoreAxes): boolean =>
   isEqual(a.batch, b.batch) && isEqual(a.queries, b.queries) && isEqual(a.keys, b.keys);
 
 /** The region of a draft; `undefined` where no contraction leaves it, so that nothing could be gained. */
-function finish(draft: Draft, found: ReadonlyMap<Value, Member>, analysis: GraphAnalysis): ScoreRegion | undefined {
+function finish(draft: Draft, found: ReadonlyMap<Value, Member>, analysis: GraphUses): ScoreRegion | undefined {
   const { ops } = analysis.graph;
   const members = new Set(draft.members);
-  const exits = new Map<string, Exit>();
+  const exits: Exit[] = [];
+  const stored = new Set<number>();
+  const store = (member: number): void => {
+    const position = storedAt(member, analysis);
+    if (stored.has(position)) return;
+    stored.add(position);
+    exits.push({ position, operand: ops[position].results[0], kind: 'store', direction: 'queries' });
+  };
   for (const member of draft.members) {
     const [operand] = ops[member].results;
-    const place = storedAt(member, analysis);
-    const stored: Exit = { position: place, operand: ops[place].results[0], kind: 'store', direction: 'queries' };
-    if (analysis.isResult(operand)) exits.set(`${place}`, stored);
+    if (analysis.isResult(operand)) store(member);
     for (const position of analysis.usesOf(operand)) {
       if (members.has(position)) continue;
       const exit = exitOf(ops[position], position, operand, draft, found);
-      if (exit) exits.set(`${member} ${position}`, exit);
-      else exits.set(`${place}`, stored);
+      if (exit) exits.push(exit);
+      else store(member);
     }
   }
-  const sorted = [...exits.values()].sort((a, b) => a.position - b.position);
-  if (!sorted.some(({ kind }) => kind === 'contraction')) return undefined;
+  if (!exits.some(({ kind }) => kind === 'contraction')) return undefined;
+  exits.sort((a, b) => a.position - b.position);
   const roots = draft.members.sort((a, b) => a - b).flatMap((member) => asRoot(ops[member]));
-  return { axes: draft.axes, members, roots, exits: sorted };
+  return { axes: draft.axes, members, roots, exits };
 }
 
 /** The member whose memory a member would lie in: itself, or what it is a mere view of. */
-function storedAt(member: number, analysis: GraphAnalysis): number {
+function storedAt(member: number, analysis: GraphUses): number {
   const [value] = analysis.graph.ops[member].results;
   return analysis.positionOf(analysis.storageOf(value)) ?? member;
 }
@@ -272,21 +295,24 @@ type KnownRows = RowValue & { readonly region: ScoreRegion };
 
 /** Statistics of rows and what is computed from them row by row, up to where they are repeated over the scores. */
 function findRowValues(
-  ops: readonly Op[],
+  analysis: GraphUses,
   regionOf: (value: Value) => ScoreRegion | undefined,
   rolesOf: (value: Value) => Roles,
 ): ReadonlyMap<Value, KnownRows> {
   const known = new Map<Value, KnownRows>();
-  const walked = new Map<Value, ReadonlySet<number>>();
+  const { ops } = analysis.graph;
   // What is no row value must be repeated where a row value is, too: else the result varies along the row.
   const varies = (value: Value, axis: number): boolean =>
-    value.type.shape[axis] !== 1 && (walked.get(value)?.has(axis) ?? true);
-  for (const [position, op] of ops.entries()) {
+    value.type.shape[axis] !== 1 && walks(analysis.positionOf(value), axis);
+  const walks = (position: number | undefined, axis: number): boolean => {
+    const op = position === undefined ? undefined : ops[position];
+    if (op?.opcode !== 'broadcast_in_dim') return true;
+    const at = op.attributes.axes.indexOf(axis);
+    return at >= 0 && op.operands[0].type.shape[at] !== 1;
+  };
+  for (let position = 0; position < ops.length; position++) {
+    const op = ops[position];
     const [result] = op.results;
-    if (op.opcode === 'broadcast_in_dim') {
-      const { shape } = op.operands[0].type;
-      walked.set(result, new Set(op.attributes.axes.filter((_, at) => shape[at] !== 1)));
-    }
     if (op.opcode === 'reduce') {
       const [operand] = op.operands;
       const region = regionOf(operand);
@@ -296,8 +322,9 @@ function findRowValues(
       if (region && direction) known.set(result, { region, direction, roles: kept, statistics: [position] });
       continue;
     }
-    const [first, ...others] = op.operands.flatMap((operand) => known.get(operand) ?? []);
-    if (!first || regionOf(result)) continue;
+    const rows = membersOf(op, known);
+    if (rows.length === 0 || regionOf(result)) continue;
+    const [first, ...others] = rows;
     const roles = op.opcode === 'broadcast_in_dim' ? rolesOfBroadcast(op, first.roles) : rolesAfter(op, first.roles);
     const agree = others.every(
       (other) =>
@@ -306,7 +333,7 @@ function findRowValues(
     const isElementwise = traitsOf(op.opcode).elementwise;
     const foreign = isElementwise ? op.operands.filter((operand) => !known.has(operand)) : [];
     const isRow = foreign.every((operand) => !roles?.some((role, axis) => role < 0 && varies(operand, axis)));
-    const statistics = [...new Set([first, ...others].flatMap((row) => row.statistics))];
+    const statistics = [...new Set(rows.flatMap((row) => row.statistics))];
     if (roles && agree && isRow && statistics.length <= mostStatistics)
       known.set(result, { ...first, roles, statistics });
   }

@@ -7,7 +7,7 @@
  *     tanh(x w1) w2            has neither; a stream if the scores are twice as large as all that it reads and writes
  */
 import type { OpOf, Value } from '../../ir/types.ts';
-import { estimate, type GraphAnalysis } from '../fuse/analysis.ts';
+import { estimate, type GraphUses } from '../fuse/graph-uses.ts';
 import type { Refusal } from '../fuse/rules.ts';
 import { isEqual, type Roles, type ScoreRegion, type ScoreRegions } from './score-region.ts';
 import type { Stream } from './stream.ts';
@@ -22,7 +22,7 @@ const statelessGain = 2;
 const mostExits = 64;
 
 /** Why the scores of a region are stored, as far as the region alone tells. */
-export function refuseRegion(region: ScoreRegion, regions: ScoreRegions, analysis: GraphAnalysis): Refusal | undefined {
+export function refuseRegion(region: ScoreRegion, regions: ScoreRegions, analysis: GraphUses): Refusal | undefined {
   const { roots, exits, members } = region;
   if (members.size > analysis.target.mostOps || exits.length > mostExits)
     return { rule: 'code-size', detail: `${members.size} ops on scores with ${exits.length} uses` };
@@ -44,7 +44,7 @@ export function refuseStreams(streams: readonly Stream[]): Refusal | undefined {
   return idle && { rule: 'score-use', detail: 'a kernel would compute scores only to store or to reduce them' };
 }
 
-function paysOff(region: ScoreRegion, regions: ScoreRegions, analysis: GraphAnalysis): boolean {
+function paysOff(region: ScoreRegion, regions: ScoreRegions, analysis: GraphUses): boolean {
   const { roots, exits, axes } = region;
   const { ops } = analysis.graph;
   const scores = analysis.elementsOf(roots[0].results[0]);
@@ -63,14 +63,14 @@ function paysOff(region: ScoreRegion, regions: ScoreRegions, analysis: GraphAnal
 }
 
 /** Whether scores are exponentiated, as in a softmax. */
-export const hasExponentials = ({ members }: ScoreRegion, { graph }: GraphAnalysis): boolean =>
+export const hasExponentials = ({ members }: ScoreRegion, { graph }: GraphUses): boolean =>
   [...members].some((member) => graph.ops[member].opcode === 'exponential');
 
-const total = (values: readonly Value[], analysis: GraphAnalysis): number =>
+const total = (values: readonly Value[], analysis: GraphUses): number =>
   values.reduce((sum, value) => sum + analysis.elementsOf(value), 0);
 
 /** Whether scores are combined with one number for each row: one that follows from the row, or comes from outside. */
-function hasStatistics(region: ScoreRegion, regions: ScoreRegions, analysis: GraphAnalysis): boolean {
+function hasStatistics(region: ScoreRegion, regions: ScoreRegions, analysis: GraphUses): boolean {
   return [...region.members].some((member) => {
     const op = analysis.graph.ops[member];
     if (op.opcode === 'dot_general') return false;
@@ -82,7 +82,7 @@ function hasStatistics(region: ScoreRegion, regions: ScoreRegions, analysis: Gra
 }
 
 /** Whether a value is repeated along the keys, and only along them. */
-function isRepeatedOverKeys(value: Value, roles: Roles, { axes }: ScoreRegion, analysis: GraphAnalysis): boolean {
+function isRepeatedOverKeys(value: Value, roles: Roles, { axes }: ScoreRegion, analysis: GraphUses): boolean {
   const position = analysis.positionOf(value);
   const op = position === undefined ? undefined : analysis.graph.ops[position];
   if (op?.opcode !== 'broadcast_in_dim') return false;

@@ -3,8 +3,9 @@
  * takes part in it like the wishes of any other group.
  */
 import type { Op, Value } from '../../ir/types.ts';
-import { cheapFlops, type GraphAnalysis, isAnchor, isFree } from '../fuse/analysis.ts';
+import { cheapFlops, type GraphAnalysis } from '../fuse/analysis.ts';
 import { FusionGroup } from '../fuse/fusion-group.ts';
+import { type GraphUses, isAnchor, isFree } from '../fuse/graph-uses.ts';
 import { costText, type Question, type Refusal, refusalToOperand } from '../fuse/rules.ts';
 import type { ReduceTokens, View } from '../fuse/view.ts';
 import type { ScoreRegions } from './score-region.ts';
@@ -55,7 +56,7 @@ export function refusalToStream(question: Question, isGenerated: (value: Value) 
 }
 
 /** Values that are made of positions and of little memory, such as masks of dropout: computed rather than stored. */
-export function findGenerated(analysis: GraphAnalysis): (value: Value) => boolean {
+export function findGenerated(analysis: GraphUses): (value: Value) => boolean {
   const generated = new Set<Value>();
   for (const op of analysis.graph.ops) {
     const [value] = op.results;

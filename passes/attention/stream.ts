@@ -10,7 +10,7 @@
  */
 import { traitsOf } from '../../ir/ops/index.ts';
 import type { Value } from '../../ir/types.ts';
-import { type GraphAnalysis, isFree, isView } from '../fuse/analysis.ts';
+import { type GraphUses, isFree, isView } from '../fuse/graph-uses.ts';
 import { changesOnes, type Direction, type Exit, type ScoreRegion, type ScoreRegions } from './score-region.ts';
 
 export interface Stream {
@@ -44,20 +44,20 @@ const searchBound = 512;
 /** Ops after a contraction that its stream takes over, at most. */
 const longestEpilogue = 8;
 
-export function planStreams(region: ScoreRegion, regions: ScoreRegions, analysis: GraphAnalysis): Stream[] {
+export function planStreams(region: ScoreRegion, regions: ScoreRegions, analysis: GraphUses): Stream[] {
   return new Planner(region, regions, analysis).run();
 }
 
 class Planner {
   readonly #region: ScoreRegion;
   readonly #regions: ScoreRegions;
-  readonly #analysis: GraphAnalysis;
+  readonly #analysis: GraphUses;
   readonly #streams: Draft[] = [];
   /** The stream of each exit, by position of the op; of stored members, by value. */
   readonly #streamAt = new Map<number, Draft>();
   readonly #storedBy = new Map<Value, Draft>();
 
-  constructor(region: ScoreRegion, regions: ScoreRegions, analysis: GraphAnalysis) {
+  constructor(region: ScoreRegion, regions: ScoreRegions, analysis: GraphUses) {
     this.#region = region;
     this.#regions = regions;
     this.#analysis = analysis;
@@ -217,11 +217,7 @@ class Planner {
 }
 
 /** Whether any of some values needs one of some ops; where the search is too long, it counts as so. */
-export function dependsOnAny(
-  values: Iterable<Value>,
-  positions: ReadonlySet<number>,
-  analysis: GraphAnalysis,
-): boolean {
+export function dependsOnAny(values: Iterable<Value>, positions: ReadonlySet<number>, analysis: GraphUses): boolean {
   const first = Math.min(...positions);
   const seen = new Set<number>();
   const waiting: number[] = [];

@@ -1,23 +1,19 @@
 /**
- * Facts about a graph that fusion asks for again and again: who makes a value, who uses it, what it would cost to
- * compute it again, and which values are mere views of others.
+ * Facts about a graph that fusion asks for again and again: beside those of `GraphUses`, what it would cost to compute a
+ * value again, and what is likely to be in memory.
  *
  *     %0 = add %x, %y         flops 1, cone 1, source bytes 8 an element
  *     %1 = multiply %0, %0    flops 1, cone 2 if %0 is not in memory
- *
- * Sizes are compared as numbers; a symbolic size counts as `symbolEstimate`, within its bounds.
  */
-import { type Dim, dimProduct, equalDims, equalShapes, evaluateDim, symbolsOf } from '../../base/dim.ts';
-import { byteSize, isNarrowInteger } from '../../base/dtype.ts';
-import { flopsOf, traitsOf } from '../../ir/ops/index.ts';
+import type { Dim } from '../../base/dim.ts';
+import { traitsOf } from '../../ir/ops/index.ts';
 import type { Graph, Op, OpOf, Value } from '../../ir/types.ts';
-import { nothing, type Without } from '../features.ts';
+import type { Without } from '../features.ts';
 import { isInlineConstant } from '../lower/emitter.ts';
 import { type ReshapeSegment, reshapeSegments } from '../lower/index-algebra.ts';
-import { type FusionTarget, wasmTarget } from './target.ts';
+import { GraphUses, isAnchor, isContraction, isFree, isView, readBy } from './graph-uses.ts';
+import type { FusionTarget } from './target.ts';
 
-/** What a symbolic size is taken for when costs are compared. */
-const symbolEstimate = 64;
 /** Operations for one element above which a value is not worth computing twice. */
 export const cheapFlops = 4;
 /** How often a value is repeated at least for its own bytes to count for nothing. */
@@ -27,24 +23,7 @@ export const operandFlops = 3;
 /** Shared operands count once for each way to them, so that sums are cut off somewhere. */
 const mostWork = 1e6;
 
-export function estimate(size: Dim): number {
-  if (typeof size === 'number') return size;
-  const values = symbolsOf(size).map(
-    ({ name, min, max }) => [name, Math.min(Math.max(symbolEstimate, min), max)] as const,
-  );
-  return evaluateDim(size, new Map(values));
-}
-
-export class GraphAnalysis {
-  readonly graph: Graph;
-  readonly target: FusionTarget;
-  /** Features of fusion that are left out. */
-  readonly without: Without;
-  readonly #positions = new Map<Value, number>();
-  readonly #uses = new Map<Value, number[]>();
-  readonly #results = new Set<Value>();
-  readonly #storage = new Map<Value, Value>();
-  readonly #elements = new Map<Value, number>();
+export class GraphAnalysis extends GraphUses {
   /** Operations to compute one element again from what is likely to be in memory. */
   readonly #cones = new Map<Value, number>();
   /** The same without what sums and contractions behind it cost, which are never computed twice. */
@@ -66,62 +45,9 @@ export class GraphAnalysis {
   /** Axes of values that follow from sums over their other axes, repeated along those: what a row kernel computes. */
   readonly #rowAxes = new Map<Value, readonly number[]>();
 
-  constructor(graph: Graph, without: Without = nothing, target: FusionTarget = wasmTarget) {
-    this.graph = graph;
-    this.target = target;
-    this.without = without;
-    graph.ops.forEach((op, position) => {
-      for (const result of op.results) this.#positions.set(result, position);
-      for (const operand of readBy(op)) {
-        const uses = this.#uses.get(operand);
-        if (!uses) this.#uses.set(operand, [position]);
-        else if (uses[uses.length - 1] !== position) uses.push(position);
-      }
-      if (isView(op)) this.#storage.set(op.results[0], this.storageOf(op.operands[0]));
-    });
-    for (const result of graph.results) this.#results.add(this.storageOf(result));
-    for (const op of graph.ops) {
-      if (op.opcode === 'call') for (const operand of op.operands) this.#results.add(this.storageOf(operand));
-    }
+  constructor(graph: Graph, without?: Without, target?: FusionTarget) {
+    super(graph, without, target);
     for (const op of graph.ops) this.#measure(op);
-  }
-
-  /** Position of the op that makes a value; `undefined` for parameters. */
-  positionOf(value: Value): number | undefined {
-    return this.#positions.get(value);
-  }
-
-  /** The op to compute a value with; `undefined` for parameters and for constants that lie in memory. */
-  producerOf(value: Value): Op | undefined {
-    const position = this.#positions.get(value);
-    const op = position === undefined ? undefined : this.graph.ops[position];
-    return op && op.opcode === 'constant' && !isInlineConstant(op) ? undefined : op;
-  }
-
-  usesOf(value: Value): readonly number[] {
-    return this.#uses.get(value) ?? [];
-  }
-
-  storageOf(value: Value): Value {
-    return this.#storage.get(value) ?? value;
-  }
-
-  /** Whether a value has to be in memory whatever fusion decides: a result, or an operand of a call. */
-  isResult(value: Value): boolean {
-    return this.#results.has(value);
-  }
-
-  elementsOf(value: Value): number {
-    let count = this.#elements.get(value);
-    if (count === undefined) {
-      count = estimate(dimProduct(value.type.shape));
-      this.#elements.set(value, count);
-    }
-    return count;
-  }
-
-  bytesOf(value: Value): number {
-    return this.elementsOf(value) * byteSize(value.type.dtype);
   }
 
   coneOf(value: Value): number {
@@ -202,12 +128,6 @@ export class GraphAnalysis {
     if (!traitsOf(op.opcode).elementwise && !isView(op)) return undefined;
     const operand = readBy(op).find((candidate) => this.#rowSources.has(candidate));
     return operand && this.#rowSources.get(operand);
-  }
-
-  /** Operations for one element of an op's result. Narrow integers are widened by the load that reads them. */
-  flopsOf(op: Op): number {
-    if (op.opcode === 'convert' && isNarrowInteger(op.operands[0].type.dtype)) return 0;
-    return traitsOf(op.opcode).flops ?? estimate(flopsOf(op)) / Math.max(this.elementsOf(op.results[0]), 1);
   }
 
   /** Whether an op continues a contraction, and nothing else it takes could depend on that contraction. */
@@ -303,61 +223,5 @@ export class GraphAnalysis {
 const isMerge = ({ toStart, toEnd }: ReshapeSegment, shape: readonly Dim[]): boolean =>
   shape.slice(toStart, toEnd).filter((size) => size !== 1).length <= 1;
 
-/** Ops whose elements are sums or the like: they are computed once, in one place. */
-export const isAnchor = ({ opcode }: Op): boolean =>
-  opcode === 'reduce' ||
-  opcode === 'dot_general' ||
-  opcode === 'convolution' ||
-  opcode === 'reduce_window' ||
-  opcode === 'scatter';
-
-export const isContraction = ({ opcode }: Op): boolean => opcode === 'dot_general' || opcode === 'convolution';
-
-/** Ops that cost nothing but another index. */
-export const isFree = (op: Op): boolean =>
-  op.opcode === 'broadcast_in_dim' ||
-  op.opcode === 'reshape' ||
-  op.opcode === 'transpose' ||
-  op.opcode === 'slice' ||
-  op.opcode === 'reverse' ||
-  op.opcode === 'iota' ||
-  op.opcode === 'dimension_size' ||
-  op.opcode === 'stop_gradient' ||
-  op.opcode === 'optimization_barrier' ||
-  op.opcode === 'constant';
-
-/** The operands that an op's elements come from: of a barrier the first, after whatever else it waits for. */
-const readBy = (op: Op): readonly Value[] =>
-  op.opcode === 'optimization_barrier' ? op.operands.slice(0, 1) : op.operands;
-
 const selectsElements = ({ opcode }: Op): boolean =>
   opcode === 'slice' || opcode === 'dynamic_slice' || opcode === 'gather' || opcode === 'pad';
-
-/** Whether the result's bytes are the operand's bytes, in the same order. */
-export function isView(op: Op): boolean {
-  const [operand] = op.operands;
-  switch (op.opcode) {
-    case 'reshape':
-    case 'stop_gradient':
-    case 'optimization_barrier':
-      return true;
-    case 'convert':
-      return operand.type.dtype === op.attributes.dtype;
-    case 'transpose': {
-      const kept = op.attributes.permutation.filter((axis) => operand.type.shape[axis] !== 1);
-      return kept.every((axis, at) => at === 0 || axis > kept[at - 1]);
-    }
-    case 'broadcast_in_dim': {
-      const { axes, shape } = op.attributes;
-      const others = shape.filter((size, axis) => size !== 1 && !axes.includes(axis));
-      const same = axes.every((axis, at) => equalDims(shape[axis], operand.type.shape[at]));
-      return same && others.length === 0 && axes.every((axis, at) => at === 0 || axis > axes[at - 1]);
-    }
-    case 'slice':
-      return (
-        equalShapes(op.results[0].type.shape, operand.type.shape) && op.attributes.strides.every((step) => step === 1)
-      );
-    default:
-      return false;
-  }
-}

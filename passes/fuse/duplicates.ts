@@ -10,8 +10,9 @@
  * of that adds up: after `cheapFlops` operations above the last value that is stored, the next one is stored too.
  */
 import type { Op, Value } from '../../ir/types.ts';
-import { cheapFlops, type GraphAnalysis, isAnchor, isFree } from './analysis.ts';
+import { cheapFlops, type GraphAnalysis } from './analysis.ts';
 import type { FusionGroup } from './fusion-group.ts';
+import { isAnchor, isFree } from './graph-uses.ts';
 
 /** Operations for a single element above which it is not worth computing twice. */
 const scalarFlops = 256;

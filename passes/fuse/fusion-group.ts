@@ -4,7 +4,7 @@
  */
 import type { Dim } from '../../base/dim.ts';
 import type { Op, OpOf, Value } from '../../ir/types.ts';
-import { estimate } from './analysis.ts';
+import { estimate } from './graph-uses.ts';
 import { firstReduceToken, type ReduceTokens, unknown, type View, viewKey } from './view.ts';
 
 export interface GroupOutput {

@@ -5,8 +5,9 @@
  * Costs are compared in one unit, an operation on one element of a vector; the target says what a launch costs.
  */
 import type { Op, Value } from '../../ir/types.ts';
-import { cheapFlops, estimate, type GraphAnalysis, isAnchor, isContraction, isFree, operandFlops } from './analysis.ts';
+import { cheapFlops, type GraphAnalysis, operandFlops } from './analysis.ts';
 import type { FusionGroup, GroupOutput } from './fusion-group.ts';
+import { estimate, isAnchor, isContraction, isFree } from './graph-uses.ts';
 import type { FusionRule } from './rule-names.ts';
 import type { FusionTarget } from './target.ts';
 import { firstReduceToken, type ReduceTokens, unknown, type View } from './view.ts';

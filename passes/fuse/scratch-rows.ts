@@ -7,8 +7,9 @@
  *                  %d = subtract(...)     two operations from memory: computed again
  */
 import type { Op, Value } from '../../ir/types.ts';
-import { estimate, type GraphAnalysis, isAnchor, isFree } from './analysis.ts';
+import type { GraphAnalysis } from './analysis.ts';
 import type { FusionGroup } from './fusion-group.ts';
+import { estimate, isAnchor, isFree } from './graph-uses.ts';
 import { unknown, type View } from './view.ts';
 
 /** Operations for an element from which on keeping it beats computing it again. */

@@ -5,7 +5,7 @@
 import type { Graph, Op, OpOf, Value } from '../../ir/types.ts';
 import { isInlineConstant } from '../lower/emitter.ts';
 import { type KernelGroup, wholeNest } from '../lower/group.ts';
-import { isContraction } from './analysis.ts';
+import { isContraction } from './graph-uses.ts';
 import type { Partition, PlacedCall } from './partition.ts';
 
 export function partitionByOp({ ops, results }: Graph): Partition {

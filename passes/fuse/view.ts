@@ -12,7 +12,7 @@ import { type Dim, equalDims } from '../../base/dim.ts';
 import { otherAxes } from '../../ir/ops/rules.ts';
 import type { Op, OpOf } from '../../ir/types.ts';
 import { reshapeSegments } from '../lower/index-algebra.ts';
-import { estimate } from './analysis.ts';
+import { estimate } from './graph-uses.ts';
 
 export const unknown = -1;
 export const firstReduceToken = 1000;

@@ -10,7 +10,7 @@
  */
 import type { Dim } from '../../base/dim.ts';
 import type { OpOf, Value } from '../../ir/types.ts';
-import { estimate } from '../fuse/analysis.ts';
+import { estimate } from '../fuse/graph-uses.ts';
 import type { Pass } from '../manager.ts';
 import { type RewriteRule, type Rewriter, rule } from '../rewrite.ts';
 import { broadcastTo, otherAxes, range, reshape, transpose } from '../rewrite-emit.ts';

@@ -5,7 +5,7 @@
  *     costOf({ flops: 2 * 64 ** 3, elements: 3 * 64 ** 2 })      // 174763 + 49152
  */
 import type { Dim } from '../../base/dim.ts';
-import { estimate } from '../fuse/analysis.ts';
+import { estimate } from '../fuse/graph-uses.ts';
 
 /** Cost of a floating point operation of a contraction: 30 GFLOP/s where memory gives 10 GB/s. */
 export const flopCost = 1 / 3;

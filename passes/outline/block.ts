@@ -9,7 +9,7 @@
  * A site may also compute ops that belong to another: cheap ones that are copied instead of being handed over. The
  * columns after `owned` are such copies.
  */
-import { isContraction } from '../fuse/analysis.ts';
+import { isContraction } from '../fuse/graph-uses.ts';
 import type { IndexedGraph } from './indexed-graph.ts';
 
 export interface Block {

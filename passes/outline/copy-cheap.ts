@@ -5,7 +5,8 @@
  *
  *     backward block reads  x * 0.5 and 1 + erf(x)     becomes     reads x and erf(x)
  */
-import { cheapFlops, GraphAnalysis, isContraction, isFree, operandFlops } from '../fuse/analysis.ts';
+import { cheapFlops, GraphAnalysis, operandFlops } from '../fuse/analysis.ts';
+import { isContraction, isFree } from '../fuse/graph-uses.ts';
 import { type Block, columnsOf, exampleOf, type Input, inputsOf, placeOf } from './block.ts';
 import { excerptOf } from './excerpt.ts';
 import { type IndexedGraph, isCheap } from './indexed-graph.ts';

@@ -13,7 +13,7 @@ import { byteSize } from '../../base/dtype.ts';
 import { attributesKey } from '../../ir/canonical.ts';
 import { traitsOf } from '../../ir/ops/index.ts';
 import type { Graph, Op, TensorType } from '../../ir/types.ts';
-import { estimate, isFree } from '../fuse/analysis.ts';
+import { estimate, isFree } from '../fuse/graph-uses.ts';
 
 /** Ops behind a closed value above which it is computed once and handed to the blocks. */
 const mostClosedOps = 32;

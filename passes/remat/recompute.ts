@@ -21,7 +21,7 @@
 import type { Dim } from '../../base/dim.ts';
 import { flopsOf } from '../../ir/ops/index.ts';
 import type { Graph, Op, Value } from '../../ir/types.ts';
-import { isView } from '../fuse/analysis.ts';
+import { isView } from '../fuse/graph-uses.ts';
 import { isInlineConstant } from '../lower/emitter.ts';
 import { withoutDeadOps } from '../optimize/dead-code.ts';
 import { asOp, createOp, withOperands } from '../rewrite-emit.ts';
