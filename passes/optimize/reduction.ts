@@ -34,6 +34,19 @@ const isPositional = (kind: ReduceKind): boolean => kind === 'argmax' || kind ==
 const isOrderFree = (kind: ReduceKind, x: Value): boolean =>
   !isPositional(kind) && (!isFloat(x.type.dtype) || kind === 'max' || kind === 'min');
 
+/** A rewrite that changes the order of a reduction: exact where that is no part of the bits, elsewhere reassociating. */
+function inTwoClasses(
+  name: string,
+  apply: RewriteRule<'reduce'>['apply'],
+  isExact = ({ attributes, operands }: OpOf<'reduce'>): boolean => isOrderFree(attributes.kind, operands[0]),
+): readonly RewriteRule[] {
+  const exact: RewriteRule<'reduce'>['apply'] = (op, rewriter) => (isExact(op) ? apply(op, rewriter) : undefined);
+  return [
+    rule({ name, opcodes: ['reduce'], floatClass: 'exact', apply: exact }),
+    rule({ name: `${name}_float`, opcodes: ['reduce'], floatClass: 'reassociating', apply }),
+  ];
+}
+
 /** Drops reduced axes of size 1 by a reshape. */
 function dropUnitAxes(op: OpOf<'reduce'>, rewriter: Rewriter, units: readonly number[]): Value | undefined {
   if (units.length === 0) return undefined;
@@ -155,22 +168,11 @@ function reduceThroughTranspose(op: OpOf<'reduce'>, rewriter: Rewriter): Value |
   return rewriter.op('reduce', inner.operands, { kind, axes: reduced });
 }
 
-const reduceTranspose = rule({
-  name: 'reduce_transpose',
-  opcodes: ['reduce'],
-  floatClass: 'exact',
-  apply: (op, rewriter) =>
-    isOrderFree(op.attributes.kind, op.operands[0]) || op.attributes.axes.length === 1
-      ? reduceThroughTranspose(op, rewriter)
-      : undefined,
-});
-
-const reduceTransposeFloat = rule({
-  name: 'reduce_transpose_float',
-  opcodes: ['reduce'],
-  floatClass: 'reassociating',
-  apply: reduceThroughTranspose,
-});
+const transposeRules = inTwoClasses(
+  'reduce_transpose',
+  reduceThroughTranspose,
+  ({ attributes, operands }) => isOrderFree(attributes.kind, operands[0]) || attributes.axes.length === 1,
+);
 
 interface RepeatedReduction {
   /** The operand of the broadcast, still with the axes that are really reduced. */
@@ -301,20 +303,7 @@ function reduceThroughReshape(op: OpOf<'reduce'>, rewriter: Rewriter): Value | u
   return reshape(rewriter, rewriter.op('reduce', [x], { kind, axes: reduced }), op.results[0].type.shape);
 }
 
-const reduceReshape = rule({
-  name: 'reduce_reshape',
-  opcodes: ['reduce'],
-  floatClass: 'exact',
-  apply: (op, rewriter) =>
-    isOrderFree(op.attributes.kind, op.operands[0]) ? reduceThroughReshape(op, rewriter) : undefined,
-});
-
-const reduceReshapeFloat = rule({
-  name: 'reduce_reshape_float',
-  opcodes: ['reduce'],
-  floatClass: 'reassociating',
-  apply: reduceThroughReshape,
-});
+const reshapeRules = inTwoClasses('reduce_reshape', reduceThroughReshape);
 
 /** Padding with what a kind starts from adds nothing. */
 function reduceThroughPad(op: OpOf<'reduce'>, rewriter: Rewriter): Value | undefined {
@@ -333,20 +322,7 @@ function reduceThroughPad(op: OpOf<'reduce'>, rewriter: Rewriter): Value | undef
   return rewriter.op('reduce', [x], op.attributes);
 }
 
-const reducePad = rule({
-  name: 'reduce_pad',
-  opcodes: ['reduce'],
-  floatClass: 'exact',
-  apply: (op, rewriter) =>
-    isOrderFree(op.attributes.kind, op.operands[0]) ? reduceThroughPad(op, rewriter) : undefined,
-});
-
-const reducePadFloat = rule({
-  name: 'reduce_pad_float',
-  opcodes: ['reduce'],
-  floatClass: 'reassociating',
-  apply: reduceThroughPad,
-});
+const padRules = inTwoClasses('reduce_pad', reduceThroughPad);
 
 /** Which source axis stands on each axis of a broadcast's result; axes that only repeat have none. */
 function sourceAxes({ operands: [x], attributes: { shape, axes } }: OpOf<'broadcast_in_dim'>): (number | undefined)[] {
@@ -410,12 +386,9 @@ export const reductionRules: readonly RewriteRule[] = [
   reduceUnitAxesFloat,
   reduceReduce,
   reduceReduceFloat,
-  reduceTranspose,
-  reduceTransposeFloat,
-  reduceReshape,
-  reduceReshapeFloat,
-  reducePad,
-  reducePadFloat,
+  ...transposeRules,
+  ...reshapeRules,
+  ...padRules,
   reduceNegate,
   reduceBroadcast,
   reduceBroadcastInteger,
