@@ -79,8 +79,11 @@ export class GraphBuilder {
     const name = details?.name;
     const location = details?.location;
     const results = types.map((type): Value => (name === undefined ? { type } : { type, name }));
-    const parts = { opcode, operands, attributes, regions: noRegions, results };
-    this.#ops.push((location === undefined ? parts : { ...parts, location }) as Op);
+    const op =
+      location === undefined
+        ? { opcode, operands, attributes, regions: noRegions, results }
+        : { opcode, operands, attributes, regions: noRegions, results, location };
+    this.#ops.push(op as Op);
     return results;
   }
 

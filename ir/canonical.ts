@@ -39,13 +39,17 @@ export function attributesKey<K extends Opcode>(
   const entries = attributeEntries(opcode);
   if (entries.length === 0) return '';
   const values = attributes as Readonly<Record<string, unknown>>;
-  const texts = entries.map(({ name, kind }) => {
+  let text = '{';
+  let separator = '';
+  for (const { name, kind } of entries) {
+    text += separator;
+    separator = ' ';
     const value = values[name];
-    if (kind === 'literal') return literalKey(value as Literal);
-    if (kind === 'function') return String(functions.get(value as string) ?? value);
-    return printAttribute(kind, value);
-  });
-  return `{${texts.join(' ')}}`;
+    if (kind === 'literal') text += literalKey(value as Literal);
+    else if (kind === 'function') text += String(functions.get(value as string) ?? value);
+    else text += printAttribute(kind, value);
+  }
+  return `${text}}`;
 }
 
 /** Type and elements of an array; a splat's is as short as its one element. */

@@ -12,7 +12,7 @@ import type { SourceLocation } from '../base/location.ts';
 import type { OpAttributes, Opcode, PlainOpcode } from '../ir/opcodes.ts';
 import { inferTypes } from '../ir/ops/index.ts';
 import { wrapInteger } from '../ir/ops/scalar.ts';
-import type { Func, Op, OpOf, TensorType, Value } from '../ir/types.ts';
+import type { Func, Graph, Op, OpOf, TensorType, Value } from '../ir/types.ts';
 
 /** Where new ops go. Each call makes one op with one result. */
 export interface OpSink {
@@ -20,7 +20,9 @@ export interface OpSink {
   op<K extends Opcode>(opcode: K, operands: readonly Value[], attributes: OpAttributes[K]): Value;
 }
 
-const noFunctions: ReadonlyMap<string, Func> = new Map();
+const noRegions: readonly Graph[] = [];
+/** Passes make no calls by way of `createOp`. */
+const noFunctions = { functions: new Map<string, Func>() };
 
 /**
  * An op with fresh results, typed by its type rule.
@@ -33,9 +35,10 @@ export function createOp<K extends Opcode>(
   location: SourceLocation | undefined,
 ): OpOf<K> {
   const operandTypes = operands.map((operand) => operand.type);
-  const types = inferTypes(opcode, operandTypes, attributes, { functions: noFunctions });
+  const types = inferTypes(opcode, operandTypes, attributes, noFunctions);
   const results = types.map((type): Value => ({ type }));
-  return { opcode, operands, attributes, regions: [], results, ...(location && { location }) };
+  if (!location) return { opcode, operands, attributes, regions: noRegions, results };
+  return { opcode, operands, attributes, regions: noRegions, results, location };
 }
 
 /** `OpOf<K>` for a `K` that is not known yet is one of the union; TypeScript can not see that by itself. */

@@ -84,16 +84,17 @@ export class Derivative {
 
   /**
    * Gradients for cotangents of the outputs: one for each tensor in the differentiated arguments.
-   * @param made takes the gradients, and what else is computed and lasts
+   * @param made takes the gradients, and what else is computed and lasts, when it runs outside all traces
    */
   pullback(cotangents: readonly Tensor[], made: Tensor[]): readonly Tensor[] {
     const values = new Map(this.#values);
     this.#seeds.forEach((seed, i) => {
       values.set(seed, cotangents[i]);
     });
-    const known = new Set(values.keys());
+    // Inside a trace nothing that is made has to be released.
+    const known = currentTrace() ? undefined : new Set(values.keys());
     replay(this.#graph, values, this.#gradients, this.#context);
-    for (const [value, tensor] of values) if (!known.has(value)) made.push(tensor);
+    if (known) for (const [value, tensor] of values) if (!known.has(value)) made.push(tensor);
     return this.#gradients.map((value) => values.get(value)!);
   }
 }

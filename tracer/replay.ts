@@ -33,22 +33,23 @@ export function replay(
 ): void {
   const needed = new Set(wanted.filter((value) => !values.has(value)));
   const chosen: Op[] = [];
-  const lastUses = new Map<Op, Value[]>();
+  /** For each chosen op what is dead after it; traced tensors own nothing, so nobody asks for theirs. */
+  const dead: Value[][] | undefined = currentTrace() ? undefined : [];
   for (let i = graph.ops.length - 1; i >= 0; i--) {
     const op = graph.ops[i];
     if (!op.results.some((result) => needed.has(result))) continue;
     chosen.push(op);
-    const released = op.results.filter((result) => !needed.has(result));
+    dead?.push(op.results.filter((result) => !needed.has(result)));
     for (const operand of op.operands) {
       if (values.has(operand) || needed.has(operand)) continue;
       needed.add(operand);
-      released.push(operand);
+      dead?.[dead.length - 1].push(operand);
     }
-    lastUses.set(op, released);
   }
-  for (const op of chosen.reverse()) {
+  for (let i = chosen.length - 1; i >= 0; i--) {
+    const op = chosen[i];
     atLocation(op.location ?? currentLocation(), () => replayOp(op, values, context));
-    if (!currentTrace()) release(lastUses.get(op) ?? [], values);
+    if (dead) release(dead[i], values);
   }
 }
 
@@ -74,9 +75,9 @@ function replayOp(op: Op, values: Map<Value, Tensor>, context: ReplayContext): v
 
 function resultsOf(op: Op, operands: readonly Tensor[], { functions, computed }: ReplayContext): readonly Tensor[] {
   const trace = currentTrace();
+  if (trace?.kind === 'symbolic') return emitCopy(trace, op, operands);
   const known = op.results.map((result) => computed?.get(result)).filter((tensor) => tensor !== undefined);
   if (trace && known.length === op.results.length) return emitKnown(trace, op, operands, known);
-  if (trace?.kind === 'symbolic') return emitCopy(trace, op, operands);
   if (op.opcode !== 'call') return [emit(op.opcode, operands, op.attributes)];
   return callNow(op, operands, functions);
 }

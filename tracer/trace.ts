@@ -73,9 +73,9 @@ function emitInto<K extends Opcode>(
 /** Records an op of another graph over tensors of its operands' types; the type rule has run on it before. */
 export function emitCopy(trace: Trace, op: Op, operands: readonly Tensor[]): readonly Tensor[] {
   const values = operands.map((operand) => trace.lift(operand));
-  const results = op.results.map((result): Value => ({ ...result }));
-  const location = currentLocation();
-  trace.builder.append({ ...op, operands: values, results, location } as Op);
+  const results = op.results.map(({ type, name }): Value => (name === undefined ? { type } : { type, name }));
+  const { opcode, attributes, regions } = op;
+  trace.builder.append({ opcode, operands: values, attributes, regions, results, location: currentLocation() } as Op);
   return results.map((value) => Tensor.traced(trace, value));
 }
 

@@ -84,15 +84,30 @@ export class IndexedGraph {
 const bytesOf = ({ dtype, shape }: TensorType): number =>
   shape.reduce<number>((count, size) => count * estimate(size), byteSize(dtype));
 
-/** Gives equal texts equal numbers. */
+/** Numbers that are interned, at most. */
+const mostInterned = 2 ** 26;
+
+/** Gives equal texts equal numbers, and pairs of numbers further ones. */
 class Interner {
   readonly #numbers = new Map<unknown, number>();
+  readonly #pairs = new Map<number, number>();
+  #count = 0;
 
   of(text: unknown): number {
     let number = this.#numbers.get(text);
     if (number === undefined) {
-      number = this.#numbers.size;
+      number = this.#count++;
       this.#numbers.set(text, number);
+    }
+    return number;
+  }
+
+  ofPair(first: number, second: number): number {
+    const pair = first * mostInterned + second;
+    let number = this.#pairs.get(pair);
+    if (number === undefined) {
+      number = this.#count++;
+      this.#pairs.set(pair, number);
     }
     return number;
   }
@@ -125,10 +140,11 @@ function classify(
   };
   graph.ops.forEach((op, at) => {
     const read = operands[at];
-    const parts = read.map((value) =>
-      kindOf(value) === 'closed' ? `=${tokens[producers[value]]}` : `:${typeOf(value)}`,
-    );
-    tokens[at] = keys.of(`${op.opcode}${attributesText(op, objects)}${parts.join('')}`);
+    // A text for the operands, too, would take longer than all else here.
+    let token = keys.of(op.opcode + attributesText(op, objects));
+    for (const value of read)
+      token = keys.ofPair(token, kindOf(value) === 'closed' ? 2 * tokens[producers[value]] + 1 : 2 * typeOf(value));
+    tokens[at] = token;
     kinds.push(op.regions.length === 0 && isCheap(op) ? cheapKind(read.map(kindOf)) : 'plain');
     if (kinds[at] !== 'closed') return;
     closedOps[at] = 1 + read.reduce((count, value) => count + closedOps[producers[value]], 0);
