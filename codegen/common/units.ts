@@ -24,6 +24,7 @@ export function splitUnits(
   written: ReadonlySet<string>,
 ): readonly Unit[] {
   const lets = new Map<ScalarId, Let>();
+  const position = new Map(body.map((node, at) => [node, at]));
   const groups: { nodes: KernelNode[]; defines: Set<ScalarId>; needs: Set<ScalarId> }[] = [];
   for (const node of body) {
     if (node.kind === 'let' && !readsWritten(node) && closure([node.id], lets, node).complete) {
@@ -48,9 +49,10 @@ export function splitUnits(
   if (!independent && groups.length > 1) {
     return [{ lets: [], nodes: body }];
   }
+  // Groups that were joined stand one behind the other, but what they store and load binds them to their order.
   return groups.map(({ nodes, needs }) => ({
     lets: [...lets.values()].filter((l) => needs.has(l.id)),
-    nodes,
+    nodes: nodes.sort((a, b) => position.get(a)! - position.get(b)!),
   }));
 
   function readsWritten({ expression }: Let): boolean {

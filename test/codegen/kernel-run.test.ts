@@ -551,6 +551,27 @@ describe('nests', () => {
     );
   });
 
+  it('runs what scratch rows bind together in its order, also for a single row, whose loop goes away', () => {
+    const row = (name: string) => ({ name, dtype: 'float32', size: n }) as const;
+    const k = new KernelMaker('one_row', [read('x', n), write('y', n)], [row('a'), row('b')]);
+    const along = [{ name: 'j', extent: n }];
+    k.parallel('i', 1, () => {
+      const [top] = k.reduce(along, ['max'], () => [k.load('x', at('j'))]);
+      k.parallel('j', n, () => k.store('a', at('j'), k.apply('subtract', k.load('x', at('j')), top)));
+      const [sum] = k.reduce(along, ['sum'], () => [k.load('a', at('j'))]);
+      k.parallel('j', n, () => k.store('b', at('j'), k.apply('subtract', k.load('a', at('j')), sum)));
+      const [last] = k.reduce(along, ['sum'], () => [k.apply('multiply', k.load('b', at('j')), top)]);
+      k.parallel('j', n, () => {
+        const scaled = k.apply('multiply', k.load('a', at('j')), sum);
+        k.store('y', at('j'), k.apply('subtract', scaled, last));
+      });
+    });
+    check(
+      k.finish(),
+      [1, 4, 9, 33].map((N) => ({ N })),
+    );
+  });
+
   it('carries values through sequential loops', () => {
     for (const way of ['rows', 'columns'] as const) {
       const k = new KernelMaker('scan', [read('x', mulDims(m, n)), write('y', mulDims(m, n)), write('last', m)]);
