@@ -29,8 +29,13 @@ export const endsKernels = (block: Block, { graph }: IndexedGraph): boolean =>
   });
 
 /** For each op of a site its column. */
-export const columnsOf = (site: readonly number[]): ReadonlyMap<number, number> =>
-  new Map(site.map((op, column) => [op, column]));
+export function columnsOf(site: readonly number[]): Map<number, number> {
+  const columns = new Map<number, number>();
+  site.forEach((op, column) => {
+    columns.set(op, column);
+  });
+  return columns;
+}
 
 /** The sites whose edges are those of the example. */
 export function equalSites(sites: readonly (readonly number[])[], indexed: IndexedGraph): (readonly number[])[] {

@@ -37,12 +37,17 @@ export function copyCheapOps(blocks: readonly Block[], indexed: IndexedGraph): C
 function carriedValues(blocks: readonly Block[], indexed: IndexedGraph): ReadonlySet<number> {
   const carried = new Set<number>();
   for (const block of blocks) {
-    const columns = new Map(block.sites.flatMap((site) => site.map((op, column) => [op, column] as const)));
+    const columns = new Int32Array(indexed.tokens.length).fill(-1);
+    for (const site of block.sites) {
+      site.forEach((op, column) => {
+        columns[op] = column;
+      });
+    }
     for (const { values } of inputsOf(block, indexed).values()) {
       for (const value of values) {
         const producer = indexed.producers[value];
-        const column = columns.get(producer);
-        if (column === undefined) continue;
+        const column = producer < 0 ? -1 : columns[producer];
+        if (column < 0) continue;
         const result = value - indexed.firstResult[producer];
         for (const site of block.sites) carried.add(indexed.firstResult[site[column]] + result);
       }
@@ -79,7 +84,7 @@ class Copier {
     this.#indexed = indexed;
     this.#analysis = analysis;
     this.#sites = block.sites.map((site) => [...site]);
-    this.#columns = block.sites.map((site) => new Map(columnsOf(site)));
+    this.#columns = block.sites.map(columnsOf);
     this.#example = block.sites.indexOf(exampleOf(block));
     this.#inputs = inputsOf(block, indexed);
     const sizes = [...this.#inputs.values()].map(({ values }) => indexed.bytes[values[this.#example]]);

@@ -37,9 +37,11 @@ export function orderOf(
     if ('op' in unit) return unitsOf(indexed.operands[unit.op], alone, indexed);
     const site = blocks[unit.block].sites[unit.site];
     const own = new Set(site);
-    const outside = site.flatMap((op) =>
-      indexed.operands[op].filter((value) => !own.has(indexed.producers[value]) && !indexed.isClosed(value)),
-    );
+    const outside: number[] = [];
+    for (const op of site) {
+      for (const value of indexed.operands[op])
+        if (!own.has(indexed.producers[value]) && !indexed.isClosed(value)) outside.push(value);
+    }
     return unitsOf(outside, unitOf, indexed);
   };
   return sorted(units, unitOf, readBy);
