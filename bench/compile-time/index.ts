@@ -15,10 +15,10 @@ import { type StageTimes, totalOf } from './stages.ts';
 
 /** Ops at which growth is measured. */
 const lengths = [1000, 5000, 20_000, 50_000];
-function stagesOf(name: string, size: number): StageTimes {
+function stagesOf(name: string, ...sizes: readonly number[]): readonly StageTimes[] {
   const child = fileURLToPath(new URL('child.ts', import.meta.url));
-  const args = [...process.execArgv, child, name, String(size)];
-  return JSON.parse(execFileSync(process.execPath, args, { encoding: 'utf8' })) as StageTimes;
+  const args = [...process.execArgv, child, name, ...sizes.map(String)];
+  return JSON.parse(execFileSync(process.execPath, args, { encoding: 'utf8' })) as StageTimes[];
 }
 
 /** The slope of a line through the points in logarithms: `time ~ ops ** exponent`. */
@@ -62,7 +62,7 @@ async function coldRows(): Promise<BenchRow[]> {
 
 /** The same graph with a warm compiler. */
 function warmRow(): BenchRow {
-  const stages = stagesOf('equal', 12);
+  const [stages] = stagesOf('equal', 12);
   const all = totalOf(stages);
   return limitRow(
     'the same, warm, an op',
@@ -77,7 +77,7 @@ function growth(): { readonly rows: BenchRow[]; readonly tables: BenchTable[] } 
   const rows: BenchRow[] = [];
   const tables: BenchTable[] = [];
   for (const [name, { what, opsPerUnit }] of Object.entries(graphFamilies)) {
-    const points = lengths.map((ops) => stagesOf(name, Math.max(1, Math.round(ops / opsPerUnit))));
+    const points = lengths.flatMap((ops) => stagesOf(name, Math.max(1, Math.round(ops / opsPerUnit))));
     const [first, last] = [points[0], points[points.length - 1]];
     const measured = `${formatMs(totalOf(first))} for ${formatCount(first.ops)} ops, ${formatMs(totalOf(last))} for ${formatCount(last.ops)}`;
     rows.push(limitRow(`growth, ${what}: exponent`, measured, exponentOf(points), 1.1, ''));
@@ -87,7 +87,7 @@ function growth(): { readonly rows: BenchRow[]; readonly tables: BenchTable[] } 
 }
 
 function blockRows(): { readonly rows: BenchRow[]; readonly table: BenchTable } {
-  const [one, many] = [stagesOf('blocks', 1), stagesOf('blocks', 48)];
+  const [one, many] = stagesOf('blocks', 1, 48);
   const rest = ({ simplify, lower, code }: StageTimes): number => simplify + lower + code;
   const before = many.trace + many.outline;
   return {
@@ -128,7 +128,7 @@ export async function compileTimeCase(): Promise<BenchResult> {
     rows: [...cold, warmRow(), ...blocks.rows, ...rows],
     tables: [blocks.table, ...tables],
     notes: [
-      'By the clock. Growth and stages are the fastest of 3 to 12 runs of a warm compiler that remembers no kernel.',
+      'By the clock. Growth and stages are the fastest of 3 to 20 runs of a warm compiler that remembers no kernel.',
     ],
   };
 }
