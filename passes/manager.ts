@@ -2,7 +2,7 @@
  * Runs passes. A pass is a named function from a module to a module; a pipeline is a list of them.
  * The manager times each one, checks what it made, and shows it to whoever asked:
  *
- *     runPasses(module, optimizePipeline('fast'), {
+ *     runPasses(module, optimizePipeline, {
  *       precision: 'fast', verify: flags.verify, constantBudget: 1 << 16,
  *       trace: ({ pass, changed, milliseconds, after }) => { ... },
  *     });

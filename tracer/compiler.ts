@@ -113,7 +113,7 @@ function stagesOf({
   const emitter = binaryen;
   if (!emitter) throw internalError('compile before ready()');
   const context = passContext(precision, without);
-  const module = runPasses(traced, optimizePipeline(precision), context);
+  const module = runPasses(traced, optimizePipeline, context);
   const generate = (lowered: Lowered): Generated => generateProgram(emitter, lowered, { precision });
   const lower = (candidate: Module, others: readonly Feature[]): Lowered =>
     lowerModule(candidate, {

@@ -15,7 +15,7 @@ const passesOf = (steps: readonly Step[]): string[] =>
   steps.flatMap((step) => ('repeat' in step ? passesOf(step.repeat) : [step.name]));
 
 export function variants(): readonly Variant[] {
-  const passes = [...new Set(passesOf(optimizePipeline('fast')))];
+  const passes = [...new Set(passesOf(optimizePipeline))];
   const families = Object.keys(ruleFamilies).map((family) => `canonicalize/${family}`);
   const kinds = Object.keys(features);
   const single = [...passes, ...families, ...kinds].map((name) => ({ name, without: new Set([name]) }));

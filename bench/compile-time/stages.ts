@@ -34,7 +34,7 @@ export async function compileInStages(model: Model): Promise<StageTimes> {
   const module = traceModel(model);
   const traced = performance.now();
   const ends: { readonly pass: string; readonly end: number }[] = [];
-  const optimized = runPasses(module, optimizePipeline('fast'), {
+  const optimized = runPasses(module, optimizePipeline, {
     precision: 'fast',
     verify: false,
     constantBudget: 1 << 16,

@@ -26,7 +26,12 @@ export { batchSharedMatmuls } from './shared-products.ts';
 /** Rounds of simplification after which the rest is left as it is; two or three are usual. */
 const rounds = 8;
 
-const pipeline: readonly Step[] = [
+/**
+ * The steps that bring a module into the form that fusion expects: one function and those that were made of blocks it
+ * repeats, no repeated or dead ops, canonical. Running them on a result without calls changes
+ * nothing. Which rewrite rules run follows `PassContext.precision`.
+ */
+export const optimizePipeline: readonly Step[] = [
   inlineCalls,
   eliminateDeadCode,
   eliminateCommonSubexpressions,
@@ -47,10 +52,3 @@ const pipeline: readonly Step[] = [
     rounds,
   },
 ];
-
-/**
- * The steps that bring a module into the form that fusion expects: one function and those that were made of blocks it
- * repeats, no repeated or dead ops, canonical. Running them on a result without calls changes
- * nothing. Which rewrite rules run follows `PassContext.precision`.
- */
-export const optimizePipeline = (_precision: 'fast' | 'strict'): readonly Step[] => pipeline;

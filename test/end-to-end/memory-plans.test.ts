@@ -15,7 +15,7 @@ function lowered(model: Model, donate: boolean): Lowered {
   const module = traceModel(model);
   const context = { precision: 'fast', verify: false, constantBudget: 65_536 } as const;
   const donated = mainOf(module).graph.parameters.map(() => donate);
-  return lowerModule(runPasses(module, optimizePipeline('fast'), context), {
+  return lowerModule(runPasses(module, optimizePipeline, context), {
     name: model.name,
     donated,
     precision: 'fast',

@@ -13,7 +13,7 @@ import { optimizePipeline } from '../../passes/optimize/index.ts';
 import { runLowered } from '../support/run-lowered.ts';
 
 const optimize = (text: string, precision: 'fast' | 'strict' = 'strict'): Module =>
-  runPasses(parseModule(text), optimizePipeline(precision), { precision, verify: true, constantBudget: 1 << 12 });
+  runPasses(parseModule(text), optimizePipeline, { precision, verify: true, constantBudget: 1 << 12 });
 const opcodesOf = (module: Module): string[] => mainOf(module).graph.ops.map(({ opcode }) => opcode);
 
 const twice = `func @main(%x: f32[4], %c: f32[]) -> (f32[4]) {
@@ -175,7 +175,7 @@ func @main(%x: f32[4], %w: f32[4]) -> (f32[4]) {
       const functions = new Map(module.functions.map((func) => [func.name, func]));
       const graph = vjpGraph(mainOf(module).graph, { wrt: [0, 1], outputs: [0], functions });
       const whole = { functions: [...functions.values()].slice(0, 1).concat({ name: 'main', graph }), main: 'main' };
-      const optimized = runPasses(whole, optimizePipeline('strict'), {
+      const optimized = runPasses(whole, optimizePipeline, {
         precision: 'strict',
         verify: true,
         constantBudget: 0,

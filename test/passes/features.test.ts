@@ -17,13 +17,13 @@ import { runLowered } from '../support/run-lowered.ts';
 const namesIn = (steps: readonly Step[]): string[] =>
   steps.flatMap((step) => ('repeat' in step ? [step.name, ...namesIn(step.repeat)] : [step.name]));
 
-const passes = namesIn(optimizePipeline('strict'));
+const passes = namesIn(optimizePipeline);
 const families = Object.keys(ruleFamilies).map((family) => `canonicalize/${family}`);
 
 function lowered(module: Module, left: readonly string[], donated = false): Lowered {
   const without = new Set(left);
   const context: PassContext = { precision: 'strict', verify: true, constantBudget: 65_536, without };
-  const optimized = runPasses(module, optimizePipeline('strict'), context);
+  const optimized = runPasses(module, optimizePipeline, context);
   const parameters = module.functions[0].graph.parameters.map(() => donated);
   return lowerModule(optimized, { name: 'test', donated: parameters, precision: 'strict', without });
 }

@@ -24,7 +24,7 @@ interface Work {
 function workOf(model: Model): Work {
   const module = traceModel(model);
   let [passes, rewrites] = [0, 0];
-  const optimized = runPasses(module, optimizePipeline('fast'), {
+  const optimized = runPasses(module, optimizePipeline, {
     precision: 'fast',
     verify: false,
     constantBudget: 1 << 16,

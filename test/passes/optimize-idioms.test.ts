@@ -419,8 +419,8 @@ const watch = (rule: string): void => {
 
 function optimize(module: Module, precision: 'fast' | 'strict'): Module {
   const context = { precision, verify: true, constantBudget: 1 << 12, watch };
-  const once = runPasses(module, optimizePipeline(precision), context);
-  expect(runPasses(once, optimizePipeline(precision), context)).toBe(once);
+  const once = runPasses(module, optimizePipeline, context);
+  expect(runPasses(once, optimizePipeline, context)).toBe(once);
   return once;
 }
 

@@ -40,7 +40,7 @@ export function compileModule(module: Module, options: DeviceRunOptions): Progra
   const donated = options.donated ?? mainOf(module).graph.parameters.map(() => false);
   if (fusion === 'full') return new CompiledSource(module, { name: 'test', precision, donated }).prepareSync();
   const context = { precision, verify: true, constantBudget: 65_536 };
-  const optimized = runPasses(module, optimizePipeline(precision), context);
+  const optimized = runPasses(module, optimizePipeline, context);
   const lowered = lowerModule(optimized, { name: 'test', donated, precision, fusion });
   return generateProgram(binaryen, lowered, { precision }).program;
 }

@@ -22,7 +22,7 @@ export const moduleOf = (graph: Graph): Module => ({ functions: [{ name: 'main',
 
 /** The module after the optimisation passes, as fusion gets it. */
 export function optimized(graph: Graph, precision: 'fast' | 'strict' = 'fast'): Module {
-  return runPasses(moduleOf(graph), optimizePipeline(precision), { precision, verify: true, constantBudget: 65_536 });
+  return runPasses(moduleOf(graph), optimizePipeline, { precision, verify: true, constantBudget: 65_536 });
 }
 
 const leading = (rank: number): number[] => Array.from({ length: rank }, (_, axis) => axis);

@@ -174,7 +174,7 @@ describe('a language model', () => {
   const sizes = { batch: 2, time: 3, width: 4, heads: 2, vocabulary: 5 };
   const everyBlock = outlineRepeatsWith({ leastOps: 12, leastSites: 3, leastSaved: 0, cutsChains: false });
   const pipeline = (outline: Pass): Step[] =>
-    optimizePipeline('strict').map((step) => (step.name === 'outlineRepeats' ? outline : step));
+    optimizePipeline.map((step) => (step.name === 'outlineRepeats' ? outline : step));
   const nothing: Pass = { name: 'outlineRepeats', run: (module) => module };
   const optimize = (graph: Graph, outline: Pass): Module => runPasses(moduleOf(graph), pipeline(outline), context);
   const lower = (module: Module) => lowerModule(module, { name: 'step', donated: [], precision: 'strict' });
