@@ -14,7 +14,10 @@ const alone = [
   'test/tracer/program-cache.test.ts',
 ];
 
-const common = { setupFiles: ['test/setup.ts'], testTimeout: 60_000, hookTimeout: 60_000 };
+/** A full run tries hundreds of times as many cases. */
+const testTimeout = process.env.KILN_TEST === 'full' ? 3_600_000 : 60_000;
+
+const common = { setupFiles: ['test/setup.ts'], testTimeout, hookTimeout: 60_000 };
 
 export default defineConfig({
   test: {
