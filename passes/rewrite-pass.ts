@@ -4,7 +4,7 @@
  *     rewritePass('orderMatmulChains', [matmulChain], { opcode: 'dot_general', atLeast: 2 })
  */
 import type { Opcode } from '../ir/opcodes.ts';
-import type { Graph, Op } from '../ir/types.ts';
+import type { Graph } from '../ir/types.ts';
 import { mapGraphs, type Pass } from './manager.ts';
 import { type RewriteRule, rewriteGraph, ruleTable } from './rewrite.ts';
 
@@ -24,11 +24,10 @@ export function rewritePass(name: string, rules: readonly RewriteRule[], { opcod
   };
   return {
     name,
-    run: (module, { precision, verify, watch }) => {
-      const table = tables[precision];
+    run: (module, context) => {
+      const table = tables[context.precision];
       if (table.size === 0) return module;
-      const options = watch ? { verify, watch: (by: RewriteRule, op: Op) => watch(by.name, op) } : { verify };
-      return mapGraphs(module, (graph) => (isWanted(graph) ? rewriteGraph(graph, table, options) : graph));
+      return mapGraphs(module, (graph) => (isWanted(graph) ? rewriteGraph(graph, table, context) : graph));
     },
   };
 }

@@ -54,7 +54,7 @@ export interface RewriteOptions {
   /** Throw when the bound on rewrites is reached (a fault in the rules), instead of stopping quietly. */
   readonly verify: boolean;
   /** Told about every rewrite. */
-  watch?(rule: RewriteRule, op: Op): void;
+  watch?(rule: string, op: Op): void;
 }
 
 /** Rules by opcode, in the order given: the first that matches is taken. */
@@ -190,7 +190,7 @@ class RewriteDriver implements Rewriter {
     for (const fresh of this.#fresh) {
       for (const operand of fresh.operands) this.#uses.set(operand, this.useCount(operand) + 1);
     }
-    this.#options.watch?.(by, op);
+    this.#options.watch?.(by.name, op);
     if (--this.#rewritesLeft === 0 && this.#options.verify) {
       throw internalError(`the rewrite rules do not come to an end; the last one was ${by.name} on ${op.opcode}`);
     }

@@ -13,6 +13,7 @@ import { eliminateDeadCode, inlineCalls } from '../passes/optimize/index.ts';
 import { type FittedProgram, leastBytes, plannedBytes, withinBudget } from '../passes/remat/within-budget.ts';
 import { footprintOf } from '../runtime/footprint.ts';
 import type { Program } from '../runtime/program.ts';
+import { count } from './fusion-account.ts';
 
 export interface Generated {
   readonly program: Program;
@@ -94,8 +95,6 @@ interface Numbers {
   readonly reached: number | undefined;
   readonly least: number;
 }
-
-const count = (bytes: number): string => bytes.toLocaleString('en-US');
 
 function refusal({ name, budget }: BudgetedStages, { without, reached, least }: Numbers): KilnError {
   const held = `arguments, outputs and constants alone take ${count(least)} bytes`;

@@ -27,6 +27,10 @@ export function estimate(size: Dim): number {
   return evaluateDim(size, new Map(values));
 }
 
+/** The number of elements of a shape. */
+export const estimateCount = (shape: readonly Dim[]): number =>
+  shape.reduce<number>((count, size) => count * estimate(size), 1);
+
 const noUses: readonly number[] = [];
 
 export class GraphUses {

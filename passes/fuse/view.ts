@@ -12,7 +12,7 @@ import { type Dim, equalDims } from '../../base/dim.ts';
 import { otherAxes } from '../../ir/ops/rules.ts';
 import type { Op, OpOf } from '../../ir/types.ts';
 import { reshapeSegments } from '../lower/index-algebra.ts';
-import { estimate } from './graph-uses.ts';
+import { estimateCount } from './graph-uses.ts';
 
 export const unknown = -1;
 export const firstReduceToken = 1000;
@@ -123,7 +123,7 @@ export function operandViews(op: Op, view: View, tokens: ReduceTokens, extentOf:
       return op.operands.map(({ type }) => ({
         axes: type.shape.map(() => [unknown]),
         place: 'scatter',
-        evaluations: elements(type.shape),
+        evaluations: estimateCount(type.shape),
       }));
     case 'optimization_barrier':
       return [view];
@@ -133,8 +133,6 @@ export function operandViews(op: Op, view: View, tokens: ReduceTokens, extentOf:
 }
 
 const lost = (axis: readonly number[]): readonly number[] => (axis.length === 0 ? axis : [unknown]);
-const elements = (shape: readonly Dim[]): number =>
-  shape.reduce<number>((product, size) => product * estimate(size), 1);
 
 /** Axes of equal size stay; an axis of another size is read in part. Scalars (starts, padding) have no axes. */
 function resizedView(op: Op, shape: readonly Dim[], view: View): View {
@@ -198,7 +196,7 @@ function reduceView(op: OpOf<'reduce'>, view: View, tokens: ReduceTokens): View 
   const { shape } = op.operands[0].type;
   const { axes: reduced } = op.attributes;
   const extents = reduced.map((axis) => shape[axis]);
-  const evaluations = view.evaluations * elements(extents);
+  const evaluations = view.evaluations * estimateCount(extents);
   let kept = 0;
   const axes = shape.map((size, axis): readonly number[] => {
     if (!reduced.includes(axis)) return view.axes[kept++];
@@ -209,11 +207,11 @@ function reduceView(op: OpOf<'reduce'>, view: View, tokens: ReduceTokens): View 
 
 function contractionView(op: OpOf<'dot_general'> | OpOf<'convolution'>, shape: readonly Dim[]): View {
   let taps = 1;
-  if (op.opcode === 'convolution') taps = elements(op.operands[1].type.shape.slice(2));
+  if (op.opcode === 'convolution') taps = estimateCount(op.operands[1].type.shape.slice(2));
   return {
     axes: shape.map((size) => (size === 1 ? [] : [unknown])),
     place: 'operand',
-    evaluations: elements(shape) * taps,
+    evaluations: estimateCount(shape) * taps,
   };
 }
 

@@ -2,7 +2,6 @@
  * Brings graphs into canonical form by the rules of this folder. All rules stand in one list; which of them run is
  * decided by their float class and the precision, nothing else.
  */
-import type { Op } from '../../ir/types.ts';
 import { nothing, type Without } from '../features.ts';
 import { mapGraphs, type Pass } from '../manager.ts';
 import { type RewriteRule, type RuleTable, rewriteGraph, ruleTable } from '../rewrite.ts';
@@ -58,9 +57,8 @@ function rulesFor(precision: 'fast' | 'strict', without: Without): RuleTable {
 
 export const canonicalize: Pass = {
   name: 'canonicalize',
-  run: (module, { precision, verify, watch, without = nothing }) => {
-    const options = watch ? { verify, watch: (by: RewriteRule, op: Op) => watch(by.name, op) } : { verify };
-    const rules = rulesFor(precision, without);
-    return mapGraphs(module, (graph) => rewriteGraph(graph, rules, options));
+  run: (module, context) => {
+    const rules = rulesFor(context.precision, context.without ?? nothing);
+    return mapGraphs(module, (graph) => rewriteGraph(graph, rules, context));
   },
 };

@@ -9,11 +9,13 @@
  */
 import { equalShapes } from '../../base/dim.ts';
 import type { OpOf, Value } from '../../ir/types.ts';
+import { estimateCount } from '../fuse/graph-uses.ts';
 import type { Pass } from '../manager.ts';
 import { type RewriteRule, type Rewriter, rule } from '../rewrite.ts';
-import { broadcastTo, otherAxes, range, transpose } from '../rewrite-emit.ts';
+import { otherAxes, range, transpose } from '../rewrite-emit.ts';
 import { rewritePass } from '../rewrite-pass.ts';
-import { countOf, flopCost } from './product-cost.ts';
+import { flopCost } from './product-cost.ts';
+import { scalarFactorOf, scaleBy } from './scalar-factor.ts';
 
 /** A term of a sum: a product that is used nowhere else, and what it is multiplied by. */
 interface Term {
@@ -26,14 +28,9 @@ function termOf(rewriter: Rewriter, value: Value): Term | undefined {
   const dot = rewriter.definedBy(value, 'dot_general');
   if (dot) return { dot };
   const product = rewriter.definedBy(value, 'multiply');
-  if (!product) return undefined;
-  for (const [at, operand] of product.operands.entries()) {
-    const scalar = rewriter.definedBy(operand, 'broadcast_in_dim')?.operands[0];
-    if (scalar?.type.shape.length !== 0) continue;
-    const inner = termOf(rewriter, product.operands[1 - at]);
-    return inner && !inner.scalar ? { dot: inner.dot, scalar } : undefined;
-  }
-  return undefined;
+  const factor = product && scalarFactorOf(rewriter, product);
+  const inner = factor && termOf(rewriter, factor.array);
+  return inner && !inner.scalar ? { dot: inner.dot, scalar: factor.scalar } : undefined;
 }
 
 /**
@@ -72,7 +69,7 @@ function alignedOperand(
 }
 
 const scaled = (rewriter: Rewriter, value: Value, scalar: Value | undefined): Value =>
-  scalar ? rewriter.op('multiply', [value, broadcastTo(rewriter, scalar, value.type.shape, [])]) : value;
+  scalar ? scaleBy(rewriter, value, scalar) : value;
 
 /** `a op b` with the common factor taken out. */
 function factored(rewriter: Rewriter, opcode: 'add' | 'subtract', a: Value, b: Value): Value | undefined {
@@ -85,8 +82,8 @@ function factored(rewriter: Rewriter, opcode: 'add' | 'subtract', a: Value, b: V
     const own = dot.operands[1 - side];
     // Adding the operands must cost less than the product that it saves.
     const contracted = dot.attributes.contract[side].map((axis) => shared.type.shape[axis]);
-    const saved = 2 * countOf(dot.results[0].type.shape) * countOf(contracted) * flopCost;
-    if (saved < 4 * countOf(own.type.shape) || contracted.length === 0) continue;
+    const saved = 2 * estimateCount(dot.results[0].type.shape) * estimateCount(contracted) * flopCost;
+    if (saved < 4 * estimateCount(own.type.shape) || contracted.length === 0) continue;
     const aligned = alignedOperand(rewriter, dot, right.dot, side);
     if (!aligned) continue;
     const sum = rewriter.op(opcode, [scaled(rewriter, own, left.scalar), scaled(rewriter, aligned, right.scalar)]);

@@ -16,6 +16,7 @@ import { type RewriteRule, type Rewriter, rule } from '../rewrite.ts';
 import { broadcastTo, otherAxes, range, reshape, transpose } from '../rewrite-emit.ts';
 import { rewritePass } from '../rewrite-pass.ts';
 import { costOf, type ProductWork } from './product-cost.ts';
+import { scalarFactorOf, scaleBy } from './scalar-factor.ts';
 
 /** Factors of a chain, at most: its order takes time proportional to the cube. */
 const mostFactors = 16;
@@ -121,14 +122,10 @@ class Chain {
       return this.#skip({ value: moved.operands[0], labels: inner });
     }
     const product = this.#rewriter.definedBy(value, 'multiply');
-    if (!product || !this.#isOwn(value)) return { value, labels };
-    for (const [at, operand] of product.operands.entries()) {
-      const scalar = this.#rewriter.definedBy(operand, 'broadcast_in_dim')?.operands[0];
-      if (scalar?.type.shape.length !== 0) continue;
-      this.scalars.push(scalar);
-      return this.#skip({ value: product.operands[1 - at], labels });
-    }
-    return { value, labels };
+    const factor = product && this.#isOwn(value) ? scalarFactorOf(this.#rewriter, product) : undefined;
+    if (!factor) return { value, labels };
+    this.scalars.push(factor.scalar);
+    return this.#skip({ value: factor.array, labels });
   }
 
   elements = (labels: readonly number[]): number =>
@@ -237,12 +234,8 @@ function multiplied(rewriter: Rewriter, chain: Chain, a: Factor, b: Factor): Fac
   return { value, labels: [...batch, ...a.labels.filter(isFree), ...b.labels.filter(isFree)] };
 }
 
-function scaled(rewriter: Rewriter, value: Value, scalars: readonly Value[]): Value {
-  return scalars.reduce(
-    (product, scalar) => rewriter.op('multiply', [product, broadcastTo(rewriter, scalar, value.type.shape, [])]),
-    value,
-  );
-}
+const scaled = (rewriter: Rewriter, value: Value, scalars: readonly Value[]): Value =>
+  scalars.reduce((product, scalar) => scaleBy(rewriter, product, scalar), value);
 
 /** Computes a chain in the planned order. */
 function build(

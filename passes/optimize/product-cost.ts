@@ -4,8 +4,6 @@
  *
  *     costOf({ flops: 2 * 64 ** 3, elements: 3 * 64 ** 2 })      // 174763 + 49152
  */
-import type { Dim } from '../../base/dim.ts';
-import { estimate } from '../fuse/graph-uses.ts';
 
 /** Cost of a floating point operation of a contraction: 30 GFLOP/s where memory gives 10 GB/s. */
 export const flopCost = 1 / 3;
@@ -16,7 +14,3 @@ export interface ProductWork {
 }
 
 export const costOf = ({ flops, elements }: ProductWork): number => flops * flopCost + elements * 4;
-
-/** The number of elements of a shape; symbolic sizes as fusion estimates them, within their bounds. */
-export const countOf = (shape: readonly Dim[]): number =>
-  shape.reduce<number>((count, size) => count * estimate(size), 1);

@@ -12,9 +12,9 @@
  */
 import { addDims, type Dim } from '../../base/dim.ts';
 import type { Graph, Op, OpOf, Value } from '../../ir/types.ts';
+import { estimateCount } from '../fuse/graph-uses.ts';
 import { mapGraphs, type Pass } from '../manager.ts';
 import { asOp, createOp, otherAxes, withOperands } from '../rewrite-emit.ts';
-import { countOf } from './product-cost.ts';
 
 type Dot = OpOf<'dot_general'>;
 
@@ -101,16 +101,16 @@ function familiesOf(graph: Graph): Family[] {
 
 /** Whether joining saves more than it costs. */
 function pays({ side, members }: Family, graph: Graph, uses: Uses): boolean {
-  const shared = countOf(members[0].op.operands[side].type.shape);
+  const shared = estimateCount(members[0].op.operands[side].type.shape);
   let cost = 0;
   for (const { op } of members) {
     const other = op.operands[1 - side];
     const made = uses.made.get(other);
     const isKnown = made !== undefined && graph.ops[made].opcode === 'constant';
-    if (!isKnown) cost += joinCost * countOf(other.type.shape);
+    if (!isKnown) cost += joinCost * estimateCount(other.type.shape);
     const [result] = op.results;
     const isExposed = uses.results.has(result) || !(uses.users.get(result) ?? []).every(isView);
-    if (isExposed) cost += exposedCost * countOf(result.type.shape);
+    if (isExposed) cost += exposedCost * estimateCount(result.type.shape);
   }
   return cost < (members.length - 1) * (savedLaunch + savedReading * shared);
 }

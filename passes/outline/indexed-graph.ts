@@ -13,7 +13,7 @@ import { byteSize } from '../../base/dtype.ts';
 import { attributesKey } from '../../ir/canonical.ts';
 import { traitsOf } from '../../ir/ops/index.ts';
 import type { Graph, Op, TensorType } from '../../ir/types.ts';
-import { estimate, isFree } from '../fuse/graph-uses.ts';
+import { estimateCount, isFree } from '../fuse/graph-uses.ts';
 
 /** Ops behind a closed value above which it is computed once and handed to the blocks. */
 const mostClosedOps = 32;
@@ -81,8 +81,7 @@ export class IndexedGraph {
   }
 }
 
-const bytesOf = ({ dtype, shape }: TensorType): number =>
-  shape.reduce<number>((count, size) => count * estimate(size), byteSize(dtype));
+const bytesOf = ({ dtype, shape }: TensorType): number => estimateCount(shape) * byteSize(dtype);
 
 /** Numbers that are interned, at most. */
 const mostInterned = 2 ** 26;

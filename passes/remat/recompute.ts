@@ -21,7 +21,7 @@
 import type { Dim } from '../../base/dim.ts';
 import { flopsOf } from '../../ir/ops/index.ts';
 import type { Graph, Op, Value } from '../../ir/types.ts';
-import { isView } from '../fuse/graph-uses.ts';
+import { isView, readBy } from '../fuse/graph-uses.ts';
 import { isInlineConstant } from '../lower/emitter.ts';
 import { withoutDeadOps } from '../optimize/dead-code.ts';
 import { asOp, createOp, withOperands } from '../rewrite-emit.ts';
@@ -221,10 +221,6 @@ class Split {
     }
   }
 }
-
-/** The operands that an op's elements come from. */
-const readBy = (op: Op): readonly Value[] =>
-  op.opcode === 'optimization_barrier' ? op.operands.slice(0, 1) : op.operands;
 
 /** Scatters apply their updates in order, on one thread: nobody wants to wait for that twice. */
 const isRepeatable = (op: Op): boolean =>

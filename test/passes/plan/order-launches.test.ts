@@ -46,6 +46,15 @@ const requests = fc
   )
   .map(randomRequest);
 
+/** Two sums, each of a large value of its own. */
+const twoBranches = [
+  { kibibytes: 1, reads: [], inPlace: false },
+  { kibibytes: 4, reads: [0], inPlace: false },
+  { kibibytes: 4, reads: [0], inPlace: false },
+  { kibibytes: 1, reads: [1], inPlace: false },
+  { kibibytes: 1, reads: [2], inPlace: false },
+];
+
 describe('orders', () => {
   test('every launch comes once, and after what it depends on', () => {
     fc.assert(
@@ -84,24 +93,12 @@ describe('orders', () => {
   });
 
   test('two sums of two branches are computed one branch at a time', () => {
-    const request = randomRequest([
-      { kibibytes: 1, reads: [], inPlace: false },
-      { kibibytes: 4, reads: [0], inPlace: false },
-      { kibibytes: 4, reads: [0], inPlace: false },
-      { kibibytes: 1, reads: [1], inPlace: false },
-      { kibibytes: 1, reads: [2], inPlace: false },
-    ]);
+    const request = randomRequest(twoBranches);
     expect(orderLaunches(request)).toEqual([0, 1, 3, 2, 4]);
   });
 
   test('a launch does not run before what it waits for', () => {
-    const request = randomRequest([
-      { kibibytes: 1, reads: [], inPlace: false },
-      { kibibytes: 4, reads: [0], inPlace: false },
-      { kibibytes: 4, reads: [0], inPlace: false },
-      { kibibytes: 1, reads: [1], inPlace: false },
-      { kibibytes: 1, reads: [2], inPlace: false },
-    ]);
+    const request = randomRequest(twoBranches);
     const launches = request.launches.map((launch, at) =>
       at === 3 ? { ...launch, after: request.launches[2].writes } : launch,
     );
