@@ -39,7 +39,7 @@ export const errorCodes = {
   launch_failed: 'A program failed while it ran; its outputs carry the first cause.',
   shut_down: 'The session was shut down; call init() again.',
   invalid_ir: 'IR that breaks a rule of its op, or text that does not parse.',
-  invalid_program: 'A program that is malformed or of another version.',
+  invalid_program: 'A program that is malformed, of another version, or for another kind of device.',
   cli_usage: 'A command line the tool does not understand.',
   internal: 'A fault of Kiln itself; please report it with the dump that the message names.',
 } as const;

@@ -13,7 +13,7 @@
 import type { DType } from '../base/dtype.ts';
 import type { KilnError } from '../base/error.ts';
 import type { SourceLocation } from '../base/location.ts';
-import type { Program } from './program.ts';
+import type { Program, WasmTier } from './program.ts';
 
 /** Element type and concrete shape of a buffer. */
 export interface ArraySpec {
@@ -84,6 +84,10 @@ export interface MemoryStatistics {
 
 export interface Device {
   readonly name: string;
+  /** What the code of its programs may use; decided when the device is made. */
+  readonly tier: WasmTier;
+  /** Threads that run kernels, the caller's among them. */
+  readonly threads: number;
   /**
    * A buffer with a copy of `data`.
    * @param data dense little-endian elements, as many as `shape` says

@@ -9,7 +9,7 @@
 import { arenaAlignment, planArena } from '../base/arena.ts';
 import type { DimBindings } from '../base/dim.ts';
 import { byteSize } from '../base/dtype.ts';
-import type { Program, Size, TensorSpec } from './program.ts';
+import type { Program, ProgramKernel, Size, TensorSpec } from './program.ts';
 import { evaluateSize, symbolTable } from './sizes.ts';
 
 export interface Footprint {
@@ -22,7 +22,7 @@ export interface Footprint {
   readonly records: number;
   /** Temporaries, as they share one arena. */
   readonly arena: number;
-  /** The most that one kernel needs beside its buffers: packed operands, scratch rows. */
+  /** The most that one kernel needs beside its buffers: packed operands, scratch rows, on all threads. */
   readonly scratch: number;
   /** Arena and scratch as one block. */
   readonly workspace: number;
@@ -35,40 +35,61 @@ export interface WorkspacePlan {
   /** Where each temporary begins. */
   readonly offsets: readonly number[];
   readonly arena: number;
+  /** Bytes for scratch memory: of the launch and of all threads. */
   readonly scratch: number;
-  /** Where scratch memory begins. */
+  /** Where the scratch memory of a launch begins. */
+  readonly sharedOffset: number;
+  /** Where the scratch memory of the first thread begins. */
   readonly scratchOffset: number;
+  /** Bytes from the scratch memory of one thread to that of the next. */
+  readonly scratchStride: number;
   readonly bytes: number;
 }
 
-/** Plans the workspace of a program whose sizes `evaluate` knows. */
-export function planWorkspace(program: Program, evaluate: (size: Size) => number): WorkspacePlan {
+const aligned = (bytes: number): number => Math.ceil(bytes / arenaAlignment) * arenaAlignment;
+
+/**
+ * Plans the workspace of a program whose sizes `evaluate` knows: the arena, the scratch memory of a launch, that of each
+ * thread.
+ */
+export function planWorkspace(program: Program, evaluate: (size: Size) => number, threads = 1): WorkspacePlan {
   const { temporaries, arenaBytes, kernels } = program;
   const { offsets, bytes: arena } =
     arenaBytes === undefined
       ? planArena(temporaries.map(({ bytes, first, last }) => ({ bytes: evaluate(bytes), first, last })))
       : { offsets: temporaries.map(({ offset }) => offset ?? 0), bytes: arenaBytes };
-  const scratch = kernels.reduce((most, { scratchBytes }) => Math.max(most, evaluate(scratchBytes)), 0);
-  const scratchOffset = Math.ceil(arena / arenaAlignment) * arenaAlignment;
-  return { offsets, arena, scratch, scratchOffset, bytes: scratch > 0 ? scratchOffset + scratch : arena };
+  const most = (bytesOf: (kernel: ProgramKernel) => Size): number =>
+    kernels.reduce((bytes, kernel) => Math.max(bytes, evaluate(bytesOf(kernel))), 0);
+  const shared = most(({ sharedBytes }) => sharedBytes);
+  const own = most(({ scratchBytes }) => scratchBytes);
+  const sharedOffset = aligned(arena);
+  const scratchOffset = sharedOffset + aligned(shared);
+  const scratchStride = aligned(own);
+  const scratch = own > 0 ? aligned(shared) + (threads - 1) * scratchStride + own : shared;
+  const bytes = scratch > 0 ? sharedOffset + scratch : arena;
+  return { offsets, arena, scratch, sharedOffset, scratchOffset, scratchStride, bytes };
 }
 
-/** Words of the records of all launches: for each its buffers, its sizes, and the address of its scratch memory. */
+/** Words of a launch's record: its buffers, its sizes, and the addresses of scratch memory. */
+export const recordWordsOf = ({ buffers, sizes }: ProgramKernel): number => buffers + sizes.length + 2;
+
+/** Words of the records of all launches. */
 export const recordWords = ({ kernels, steps }: Program): number =>
-  steps.reduce((words, { kernel }) => words + kernels[kernel].buffers + kernels[kernel].sizes.length + 1, 0);
+  steps.reduce((words, { kernel }) => words + recordWordsOf(kernels[kernel]), 0);
 
 /**
  * The memory of one run.
  * @param bindings a value for each of the program's symbols
+ * @param threads how many threads the device has, each with scratch memory of its own
  * @throws KilnError `invalid_program`, `invalid_size`
  */
-export function footprintOf(program: Program, bindings: DimBindings): Footprint {
+export function footprintOf(program: Program, bindings: DimBindings, threads = 1): Footprint {
   const symbols = symbolTable(program.symbols);
   const evaluate = (size: Size): number => evaluateSize(size, symbols, bindings);
   const bytesOf = ({ dtype, shape }: TensorSpec): number =>
     shape.reduce<number>((bytes, size) => bytes * evaluate(size), byteSize(dtype));
   const total = (specs: readonly TensorSpec[]): number => specs.reduce((bytes, spec) => bytes + bytesOf(spec), 0);
-  const { arena, scratch, bytes: workspace } = planWorkspace(program, evaluate);
+  const { arena, scratch, bytes: workspace } = planWorkspace(program, evaluate, threads);
   const parts = {
     inputs: total(program.inputs),
     outputs: total(program.outputs.filter(({ source }) => source.kind === 'own')),

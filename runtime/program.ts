@@ -17,13 +17,32 @@ export interface TensorSpec {
   readonly shape: readonly Size[];
 }
 
-export const programVersion = 1;
+export const programVersion = 2;
+
+/** What code needs of the engine. A device has one tier, and runs programs of no other. */
+export interface WasmTier {
+  readonly target: 'wasm';
+  /** Kernels import a shared memory, so that several threads can run them. Shared and unshared do not link. */
+  readonly threads: boolean;
+  /** Code may use relaxed SIMD. Only `fast` code does, so that strict code is the same in every tier but for the import. */
+  readonly relaxedSimd: boolean;
+}
+
+/** One thread, and nothing beyond WebAssembly 2.0. */
+export const plainTier: WasmTier = { target: 'wasm', threads: false, relaxedSimd: false };
+
+/** A tier in a key of programs, which every call makes. */
+export const tierKey = ({ threads, relaxedSimd }: WasmTier): string => (threads ? 't' : '') + (relaxedSimd ? 'r' : '');
+
+/** A tier as text: `wasm`, `wasm+threads+relaxed-simd`. */
+export const tierName = ({ target, threads, relaxedSimd }: WasmTier): string =>
+  `${target}${threads ? '+threads' : ''}${relaxedSimd ? '+relaxed-simd' : ''}`;
 
 export interface Program {
   readonly version: typeof programVersion;
   readonly name: string;
   /** What the code needs: the target and its features. */
-  readonly tier: 'wasm';
+  readonly tier: WasmTier;
   /** Symbolic sizes. They take their values from the inputs' shapes when the program is bound. */
   readonly symbols: readonly SymbolRange[];
   readonly inputs: readonly ProgramInput[];
@@ -71,27 +90,45 @@ export interface Temporary {
   readonly last: number;
 }
 
+/**
+ * A stretch of a kernel's tiles that may run in any order, on any threads. It begins when the phase before it has ended
+ * on all threads.
+ */
+export interface KernelPhase {
+  readonly tiles: Size;
+  /**
+   * Tiles in a row that share work, such as a packed factor: splits fall on multiples of it, counted from the start of
+   * the phase, where there are enough groups.
+   */
+  readonly group: Size;
+}
+
 export interface ProgramKernel {
   readonly name: string;
   /** SHA-256 of the kernel's canonical text and the options that shape its code, in hex. */
   readonly hash: string;
-  /** A WASM module that imports `kiln.memory` and exports `run(record: i32, begin: i32, end: i32)`. */
+  /** A WASM module that imports `kiln.memory` (shared or not: the tier) and exports `run(record, begin, end)`, all i32. */
   readonly code: Uint8Array;
   /** Number of buffers bound. */
   readonly buffers: number;
   /** Sizes the code reads from its record, over the program's symbols. */
   readonly sizes: readonly Size[];
-  /** Outer tiles: the launch runs the range [0, tiles); any split of it into calls gives the same bytes. */
-  readonly tiles: Size;
-  /** Scratch bytes for one running call of the kernel. */
+  /**
+   * The range of outer tiles is the phases one after the other: [0, t0), [t0, t0 + t1) … Any split of a phase into calls,
+   * in any order, on any threads, gives the same bytes. One call over several phases does them in order.
+   */
+  readonly phases: readonly KernelPhase[];
+  /** Scratch bytes of each thread that runs the kernel. No call finds there what another left. */
   readonly scratchBytes: Size;
+  /** Scratch bytes that all calls of one launch share. */
+  readonly sharedBytes: Size;
   /** A rough count of floating point operations for the whole launch, for the split over threads. */
   readonly flops: Size;
 }
 
 /**
  * The record of a WASM launch is an array of 32-bit words in linear memory: the address of each buffer, then each
- * size, then the address of the scratch memory.
+ * size, then the address of the running thread's scratch memory, then that of the scratch memory of the launch.
  */
 export type Step = LaunchStep;
 

@@ -13,6 +13,7 @@ import {
   programVersion,
   type Size,
   type Step,
+  type WasmTier,
 } from './program.ts';
 import { parseSize, type symbolTable } from './sizes.ts';
 
@@ -70,7 +71,7 @@ class Validator {
     const program = this.#program;
     if (program.version !== programVersion) fail(`its version is not ${programVersion}`, program.version);
     text(program.name, 'its name');
-    if (program.tier !== 'wasm') fail('its tier is not wasm', program.tier);
+    this.#tier(record(program.tier, 'its tier'));
     this.#validateSymbols();
     this.#each('inputs', (input, what) => {
       this.#spec(input, what);
@@ -81,6 +82,12 @@ class Validator {
     this.#each('temporaries', (temporary, what) => this.#temporary(temporary, what));
     this.#each('kernels', (kernel, what) => this.#kernel(kernel, what));
     this.#each('steps', (step, what) => this.#step(step, what));
+  }
+
+  #tier({ target, threads, relaxedSimd }: Fields): void {
+    if (target !== ('wasm' satisfies WasmTier['target'])) fail('its target is not wasm', target);
+    if (typeof threads !== 'boolean') fail('its tier does not say whether it has threads', threads);
+    if (typeof relaxedSimd !== 'boolean') fail('its tier does not say whether it has relaxed SIMD', relaxedSimd);
   }
 
   #each(name: keyof Program, check: (item: Fields, what: string, index: number) => void): void {
@@ -169,8 +176,15 @@ class Validator {
     bytes(kernel.code, `${what}.code`);
     count(kernel.buffers, `${what}.buffers`, 100_000);
     this.#sizes(kernel.sizes, `${what}.sizes`);
-    this.#size(kernel.tiles, `${what}.tiles`);
+    const phases = list(kernel.phases, `${what}.phases`);
+    if (phases.length === 0) fail(`${what} has no phases`);
+    phases.forEach((phase, at) => {
+      const { tiles, group } = record(phase, `${what}.phases[${at}]`);
+      this.#size(tiles, `${what}.phases[${at}].tiles`);
+      this.#size(group, `${what}.phases[${at}].group`);
+    });
     this.#size(kernel.scratchBytes, `${what}.scratchBytes`);
+    this.#size(kernel.sharedBytes, `${what}.sharedBytes`);
     this.#size(kernel.flops, `${what}.flops`);
   }
 

@@ -14,6 +14,7 @@ import { debug, isDebugging } from '../base/flags.ts';
 import { printModule } from '../ir/printer.ts';
 import { type Module, mainOf, type TensorType } from '../ir/types.ts';
 import type { BufferHandle, Device } from '../runtime/device.ts';
+import { tierKey } from '../runtime/program.ts';
 import { deviceNamed } from '../runtime/session.ts';
 import { type ArrayLeaf, arraysAsTensors, typeOfArray } from './array-leaf.ts';
 import { callInTrace } from './call.ts';
@@ -133,8 +134,9 @@ export class Compilation {
     const receiver = this.takesReceiver && isObject(thisArg) ? signReceiver(thisArg) : undefined;
     const signed = sign(args, options.isStatic);
     const precision = options.precision ?? defaultPrecision();
-    const key = `${precision}${receiver?.key ?? ''};${signed.key}`;
     const arrays = receiver ? [...receiver.slots.map(({ tensor }) => tensor), ...signed.arrays] : signed.arrays;
+    const tier = tierKey(this.#deviceOf(arrays).tier);
+    const key = `${precision}${tier}${receiver?.key ?? ''};${signed.key}`;
     return { receiver, thisArg, args, arrays, key };
   }
 
@@ -159,7 +161,8 @@ export class Compilation {
 
   #shapelessKey(signed: SignedCall): string {
     const { key } = sign(signed.args, this.options.isStatic, true);
-    return `${this.options.precision ?? defaultPrecision()}${signed.receiver?.key ?? ''};${key}`;
+    const tier = tierKey(this.#deviceOf(signed.arrays).tier);
+    return `${this.options.precision ?? defaultPrecision()}${tier}${signed.receiver?.key ?? ''};${key}`;
   }
 
   /** The types by the option `dynamic`, if there is one and the actual types are an instance of them; else the latter. */
@@ -198,13 +201,13 @@ export class Compilation {
     const { options } = this;
     assertComputable(types, this.label);
     const note = this.#recompiles.admit(signed);
-    const device = this.#deviceOf(signed);
+    const device = this.#deviceOf(signed.arrays);
     const traced = this.traceModule(signed, types, device.name);
     const precision = options.precision ?? defaultPrecision();
     const donated = this.donatedOf(signed, traced.module);
     const { name, memoryBudget } = options;
     const budget = memoryBudget !== undefined && { memoryBudget };
-    const { source, isNew } = programFor(traced.module, { name, precision, donated, ...budget });
+    const { source, isNew } = programFor(traced.module, { name, precision, donated, device, ...budget });
     if (isNew) this.#compiled.add(source);
     else this.#memoryHits++;
     const isSymbolic = types.some(({ shape }) => symbolsOf(...shape).length > 0);
@@ -253,9 +256,13 @@ export class Compilation {
     return { graph, module };
   }
 
-  #deviceOf({ arrays }: SignedCall): Device {
-    const first = arrays.find((array) => array instanceof Tensor);
-    return deviceNamed(this.options.device ?? first?.handle?.device.name);
+  #deviceOf(arrays: SignedCall['arrays']): Device {
+    let name = this.options.device;
+    for (let i = 0; name === undefined && i < arrays.length; i++) {
+      const array = arrays[i];
+      if (array instanceof Tensor) name = array.handle?.device.name;
+    }
+    return deviceNamed(name);
   }
 
   /** For each parameter of a module traced from these arguments, whether the caller gives it up. */

@@ -8,7 +8,7 @@ import type { Lowered } from '../ir/lowered.ts';
 import { printModule } from '../ir/printer.ts';
 import type { Module } from '../ir/types.ts';
 import { type Footprint, footprintOf } from '../runtime/footprint.ts';
-import type { Program, Size } from '../runtime/program.ts';
+import { type Program, type Size, tierName } from '../runtime/program.ts';
 import { describeOp, fusionAccount, type GroupReport, type RefusalReport } from './fusion-account.ts';
 import type { WithinBudget } from './memory-budget.ts';
 
@@ -50,13 +50,15 @@ export interface Stages {
   readonly program: Program;
   /** WAT of each kernel. */
   readonly texts: readonly string[];
+  /** Threads of the device; 1 unless given. */
+  readonly threads?: number;
   /** How it was made to fit into a budget. */
   readonly fitted?: NonNullable<WithinBudget['fitted']>;
 }
 
 /** @param given values of symbolic sizes; one that is absent counts at its lower bound */
 export function reportOf(
-  { module, optimized, lowered, program, texts, fitted }: Stages,
+  { module, optimized, lowered, program, texts, threads, fitted }: Stages,
   given: DimBindings,
 ): CompileReport {
   const bindings = new Map(lowered.symbols.map(({ name, min }) => [name, given.get(name) ?? min]));
@@ -77,7 +79,7 @@ export function reportOf(
     bytesMoved: groups.reduce((sum, { bytesAfter }) => sum + bytesAfter, 0),
     flopsBefore: groups.reduce((sum, { flopsBefore }) => sum + flopsBefore, 0),
     bytesBefore: groups.reduce((sum, { bytesBefore }) => sum + bytesBefore, 0),
-    memory: footprintOf(program, bindings),
+    memory: footprintOf(program, bindings, threads),
     recomputation: fitted && recomputationOf(fitted, flops, numberOf),
   };
 }
@@ -104,7 +106,7 @@ function codeHeader(name: string, groups: readonly GroupReport[]): string {
 /** A program as lines: what goes in and out, and each step with its buffers. */
 function programText(program: Program): string {
   const type = ({ dtype, shape }: { dtype: string; shape: readonly Size[] }): string => `${dtype}[${shape.join(',')}]`;
-  const lines = [`program ${program.name} (version ${program.version}, ${program.tier})`];
+  const lines = [`program ${program.name} (version ${program.version}, ${tierName(program.tier)})`];
   for (const { name, min, max } of program.symbols) lines.push(`  size ${name} in [${min}, ${max}]`);
   program.inputs.forEach((input, i) => {
     lines.push(`  input ${i}: ${type(input)}${input.donated ? ' donated' : ''}`);
@@ -122,7 +124,8 @@ function programText(program: Program): string {
   });
   if (program.arenaBytes !== undefined) lines.push(`  arena: ${program.arenaBytes} bytes`);
   program.steps.forEach(({ kernel, buffers }, i) => {
-    const { name, tiles } = program.kernels[kernel];
+    const { name, phases } = program.kernels[kernel];
+    const tiles = phases.map((phase) => `${phase.tiles}`).join(' then ');
     lines.push(`  step ${i}: ${name} (${tiles} tiles) ${buffers.map((b) => `${b.kind} ${b.index}`).join(', ')}`);
   });
   return `${lines.join('\n')}\n`;

@@ -3,7 +3,7 @@
  * first miss (`compiler-client.ts`) and runs in the caller's thread or in a worker alike.
  *
  *     await ready();
- *     const { program } = compile({ module, name: 'step', precision: 'fast', donated: [false, false] });
+ *     const { program } = compile({ module, name: 'step', precision: 'fast', donated: [false, false], tier });
  */
 import { evaluateDim } from '../base/dim.ts';
 import { internalError, KilnError } from '../base/error.ts';
@@ -18,7 +18,7 @@ import { type Feature, nothing, type Without } from '../passes/features.ts';
 import { lowerModule } from '../passes/lower-module.ts';
 import { type PassContext, runPasses } from '../passes/manager.ts';
 import { optimizePipeline } from '../passes/optimize/index.ts';
-import type { Program } from '../runtime/program.ts';
+import type { Program, WasmTier } from '../runtime/program.ts';
 import { type CompileReport, reportOf } from './compile-report.ts';
 import { dumpStages } from './dump.ts';
 import { fusionAccount, fusionLines, totalLines } from './fusion-account.ts';
@@ -33,6 +33,10 @@ export interface CompileRequest {
   readonly precision: Precision;
   /** For each parameter, whether the caller gives it up. */
   readonly donated: readonly boolean[];
+  /** What the code may use: the tier of the device that will run it. */
+  readonly tier: WasmTier;
+  /** Threads of that device, which its memory depends on; 1 unless given. */
+  readonly threads?: number;
   /** The most bytes that a run may take. */
   readonly memoryBudget?: number;
   /** Passes and features that are left out, to see what they are worth; names in `passes/features.ts`. */
@@ -81,7 +85,7 @@ export function compile(request: CompileRequest): CompileResult {
 }
 
 function runStages(request: CompileRequest): CompileResult {
-  const { name, precision, report: asked } = request;
+  const { name, precision, threads, report: asked } = request;
   const start = performance.now();
   const { module, lowered, program, texts, fitted } = stagesOf(request);
   if (isDebugging('fusion')) debug('fusion', fusionText(lowered));
@@ -89,7 +93,15 @@ function runStages(request: CompileRequest): CompileResult {
   const milliseconds = performance.now() - start;
   const wanted = asked ?? (flag('KILN_DUMP') ? { bindings: [] } : undefined);
   if (!wanted) return { program, milliseconds };
-  const stages = { module: request.module, optimized: module, lowered, program, texts, ...(fitted && { fitted }) };
+  const stages = {
+    module: request.module,
+    optimized: module,
+    lowered,
+    program,
+    texts,
+    ...(threads && { threads }),
+    ...(fitted && { fitted }),
+  };
   const bindings = new Map(wanted.bindings);
   const report = reportOf(stages, bindings);
   if (!asked) dumpStages(name, report);
@@ -107,6 +119,8 @@ function stagesOf({
   name,
   precision,
   donated,
+  tier,
+  threads,
   memoryBudget,
   without = nothing,
 }: CompileRequest): WithinBudget {
@@ -114,7 +128,7 @@ function stagesOf({
   if (!emitter) throw internalError('compile before ready()');
   const context = passContext(precision, without);
   const module = runPasses(traced, optimizePipeline, context);
-  const generate = (lowered: Lowered): Generated => generateProgram(emitter, lowered, { precision });
+  const generate = (lowered: Lowered): Generated => generateProgram(emitter, lowered, { precision, tier });
   const lower = (candidate: Module, others: readonly Feature[]): Lowered =>
     lowerModule(candidate, {
       name,
@@ -122,7 +136,9 @@ function stagesOf({
       precision,
       without: others.length === 0 ? without : new Set([...without, ...others]),
     });
-  if (memoryBudget !== undefined) return fitBudget({ module, name, budget: memoryBudget, context, lower, generate });
+  if (memoryBudget !== undefined) {
+    return fitBudget({ module, name, budget: memoryBudget, context, threads, lower, generate });
+  }
   const lowered = lower(module, []);
   return { module, lowered, ...generate(lowered) };
 }

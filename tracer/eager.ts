@@ -16,6 +16,7 @@ import type { OpAttributes, Opcode } from '../ir/opcodes.ts';
 import type { Graph, Literal } from '../ir/types.ts';
 import type { ArraySpec, BufferHandle, Device } from '../runtime/device.ts';
 import { encodeElements } from '../runtime/elements.ts';
+import { tierKey } from '../runtime/program.ts';
 import { currentDevice } from '../runtime/session.ts';
 import { assertOpen, sharedFunctions, Trace, withTrace } from './graph-trace.ts';
 import { flattenOutputs } from './outputs.ts';
@@ -54,23 +55,25 @@ export class EagerOperation {
   }
 
   run(args: readonly unknown[]): unknown {
-    const { key, arrays } = sign(args);
+    const { key: argumentsKey, arrays } = sign(args);
+    const tensors = arrays as readonly Tensor[];
+    const device = deviceOf(tensors);
+    const key = tierKey(device.tier) + argumentsKey;
     const cache = this.#caches[defaultPrecision()];
     let program = cache.get(key);
     if (!program) {
-      program = this.#trace(args);
+      program = this.#trace(args, device);
       cache.set(key, program);
     }
-    const tensors = arrays as readonly Tensor[];
     const results = launch(program, tensors);
     if (!program.structure) return results[0];
     let at = 0;
     return rebuild(program.structure, () => results[at++]);
   }
 
-  #trace(args: readonly unknown[]): EagerProgram {
+  #trace(args: readonly unknown[], device: Device): EagerProgram {
     const { name } = this;
-    const trace = new Trace('symbolic', name, currentDevice().name, sharedFunctions());
+    const trace = new Trace('symbolic', name, device.name, sharedFunctions());
     const traced = args.map((arg) =>
       mapLeaves(arg, (leaf) => {
         if (!(leaf instanceof Tensor)) return leaf;
@@ -83,20 +86,23 @@ export class EagerOperation {
       return { graph: trace.build(outputs.tensors), structure: outputs.structure };
     });
     if (trace.captures.length > 0) throw internalError(`operation ${name} uses a tensor that is not an argument`);
-    return eagerProgram(name, graph, structure.kind === 'leaf' ? undefined : structure);
+    return eagerProgram(name, graph, structure.kind === 'leaf' ? undefined : structure, device);
   }
 }
 
-function eagerProgram(name: string, graph: Graph, structure: TreeStructure | undefined): EagerProgram {
+function eagerProgram(name: string, graph: Graph, structure: TreeStructure | undefined, device: Device): EagerProgram {
   const module = { functions: [{ name, graph }], main: name };
   const donated = graph.parameters.map(() => false);
-  const { source } = programFor(module, { name, precision: defaultPrecision(), donated });
+  const { source } = programFor(module, { name, precision: defaultPrecision(), donated, device });
   const outputs = graph.results.map(({ type }): OutputType => {
     const shape = Object.freeze(type.shape.map(Number));
     return { dtype: type.dtype, shape, signature: new Tensor(type.dtype, shape).signature };
   });
   return { source, outputs, structure };
 }
+
+/** Where an operation on these tensors runs. */
+const deviceOf = (tensors: readonly Tensor[]): Device => tensors[0]?.handle?.device ?? currentDevice();
 
 /** Launches a program of fixed sizes on concrete tensors. */
 function launch({ source, outputs }: EagerProgram, tensors: readonly Tensor[]): Tensor[] {
@@ -132,7 +138,8 @@ export function runPrimitive<K extends Opcode>(
   attributes: OpAttributes[K],
 ): Tensor {
   if (opcode === 'constant') return uploadLiteral((attributes as OpAttributes['constant']).value);
-  let key: string = opcode + attributesKey(opcode, attributes);
+  const device = deviceOf(operands);
+  let key: string = tierKey(device.tier) + opcode + attributesKey(opcode, attributes);
   for (let i = 0; i < operands.length; i++) key += operands[i].signature;
   const cache = primitives[defaultPrecision()];
   let program = cache.get(key);
@@ -140,7 +147,7 @@ export function runPrimitive<K extends Opcode>(
     const builder = new GraphBuilder();
     const parameters = operands.map((operand) => builder.parameter(operand.type));
     const result = builder.op(opcode, parameters, attributes);
-    program = eagerProgram(opcode, builder.build([result]), undefined);
+    program = eagerProgram(opcode, builder.build([result]), undefined, device);
     cache.set(key, program);
   }
   return launch(program, operands)[0];

@@ -7,7 +7,7 @@
  */
 import { KilnError } from '../base/error.ts';
 import type { Footprint } from '../runtime/footprint.ts';
-import { currentDeviceName, deviceNamed } from '../runtime/session.ts';
+import { deviceNamed } from '../runtime/session.ts';
 import { typeOfArray } from './array-leaf.ts';
 import type { Compilation } from './compilation.ts';
 import type { CompileReport, Recomputation } from './compile-report.ts';
@@ -130,12 +130,15 @@ export function reportRequest(compilation: Compilation, args: readonly unknown[]
     const signed = compilation.sign(undefined, args);
     const actual = signed.arrays.map(typeOfArray);
     const types = compilation.typesToTrace(signed, actual);
-    const { module } = compilation.traceModule(signed, types, options.device ?? currentDeviceName());
+    const device = deviceNamed(options.device);
+    const { module } = compilation.traceModule(signed, types, device.name);
     return {
       module,
       name: options.name,
       precision: options.precision ?? defaultPrecision(),
       donated: compilation.donatedOf(signed, module),
+      tier: device.tier,
+      threads: device.threads,
       ...(options.memoryBudget !== undefined && { memoryBudget: options.memoryBudget }),
       report: { bindings: [...(solveSizes(types, actual) ?? [])] },
     };

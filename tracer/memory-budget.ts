@@ -27,6 +27,8 @@ export interface BudgetedStages {
   readonly name: string;
   readonly budget: number;
   readonly context: PassContext;
+  /** Threads of the device; each has scratch memory of its own. */
+  readonly threads: number | undefined;
   lower(module: Module, without: readonly Feature[]): Lowered;
   generate(lowered: Lowered): Generated;
 }
@@ -49,32 +51,32 @@ export interface ProgramBefore {
 const attempts = 4;
 
 /** The most bytes that a run takes, whatever its symbolic sizes are. */
-const peakOf = (program: Program): number => {
+const peakOf = (program: Program, threads: number | undefined): number => {
   const greatest: DimBindings = new Map(program.symbols.map(({ name, max }) => [name, max]));
-  return footprintOf(program, greatest).peak;
+  return footprintOf(program, greatest, threads).peak;
 };
 
 /** @throws KilnError `memory_budget` when no program was found that takes so little */
 export function fitBudget(stages: BudgetedStages): WithinBudget {
-  const { module, budget, context, lower, generate } = stages;
+  const { module, budget, context, threads, lower, generate } = stages;
   const lowered = lower(module, []);
   const planned = plannedBytes(lowered);
   let beside = 0;
   if (planned <= budget) {
     const made = generate(lowered);
-    const peak = peakOf(made.program);
+    const peak = peakOf(made.program, threads);
     if (peak <= budget) return { module, lowered, ...made };
     beside = peak - planned;
   }
   const least = leastBytes(lowered) + beside;
-  const without = (): number => peakOf(generate(lowered).program);
+  const without = (): number => peakOf(generate(lowered).program, threads);
   if (least > budget) throw refusal(stages, { without: without(), reached: undefined, least });
   const flat = runPasses(module, [inlineCalls, eliminateDeadCode], context);
   let reached = planned + beside;
   for (let attempt = 0; attempt < attempts; attempt++) {
     const found = withinBudget({ module: flat, budget: budget - beside, lower });
     const made = generate(found.lowered);
-    reached = peakOf(made.program);
+    reached = peakOf(made.program, threads);
     if (reached <= budget) {
       return {
         module: found.module,

@@ -3,15 +3,15 @@
  * meets the program that an equal graph has left here. Compilation starts when a program is first needed and runs in
  * the background; whoever may not wait asks for it synchronously.
  *
- *     const source = programFor(module, { name: 'step', precision: 'fast', donated: [true, false] });
+ *     const source = programFor(module, { name: 'step', precision: 'fast', donated: [true, false], device });
  *     source.program ?? (await source.prepare())
  */
 import type { KilnError } from '../base/error.ts';
 import { debug, isDebugging } from '../base/flags.ts';
 import { canonicalModule } from '../ir/canonical.ts';
 import type { Module } from '../ir/types.ts';
-import type { ProgramSource } from '../runtime/device.ts';
-import type { Program } from '../runtime/program.ts';
+import type { Device, ProgramSource } from '../runtime/device.ts';
+import { type Program, tierName, type WasmTier } from '../runtime/program.ts';
 import type { CompileRequest, CompileResult } from './compiler.ts';
 import { compileInBackground, compileNow } from './compiler-client.ts';
 import type { Precision } from './settings.ts';
@@ -21,6 +21,8 @@ export interface ProgramOptions {
   readonly precision: Precision;
   /** For each parameter of the main function, whether the caller gives it up. */
   readonly donated: readonly boolean[];
+  /** Where it will run: what code may use, and how many threads need memory. */
+  readonly device: Pick<Device, 'tier' | 'threads'>;
   /** The most bytes that a run may take. */
   readonly memoryBudget?: number;
 }
@@ -30,6 +32,8 @@ export class CompiledSource implements ProgramSource {
   readonly name: string;
   readonly donated: readonly boolean[];
   readonly precision: Precision;
+  readonly tier: WasmTier;
+  readonly threads: number;
   readonly memoryBudget: number | undefined;
   readonly #module: Module;
   program: Program | undefined;
@@ -38,11 +42,13 @@ export class CompiledSource implements ProgramSource {
   #preparing: Promise<Program> | undefined;
   #failure: KilnError | undefined;
 
-  constructor(module: Module, { name, precision, donated, memoryBudget }: ProgramOptions) {
+  constructor(module: Module, { name, precision, donated, device, memoryBudget }: ProgramOptions) {
     this.#module = module;
     this.name = name;
     this.precision = precision;
     this.donated = donated;
+    this.tier = device.tier;
+    this.threads = device.threads;
     this.memoryBudget = memoryBudget;
   }
 
@@ -66,9 +72,9 @@ export class CompiledSource implements ProgramSource {
 
   /** A compile of this module that gives an account of it. */
   requestFor(report: CompileRequest['report']): CompileRequest {
-    const { name, precision, donated, memoryBudget } = this;
+    const { name, precision, donated, tier, threads, memoryBudget } = this;
     const budget = memoryBudget !== undefined && { memoryBudget };
-    return { module: this.#module, name, precision, donated, ...budget, ...(report && { report }) };
+    return { module: this.#module, name, precision, donated, tier, threads, ...budget, ...(report && { report }) };
   }
 
   /** The first result stands: a background compile that ends later finds the program already there. */
@@ -85,8 +91,10 @@ const sources = new Map<string, CompiledSource>();
 
 /** The program of a module: the one made before from an equal module with equal options, or a new one. */
 export function programFor(module: Module, options: ProgramOptions): { source: CompiledSource; isNew: boolean } {
-  const { name, precision, donated, memoryBudget = '' } = options;
-  const key = `${precision};${memoryBudget};${donated.map(Number).join('')};${name.length}:${name};${canonicalModule(module)}`;
+  const { name, precision, donated, device, memoryBudget } = options;
+  // Only a budget depends on how many threads there are; code is the same for any number.
+  const budget = memoryBudget === undefined ? '' : `${memoryBudget}/${device.threads}`;
+  const key = `${precision};${tierName(device.tier)};${budget};${donated.map(Number).join('')};${name.length}:${name};${canonicalModule(module)}`;
   const known = sources.get(key);
   if (isDebugging('cache')) debug('cache', `${name}: ${known ? 'met in memory' : 'new'} (${key.length} characters)`);
   if (known) return { source: known, isNew: false };

@@ -23,7 +23,7 @@ export class CompiledVariant {
   constructor(module: Module, name: string, without: ReadonlySet<string>) {
     const { parameters, results } = mainOf(module).graph;
     const donated = parameters.map(() => false);
-    const request = { module, name, precision: 'fast', donated, without } as const;
+    const request = { module, name, precision: 'fast', donated, without, tier: currentDevice().tier } as const;
     const times = Array.from({ length: compiles }, () => {
       clearKernels();
       return compile(request).milliseconds;

@@ -9,6 +9,7 @@ import { mainOf } from '../../ir/types.ts';
 import { lowerModule } from '../../passes/lower-module.ts';
 import { runPasses } from '../../passes/manager.ts';
 import { optimizePipeline } from '../../passes/optimize/index.ts';
+import { plainTier } from '../../runtime/program.ts';
 import type { Model } from '../models/index.ts';
 import { traceModel } from '../models/trace.ts';
 
@@ -44,7 +45,7 @@ export async function compileInStages(model: Model): Promise<StageTimes> {
   const donated = mainOf(module).graph.parameters.map(() => false);
   const lowered = lowerModule(optimized, { name: model.name, donated, precision: 'fast' });
   const made = performance.now();
-  const { program } = generateProgram(binaryen, lowered, { precision: 'fast' });
+  const { program } = generateProgram(binaryen, lowered, { precision: 'fast', tier: plainTier });
   const end = performance.now();
   const outlined = ends.find(({ pass }) => pass.startsWith('outline'));
   const outline = (outlined?.end ?? traced) - traced;

@@ -62,6 +62,11 @@ export class FunctionBuilder implements VectorScope {
     this.#parameters = parameters;
   }
 
+  /** Whether code may fuse multiplications with additions: `fast` on an engine that can. */
+  get mayFuse(): boolean {
+    return this.layout.mayFuse;
+  }
+
   /** A fresh local; the name is for the text form. */
   newLocal(type: WasmType | number, name?: string): number {
     const { v128, f32 } = this.binaryen;

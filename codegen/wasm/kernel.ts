@@ -1,11 +1,17 @@
 /**
  * Kernel → WASM. The module imports `kiln.memory` and exports `run(record: i32, begin: i32, end: i32)`, which does the
- * tiles from `begin` to `end`; any split of the range [0, tiles) into calls gives the same bytes.
+ * tiles from `begin` to `end`. The tiles of a phase may be done in any order by any threads; a phase begins when the one
+ * before it has ended.
+ *
+ *     parts of a kernel     first phases    second phases
+ *       matmul                pack            compute           tiles [0, t0 + t1): phase 0 is pack and sums,
+ *       a sum               sums                              phase 1 is compute
  */
-import { addDims, type Dim, isStatic } from '../../base/dim.ts';
+import { addDims, type Dim, equalDims, isStatic } from '../../base/dim.ts';
 import { byteSize } from '../../base/dtype.ts';
 import { internalError, KilnError } from '../../base/error.ts';
 import type { Kernel, KernelNode, KernelScratch } from '../../ir/kernel.ts';
+import type { WasmTier } from '../../runtime/program.ts';
 import { blockTransposes } from '../common/block.ts';
 import { flopsOf } from '../common/cost.ts';
 import { normalizeNodes } from '../common/normalize.ts';
@@ -35,35 +41,52 @@ import { loopsOverScratch, widenScratch } from './wide-scratch.ts';
 /** What shapes the code beside the kernel; part of its hash. */
 export interface KernelOptions {
   readonly precision: 'fast' | 'strict';
+  readonly tier: WasmTier;
+}
+
+/** Whether code may fuse multiplications with additions, which leave other last bits. */
+export const mayFuse = ({ precision, tier }: KernelOptions): boolean => precision === 'fast' && tier.relaxedSimd;
+
+/** What of the options shapes code; part of a kernel's hash. */
+export const optionsKey = (options: KernelOptions): string =>
+  `${options.precision}${mayFuse(options) ? ' fma' : ''}${options.tier.threads ? ' shared' : ''}`;
+
+/** A stretch of tiles that may run in any order (`KernelPhase` of the program). */
+export interface TilePhase {
+  readonly tiles: Dim;
+  /** Tiles in a row that share work. */
+  readonly group: Dim;
 }
 
 export interface GeneratedKernel {
   readonly code: Uint8Array;
   /** Sizes the code reads from its record, in order. */
   readonly sizes: readonly Dim[];
-  readonly tiles: Dim;
+  readonly phases: readonly TilePhase[];
   readonly scratchBytes: Dim;
+  readonly sharedBytes: Dim;
   readonly flops: Dim;
   /** The module as WebAssembly text. */
   text(): string;
 }
 
 /**
- * Generates the code of a kernel. Both precisions give the same code: nothing here contracts or reassociates.
+ * Generates the code of a kernel. Nothing here contracts or reassociates, so both precisions give the same code.
  * @throws KilnError `unsupported_dtype`; `invalid_size` for an axis that is too long to count
  */
-export function generateKernel(binaryen: Binaryen, kernel: Kernel, _options: KernelOptions): GeneratedKernel {
-  const { module, layout, tiles } = buildModule(binaryen, kernel, false);
+export function generateKernel(binaryen: Binaryen, kernel: Kernel, options: KernelOptions): GeneratedKernel {
+  const { module, layout, phases } = buildModule(binaryen, kernel, options, false);
   const code = module.emitBinary();
   module.dispose();
   return {
     code,
     sizes: layout.sizes,
-    tiles,
+    phases,
     scratchBytes: layout.scratchBytes,
+    sharedBytes: layout.sharedBytes,
     flops: flopsOf(kernel.body),
     text: () => {
-      const named = buildModule(binaryen, kernel, true).module;
+      const named = buildModule(binaryen, kernel, options, true).module;
       const text = named.emitText();
       named.dispose();
       return text;
@@ -74,10 +97,10 @@ export function generateKernel(binaryen: Binaryen, kernel: Kernel, _options: Ker
 interface BuiltModule {
   readonly module: Module;
   readonly layout: RecordLayout;
-  readonly tiles: Dim;
+  readonly phases: readonly TilePhase[];
 }
 
-function buildModule(binaryen: Binaryen, kernel: Kernel, named: boolean): BuiltModule {
+function buildModule(binaryen: Binaryen, kernel: Kernel, options: KernelOptions, named: boolean): BuiltModule {
   const written = writtenMemory(kernel);
   const { units, scratch } = prepareUnits(unitsOf(kernel, written), kernel, written);
   const body = units.flatMap(({ lets, nodes }) => [...lets, ...nodes]);
@@ -87,13 +110,12 @@ function buildModule(binaryen: Binaryen, kernel: Kernel, named: boolean): BuiltM
     written,
     dtypes: valueDTypes(body),
   };
-  const layout = new RecordLayout({ ...kernel, scratch }, named);
-  const module = newModule(binaryen);
+  const layout = new RecordLayout({ ...kernel, scratch }, { named, mayFuse: mayFuse(options) });
+  const module = newModule(binaryen, options.tier);
   const parts = units.map((unit, i): Part => {
     const builder = new FunctionBuilder(binaryen, module, layout, runParameters);
     return buildUnit(builder, facts, unit, prefixOf(i));
   });
-  const tiles = parts.reduce<Dim>((sum, part) => addDims(sum, part.tiles), 0);
   const dispatch = parts.length === 1 ? undefined : buildDispatch(binaryen, module, layout, parts);
   parts.forEach(({ builder, helpers }, i) => {
     for (const [name, helper] of helpers) helper.finish(name);
@@ -101,7 +123,7 @@ function buildModule(binaryen: Binaryen, kernel: Kernel, named: boolean): BuiltM
   });
   dispatch?.finish('run');
   module.addFunctionExport('run', 'run');
-  return { module, layout, tiles };
+  return { module, layout, phases: phasesOf(parts) };
 }
 
 /** Refuses axes too long to count. Extents with symbols are checked where they become numbers. */
@@ -133,12 +155,14 @@ function unitsOf({ body, independent }: Kernel, written: ReadonlySet<string>): r
   );
 }
 
-function newModule(binaryen: Binaryen): Module {
+function newModule(binaryen: Binaryen, { threads, relaxedSimd }: WasmTier): Module {
   const module = new binaryen.Module();
-  const { SIMD128, BulkMemory, SignExt, NontrappingFPToInt, MutableGlobals } = binaryen.Features;
-  module.setFeatures(SIMD128 | BulkMemory | SignExt | NontrappingFPToInt | MutableGlobals);
-  module.setMemory(1, -1, null, []);
-  module.addMemoryImport('0', 'kiln', 'memory', false);
+  const { SIMD128, RelaxedSIMD, BulkMemory, SignExt, NontrappingFPToInt, MutableGlobals } = binaryen.Features;
+  const always = SIMD128 | BulkMemory | SignExt | NontrappingFPToInt | MutableGlobals;
+  module.setFeatures(always | (relaxedSimd ? RelaxedSIMD : 0) | (threads ? binaryen.Features.Atomics : 0));
+  // A shared memory says how far it grows, and a module takes any that grows no further than it says.
+  module.setMemory(1, threads ? 65536 : -1, null, [], threads);
+  module.addMemoryImport('0', 'kiln', 'memory', threads);
   return module;
 }
 
@@ -183,9 +207,10 @@ function prepareUnits(
 
 const runParameters = ['record', 'begin', 'end'] as const;
 
+/** The function of a unit. Its range is its phases one after the other. */
 interface Part {
   readonly builder: FunctionBuilder;
-  readonly tiles: Dim;
+  readonly phases: readonly TilePhase[];
   /** Functions of its own, by name. */
   readonly helpers: readonly (readonly [string, FunctionBuilder])[];
 }
@@ -198,10 +223,23 @@ function buildUnit(builder: FunctionBuilder, facts: KernelFacts, unit: PreparedU
   const emitter = new NestEmitter(new Environment(builder, facts), plan);
   const tiling = tileUnit(unit, plan);
   emitTiles(emitter, unit, tiling);
-  return { builder, tiles: tiling.tiles, helpers: [] };
+  return { builder, phases: [{ tiles: tiling.tiles, group: 1 }], helpers: [] };
 }
 
-/** `run` of a kernel with several parts: each part gets its share of the range. */
+/** The phases of a kernel: the first of all parts together, then the second, and so on. */
+function phasesOf(parts: readonly Part[]): TilePhase[] {
+  const count = Math.max(0, ...parts.map(({ phases }) => phases.length));
+  return Array.from({ length: count }, (_, at): TilePhase => {
+    const together = parts.flatMap(({ phases }) => phases.slice(at, at + 1));
+    const tiles = together.reduce<Dim>((sum, phase) => addDims(sum, phase.tiles), 0);
+    // Parts with groups of different sizes: the larger groups are the dearer ones to cut.
+    const largest = Math.max(...together.map(({ group }) => (isStatic(group) ? group : 1)));
+    const group = together.length === 1 ? together[0].group : largest;
+    return { tiles, group };
+  });
+}
+
+/** `run` of a kernel with several parts: each part gets its share of the range, phase by phase. */
 function buildDispatch(
   binaryen: Binaryen,
   module: Module,
@@ -210,23 +248,34 @@ function buildDispatch(
 ): FunctionBuilder {
   const f = new FunctionBuilder(binaryen, module, layout, runParameters);
   const { i32 } = module;
+  const least = (a: () => number, b: () => number): number => module.select(i32.lt_s(a(), b()), a(), b());
+  const greatest = (a: () => number, b: () => number): number => module.select(i32.gt_s(a(), b()), a(), b());
+  /** Where the next tiles begin in the kernel's range, and in each part's own. */
   let base: Dim = 0;
-  parts.forEach(({ tiles }, i) => {
-    const start = base;
-    const least = (a: () => number, b: () => number): number => module.select(i32.lt_s(a(), b()), a(), b());
-    const greatest = (a: () => number, b: () => number): number => module.select(i32.gt_s(a(), b()), a(), b());
-    const shifted = (parameter: number) => (): number => i32.sub(f.get(parameter), f.size(start));
-    const from = f.let(
-      'i32',
-      greatest(shifted(1), () => f.i32(0)),
-    );
-    const to = f.let(
-      'i32',
-      least(shifted(2), () => f.size(tiles)),
-    );
-    const call = module.call(`part${i}`, [f.get(0), f.get(from), f.get(to)], binaryen.none);
-    f.statement(module.if(i32.lt_s(f.get(from), f.get(to)), call));
-    base = addDims(base, tiles);
-  });
+  const own = parts.map((): Dim => 0);
+  const count = phasesOf(parts).length;
+  for (let phase = 0; phase < count; phase++) {
+    parts.forEach(({ phases }, i) => {
+      if (phase >= phases.length) return;
+      const { tiles } = phases[phase];
+      const [start, ownStart] = [base, own[i]];
+      const shifted = (parameter: number) => (): number => i32.sub(f.get(parameter), f.size(start));
+      const from = f.let(
+        'i32',
+        greatest(shifted(1), () => f.i32(0)),
+      );
+      const to = f.let(
+        'i32',
+        least(shifted(2), () => f.size(tiles)),
+      );
+      const inPart = (tile: number): number => {
+        return equalDims(ownStart, 0) ? f.get(tile) : i32.add(f.get(tile), f.size(ownStart));
+      };
+      const call = module.call(`part${i}`, [f.get(0), inPart(from), inPart(to)], binaryen.none);
+      f.statement(module.if(i32.lt_s(f.get(from), f.get(to)), call));
+      base = addDims(base, tiles);
+      own[i] = addDims(ownStart, tiles);
+    });
+  }
   return f;
 }

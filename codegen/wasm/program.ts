@@ -2,7 +2,7 @@
  * Lowered → Program: code for every kernel, and the rest written down as plain data. Equal kernels are compiled once
  * in a process, whatever programs they are in.
  *
- *     const { program, texts } = generateProgram(await loadBinaryen(), lowered, { precision: 'fast' });
+ *     const { program, texts } = generateProgram(await loadBinaryen(), lowered, { precision: 'fast', tier });
  */
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
@@ -19,7 +19,7 @@ import {
   programVersion,
   type Size,
 } from '../../runtime/program.ts';
-import { type GeneratedKernel, generateKernel, type KernelOptions } from './kernel.ts';
+import { type GeneratedKernel, generateKernel, type KernelOptions, optionsKey } from './kernel.ts';
 import type { Binaryen } from './math/emitter.ts';
 import { requireComputed } from './operators.ts';
 
@@ -35,7 +35,7 @@ interface CachedKernel {
 }
 
 /** Changes whenever the code for an unchanged kernel does, so that stored hashes do not mistake old code for new. */
-const codeVersion = 6;
+const codeVersion = 7;
 const cacheLimit = 4096;
 const cache = new Map<string, CachedKernel>();
 
@@ -49,7 +49,7 @@ export function generateProgram(binaryen: Binaryen, lowered: Lowered, options: K
   const program: Program = {
     version: programVersion,
     name: lowered.name,
-    tier: 'wasm',
+    tier: options.tier,
     symbols: lowered.symbols.map(({ name, min, max }) => ({ name, min, max })),
     inputs: lowered.inputs.map(({ type, donated }) => ({ ...specOf(type), donated })),
     outputs: lowered.outputs.map(({ type, source }) => ({ ...specOf(type), source })),
@@ -77,7 +77,7 @@ export function generateProgram(binaryen: Binaryen, lowered: Lowered, options: K
 
 /** Generates a kernel, or finds it as it was generated before. */
 function compileKernel(binaryen: Binaryen, kernel: Kernel, options: KernelOptions): CachedKernel {
-  const key = `kiln wasm ${codeVersion} ${options.precision}\n${kernelKey(kernel)}`;
+  const key = `kiln wasm ${codeVersion} ${optionsKey(options)}\n${kernelKey(kernel)}`;
   const known = cache.get(key);
   if (known) return known;
   const made = { hash: bytesToHex(sha256(utf8ToBytes(key))), generated: generateKernel(binaryen, kernel, options) };
@@ -87,15 +87,16 @@ function compileKernel(binaryen: Binaryen, kernel: Kernel, options: KernelOption
 }
 
 function programKernel({ name, buffers }: Kernel, { hash, generated }: CachedKernel): ProgramKernel {
-  const { code, sizes, tiles, scratchBytes, flops } = generated;
+  const { code, sizes, phases, scratchBytes, sharedBytes, flops } = generated;
   return {
     name,
     hash,
     code,
     buffers: buffers.length,
     sizes: sizes.map(sizeOf),
-    tiles: sizeOf(tiles),
+    phases: phases.map(({ tiles, group }) => ({ tiles: sizeOf(tiles), group: sizeOf(group) })),
     scratchBytes: sizeOf(scratchBytes),
+    sharedBytes: sizeOf(sharedBytes),
     flops: sizeOf(flops),
   };
 }

@@ -1,36 +1,57 @@
 /**
  * What a kernel finds in its record: an array of 32-bit words, first the address of each buffer, then the sizes the
- * code asked for, then the address of the scratch memory.
+ * code asked for, then the address of the scratch memory of the thread that runs it, then that of the scratch memory that
+ * all calls of the launch share.
  *
- *     kernel softmax(read x: f32[B*N], write y: f32[B*N])      words: x, y, B, N, scratch
+ *     kernel softmax(read x: f32[B*N], write y: f32[B*N])      words: x, y, B, N, scratch, shared
  */
 import { addDims, type Dim, floorDivDims, isStatic, mulDims } from '../../base/dim.ts';
 import { byteSize, type DType } from '../../base/dtype.ts';
 import { internalError } from '../../base/error.ts';
 import type { Kernel } from '../../ir/kernel.ts';
 
+/** An array in scratch memory: in that of the thread, or in that of the launch. */
+interface ScratchArray {
+  readonly offset: Dim;
+  readonly dtype: DType;
+  readonly isShared: boolean;
+}
+
 export class RecordLayout {
   readonly sizes: Dim[] = [];
   readonly #buffers = new Map<string, { word: number; dtype: DType }>();
-  readonly #scratch = new Map<string, { offset: Dim; dtype: DType }>();
+  readonly #scratch = new Map<string, ScratchArray>();
+  /** Bytes of each thread. */
   scratchBytes: Dim = 0;
+  /** Bytes of the launch. */
+  sharedBytes: Dim = 0;
   /** Whether functions name their locals, for the text form. */
   readonly named: boolean;
+  /** Whether code may fuse multiplications with additions (`mayFuse` of the options). */
+  readonly mayFuse: boolean;
 
-  constructor(kernel: Kernel, named = false) {
+  constructor(kernel: Kernel, { named = false, mayFuse = false }: { named?: boolean; mayFuse?: boolean } = {}) {
     this.named = named;
+    this.mayFuse = mayFuse;
     kernel.buffers.forEach(({ name, dtype }, word) => {
       this.#buffers.set(name, { word, dtype });
     });
     for (const { name, dtype, size } of kernel.scratch) this.addScratch(name, dtype, size);
   }
 
-  /** Reserves scratch memory, aligned to 16 bytes and with 16 bytes behind it that loads may touch. */
+  /**
+   * Reserves scratch memory of the thread, aligned to 16 bytes and with 16 bytes behind it that loads may touch. What a
+   * call leaves there, no other call finds.
+   */
   addScratch(name: string, dtype: DType, elements: Dim): void {
-    this.#scratch.set(name, { offset: this.scratchBytes, dtype });
-    const bytes = addDims(mulDims(elements, byteSize(dtype)), 16);
-    const rounded = isStatic(bytes) ? 16 * Math.ceil(bytes / 16) : mulDims(floorDivDims(addDims(bytes, 15), 16), 16);
-    this.scratchBytes = addDims(this.scratchBytes, rounded);
+    this.#scratch.set(name, { offset: this.scratchBytes, dtype, isShared: false });
+    this.scratchBytes = addDims(this.scratchBytes, scratchSize(dtype, elements));
+  }
+
+  /** The same in memory that all calls of a launch share: what one phase writes there, later phases read. */
+  addShared(name: string, dtype: DType, elements: Dim): void {
+    this.#scratch.set(name, { offset: this.sharedBytes, dtype, isShared: true });
+    this.sharedBytes = addDims(this.sharedBytes, scratchSize(dtype, elements));
   }
 
   /** The storage type of a buffer or scratch array. */
@@ -40,7 +61,7 @@ export class RecordLayout {
     return found.dtype;
   }
 
-  /** Bytes from the start of the scratch memory, or undefined for a buffer. */
+  /** Bytes from the start of its scratch memory, or undefined for a buffer. */
   scratchOffset(memory: string): Dim | undefined {
     return this.#scratch.get(memory)?.offset;
   }
@@ -57,6 +78,12 @@ export class RecordLayout {
   }
 
   addressWord(memory: string): number {
-    return this.#buffers.get(memory)?.word ?? this.#buffers.size + this.sizes.length;
+    const scratch = this.#buffers.size + this.sizes.length;
+    return this.#buffers.get(memory)?.word ?? (this.#scratch.get(memory)?.isShared ? scratch + 1 : scratch);
   }
+}
+
+function scratchSize(dtype: DType, elements: Dim): Dim {
+  const bytes = addDims(mulDims(elements, byteSize(dtype)), 16);
+  return isStatic(bytes) ? 16 * Math.ceil(bytes / 16) : mulDims(floorDivDims(addDims(bytes, 15), 16), 16);
 }

@@ -8,7 +8,7 @@ import type { DimBindings } from '../../base/dim.ts';
 import { internalError, KilnError } from '../../base/error.ts';
 import { denseBytes } from '../buffer.ts';
 import type { ArraySpec } from '../device.ts';
-import { planWorkspace, recordWords } from '../footprint.ts';
+import { planWorkspace, recordWords, type WorkspacePlan } from '../footprint.ts';
 import type { BufferRef, Program, Size } from '../program.ts';
 import { evaluateInteger, evaluateSize, symbolTable } from '../sizes.ts';
 import type { Block } from './allocator.ts';
@@ -22,6 +22,7 @@ export interface BoundLaunch {
   readonly name: string;
   /** Address of its record. */
   readonly record: number;
+  /** Tiles of all phases together. */
   readonly tiles: number;
   readonly flops: number;
   /** Bytes of the buffers it is bound to. */
@@ -31,6 +32,8 @@ export interface BoundLaunch {
 export interface BindingMemory {
   readonly memory: WasmMemory;
   readonly resources: ProgramResources;
+  /** Threads of the device; each has scratch memory of its own. */
+  readonly threads: number;
 }
 
 export class Binding {
@@ -60,7 +63,7 @@ export class Binding {
     bindings: DimBindings,
     kernels: readonly LoadedKernel[],
     constants: readonly Block[],
-    { memory, resources }: BindingMemory,
+    { memory, resources, threads }: BindingMemory,
   ) {
     const symbols = symbolTable(program.symbols);
     this.#program = program;
@@ -77,11 +80,11 @@ export class Binding {
     const isOwn = program.outputs.map((output) => output.source.kind === 'own');
     this.hasOnlyOwnOutputs = isOwn.every(Boolean);
     this.ownOutputBytes = this.#outputSpecs.filter((_, index) => isOwn[index]).map(specBytes);
-    const { offsets, scratchOffset, bytes } = planWorkspace(program, this.#evaluate);
-    this.workspaceBytes = bytes;
+    const workspace = planWorkspace(program, this.#evaluate, threads);
+    this.workspaceBytes = workspace.bytes;
     this.records = resources.allocate(4 * recordWords(program));
     try {
-      this.launches = this.#writeRecords(memory, kernels, constants, offsets, scratchOffset);
+      this.launches = this.#writeRecords(memory, kernels, constants, workspace);
     } catch (error) {
       resources.release(this.records);
       throw error;
@@ -151,8 +154,7 @@ export class Binding {
     memory: WasmMemory,
     kernels: readonly LoadedKernel[],
     constants: readonly Block[],
-    offsets: readonly number[],
-    scratchOffset: number,
+    { offsets, scratchOffset, sharedOffset }: WorkspacePlan,
   ): readonly BoundLaunch[] {
     const { steps, outputs } = this.#program;
     let nextOwn = 0;
@@ -171,11 +173,12 @@ export class Binding {
       }
       for (const size of kernel.sizes) words[word++] = this.#checkWord(size, this.#evaluateWord(size));
       this.#workspaceSlots.push(word++, scratchOffset);
+      this.#workspaceSlots.push(word++, sharedOffset);
       return {
         kernel: kernels[index],
         name: kernel.name,
         record,
-        tiles: this.#checkWord(kernel.tiles, this.#evaluate(kernel.tiles)),
+        tiles: kernel.phases.reduce((sum, { tiles }) => this.#checkWord(tiles, sum + this.#evaluate(tiles)), 0),
         flops: this.#evaluate(kernel.flops),
         bytes: buffers.reduce((sum, ref) => sum + this.#bufferBytes(ref), 0),
       };

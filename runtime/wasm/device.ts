@@ -7,17 +7,20 @@ import { internalError, KilnError } from '../../base/error.ts';
 import { DeviceBuffer, denseBytes, shutDownError } from '../buffer.ts';
 import { MemoryPressure, provokeCollection } from '../collector.ts';
 import type { ArraySpec, BufferHandle, MemoryStatistics, ProgramSource } from '../device.ts';
-import type { Program } from '../program.ts';
+import type { Program, WasmTier } from '../program.ts';
 import { TaskQueue } from '../queue.ts';
 import { QueuedAlias, QueuedLaunch, QueuedRead, QueuedSignal, type TaskDevice } from '../tasks.ts';
 import { validateProgram } from '../validate.ts';
 import type { Block } from './allocator.ts';
 import { Executable, type ExecutableContext, type ProgramResources, type WasmBuffer } from './executable.ts';
+import { detectTier } from './features.ts';
 import { KernelTable } from './kernels.ts';
 import { WasmMemory } from './memory.ts';
 import { Workspace } from './workspace.ts';
 
 export interface WasmDeviceOptions {
+  /** Threads that run kernels, the caller's among them; 1 unless given. */
+  readonly threads?: number;
   /** The most bytes the linear memory may grow to; the engine's limit of 4 GiB unless given. */
   readonly memoryLimit?: number;
 }
@@ -30,6 +33,8 @@ interface Resources extends ExecutableContext {
 
 export class WasmDevice implements TaskDevice<Block> {
   readonly name = 'wasm';
+  readonly tier: WasmTier;
+  readonly threads: number;
   #resources: Resources | undefined;
   #tensors = 0;
   readonly #pressure = new MemoryPressure(() => this.memory());
@@ -41,12 +46,16 @@ export class WasmDevice implements TaskDevice<Block> {
   });
 
   constructor(options: WasmDeviceOptions = {}) {
+    this.threads = options.threads ?? 1;
+    this.tier = detectTier(this.threads);
     const memory = new WasmMemory(() => this.#relieve(), options.memoryLimit);
     this.#resources = {
       deviceName: this.name,
       memory,
       kernels: new KernelTable(memory.memory),
       workspace: new Workspace(memory),
+      tier: this.tier,
+      threads: this.threads,
       executables: new WeakMap(),
       // It goes with the resources, and with it all that it holds for programs that outlive the device.
       collectedPrograms: new FinalizationRegistry((program) => program.releaseAll()),

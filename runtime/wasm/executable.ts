@@ -3,7 +3,7 @@
  * sizes, once for each, evaluates every size and writes the launch records; running it fills in the addresses of this
  * run's inputs and outputs and calls the kernels.
  *
- *     record of a launch, 32-bit words:   [ buffer 0 | buffer 1 | … | size 0 | … | scratch ]
+ *     record of a launch, 32-bit words:   [ buffer 0 | buffer 1 | … | size 0 | … | scratch | shared ]
  *
  * Temporaries and scratch live in the workspace of the device, which all programs share, since one program runs at a
  * time. A run first finds all the memory it needs, which may fail and then changes nothing; from then on it is
@@ -13,7 +13,7 @@ import { internalError, KilnError } from '../../base/error.ts';
 import type { DeviceBuffer } from '../buffer.ts';
 import type { ArraySpec } from '../device.ts';
 import { launchObserver } from '../profile.ts';
-import type { Program, ProgramKernel } from '../program.ts';
+import { type Program, type ProgramKernel, tierName, type WasmTier } from '../program.ts';
 import { bindSymbols } from '../sizes.ts';
 import type { Block } from './allocator.ts';
 import { Binding, type BoundLaunch } from './binding.ts';
@@ -29,6 +29,9 @@ export interface ExecutableContext {
   readonly memory: WasmMemory;
   readonly kernels: KernelTable;
   readonly workspace: Workspace;
+  readonly tier: WasmTier;
+  /** Threads that run kernels, the caller's among them. */
+  readonly threads: number;
 }
 
 /**
@@ -86,8 +89,9 @@ export class Executable {
   readonly #symbolicAxes: readonly (readonly [number, number])[];
   readonly #hasDonations: boolean;
 
-  /** @throws KilnError `compile_failed`, `out_of_memory`; nothing is kept then */
+  /** @throws KilnError `invalid_program` of another tier, `compile_failed`, `out_of_memory`; nothing is kept then */
   constructor(program: Program, context: ExecutableContext) {
+    assertTier(program, context);
     this.program = program;
     this.#context = context;
     this.#symbolicAxes = program.inputs.flatMap(({ shape }, input) =>
@@ -122,6 +126,7 @@ export class Executable {
       binding = new Binding(this.program, symbols, this.#kernels, this.constants, {
         memory: this.#context.memory,
         resources: this.resources,
+        threads: this.#context.threads,
       });
       this.#keep(key, binding);
     }
@@ -262,6 +267,16 @@ export class Executable {
       cause,
     });
   }
+}
+
+/** A device links kernels of its own kind of memory alone, and may lack what the others use. */
+function assertTier({ name, tier }: Program, { deviceName, tier: own }: ExecutableContext): void {
+  if (tier.threads === own.threads && (!tier.relaxedSimd || own.relaxedSimd)) return;
+  throw new KilnError('invalid_program', `${name} was compiled for another kind of device`, {
+    given: tierName(tier),
+    expected: `${tierName(own)}, as the ${deviceName} device here`,
+    hint: 'compile it again for this device',
+  });
 }
 
 function blockOf(buffer: WasmBuffer): Block {

@@ -672,7 +672,7 @@ describe('tiles', () => {
   it('has tiles that are neither tiny nor long', () => {
     const k = new KernelMaker('long', [read('x', 4_000_000), write('y', 4_000_000)]);
     k.parallel('i', 4_000_000, () => k.store('y', at('i'), k.apply('negate', k.load('x', at('i')))));
-    const { tiles } = generate(k.finish());
+    const { tiles } = generate(k.finish()).phases[0];
     expect(tiles).toBeGreaterThan(30);
     expect(tiles).toBeLessThan(1000);
   });
@@ -682,7 +682,7 @@ describe('tiles', () => {
     k.parallel('i', 5, () => k.store('y', at('i'), k.load('x', at('i'))));
     const kernel = k.finish();
     const inputs = makeInputs(kernel, {}, wave);
-    const { buffers } = runGenerated(kernel, { ...generate(kernel), tiles: 0 }, inputs);
+    const { buffers } = runGenerated(kernel, { ...generate(kernel), phases: [] }, inputs);
     expect([...buffers[1]]).toEqual([...inputs[1]]);
   });
 });
@@ -709,7 +709,8 @@ describe('arrays beyond 2^31 elements', () => {
         ),
       ),
     );
-    const { code, sizes, tiles } = generate(square);
+    const { code, sizes, phases } = generate(square);
+    const [{ tiles }] = phases;
     expect(sizes).toEqual([]);
     const { Memory, Module, Instance } = engine();
     // Pages that nothing touches cost nothing.

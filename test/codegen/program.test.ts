@@ -5,6 +5,7 @@ import { dim, mulDims } from '../../base/dim.ts';
 import { generateProgram } from '../../codegen/wasm/program.ts';
 import type { Kernel } from '../../ir/kernel.ts';
 import type { Lowered } from '../../ir/lowered.ts';
+import { plainTier } from '../../runtime/program.ts';
 import { at, KernelMaker, read, write } from '../support/kernel-maker.ts';
 
 const b = dim('B', { min: 1, max: 64 });
@@ -56,7 +57,7 @@ const lowered = (name: string): Lowered => ({
 });
 
 const generate = (name: string, precision: 'fast' | 'strict' = 'fast') =>
-  generateProgram(binaryen, lowered(name), { precision });
+  generateProgram(binaryen, lowered(name), { precision, tier: plainTier });
 
 describe('a program', () => {
   it('is plain data that survives being written down', () => {
@@ -95,6 +96,6 @@ describe('a program', () => {
 
   it('refuses constants of dtypes it has no code for', () => {
     const wrong = { ...lowered('x'), constants: [{ dtype: 'float64', shape: [1], data: [1] } as const] };
-    expect(() => generateProgram(binaryen, wrong, { precision: 'fast' })).toThrow('unsupported_dtype');
+    expect(() => generateProgram(binaryen, wrong, { precision: 'fast', tier: plainTier })).toThrow('unsupported_dtype');
   });
 });

@@ -8,7 +8,16 @@ import binaryen from 'binaryen';
 import type { DType } from '../../base/dtype.ts';
 import type { BufferHandle, Device, ProgramSource } from '../../runtime/device.ts';
 import { decodeElements, encodeElements } from '../../runtime/elements.ts';
-import type { Program, ProgramInput, ProgramKernel, ProgramOutput, Size } from '../../runtime/program.ts';
+import {
+  type KernelPhase,
+  type Program,
+  type ProgramInput,
+  type ProgramKernel,
+  type ProgramOutput,
+  plainTier,
+  programVersion,
+  type Size,
+} from '../../runtime/program.ts';
 
 /** Elements of one outer tile of the kernels here. */
 export const tileElements = 1024;
@@ -33,10 +42,23 @@ const ceilTiles = (elements: Size): Size =>
     ? Math.ceil(elements / tileElements)
     : `floordiv(${elements}+${tileElements - 1},${tileElements})`;
 
+const onePhase = (tiles: Size): KernelPhase[] => [{ tiles, group: 1 }];
+
 export function kernelOf(name: string, text: string, fields: Partial<ProgramKernel>): ProgramKernel {
   const code = assemble(text);
   const hash = createHash('sha256').update(code).digest('hex');
-  return { name, hash, code, buffers: 0, sizes: [], tiles: 1, scratchBytes: 0, flops: 0, ...fields };
+  return {
+    name,
+    hash,
+    code,
+    buffers: 0,
+    sizes: [],
+    phases: onePhase(1),
+    scratchBytes: 0,
+    sharedBytes: 0,
+    flops: 0,
+    ...fields,
+  };
 }
 
 /**
@@ -62,7 +84,7 @@ export function elementwise(name: string, inputs: number, elements: Size, body: 
   return kernelOf(name, text, {
     buffers: inputs + 1,
     sizes: [elements],
-    tiles: ceilTiles(elements),
+    phases: onePhase(ceilTiles(elements)),
     flops: elements,
   });
 }
@@ -90,9 +112,9 @@ export const ownOutput = (shape: readonly Size[]): ProgramOutput => ({
 
 export function programOf(fields: Partial<Program>): Program {
   return {
-    version: 1,
+    version: programVersion,
     name: 'test',
-    tier: 'wasm',
+    tier: plainTier,
     symbols: [],
     inputs: [],
     outputs: [],

@@ -37,12 +37,13 @@ export interface DeviceRunOptions {
 /** The program of a module; with full fusion by the very function that compiles users' functions. */
 export function compileModule(module: Module, options: DeviceRunOptions): Program {
   const { precision, fusion = 'full' } = options;
+  const device = currentDevice();
   const donated = options.donated ?? mainOf(module).graph.parameters.map(() => false);
-  if (fusion === 'full') return new CompiledSource(module, { name: 'test', precision, donated }).prepareSync();
+  if (fusion === 'full') return new CompiledSource(module, { name: 'test', precision, donated, device }).prepareSync();
   const context = { precision, verify: true, constantBudget: 65_536 };
   const optimized = runPasses(module, optimizePipeline, context);
   const lowered = lowerModule(optimized, { name: 'test', donated, precision, fusion });
-  return generateProgram(binaryen, lowered, { precision }).program;
+  return generateProgram(binaryen, lowered, { precision, tier: device.tier }).program;
 }
 
 /** Fills free memory with NaN patterns, so that reading what nobody wrote shows. */

@@ -1,6 +1,9 @@
 /**
  * Runs a generated kernel on a WebAssembly memory beside the interpreter and compares the bytes. Buffers lie between
  * guard bytes that must not change; reads may go 16 bytes past a buffer, where these bytes are NaN patterns.
+ *
+ * A kernel runs in one call, in calls one after the other, and as threads may come to run it: the tiles of each phase
+ * dealt in another order to hands with scratch memory of their own, which is as other work left it.
  */
 import binaryen from 'binaryen';
 import { type DimBindings, evaluateDim } from '../../base/dim.ts';
@@ -8,6 +11,8 @@ import { byteSize } from '../../base/dtype.ts';
 import { type GeneratedKernel, generateKernel } from '../../codegen/wasm/kernel.ts';
 import type { Kernel } from '../../ir/kernel.ts';
 import { type BufferData, interpretKernel, newBufferData } from '../../ir/kernel-interpret.ts';
+import { Random } from '../../ir/ops/random.ts';
+import { plainTier } from '../../runtime/program.ts';
 import { engine, type KernelModule } from '../../runtime/wasm/engine.ts';
 
 const guardBytes = 64;
@@ -17,7 +22,8 @@ export type Bindings = Readonly<Record<string, number>>;
 
 const bindingMap = (bindings: Bindings): DimBindings => new Map(Object.entries(bindings));
 
-export const generate = (kernel: Kernel): GeneratedKernel => generateKernel(binaryen, kernel, { precision: 'strict' });
+export const generate = (kernel: Kernel): GeneratedKernel =>
+  generateKernel(binaryen, kernel, { precision: 'strict', tier: plainTier });
 
 export interface Run {
   /** The buffers after the run. */
@@ -32,17 +38,31 @@ interface Placed {
 
 interface Placement {
   readonly placed: readonly Placed[];
-  readonly scratchAt: number;
+  /** Where the scratch memory of each hand begins, then that of the launch. */
+  readonly scratchAt: readonly number[];
   readonly pages: number;
 }
 
+/** Bytes of scratch memory of each hand, then of the launch. */
+type ScratchSizes = readonly number[];
+
 /**
- * Lays out scratch memory and buffers with guards between them. The buffer `last` ends 16 bytes before the memory does:
+ * Lays out scratch memory and buffers with guards between them, from `first`. The buffer `last` ends 16 bytes before the memory does:
  * what reads further traps.
  */
-function place(kernel: Kernel, inputs: readonly BufferData[], scratch: number, last: number): Placement {
-  const scratchAt = 1024;
-  let at = scratchAt + scratch;
+function place(
+  kernel: Kernel,
+  inputs: readonly BufferData[],
+  scratch: ScratchSizes,
+  first: number,
+  last: number,
+): Placement {
+  let at = 16 * Math.ceil((first + guardBytes) / 16);
+  const scratchAt = scratch.map((size) => {
+    const start = at;
+    at = 16 * Math.ceil((at + size + guardBytes) / 16);
+    return start;
+  });
   const placed: Placed[] = [];
   kernel.buffers.forEach(({ inPlaceOf }, i) => {
     const data = inputs[i];
@@ -66,9 +86,41 @@ const modules = new WeakMap<Uint8Array, KernelModule>();
 
 const bytesOf = (data: BufferData): Uint8Array => new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 
+/** A call: which hand makes it, and its range of tiles. */
+type Call = readonly [hand: number, begin: number, end: number];
+
+/** Calls for parts of the whole range, one after the other. */
+function callsInTurn(tiles: number, splits: readonly number[]): Call[] {
+  const cuts = [0, ...splits.map((fraction) => Math.floor(fraction * tiles)), tiles];
+  return cuts.slice(1).map((end, i): Call => [0, cuts[i], end]);
+}
+
+/** The tiles of each phase in pieces, each piece at random to one of the hands, in random order. */
+function dealtCalls(phases: readonly number[], seed: number): Call[] {
+  const random = new Random(seed);
+  const calls: Call[] = [];
+  let base = 0;
+  for (const tiles of phases) {
+    const dealt: (readonly [order: number, call: Call])[] = [];
+    for (let begin = 0; begin < tiles; ) {
+      const end = Math.min(tiles, begin + random.integer(1, Math.max(1, Math.ceil(tiles / 3))));
+      dealt.push([random.next(), [random.integer(0, hands - 1), base + begin, base + end]]);
+      begin = end;
+    }
+    calls.push(...dealt.sort(([a], [b]) => a - b).map(([, call]) => call));
+    base += tiles;
+  }
+  return calls;
+}
+
+/** How the tiles are split into calls: at fractions of the whole range, or dealt to several hands by a seed. */
+export type Split = readonly number[] | { readonly seed: number };
+
+/** How many hands share a launch that is dealt. */
+const hands = 3;
+
 /**
  * Runs the code on copies of the inputs.
- * @param splits where to split the range of tiles into calls, as fractions of it
  * @param last the buffer after which only 16 bytes of memory remain
  * @throws Error when bytes outside written buffers change; a trap when a read goes too far
  */
@@ -77,12 +129,14 @@ export function runGenerated(
   generated: GeneratedKernel,
   inputs: readonly BufferData[],
   bindings: Bindings = {},
-  splits: readonly number[] = [],
+  split: Split = [],
   last = 0,
 ): Run {
   const values = bindingMap(bindings);
-  const scratch = evaluateDim(generated.scratchBytes, values);
-  const { placed, scratchAt, pages } = place(kernel, inputs, scratch, last);
+  const own = evaluateDim(generated.scratchBytes, values);
+  const scratch = [...Array.from({ length: hands }, () => own), evaluateDim(generated.sharedBytes, values)];
+  const words = kernel.buffers.length + generated.sizes.length + 2;
+  const { placed, scratchAt, pages } = place(kernel, inputs, scratch, 4 * words * hands, last);
   const { Memory, Module, Instance } = engine();
   const memory = new Memory({ initial: pages, maximum: pages });
   const bytes = new Uint8Array(memory.buffer);
@@ -90,12 +144,9 @@ export function runGenerated(
   kernel.buffers.forEach(({ inPlaceOf }, i) => {
     if (inPlaceOf === undefined) bytes.set(bytesOf(placed[i].data), placed[i].at);
   });
-  const record = [
-    ...placed.map(({ at }) => at),
-    ...generated.sizes.map((size) => evaluateDim(size, values)),
-    scratchAt,
-  ];
-  new Int32Array(memory.buffer, 0, record.length).set(record);
+  const shown = [...placed.map(({ at }) => at), ...generated.sizes.map((size) => evaluateDim(size, values))];
+  const records = scratchAt.slice(0, hands).flatMap((at) => [...shown, at, scratchAt[hands]]);
+  new Int32Array(memory.buffer, 0, records.length).set(records);
   const before = bytes.slice();
   let module = modules.get(generated.code);
   if (!module) {
@@ -103,16 +154,19 @@ export function runGenerated(
     modules.set(generated.code, module);
   }
   const { run } = new Instance(module, { kiln: { memory } }).exports;
-  const tiles = evaluateDim(generated.tiles, values);
-  const cuts = [0, ...splits.map((fraction) => Math.floor(fraction * tiles)), tiles];
-  for (let i = 0; i + 1 < cuts.length; i++) run(0, cuts[i], cuts[i + 1]);
+  const phases = generated.phases.map((phase) => evaluateDim(phase.tiles, values));
+  const tiles = phases.reduce((sum, count) => sum + count, 0);
+  const calls = 'seed' in split ? dealtCalls(phases, split.seed) : callsInTurn(tiles, split);
+  for (const [hand, begin, end] of calls) run(4 * words * hand, begin, end);
   const after = new Uint8Array(memory.buffer);
   const masked = after.slice();
   const restore = (from: number, length: number): void => masked.set(before.subarray(from, from + length), from);
   kernel.buffers.forEach(({ access }, i) => {
     if (access !== 'read') restore(placed[i].at, placed[i].data.byteLength);
   });
-  restore(scratchAt, scratch);
+  scratchAt.forEach((at, i) => {
+    restore(at, scratch[i]);
+  });
   if (Buffer.compare(masked, before) !== 0) {
     const at = masked.findIndex((byte, i) => byte !== before[i]);
     throw new Error(`kernel ${kernel.name} wrote to byte ${at}, outside its buffers (${placed.map((p) => p.at)})`);
@@ -168,10 +222,10 @@ export function ulpDistance(a: number, b: number): number {
   return Math.abs(order(a) - order(b));
 }
 
-const splitsTried = [[], [0.5], [0.2, 0.25, 0.9]] as const;
+const splitsTried: readonly Split[] = [[], [0.5], { seed: 1 }, [0.2, 0.25, 0.9], { seed: 2 }];
 
 /**
- * Generates a kernel, runs it whole and in splits, with each buffer last in memory, and compares with the interpreter.
+ * Generates a kernel, runs it whole, in splits and dealt, with each buffer last in memory, and compares with the interpreter.
  * @returns the difference, or `undefined` when all bytes are equal
  */
 export function compareWithInterpreter(
@@ -183,12 +237,12 @@ export function compareWithInterpreter(
   const expected = runInterpreted(kernel, inputs, bindings);
   const ways = Math.max(kernel.buffers.length, splitsTried.length);
   for (let way = 0; way < ways; way++) {
-    const splits = splitsTried[way % splitsTried.length];
-    const { buffers } = runGenerated(kernel, generated, inputs, bindings, splits, way % kernel.buffers.length);
+    const split = splitsTried[way % splitsTried.length];
+    const { buffers } = runGenerated(kernel, generated, inputs, bindings, split, way % kernel.buffers.length);
     for (let i = 0; i < buffers.length; i++) {
       if (kernel.buffers[i].access === 'read') continue;
       const difference = firstDifference(buffers[i], expected[i]);
-      if (difference) return `${kernel.buffers[i].name}, splits [${splits}], ${difference}`;
+      if (difference) return `${kernel.buffers[i].name}, split ${JSON.stringify(split)}, ${difference}`;
     }
   }
   return undefined;

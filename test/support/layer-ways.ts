@@ -17,6 +17,7 @@ import { runPasses } from '../../passes/manager.ts';
 import { inlineCalls } from '../../passes/optimize/index.ts';
 import { footprintOf } from '../../runtime/footprint.ts';
 import type { Program } from '../../runtime/program.ts';
+import { currentDevice } from '../../runtime/session.ts';
 import { type CompileRequest, compile } from '../../tracer/compiler.ts';
 import { bitDifference, runEager, runProgram } from './device-run.ts';
 import { atSize, distantFrom } from './every-way.ts';
@@ -54,7 +55,7 @@ const peakOf = (program: Program): number =>
 
 const names = variants().filter(({ name }) => name !== 'inlineCalls');
 
-export type LayerWay = readonly [name: string, options: Partial<CompileRequest>];
+export type LayerWay = readonly [name: string, options: Partial<Omit<CompileRequest, 'tier'>>];
 
 /** Ways to compile that must not change a bit. */
 function waysOf(random: Random, count: number, inputs: number, peak: number): LayerWay[] {
@@ -75,11 +76,11 @@ function waysOf(random: Random, count: number, inputs: number, peak: number): La
 function programOf(
   module: Module,
   precision: 'fast' | 'strict',
-  options: Partial<CompileRequest>,
+  options: Partial<Omit<CompileRequest, 'tier'>>,
 ): Program | undefined {
   const donated = mainOf(module).graph.parameters.map(() => false);
   try {
-    return compile({ module, name: 'layers', precision, donated, ...options }).program;
+    return compile({ module, name: 'layers', precision, donated, tier: currentDevice().tier, ...options }).program;
   } catch (error) {
     if (error instanceof KilnError && error.code === 'memory_budget') return undefined;
     throw error;

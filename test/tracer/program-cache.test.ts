@@ -11,7 +11,8 @@ const text = (name: string, dtype: string) => `func @main(%${name}: ${dtype}[3])
   return %0
 }
 `;
-const options = { name: 'square', precision: 'fast', donated: [false] } as const;
+const device = currentDevice();
+const options = { name: 'square', precision: 'fast', donated: [false], device } as const;
 
 describe('programs', () => {
   it('are shared by graphs that differ in names alone', () => {

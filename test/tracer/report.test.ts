@@ -5,6 +5,7 @@ import { generateProgram } from '../../codegen/wasm/program.ts';
 import { compile, dim, KilnError, profile, report, spec, type Tensor, tensor, valueAndGrad } from '../../index.ts';
 import { parseModule } from '../../ir/parser.ts';
 import { lowerModule } from '../../passes/lower-module.ts';
+import { plainTier } from '../../runtime/program.ts';
 import { compilations } from '../../tracer/compiled-functions.ts';
 import { collectReport } from '../../tracer/report/collect.ts';
 import { drawPage } from '../../tracer/report/index.ts';
@@ -100,7 +101,7 @@ func @main(%x: f32[32,32], %w: f32[32,32]) -> (f32[32,32]) {
 
   it('have their groups and their drawing once, with every launch', async () => {
     const lowered = lowerModule(module, { name: 'blocks', donated: [false, false], precision: 'fast' });
-    const { program, texts } = generateProgram(await loadBinaryen(), lowered, { precision: 'fast' });
+    const { program, texts } = generateProgram(await loadBinaryen(), lowered, { precision: 'fast', tier: plainTier });
     const stages = { module, optimized: module, lowered, program, texts };
     const data = collectReport(stages, { precision: 'fast', bindings: new Map() });
     const inBlock = data.groups.filter((group) => data.optimized[group.function].name === 'block');

@@ -182,7 +182,7 @@ class Collector {
     return { opcode: op.opcode, ...(ref && { op: ref }), ...(place !== undefined && { place }) };
   }
 
-  memory({ lowered, program }: Stages, sizes: DimBindings, main: FunctionData): MemoryData {
+  memory({ lowered, program, threads }: Stages, sizes: DimBindings, main: FunctionData): MemoryData {
     const nameOf = (value: number): string => main.values[value].name;
     const symbols = symbolTable(program.symbols);
     const { offsets } = planWorkspace(program, (size) => evaluateSize(size, symbols, sizes));
@@ -201,7 +201,7 @@ class Collector {
       return { name, type: formatType(type), bytes: this.#bytesOf(type), ...span };
     };
     return {
-      footprint: footprintOf(program, sizes),
+      footprint: footprintOf(program, sizes, threads),
       temporaries: lowered.temporaries.map(
         ({ bytes, first, last }, at): TemporaryData => ({
           bytes: this.#numberOf(bytes),

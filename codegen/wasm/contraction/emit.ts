@@ -9,6 +9,7 @@ import type { Axis } from '../../../ir/kernel.ts';
 import type { KernelFacts } from '../../common/walk.ts';
 import { Environment } from '../environment.ts';
 import type { FunctionBuilder } from '../function-builder.ts';
+import type { TilePhase } from '../kernel.ts';
 import { ContractionBlock, type NamedHelper } from './block.ts';
 import type { Contraction } from './match.ts';
 
@@ -17,7 +18,7 @@ const blockRows = 64;
 
 export interface BuiltContraction {
   readonly builder: FunctionBuilder;
-  readonly tiles: Dim;
+  readonly phases: readonly TilePhase[];
   readonly helpers: readonly NamedHelper[];
 }
 
@@ -35,11 +36,12 @@ export function buildContraction(
     skipsZeros: false,
   });
   const { outer, row } = contraction;
-  const tiles = dimProduct([...outer.map((axis) => axis.extent), block.chunks, ceilDivDims(row.extent, blockRows)]);
+  const rowBlocks = ceilDivDims(row.extent, blockRows);
+  const tiles = dimProduct([...outer.map((axis) => axis.extent), block.chunks, rowBlocks]);
   const packed = f.let('i32', f.i32(-1), 'packed');
   const tile = f.newLocal('i32', 'tile');
   f.loop({ counter: tile, start: f.get(1), step: 1, limit: () => f.get(2) }, () => emitTile(block, tile, packed));
-  return { builder, tiles, helpers: block.helpers };
+  return { builder, phases: [{ tiles, group: block.packs ? rowBlocks : 1 }], helpers: block.helpers };
 }
 
 /** The digits of a number, the fastest first: each call takes one off. */

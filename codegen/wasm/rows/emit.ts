@@ -16,6 +16,7 @@ import { digitsOf } from '../contraction/emit.ts';
 import type { Contraction } from '../contraction/match.ts';
 import { Environment } from '../environment.ts';
 import { FunctionBuilder } from '../function-builder.ts';
+import type { TilePhase } from '../kernel.ts';
 import type { Expression } from '../math/emitter.ts';
 import { NestEmitter } from '../nest.ts';
 import { planNodes } from '../plan.ts';
@@ -24,7 +25,7 @@ import { firstAxis, type Phase, type RowKernel, slotAxis } from './match.ts';
 
 interface BuiltRows {
   readonly builder: FunctionBuilder;
-  readonly tiles: Dim;
+  readonly phases: readonly TilePhase[];
   readonly helpers: readonly NamedHelper[];
 }
 
@@ -86,7 +87,7 @@ class RowSchedule {
     f.loop({ counter: tile, start: f.get(1), step: 1, limit: () => f.get(2) }, () => this.#tile(tile, packed));
     const tiles = dimProduct([...kernel.outer.map((axis) => axis.extent), this.rowBlocks]);
     const helpers = [...this.helpers, ...this.blocks.flatMap((block) => block.helpers)];
-    return { builder: f, tiles, helpers };
+    return { builder: f, phases: [{ tiles, group: this.rowBlocks }], helpers };
   }
 
   #tile(tile: number, packed: number): void {
