@@ -12,6 +12,7 @@ import { attentionCase } from './cases/attention.ts';
 import { callsCase } from './cases/calls.ts';
 import { chainCase } from './cases/chain.ts';
 import { coldStartCase } from './cases/cold-start.ts';
+import { convolutionCase } from './cases/convolution.ts';
 import { kernelsCase } from './cases/kernels.ts';
 import { matmulCase } from './cases/matmul.ts';
 import { trainingStepCase } from './cases/training-step.ts';
@@ -25,6 +26,7 @@ const cases: Readonly<Record<string, () => Promise<BenchResult>>> = {
   chain: chainCase,
   matmul: matmulCase,
   kernels: kernelsCase,
+  convolution: convolutionCase,
   attention: attentionCase,
   calls: callsCase,
   cold: coldStartCase,
