@@ -31,6 +31,12 @@ export const flags = {
     default: 'nothing is written',
     meaning: 'Writes every stage of each compiled function into the folder: graphs, kernels, code.',
   },
+  KILN_RELAXED_SIMD: {
+    values: 'off',
+    default: 'on where the engine has relaxed SIMD and computes right with it',
+    meaning:
+      'Keeps the wasm device to plain SIMD: `fast` code then has no fused multiply-add, and gives the same bits on every engine.',
+  },
   KILN_VERIFY: {
     values: '1 or 0',
     default: '0',
@@ -51,10 +57,10 @@ export function flag(name: FlagName): string | undefined {
 }
 
 /** Whether a flag is on: set, and neither `0` nor `off` nor `false`. */
-export function isFlagOn(name: FlagName): boolean {
-  const value = flag(name);
-  return value !== undefined && !['0', 'off', 'false'].includes(value.toLowerCase());
-}
+export const isFlagOn = (name: FlagName): boolean => flag(name) !== undefined && !isFlagOff(name);
+
+/** Whether a flag says `0`, `off` or `false`. */
+export const isFlagOff = (name: FlagName): boolean => ['0', 'off', 'false'].includes(flag(name)?.toLowerCase() ?? '');
 
 /** The value of KILN_DEBUG whose topics were checked last. */
 let checked: string | undefined;

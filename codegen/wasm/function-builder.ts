@@ -9,6 +9,8 @@
 import { type Dim, equalDims, isStatic } from '../../base/dim.ts';
 import type { DType } from '../../base/dtype.ts';
 import type { Binaryen, Expression, Module, VectorScope } from './math/emitter.ts';
+import { fusedMulAdd, fusedMulSubFrom } from './math/fused.ts';
+import type { TernaryLanes } from './math/vector.ts';
 import type { RecordLayout } from './record.ts';
 
 export type WasmType = 'i32' | 'f32' | 'v128';
@@ -66,6 +68,20 @@ export class FunctionBuilder implements VectorScope {
   get mayFuse(): boolean {
     return this.layout.mayFuse;
   }
+
+  /** `a * b + c`: fused in `fast` code on an engine that can, else the product is rounded first. */
+  readonly mulAdd: TernaryLanes = (lanes, a, b, c) => {
+    if (this.mayFuse) return fusedMulAdd(this, lanes, a, b, c);
+    const { add, mul } = this.module[lanes];
+    return add(mul(a, b), c);
+  };
+
+  /** `c - a * b`, likewise. */
+  readonly mulSubFrom: TernaryLanes = (lanes, a, b, c) => {
+    if (this.mayFuse) return fusedMulSubFrom(this, lanes, a, b, c);
+    const { sub, mul } = this.module[lanes];
+    return sub(c, mul(a, b));
+  };
 
   /** A fresh local; the name is for the text form. */
   newLocal(type: WasmType | number, name?: string): number {

@@ -5,6 +5,7 @@
  *     detectTier(2)      // { target: 'wasm', threads: true, relaxedSimd: false }
  */
 import type { WasmTier } from '../program.ts';
+import { hasRelaxedSimd } from './relaxed-simd.ts';
 
 export interface WasmFeatures {
   /** Fused multiply-add of vectors: `f32x4.relaxed_madd`. */
@@ -15,7 +16,7 @@ let features: WasmFeatures | undefined;
 
 /** The features of this engine; they are probed once. */
 export function wasmFeatures(): WasmFeatures {
-  features ??= { relaxedSimd: false };
+  features ??= { relaxedSimd: hasRelaxedSimd() };
   return features;
 }
 

@@ -9,6 +9,7 @@
 import { KilnError } from '../../base/error.ts';
 import type { ProgramKernel } from '../program.ts';
 import { engine, type KernelModule, type LinearMemory } from './engine.ts';
+import { compileModule, compileModuleAside } from './relaxed-simd.ts';
 
 /**
  * What a call of a new kernel should take, and for how much time in long launches: short calls while the engine's
@@ -78,7 +79,7 @@ export class KernelTable {
 
   /** The kernel, compiled now where it is new, for one more user. @throws KilnError `compile_failed` */
   acquire(kernel: ProgramKernel): LoadedKernel {
-    const entry = this.#entries.get(kernel.hash) ?? this.#add(kernel, () => new (engine().Module)(kernel.code));
+    const entry = this.#entries.get(kernel.hash) ?? this.#add(kernel, () => compileModule(kernel.code));
     entry.users += 1;
     return entry.kernel;
   }
@@ -107,9 +108,9 @@ export class KernelTable {
   }
 
   async #compileNow(kernel: ProgramKernel): Promise<void> {
-    const module = await engine()
-      .compile(kernel.code)
-      .catch((cause: unknown) => Promise.reject(invalidCode(kernel, cause)));
+    const module = await compileModuleAside(kernel.code).catch((cause: unknown) =>
+      Promise.reject(invalidCode(kernel, cause)),
+    );
     // A synchronous read may have been faster.
     if (!this.#entries.has(kernel.hash)) this.#add(kernel, () => module);
   }

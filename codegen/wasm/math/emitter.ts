@@ -185,17 +185,22 @@ export class FunctionScope implements VectorScope {
   readonly binaryen: Binaryen;
   readonly module: Module;
   readonly mulAdd?: VectorScope['mulAdd'];
+  readonly mulSubFrom?: VectorScope['mulSubFrom'];
   readonly #parameters: readonly binaryen.Type[];
   readonly #locals: binaryen.Type[] = [];
   readonly #constants = new Map<string, number>();
   readonly #entry: Expression[] = [];
   #block: Expression[] = [];
 
-  /** `model` is the scope that the function is called from; its `mulAdd` is used here too. */
-  constructor(model: Pick<VectorScope, 'binaryen' | 'module' | 'mulAdd'>, parameters: readonly ValueType[]) {
+  /** `model` is the scope that the function is called from; what it fuses is fused here too. */
+  constructor(
+    model: Pick<VectorScope, 'binaryen' | 'module' | 'mulAdd' | 'mulSubFrom'>,
+    parameters: readonly ValueType[],
+  ) {
     this.binaryen = model.binaryen;
     this.module = model.module;
     if (model.mulAdd) this.mulAdd = model.mulAdd;
+    if (model.mulSubFrom) this.mulSubFrom = model.mulSubFrom;
     this.#parameters = parameters.map((type) => this.binaryen[type]);
   }
 

@@ -20,6 +20,8 @@ export interface FloatLanes {
   readonly div: Binary;
   /** `a * b + c`, fused where the scope says so. */
   mulAdd(a: Vector, b: Vector, c: Vector): Vector;
+  /** `c - a * b`, fused where the scope says so. */
+  mulSubFrom(a: Vector, b: Vector, c: Vector): Vector;
   /** `b < a ? b : a`, one instruction; gives `a` when either is NaN. */
   readonly pmin: Binary;
   /** `a < b ? b : a`, one instruction; gives `a` when either is NaN. */
@@ -82,6 +84,10 @@ export function floatLanes(scope: VectorScope, lanes: 'f32x4' | 'f64x2'): FloatL
     mulAdd: (a, b, c) => {
       const [left, right, sum] = [a.take(), b.take(), c.take()];
       return once(scope.mulAdd?.(lanes, left, right, sum) ?? ops.add(ops.mul(left, right), sum));
+    },
+    mulSubFrom: (a, b, c) => {
+      const [left, right, from] = [a.take(), b.take(), c.take()];
+      return once(scope.mulSubFrom?.(lanes, left, right, from) ?? ops.sub(from, ops.mul(left, right)));
     },
     pmin: binary(ops.pmin),
     pmax: binary(ops.pmax),

@@ -42,6 +42,9 @@ export function isReusable(vector: Vector): boolean {
   return reusables.has(vector);
 }
 
+/** An operation on three vectors of lanes. */
+export type TernaryLanes = (lanes: 'f32x4' | 'f64x2', a: Expression, b: Expression, c: Expression) => Expression;
+
 /** What the surrounding emitter provides. `FunctionScope` is a straightforward one. */
 export interface VectorScope {
   readonly binaryen: Binaryen;
@@ -57,5 +60,7 @@ export interface VectorScope {
    */
   constant?(bytes: Uint8Array): Expression;
   /** `a * b + c`, where a fused one exists and may be used. Left out, the product is rounded before the addition. */
-  mulAdd?(lanes: 'f32x4' | 'f64x2', a: Expression, b: Expression, c: Expression): Expression;
+  readonly mulAdd?: TernaryLanes;
+  /** `c - a * b`, likewise. */
+  readonly mulSubFrom?: TernaryLanes;
 }
