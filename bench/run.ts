@@ -15,6 +15,7 @@ import { coldStartCase } from './cases/cold-start.ts';
 import { convolutionCase } from './cases/convolution.ts';
 import { kernelsCase } from './cases/kernels.ts';
 import { matmulCase } from './cases/matmul.ts';
+import { memorySpeedCase } from './cases/memory-speed.ts';
 import { trainingStepCase } from './cases/training-step.ts';
 import { compileTimeCase } from './compile-time/index.ts';
 import { machine } from './measure.ts';
@@ -27,6 +28,7 @@ const cases: Readonly<Record<string, () => Promise<BenchResult>>> = {
   matmul: matmulCase,
   kernels: kernelsCase,
   convolution: convolutionCase,
+  'memory-speed': memorySpeedCase,
   attention: attentionCase,
   calls: callsCase,
   cold: coldStartCase,
