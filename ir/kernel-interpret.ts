@@ -20,10 +20,12 @@ import {
   reductionBlock,
   reductionLanes,
   type ScalarId,
+  type Sort,
   type Store,
   type TupleAccumulator,
 } from './kernel.ts';
 import { bitcastFunction, compareFunction, convertFunction, scalarFunction, wrapInteger } from './ops/scalar.ts';
+import { sortedPositions } from './ops/sort.ts';
 
 /** Elements of a buffer; bool as one byte of 0 or 1. */
 export type BufferData = Float32Array | Int32Array | Uint32Array | Int16Array | Uint16Array | Int8Array | Uint8Array;
@@ -100,6 +102,7 @@ class Interpreter {
       if (node.kind === 'let') this.let(node);
       else if (node.kind === 'store') this.store(node);
       else if (node.kind === 'loop') this.loop(node, outermost);
+      else if (node.kind === 'sort') this.sort(node);
       else this.reduce(node);
     }
   }
@@ -187,6 +190,20 @@ class Interpreter {
       const opcode = ({ add: 'add', multiply: 'multiply', max: 'maximum', min: 'minimum' } as const)[combine];
       data[at] = roundTo(dtype, scalarFunction(opcode, dtype)(data[at], stored, 0));
     }
+  }
+
+  sort({ keys, length, direction, values, positions, count }: Sort): void {
+    const row = this.memory.get(keys)!.slice(0, this.size(length));
+    const order = sortedPositions(row, direction).slice(0, this.size(count));
+    const write = (name: string | undefined, elements: readonly number[]): void => {
+      if (name !== undefined) this.memory.get(name)!.set(elements);
+    };
+    write(
+      values,
+      order.map((at) => row[at]),
+    );
+    write(positions, order);
+    this.memory.get(keys)!.fill(Number.NaN);
   }
 
   loop({ axis, body, carried = [] }: Loop, outermost: boolean): void {

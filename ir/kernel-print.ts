@@ -25,6 +25,7 @@ import type {
   Let,
   Loop,
   Reduce,
+  Sort,
   Store,
 } from './kernel.ts';
 
@@ -50,6 +51,7 @@ function symbolsOfKernel({ buffers, scratch, body }: Kernel): SymbolRange[] {
     for (const node of nodes) {
       if (node.kind === 'let' && node.expression.kind === 'size') sizes.push(node.expression.size);
       if (node.kind === 'loop') sizes.push(node.axis.extent);
+      if (node.kind === 'sort') sizes.push(node.length, node.count);
       if (node.kind === 'reduce') sizes.push(...node.axes.map(({ extent }) => extent));
       if (node.kind === 'loop' || node.kind === 'reduce') visit(node.body);
     }
@@ -88,6 +90,8 @@ function nodeLines(node: KernelNode): string[] {
       return loopLines(node);
     case 'reduce':
       return reduceLines(node);
+    case 'sort':
+      return [sortText(node)];
   }
 }
 
@@ -126,6 +130,11 @@ function numberText(value: number): string {
 function storeText({ memory, index, value, combine, when }: Store): string {
   const how = combine === 'assign' ? '=' : `${combine}=`;
   return `store ${memory}[${indexText(index)}] ${how} %${value}${when === undefined ? '' : ` when %${when}`}`;
+}
+
+function sortText({ keys, length, direction, values, positions, count }: Sort): string {
+  const written = [values && `values ${values}`, positions && `positions ${positions}`].filter((part) => part);
+  return `sort ${keys} < ${length} ${direction} -> ${written.join(', ')} < ${count}`;
 }
 
 const axisText = ({ name, extent }: Axis): string => `${name} < ${extent}`;

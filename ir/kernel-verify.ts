@@ -6,7 +6,7 @@
  *     kernel relu: kernel_c3: %4 is used where it is not defined
  *       given:    %5: f32 = maximum %4, %2
  */
-import { type Dim, dimBounds } from '../base/dim.ts';
+import { type Dim, dimBounds, isAtMostDim } from '../base/dim.ts';
 import { type DType, dtypeInfo, isFloat, isInteger } from '../base/dtype.ts';
 import { KilnError } from '../base/error.ts';
 import type {
@@ -22,6 +22,7 @@ import type {
   Reduce,
   ScalarId,
   ScalarOpcode,
+  Sort,
   Store,
   TupleAccumulator,
 } from './kernel.ts';
@@ -40,6 +41,7 @@ export const kernelRules = {
   kernel_c9: 'a reduction has axes and accumulators whose values have their dtype',
   kernel_c10: 'an in-place buffer is written and names a read buffer of equal size and dtype',
   kernel_c11: 'the divisor of floordiv and mod is positive',
+  kernel_c12: 'a sort reads and writes different scratch arrays that are long enough, positions are int32',
 } as const;
 
 export type KernelRule = keyof typeof kernelRules;
@@ -123,6 +125,7 @@ class Verifier {
       if (node.kind === 'let') this.let(node);
       else if (node.kind === 'store') this.store(node);
       else if (node.kind === 'loop') this.loop(node);
+      else if (node.kind === 'sort') this.sort(node);
       else this.reduce(node);
     }
   }
@@ -186,6 +189,24 @@ class Verifier {
     const from = this.use(value);
     const fits = from === dtype || (isFloat(from) && isFloat(dtype));
     this.require('kernel_c5', fits, `a ${short(from)} is stored to ${memory} of ${short(dtype)}`);
+  }
+
+  sort({ keys, values, positions, length, count }: Sort): void {
+    const scratch = (name: string, size: Dim): DType => {
+      const found = this.kernel.scratch.find((row) => row.name === name);
+      this.require('kernel_c12', found !== undefined, `${name} is no scratch array`);
+      const fits = isAtMostDim(size, found!.size) === 'always';
+      this.require('kernel_c12', fits, `${name} has ${found!.size} elements, not ${size}`);
+      return found!.dtype;
+    };
+    const dtype = scratch(keys, length);
+    this.require('kernel_c12', isAtMostDim(count, length) === 'always', `${count} elements of ${length}`);
+    if (values !== undefined) this.require('kernel_c12', scratch(values, count) === dtype, `${values} and ${keys}`);
+    if (positions !== undefined) {
+      this.require('kernel_c12', scratch(positions, count) === 'int32', `positions ${positions}`);
+    }
+    const named = [keys, values, positions].filter((name) => name !== undefined);
+    this.require('kernel_c12', named.length > 1 && new Set(named).size === named.length, `arrays ${named}`);
   }
 
   /** Brings axes into scope for `build`. */

@@ -19,7 +19,7 @@
  */
 import type { Dim } from '../base/dim.ts';
 import type { DType } from '../base/dtype.ts';
-import type { CompareDirection, ReduceKind } from './opcodes.ts';
+import type { CompareDirection, ReduceKind, SortDirection } from './opcodes.ts';
 
 /** The number of an SSA value; unique in its kernel. */
 export type ScalarId = number;
@@ -59,7 +59,7 @@ export interface KernelScratch {
   readonly size: Dim;
 }
 
-export type KernelNode = Let | Store | Loop | Reduce;
+export type KernelNode = Let | Store | Loop | Reduce | Sort;
 
 /** Defines a scalar value. */
 export interface Let {
@@ -229,6 +229,26 @@ export interface TupleAccumulator {
   readonly right: readonly ScalarId[];
   readonly body: readonly Let[];
   readonly combined: readonly ScalarId[];
+}
+
+/**
+ * Sorts a row that lies in scratch memory, as the op `sort` does: stable, with NaN as the greatest number and -0 equal
+ * to 0. What is written lies in scratch arrays too, apart from the keys, whose contents are undefined afterwards.
+ *
+ *     parallel j < N { %0 = load x[N*i + j]; store s0[j] = %0 }
+ *     sort s0 < N descending -> values s1, positions s2 < 10
+ *     parallel j < 10 { %1 = load s1[j]; store y0[10*i + j] = %1 ... }
+ */
+export interface Sort {
+  readonly kind: 'sort';
+  /** The scratch array whose first `length` elements are sorted. */
+  readonly keys: string;
+  readonly length: Dim;
+  readonly direction: SortDirection;
+  /** Scratch arrays for the first `count` elements in order, of the dtype of the keys, and for where they stood. */
+  readonly values?: string;
+  readonly positions?: string;
+  readonly count: Dim;
 }
 
 /** `offset + sum(coefficient * factor)`, in elements. */

@@ -13,6 +13,8 @@ type None = Readonly<Record<never, never>>;
 export type ReduceKind = 'sum' | 'product' | 'max' | 'min' | 'and' | 'or' | 'argmax' | 'argmin';
 export type WindowReduceKind = 'sum' | 'product' | 'max' | 'min';
 export type ScatterKind = 'assign' | 'add' | 'multiply' | 'max' | 'min';
+export type SortDirection = 'ascending' | 'descending';
+export type SortResult = 'values' | 'positions';
 export type CompareDirection = 'EQ' | 'NE' | 'LT' | 'LE' | 'GT' | 'GE';
 
 /** What a gather does with a start index that is out of range: move it inside, or give `0` (`false`) elements. */
@@ -130,6 +132,17 @@ export interface OpAttributes {
     readonly padding: readonly (readonly [Dim, Dim])[];
     readonly base_dilation: readonly number[];
     readonly window_dilation: readonly number[];
+  };
+
+  /**
+   * The first `count` elements along an axis in sorted order, or the int32 positions at which they stood. What else
+   * belongs to the elements is gathered by the positions.
+   */
+  sort: {
+    readonly axis: number;
+    readonly direction: SortDirection;
+    readonly count: Dim;
+    readonly result: SortResult;
   };
 
   /** Calls another function of the module. */

@@ -18,6 +18,7 @@ import type {
   ReductionMethods,
   ShapeMethods,
   SlicingMethods,
+  SortingMethods,
   UnaryMethods,
 } from './operations/index.ts';
 import * as operations from './operations/index.ts';
@@ -36,6 +37,7 @@ declare module './tensor.ts' {
       ReductionMethods<D>,
       ShapeMethods<D>,
       SlicingMethods<D>,
+      SortingMethods<D>,
       UnaryMethods<D> {}
 }
 
@@ -55,6 +57,7 @@ type MethodName = Exclude<
   | keyof ReductionMethods<DType>
   | keyof ShapeMethods<DType>
   | keyof SlicingMethods<DType>
+  | keyof SortingMethods<DType>
   | keyof UnaryMethods<DType>,
   Special
 >;

@@ -27,6 +27,9 @@ const prices: { readonly [K in ScalarOpcode]?: number } = {
 /** Vector instructions that an op takes, about. */
 export const priceOf = (opcode: ScalarOpcode): number => prices[opcode] ?? 1;
 
+/** Instructions that sorting takes for an element of the row, about. */
+export const sortPrice = 24;
+
 /** The length an axis probably has. */
 export function likelyExtent(extent: Dim): number {
   if (isStatic(extent)) return extent;
@@ -47,7 +50,7 @@ export function flopsOf(nodes: readonly KernelNode[]): Dim {
         total,
         node.axes.reduce<Dim>((flops, axis) => mulDims(flops, axis.extent), once),
       );
-    } else total = addDims(total, 1);
+    } else total = addDims(total, node.kind === 'sort' ? mulDims(node.length, sortPrice) : 1);
   }
   return total;
 }

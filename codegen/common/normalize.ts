@@ -123,6 +123,7 @@ function rewriteIndices(
 ): readonly KernelNode[] {
   return nodes.map((node): KernelNode => {
     if (node.kind === 'store') return { ...node, index: rewrite(node.index) };
+    if (node.kind === 'sort') return node;
     if (node.kind !== 'let') return { ...node, body: rewriteIndices(node.body, rewrite) };
     const { expression } = node;
     if (expression.kind !== 'load' && expression.kind !== 'index') return node;

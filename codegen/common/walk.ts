@@ -67,6 +67,7 @@ function ownOperands(node: KernelNode): readonly ScalarId[] {
     return [node.value, ...valuesOfIndex(node.index), ...(node.when === undefined ? [] : [node.when])];
   }
   if (node.kind === 'loop') return (node.carried ?? []).flatMap((carried) => [carried.initial, carried.next]);
+  if (node.kind === 'sort') return [];
   return node.accumulators.flatMap((accumulator) => [
     ...accumulatorOperands(accumulator),
     ...(accumulator.kind === 'tuple' ? accumulator.body.flatMap((l) => operandsOf(l.expression)) : []),
@@ -93,10 +94,17 @@ export function freeValues(node: KernelNode): Set<ScalarId> {
   return read;
 }
 
+/** The memory that a node itself writes. */
+export function writtenBy(node: KernelNode): readonly string[] {
+  if (node.kind === 'store') return [node.memory];
+  if (node.kind !== 'sort') return [];
+  return [node.keys, node.values, node.positions].filter((name) => name !== undefined);
+}
+
 /** Names of buffers and scratch that stores in the kernel touch, and of the buffers that share their memory. */
 export function writtenMemory(kernel: Kernel): Set<string> {
   const written = new Set<string>();
-  for (const node of walk(kernel.body)) if (node.kind === 'store') written.add(node.memory);
+  for (const node of walk(kernel.body)) for (const memory of writtenBy(node)) written.add(memory);
   return written;
 }
 
@@ -137,6 +145,7 @@ export function mapIndices(
   return nodes.map((node): KernelNode => {
     if (node.kind === 'let') return mapLet(node, replacements);
     if (node.kind === 'store') return { ...node, index: substituteAxes(node.index, replacements) } satisfies Store;
+    if (node.kind === 'sort') return node;
     return { ...node, body: mapIndices(node.body, replacements) };
   });
 }

@@ -13,7 +13,7 @@ import { fusedMulAdd, fusedMulSubFrom } from './math/fused.ts';
 import type { TernaryLanes } from './math/vector.ts';
 import type { RecordLayout } from './record.ts';
 
-export type WasmType = 'i32' | 'f32' | 'v128';
+export type WasmType = 'i32' | 'i64' | 'f32' | 'v128';
 
 /** The statements of one loop body, and what the loop does at the end of each round. */
 export class Scope {

@@ -23,6 +23,7 @@ import {
   longestAxis,
   valueDTypes,
   walk,
+  writtenBy,
   writtenMemory,
 } from '../common/walk.ts';
 import { buildContraction } from './contraction/emit.ts';
@@ -35,6 +36,7 @@ import { type Plan, planNodes } from './plan.ts';
 import { RecordLayout } from './record.ts';
 import { buildRows } from './rows/emit.ts';
 import { matchRows, type RowKernel } from './rows/match.ts';
+import { Helpers } from './sort/emit.ts';
 import { emitTiles, tileUnit } from './tiles.ts';
 import { loopsOverScratch, widenScratch } from './wide-scratch.ts';
 
@@ -200,7 +202,7 @@ function prepareUnits(
   });
   const stored = new Set<string>();
   for (const node of walk(prepared.flatMap(({ nodes, rows }) => (rows ? [] : nodes)))) {
-    if (node.kind === 'store') stored.add(node.memory);
+    for (const memory of writtenBy(node)) stored.add(memory);
   }
   return { units: prepared, scratch: scratch.filter(({ name }) => stored.has(name)) };
 }
@@ -220,10 +222,11 @@ function buildUnit(builder: FunctionBuilder, facts: KernelFacts, unit: PreparedU
   if (rows) return buildRows(builder, facts, rows, prefix);
   if (contraction) return buildContraction(builder, facts, contraction, prefix);
   if (!plan) throw internalError('a part of a kernel has no schedule');
-  const emitter = new NestEmitter(new Environment(builder, facts), plan);
+  const helpers = new Helpers(prefix);
+  const emitter = new NestEmitter(new Environment(builder, facts), plan, helpers);
   const tiling = tileUnit(unit, plan);
   emitTiles(emitter, unit, tiling);
-  return { builder, phases: [{ tiles: tiling.tiles, group: 1 }], helpers: [] };
+  return { builder, phases: [{ tiles: tiling.tiles, group: 1 }], helpers: helpers.all };
 }
 
 /** The phases of a kernel: the first of all parts together, then the second, and so on. */

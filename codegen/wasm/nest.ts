@@ -8,7 +8,7 @@
 import { type Dim, isStatic } from '../../base/dim.ts';
 import { isFloat } from '../../base/dtype.ts';
 import { internalError } from '../../base/error.ts';
-import type { KernelNode, Let, Loop, ScalarId } from '../../ir/kernel.ts';
+import type { KernelNode, Let, Loop, ScalarId, Sort } from '../../ir/kernel.ts';
 import { wrapInteger } from '../../ir/ops/scalar.ts';
 import { normalizeIndex } from '../common/linear-index.ts';
 import { operandsOf } from '../common/walk.ts';
@@ -19,6 +19,7 @@ import { emitLoad, emitStore, loadVaries } from './memory.ts';
 import { applyOperator, requireComputed, wrapLanes } from './operators.ts';
 import type { Plan } from './plan.ts';
 import { emitReduce } from './reduce.ts';
+import { emitSort, type Helpers } from './sort/emit.ts';
 
 /** The part of an axis that a vector loop sweeps. */
 export interface Span {
@@ -36,9 +37,13 @@ export class NestEmitter {
   /** Values that are known numbers. */
   readonly #constants = new Map<ScalarId, number>();
 
-  constructor(env: Environment, plan: Plan) {
+  readonly #helpers: Helpers | undefined;
+
+  /** @param helpers where functions go that nodes call, for kernels with sorts */
+  constructor(env: Environment, plan: Plan, helpers?: Helpers) {
     this.env = env;
     this.plan = plan;
+    this.#helpers = helpers;
   }
 
   emit(nodes: readonly KernelNode[]): void {
@@ -46,8 +51,14 @@ export class NestEmitter {
       if (node.kind === 'let') this.emitLet(node);
       else if (node.kind === 'store') emitStore(this.env, node);
       else if (node.kind === 'reduce') emitReduce(this, node);
+      else if (node.kind === 'sort') this.#emitSort(node);
       else this.emitLoop(node);
     }
+  }
+
+  #emitSort(node: Sort): void {
+    if (this.env.lanes || !this.#helpers) throw internalError('a sort stands where no function can be called');
+    emitSort(this.env.f, node, this.#helpers);
   }
 
   /** Computes a value in the outermost scope that knows its operands. */

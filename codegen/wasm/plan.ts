@@ -9,7 +9,7 @@
 import { isStatic } from '../../base/dim.ts';
 import type { Accumulator, IndexExpression, KernelNode, Loop, Reduce, ScalarId } from '../../ir/kernel.ts';
 import { contractionBlock } from '../../ir/kernel.ts';
-import { likelyExtent, priceOf } from '../common/cost.ts';
+import { likelyExtent, priceOf, sortPrice } from '../common/cost.ts';
 import { axesOfIndex, coefficientOf, valuesOfIndex } from '../common/linear-index.ts';
 import { axesOf, operandsOf, walk } from '../common/walk.ts';
 
@@ -86,6 +86,7 @@ export function planNodes(nodes: readonly KernelNode[], fixed: ReadonlySet<Kerne
   const choose = (node: KernelNode): number => {
     if (node.kind === 'let') return node.expression.kind === 'apply' ? priceOf(node.expression.opcode) : 1;
     if (node.kind === 'store') return 1;
+    if (node.kind === 'sort') return sortPrice * likelyExtent(node.length);
     const axes = axesOf(node);
     const rounds = axes.reduce((product, axis) => product * likelyExtent(axis.extent), 1);
     const scalar = rounds * (bestOf(node.body) + 1) + 2;
@@ -109,6 +110,7 @@ export function planNodes(nodes: readonly KernelNode[], fixed: ReadonlySet<Kerne
 const acrossCost = (node: Reduce): number => node.accumulators.length * (node.order === 'blocks' ? 12 : 1);
 
 function mayRunAcross(node: Splittable): boolean {
+  if ([...walk(node.body)].some((inner) => inner.kind === 'sort')) return false;
   if (node.kind === 'loop') return node.mode === 'parallel';
   const last = node.axes[node.axes.length - 1].extent;
   const hasStores = [...walk(node.body)].some((inner) => inner.kind === 'store');
@@ -137,7 +139,7 @@ function vectorCost(nodes: readonly KernelNode[], axis: string, varying: Set<Sca
     else if (node.kind === 'loop') {
       for (const carried of node.carried ?? []) varying.add(carried.id);
       cost += likelyExtent(node.axis.extent) * (vectorCost(node.body, axis, varying) + 1);
-    } else {
+    } else if (node.kind === 'reduce') {
       const rounds = node.axes.reduce((product, { extent }) => product * likelyExtent(extent), 1);
       for (const a of node.accumulators) for (const id of a.kind === 'tuple' ? a.results : [a.result]) varying.add(id);
       cost += rounds * (vectorCost(node.body, axis, varying) + node.accumulators.length) + 8;

@@ -10,6 +10,7 @@
  * vector of rows, which needs no other addresses than an array in memory does.
  */
 import { addDims, type Dim, mulDims } from '../../base/dim.ts';
+import { internalError } from '../../base/error.ts';
 import type { IndexExpression, KernelNode, KernelScratch, Loop } from '../../ir/kernel.ts';
 import { axesOfIndex, normalizeIndex } from '../common/linear-index.ts';
 import { walk } from '../common/walk.ts';
@@ -70,6 +71,7 @@ function interleave(
   return nodes.map((node): KernelNode => {
     if (node.kind === 'store')
       return scratch.has(node.memory) ? { ...node, index: interleaved(node.index, interleaving) } : node;
+    if (node.kind === 'sort') throw internalError('a sorted row can not be interleaved');
     if (node.kind !== 'let') return { ...node, body: interleave(node.body, scratch, interleaving) };
     const { expression } = node;
     if (expression.kind !== 'load' || !scratch.has(expression.memory)) return node;

@@ -22,6 +22,7 @@ import { gatherDefinitions } from './gather.ts';
 import { reductionDefinitions } from './reduction.ts';
 import { formatTypes } from './rules.ts';
 import { shapeDefinitions } from './shape.ts';
+import { sortDefinition } from './sort.ts';
 
 export const definitions: { readonly [K in Opcode]: OpDefinition<K> } = {
   ...unaryDefinitions,
@@ -34,6 +35,7 @@ export const definitions: { readonly [K in Opcode]: OpDefinition<K> } = {
   ...gatherDefinitions,
   ...contractionDefinitions,
   ...reductionDefinitions,
+  sort: sortDefinition,
   optimization_barrier: barrierDefinition,
   call: callDefinition,
 };

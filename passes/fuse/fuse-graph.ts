@@ -30,7 +30,7 @@ import { Refusals } from './refusals.ts';
 import { outputAxes, type Question, type Refusal, refusalToInline, refuseSize, runsAcrossRows } from './rules.ts';
 import { scheduleGroups } from './schedule.ts';
 import { type FusionTarget, wasmTarget } from './target.ts';
-import { type ExtentOf, firstReduceToken, operandViews, ReduceTokens, unknown, type View } from './view.ts';
+import { type ExtentOf, firstReduceToken, operandViews, ReduceTokens, rowAxesIn, unknown, type View } from './view.ts';
 
 /**
  * Decides which ops share a kernel.
@@ -301,9 +301,11 @@ class Fuser {
       group.anchor = { op, axes: views[0].axes };
     }
     const inLoops = views.find((view) => view.place === 'loops');
-    if (op.opcode === 'reduce' && group.kind === 'map' && inLoops) {
+    if ((op.opcode === 'reduce' || op.opcode === 'sort') && group.kind === 'map' && inLoops) {
       group.kind = 'rows';
-      group.rows = inLoops.axes.flat().sort((a, b) => a - b);
+      group.rows = rowAxesIn(op, inLoops)
+        .flat()
+        .sort((a, b) => a - b);
     }
     group.noteViews(op.results[0], views);
     if (op.opcode === 'optimization_barrier') {

@@ -115,7 +115,8 @@ export const isAnchor = ({ opcode }: Op): boolean =>
   opcode === 'dot_general' ||
   opcode === 'convolution' ||
   opcode === 'reduce_window' ||
-  opcode === 'scatter';
+  opcode === 'scatter' ||
+  opcode === 'sort';
 
 export const isContraction = ({ opcode }: Op): boolean => opcode === 'dot_general' || opcode === 'convolution';
 

@@ -10,7 +10,7 @@ import type { FusionGroup, GroupOutput } from './fusion-group.ts';
 import { estimate, isAnchor, isContraction, isFree } from './graph-uses.ts';
 import type { FusionRule } from './rule-names.ts';
 import type { FusionTarget } from './target.ts';
-import { firstReduceToken, type ReduceTokens, unknown, type View } from './view.ts';
+import { firstReduceToken, type ReduceTokens, rowAxesIn, unknown, type View } from './view.ts';
 
 export interface Refusal {
   readonly rule: FusionRule;
@@ -42,6 +42,8 @@ export function refusalToInline(question: Question): Refusal | undefined {
       return refuseContraction(question);
     case 'reduce':
       return refuseReduction(question);
+    case 'sort':
+      return refuseSort(question);
     case 'reduce_window':
       return refuseWindow(question);
     default:
@@ -118,6 +120,18 @@ function refuseReduction(question: Question): Refusal | undefined {
     if (rows) return rows;
   }
   return undefined;
+}
+
+/** A sort goes where a reduction over its rows would, but not inside one that runs over other rows. */
+function refuseSort(question: Question): Refusal | undefined {
+  const { op, group } = question;
+  const views = question.views.map((view) => ({ ...view, axes: rowAxesIn(op, view) }));
+  const refusal = refuseReduction({ ...question, views });
+  if (refusal) return refusal;
+  const nested = views.find(
+    ({ place, axes }) => place === 'reduction' && (group.kind !== 'rows' || !sameTokens(axes.flat(), group.rows)),
+  );
+  return nested && { rule: 'other-rows', detail: 'a reduction inside the kernel reads sorted rows of other axes' };
 }
 
 function refuseRows(
@@ -245,6 +259,7 @@ export function outputAxes(
     return undefined;
   const inLoops = views.find((view) => view.place === 'loops');
   if (op.opcode === 'reduce' && group.kind === 'map' && inLoops) return inLoops.axes; // these become the rows
+  if (op.opcode === 'sort' && group.kind === 'map') return inLoops && wholeSort(inLoops);
   for (const { axes, place } of views) {
     const tokens = axes.flat();
     if (tokens.includes(unknown) || place === 'operand') continue;
@@ -257,6 +272,13 @@ export function outputAxes(
     if (sameTokens(rows, group.rows) && apart && (whole || inRow)) return axes;
   }
   return undefined;
+}
+
+/** The axes of a sort's result in the loops of a group whose rows it is going to make, if each walks one of them. */
+function wholeSort({ axes }: View): GroupOutput['axes'] | undefined {
+  const tokens = axes.flat();
+  const distinct = new Set(tokens).size === tokens.length && axes.every((axis) => axis.length <= 1);
+  return distinct && !tokens.includes(unknown) ? axes : undefined;
 }
 
 /**

@@ -4,7 +4,7 @@
  */
 import type { Graph, Op, OpOf, Value } from '../../ir/types.ts';
 import { isInlineConstant } from '../lower/emitter.ts';
-import { type KernelGroup, wholeNest } from '../lower/group.ts';
+import { type KernelGroup, type Nest, sortNest, wholeNest } from '../lower/group.ts';
 import { isContraction } from './graph-uses.ts';
 import type { Partition, PlacedCall } from './partition.ts';
 
@@ -39,11 +39,13 @@ export function groupsByOp(
       if (!isInlineConstant(op) || !wanted.has(result)) continue;
     }
     const inlined = op.operands.map((operand) => constants.get(operand)).filter((found) => found !== undefined);
-    const nest =
-      op.opcode === 'scatter'
-        ? ({ kind: 'scatter', op, inPlace: false } as const)
-        : wholeNest(result, isContraction(op) ? 'contraction' : 'map');
-    groups.push({ ops: [...new Set([...inlined, op])], nests: [nest] });
+    groups.push({ ops: [...new Set([...inlined, op])], nests: [nestOfOp(op)] });
   }
   return groups;
+}
+
+function nestOfOp(op: Op): Nest {
+  if (op.opcode === 'scatter') return { kind: 'scatter', op, inPlace: false };
+  if (op.opcode === 'sort') return sortNest(op);
+  return wholeNest(op.results[0], isContraction(op) ? 'contraction' : 'map');
 }

@@ -111,6 +111,8 @@ export function operandViews(op: Op, view: View, tokens: ReduceTokens, extentOf:
       return gatherViews(op, view);
     case 'reduce':
       return [reduceView(op, view, tokens)];
+    case 'sort':
+      return [sortView(op, view, tokens)];
     case 'dot_general':
     case 'convolution':
       return op.operands.map(({ type }) => contractionView(op, type.shape));
@@ -203,6 +205,20 @@ function reduceView(op: OpOf<'reduce'>, view: View, tokens: ReduceTokens): View 
     return size === 1 ? [] : [tokens.tokenFor(view, extents, reduced.indexOf(axis), evaluations)];
   });
   return { axes, place: 'reduction', evaluations };
+}
+
+/** The axes of a view that walk the rows of an op: all but the one that a sort sorts. */
+export const rowAxesIn = (op: Op, { axes }: View): View['axes'] =>
+  op.opcode === 'sort' ? axes.toSpliced(op.attributes.axis, 1) : axes;
+
+/** A row is sorted once, whatever of it is wanted and how often. */
+function sortView(op: OpOf<'sort'>, view: View, tokens: ReduceTokens): View {
+  const { axis } = op.attributes;
+  const { shape } = op.operands[0].type;
+  const rows = rowAxesIn(op, view);
+  const evaluations = estimateCount(shape);
+  const token = tokens.tokenFor({ ...view, axes: rows }, [shape[axis]], 0, evaluations);
+  return { axes: rows.toSpliced(axis, 0, shape[axis] === 1 ? [] : [token]), place: 'reduction', evaluations };
 }
 
 function contractionView(op: OpOf<'dot_general'> | OpOf<'convolution'>, shape: readonly Dim[]): View {

@@ -35,6 +35,16 @@ function effectiveIndices(emit: Emitter, op: OpOf<'gather'>): Value {
   return emit.op('minimum', [notNegative, bounds]);
 }
 
+/** Index vectors that are `positions` along one axis and the place itself along the others: `[...shape, rank]`. */
+export function indexVectors(emit: Emitter, positions: Value, axis: number): Value {
+  const { dtype, shape } = positions.type;
+  const components = shape.map((_, i) => {
+    const component = i === axis ? positions : emit.op('iota', [], { dtype, shape, axis: i });
+    return reshape(emit, component, [...shape, 1]);
+  });
+  return components.length === 1 ? components[0] : emit.op('concatenate', components, { axis: shape.length });
+}
+
 const gather: VjpFunction<'gather'> = ({ emit, op, cotangent }) => [
   () => {
     const { offset_axes, collapsed_axes, start_index_map, index_vector_axis } = op.attributes;

@@ -8,6 +8,7 @@ import { indexingVjps } from './indexing.ts';
 import { reductionVjps } from './reduction.ts';
 import type { VjpRules } from './rule.ts';
 import { shapeVjps } from './shape.ts';
+import { sortVjps } from './sort.ts';
 import { windowVjps } from './window.ts';
 
 export const vjpRules: VjpRules<Opcode> = {
@@ -19,6 +20,7 @@ export const vjpRules: VjpRules<Opcode> = {
   ...contractionVjps,
   ...reductionVjps,
   ...windowVjps,
+  ...sortVjps,
   optimization_barrier: ({ emit, cotangent }) => [() => emit.op('optimization_barrier', [cotangent])],
   call: { refuse: 'a call is differentiated by writing out the function; here it was not' },
 };

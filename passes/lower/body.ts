@@ -19,6 +19,7 @@ import type {
   ScalarExpression,
   ScalarId,
   ScalarOpcode,
+  Sort,
   Store,
   SumOrder,
 } from '../../ir/kernel.ts';
@@ -88,8 +89,16 @@ export class BodyBuilder {
     return this.#let('int32', expression, `index ${index.key}`, this.#scopeOfIndex(index));
   }
 
-  load(dtype: DType, memory: string, index: Index, when?: ScalarId, otherwise = 0): ScalarId {
-    const scope = when === undefined ? this.root : this.#values[when].scope;
+  /** @param within the scope in which memory is filled, for what the kernel itself writes */
+  load(
+    dtype: DType,
+    memory: string,
+    index: Index,
+    when?: ScalarId,
+    otherwise = 0,
+    within: Scope = this.root,
+  ): ScalarId {
+    const scope = when === undefined ? within : deeper(within, this.#values[when].scope);
     const target = deeper(this.#scopeOfIndex(index), scope);
     const condition = when === undefined ? {} : { when, otherwise };
     const expression: ScalarExpression = { kind: 'load', memory, index: index.toExpression(), ...condition };
@@ -193,6 +202,24 @@ export class BodyBuilder {
     this.#current = target;
     this.loops('parallel', extents, body);
     this.#current = before;
+  }
+
+  /**
+   * Sorts a row in the outermost scope in which `outer` is known, ahead of whatever is being built.
+   * @param fill adds the store of a key, given the index in the row
+   * @returns the scope of the sort
+   */
+  sort(node: Sort, outer: readonly Index[], fill: (index: Index) => void): Scope {
+    let scope = this.#floor;
+    for (const index of outer) scope = deeper(scope, this.#scopeOfIndex(index));
+    this.loopsWithin(outer, [node.length], ([index]) => fill(index));
+    scope.nodes.push(node);
+    return scope;
+  }
+
+  /** Whether what stands in a scope can be used where building is now. */
+  isOpen(scope: Scope): boolean {
+    return this.#open.has(scope);
   }
 
   #newAxes(prefix: string, extent: Dim, splittable = true): { readonly axes: readonly Axis[]; readonly index: Index } {

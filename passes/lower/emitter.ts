@@ -9,12 +9,13 @@
  * holds.
  */
 
-import { dimProduct } from '../../base/dim.ts';
+import { type Dim, dimProduct } from '../../base/dim.ts';
+import type { DType } from '../../base/dtype.ts';
 import { internalError } from '../../base/error.ts';
-import type { KernelScratch, ScalarId } from '../../ir/kernel.ts';
+import type { KernelScratch, ScalarId, Sort } from '../../ir/kernel.ts';
 import { elementAt, isSplat } from '../../ir/literal.ts';
-import type { Op, Value } from '../../ir/types.ts';
-import type { AxisSplits } from './body.ts';
+import type { Op, OpOf, Value } from '../../ir/types.ts';
+import type { AxisSplits, Scope } from './body.ts';
 import { BodyBuilder } from './body.ts';
 import type { LoopNest } from './group.ts';
 import type { Index } from './index-algebra.ts';
@@ -24,6 +25,12 @@ import { lowerScalar } from './rules/index.ts';
 export interface ValueSource {
   /** The op that makes a value, when it is computed inside this kernel. */
   inlined(value: Value): Op | undefined;
+}
+
+/** A row that is sorted in scratch memory; what of it is wanted is added as it shows. */
+interface SortedRow {
+  readonly node: { -readonly [P in keyof Sort]: Sort[P] };
+  readonly scope: Scope;
 }
 
 export class Emitter {
@@ -37,6 +44,8 @@ export class Emitter {
   readonly scratch: KernelScratch[] = [];
   #scratchRows: LoopNest['scratch'];
   readonly #rows = new Map<string, string>();
+  /** Sorted rows of the nest under construction, by value, order and row. */
+  readonly #sorted = new Map<string, SortedRow>();
 
   constructor(source: ValueSource, splits?: AxisSplits) {
     this.#source = source;
@@ -47,6 +56,7 @@ export class Emitter {
   beginNest(scratchRows?: LoopNest['scratch']): void {
     this.#scratchRows = scratchRows;
     this.#rows.clear();
+    this.#sorted.clear();
   }
 
   /** Values loaded so far, in the order of their buffers. */
@@ -79,10 +89,9 @@ export class Emitter {
     const key = `${this.#numberOf(op.results[0])} ${outer.map((index) => index.key).join(',')}`;
     let row = this.#rows.get(key);
     if (row === undefined) {
-      const name = `s${this.scratch.length}`;
+      const name = this.#addScratch(type.dtype, dimProduct(shape));
       row = name;
       this.#rows.set(key, name);
-      this.scratch.push({ name, dtype: type.dtype, size: dimProduct(shape) });
       this.body.loopsWithin(outer, shape, (inner) => {
         let next = 0;
         const at = indices.map((index, axis) => (marks[axis] ? inner[next++] : index));
@@ -91,6 +100,40 @@ export class Emitter {
       });
     }
     return this.body.load(type.dtype, row, algebra.linearize(inRow(indices), shape));
+  }
+
+  /** An element of a sorted row, which is sorted when it is wanted for the first time. */
+  emitSorted(op: OpOf<'sort'>, indices: readonly Index[], guard?: ScalarId): ScalarId {
+    const { axis, result, count } = op.attributes;
+    const [{ type }] = op.results;
+    const row = this.#sortedRow(op, indices.toSpliced(axis, 1));
+    row.node[result] ??= this.#addScratch(type.dtype, count);
+    return this.body.load(type.dtype, row.node[result], indices[axis], guard, 0, row.scope);
+  }
+
+  /** Fills a scratch row with keys and sorts it. The sorts of one row that differ in their result alone are one. */
+  #sortedRow({ operands: [operand], attributes }: OpOf<'sort'>, outer: readonly Index[]): SortedRow {
+    const { axis, direction, count } = attributes;
+    const { dtype, shape } = operand.type;
+    const key = [this.#numberOf(operand), axis, direction, count, ...outer.map((index) => index.key)].join(' ');
+    const known = this.#sorted.get(key);
+    if (known && this.body.isOpen(known.scope)) return known;
+    const length = shape[axis];
+    const keys = this.#addScratch(dtype, length);
+    const node: SortedRow['node'] = { kind: 'sort', keys, length, direction, count };
+    const scope = this.body.sort(node, outer, (index) => {
+      const value = this.emit(operand, outer.toSpliced(axis, 0, index));
+      this.body.store({ memory: keys, index, value, combine: 'assign' });
+    });
+    const row = { node, scope };
+    this.#sorted.set(key, row);
+    return row;
+  }
+
+  #addScratch(dtype: DType, size: Dim): string {
+    const name = `s${this.scratch.length}`;
+    this.scratch.push({ name, dtype, size });
+    return name;
   }
 
   /** The scalar of a value where `predicate` holds, and a number elsewhere. */

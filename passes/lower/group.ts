@@ -66,3 +66,10 @@ export function wholeNest(value: Value, form: LoopNest['form']): LoopNest {
   const { shape } = value.type;
   return { kind: 'loops', axes: shape, form, outputs: [{ value, axes: shape.map((_, axis) => [axis]) }] };
 }
+
+/** A nest that writes the result of a sort: parallel loops over rows, each sorted as a whole. */
+export function sortNest({ results: [value], attributes: { axis } }: OpOf<'sort'>): LoopNest {
+  const { shape } = value.type;
+  const axes = shape.map((_, at) => (at === axis ? undefined : [at < axis ? at : at - 1]));
+  return { kind: 'loops', axes: shape.toSpliced(axis, 1), form: 'rows', outputs: [{ value, axes }] };
+}

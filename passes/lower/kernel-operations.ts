@@ -10,6 +10,7 @@
 import { addDims, type Dim, dimProduct, mulDims } from '../../base/dim.ts';
 import type { Axis, IndexExpression, Kernel, KernelNode, Let, Reduce, ScalarId } from '../../ir/kernel.ts';
 import { traitsOf } from '../../ir/ops/index.ts';
+import { sortWork } from '../../ir/ops/sort.ts';
 
 export function operationsOf({ body, scratch }: Kernel): Dim {
   const count = new OperationCount(new Set(scratch.map(({ name }) => name)));
@@ -47,7 +48,8 @@ class OperationCount {
       if (node.kind === 'let') this.#let(node, around, isPacked);
       else if (node.kind === 'store') this.#add(node.combine === 'assign' ? 0 : 1, around);
       else if (node.kind === 'loop') this.nodes(node.body, [...around, node.axis], isPacked);
-      else this.#reduce(node, around);
+      else if (node.kind === 'reduce') this.#reduce(node, around);
+      else this.#add(sortWork, [...around, { name: `sort of ${node.keys}`, extent: node.length }]);
     }
   }
 

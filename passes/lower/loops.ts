@@ -124,6 +124,7 @@ function dropAxis(nodes: readonly KernelNode[], axis: string): KernelNode[] {
   return nodes.map((node): KernelNode => {
     if (node.kind === 'store') return { ...node, index: dropFromIndex(node.index, axis) };
     if (node.kind === 'let') return dropFromLet(node, axis);
+    if (node.kind === 'sort') return node;
     return { ...node, body: dropAxis(node.body, axis) };
   });
 }

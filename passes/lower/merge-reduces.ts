@@ -49,7 +49,7 @@ function partnerOf(reduce: Reduce, before: readonly KernelNode[], defined: Reado
   const earliest = Math.max(-1, ...[...readsOf(reduce)].map((id) => defined.get(id) ?? -1));
   for (let at = before.length - 1; at > earliest; at--) {
     const node = before[at];
-    if (node.kind === 'loop') return -1; // what it stores may be what this one loads
+    if (node.kind === 'loop' || node.kind === 'sort') return -1; // what it stores may be what this one loads
     if (node.kind === 'reduce' && isPlain(node) && haveEqualAxes(node, reduce)) return at;
   }
   return -1;

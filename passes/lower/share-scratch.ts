@@ -7,7 +7,7 @@
  *     parallel j { load s0[j]; store s1[j] = exp(score - m) }              s1 may be s0
  */
 import { equalDims } from '../../base/dim.ts';
-import type { IndexExpression, Kernel, KernelNode, KernelScratch } from '../../ir/kernel.ts';
+import type { IndexExpression, Kernel, KernelNode, KernelScratch, Sort } from '../../ir/kernel.ts';
 import { forEachNode, indexText } from './loops.ts';
 
 interface Life {
@@ -96,10 +96,13 @@ function livesIn(phases: readonly KernelNode[], scratch: readonly KernelScratch[
 function touches(phase: KernelNode, name: string): boolean {
   let found = false;
   forEachNode([phase], (node) => {
-    found ||= accessOf(node, name) !== undefined;
+    found ||= accessOf(node, name) !== undefined || sortsIn(node, name);
   });
   return found;
 }
+
+const sortsIn = (node: KernelNode, name: string): boolean =>
+  node.kind === 'sort' && (node.keys === name || node.values === name || node.positions === name);
 
 /** The index at which a node loads from a row or stores to it. */
 function accessOf(node: KernelNode, name: string): IndexExpression | undefined {
@@ -132,9 +135,20 @@ function elementsOf(phase: KernelNode, name: string): Elements | undefined {
 function rename(nodes: readonly KernelNode[], names: ReadonlyMap<string, string>): KernelNode[] {
   return nodes.map((node): KernelNode => {
     if (node.kind === 'store') return { ...node, memory: names.get(node.memory) ?? node.memory };
+    if (node.kind === 'sort') return renameSort(node, names);
     if (node.kind !== 'let') return { ...node, body: rename(node.body, names) };
     const { expression } = node;
     if (expression.kind !== 'load') return node;
     return { ...node, expression: { ...expression, memory: names.get(expression.memory) ?? expression.memory } };
   });
+}
+
+function renameSort(node: Sort, names: ReadonlyMap<string, string>): Sort {
+  const { keys, values, positions } = node;
+  return {
+    ...node,
+    keys: names.get(keys) ?? keys,
+    ...(values !== undefined && { values: names.get(values) ?? values }),
+    ...(positions !== undefined && { positions: names.get(positions) ?? positions }),
+  };
 }

@@ -25,7 +25,13 @@ export const exampleOf = (block: Pick<Block, 'sites'>): readonly number[] => blo
 export const endsKernels = (block: Block, { graph }: IndexedGraph): boolean =>
   exampleOf(block).some((at) => {
     const op = graph.ops[at];
-    return isContraction(op) || op.opcode === 'reduce_window' || op.opcode === 'scatter' || op.opcode === 'call';
+    return (
+      isContraction(op) ||
+      op.opcode === 'reduce_window' ||
+      op.opcode === 'scatter' ||
+      op.opcode === 'sort' ||
+      op.opcode === 'call'
+    );
   });
 
 /** For each op of a site its column. */

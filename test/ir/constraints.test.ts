@@ -193,6 +193,12 @@ const table: readonly Case[] = [
     [8, 'shape_mismatch', ['f32[9,8]', 'i32[3,1]', 'f32[3,9]']],
     [8, 'shape_mismatch', ['f32[0,8]', 'i32[3,1]', 'f32[3,8]']],
   ]),
+  ...cases('sort', ['f32[B,4]'], { axis: 1, direction: 'ascending', count: 3, result: 'values' }, [
+    [1, 'invalid_argument', same, { axis: 2 }],
+    [2, 'shape_mismatch', same, { count: 5 }],
+    [2, 'invalid_size', same, { count: -1 }],
+    [2, 'unknown_size', same, { axis: 0 }],
+  ]),
   ...cases('dot_general', ['f32[B,2,3]', 'f32[B,3,4]'], { contract: [[2], [1]], batch: [[0], [0]] }, [
     [1, 'dtype_mismatch', ['f32[B,2,3]', 'i32[B,3,4]']],
     [1, 'dtype_mismatch', ['bool[B,2,3]', 'bool[B,3,4]']],

@@ -161,6 +161,10 @@ describe('rules', () => {
     kernel_c9: () => copy((k) => void k.reduce([], ['sum'], () => [k.constant(1)])),
     kernel_c10: () => copy(() => {}, [read('x', 4), write('y', 5, 'float32', 0)]),
     kernel_c11: () => copy((k) => k.index(at([1, mod(at(3), 0)]))),
+    kernel_c12: () => ({
+      ...copy(() => {}),
+      body: [{ kind: 'sort', keys: 'x', values: 'y', length: 4, count: 4, direction: 'ascending' }],
+    }),
   };
 
   it.each(Object.keys(kernelRules) as KernelRule[])('%s is checked and named', (rule) => {

@@ -407,6 +407,42 @@ soft = np.abs(t) / np.abs(t).sum(-1, keepdims=True)
 both("crossEntropy", lambda x, y: -jnp.mean(jnp.sum(y * jax.nn.log_softmax(x, -1), -1)), [p, soft])
 case("nllLoss", [p, labels], -jnp.mean(p[np.arange(3), labels]))
 
+# Order. JAX sorts descending by reversing, so that zeros of both signs come out in another order: none are here.
+
+ties = np.array([[3.0, nan, 1.0, inf, 1.0, -2.0, 3.0], [0.5, 0.5, -inf, 7.0, nan, nan, 0.5]])
+ordered = np.array([[4.0, -1.5, 2.0, 0.25, 8.0], [3.0, 9.0, -2.0, 5.0, 1.0]])
+cube = np.arange(24.0).reshape(2, 3, 4)[:, ::-1, [2, 0, 3, 1]].copy()
+for options in ({}, {"descending": True}):
+    down = options.get("descending", False)
+    for axis in (-1, 0):
+        for x in (ties, ordered):
+            case("sort", [x], jnp.sort(x, axis, descending=down), [axis, options])
+            case("argsort", [x], jnp.argsort(x, axis, descending=down).astype(np.int32), [axis, options])
+    case("sort", [np.array([3, -7, 0, 2147483647, -2147483648], np.int32)], jnp.sort(np.array([3, -7, 0, 2147483647, -2147483648], np.int32), descending=down), [-1, options])
+    case("argsort", [np.array([3, 4294967295, 0, 7], np.uint32)], jnp.argsort(np.array([3, 4294967295, 0, 7], np.uint32), descending=down).astype(np.int32), [-1, options])
+    case("sort", [np.array([True, False, True])], jnp.sort(np.array([True, False, True]), descending=down), [-1, options])
+case("sort", [np.zeros((2, 0))], np.zeros((2, 0)))
+case("argsort", [np.zeros((0, 3))], np.zeros((0, 3), np.int32))
+case("sort", [cube], jnp.sort(cube, 1), [1])
+both("sort", lambda x: jnp.sort(x, 0), [ordered], [0])
+for k in (1, 3, 5):
+    values, positions = jax.lax.top_k(ordered, k)
+    case("topk", [ordered], [values, positions.astype(np.int32)], [k], grad=lambda x, k=k: jax.lax.top_k(x, k)[0])
+    values, positions = jax.lax.top_k(ties, k)
+    case("topk", [ties], [values, positions.astype(np.int32)], [k])
+    case("topk", [-ordered], [-jax.lax.top_k(ordered, k)[0], jax.lax.top_k(ordered, k)[1].astype(np.int32)], [k, -1, {"largest": False}])
+case("topk", [cube], [a for a in (jnp.sort(cube, 1, descending=True)[:, :2], jnp.argsort(cube, 1, descending=True)[:, :2].astype(np.int32))], [2, 1])
+for axis in (None, 0, 1):
+    both("median", lambda x: jnp.median(x, axis), [ordered], [axis])
+    both("quantile", lambda x: jnp.quantile(x, 0.3, axis), [ordered], [0.3, axis])
+    case("quantile", [ties], jnp.quantile(ties, 0.3, axis), [0.3, axis])
+    case("quantile", [ordered], jnp.quantile(ordered, jnp.array([0.0, 0.5, 1.0]), axis), [[0, 0.5, 1], axis])
+case("median", [ordered], jnp.median(ordered, 1, keepdims=True), [1, {"keepdims": True}])
+case("median", [np.array([3, 1, 2, 9], np.int32)], jnp.median(np.array([3, 1, 2, 9], np.int32)))
+case("median", [np.array([inf, 1.0, inf])], np.median([inf, 1.0, inf]))
+for name, values in {"inf": [inf, 1.0, inf], "-inf": [-inf, -inf, 2.0, 3.0]}.items():
+    case("quantile", [np.array(values)], jnp.quantile(np.array(values), 0.25), [0.25])
+
 # Random numbers: single precision and 32 bits, as they are.
 
 jax.config.update("jax_enable_x64", False)

@@ -20,6 +20,7 @@ import type {
   ScalarExpression,
   ScalarId,
   ScalarOpcode,
+  Sort,
   Store,
   SumOrder,
 } from '../../ir/kernel.ts';
@@ -225,6 +226,10 @@ export class KernelMaker {
       ],
     });
     return results;
+  }
+
+  sort(node: Omit<Sort, 'kind'>): void {
+    this.#nodes.push({ ...node, kind: 'sort' });
   }
 
   collect(body: () => void): readonly KernelNode[] {

@@ -18,6 +18,7 @@ export * as random from './random.ts';
 export * from './reduction.ts';
 export * from './shape.ts';
 export * from './slicing.ts';
+export * from './sorting.ts';
 export type { Layout, Padding, PerAxis } from './spatial.ts';
 export type { Axes, Floating, Promoted, Shape } from './support.ts';
 export type { DataDType, NestedData, TensorData } from './tensor-data.ts';

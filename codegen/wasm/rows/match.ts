@@ -12,6 +12,7 @@
  */
 import { ceilDivDims, type Dim, isStatic, mulDims } from '../../../base/dim.ts';
 import type { DType } from '../../../base/dtype.ts';
+import { internalError } from '../../../base/error.ts';
 import type {
   Axis,
   IndexExpression,
@@ -75,7 +76,7 @@ export function matchRows({ lets, nodes }: Unit, context: RowContext): RowKernel
     loops.push(body[0]);
     body = body[0].body;
   }
-  if (body.length < 2 || !body.some(mayContract)) return undefined;
+  if (body.length < 2 || !body.some(mayContract) || body.some((node) => node.kind === 'sort')) return undefined;
   const axes = loops.map((loop) => loop.axis);
   let best: Fission | undefined;
   for (const row of axes) {
@@ -284,6 +285,7 @@ function renameMemory(nodes: readonly KernelNode[], arrays: ReadonlyMap<string, 
       const array = arrays.get(node.memory);
       return array ? { ...node, memory: array.name, index: shifted(node.index, array) } : node;
     }
+    if (node.kind === 'sort') throw internalError('a row kernel with contractions sorts nothing');
     const { expression } = node;
     const array = expression.kind === 'load' ? arrays.get(expression.memory) : undefined;
     if (!array || expression.kind !== 'load') return node;

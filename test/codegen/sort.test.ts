@@ -1,0 +1,104 @@
+/** Sorted rows against the interpreter: every dtype, order and result, rows sorted in every way the code knows. */
+import { expect, it } from 'vitest';
+import { type Dim, dim, mulDims } from '../../base/dim.ts';
+import { computedDTypes, type DType, integerRange, isFloat } from '../../base/dtype.ts';
+import type { Kernel } from '../../ir/kernel.ts';
+import { printKernel } from '../../ir/kernel-print.ts';
+import { verifyKernel } from '../../ir/kernel-verify.ts';
+import type { SortDirection, SortResult } from '../../ir/opcodes.ts';
+import { Random } from '../../ir/ops/random.ts';
+import { at, KernelMaker, read, write } from '../support/kernel-maker.ts';
+import { type Bindings, compareWithInterpreter, makeInputs } from '../support/kernel-run.ts';
+
+const rows = 3;
+
+interface Case {
+  readonly dtype: DType;
+  readonly direction: SortDirection;
+  readonly results: readonly SortResult[];
+  readonly length: Dim;
+  readonly count: Dim;
+}
+
+/** Copies rows to scratch, sorts them, and stores what was asked for. */
+function sortKernel({ dtype, direction, results, length, count }: Case): Kernel {
+  const [values, positions] = [results.includes('values'), results.includes('positions')];
+  const k = new KernelMaker(
+    'sort',
+    [
+      read('x', mulDims(rows, length), dtype),
+      write('v', mulDims(rows, count), dtype),
+      write('p', mulDims(rows, count), 'int32'),
+    ],
+    [
+      { name: 's0', dtype, size: length },
+      { name: 's1', dtype, size: count },
+      { name: 's2', dtype: 'int32', size: count },
+    ],
+  );
+  k.parallel('i', rows, () => {
+    k.parallel('j', length, () => k.store('s0', at('j'), k.load('x', at([length, 'i'], 'j'))));
+    k.sort({
+      keys: 's0',
+      length,
+      direction,
+      count,
+      ...(values && { values: 's1' }),
+      ...(positions && { positions: 's2' }),
+    });
+    k.parallel('l', count, () => {
+      if (values) k.store('v', at([count, 'i'], 'l'), k.load('s1', at('l')));
+      if (positions) k.store('p', at([count, 'i'], 'l'), k.load('s2', at('l')));
+    });
+  });
+  return k.finish();
+}
+
+/** Rows of any numbers, of few different ones, with zeros of both signs, and in order. */
+function fill(dtype: DType, length: number, random: Random) {
+  return (_: string, element: number): number => {
+    const row = Math.floor(element / length);
+    if (row === 0) return random.value(dtype);
+    if (row === 1) return isFloat(dtype) ? (random.boolean() ? -0 : random.integer(-1, 1)) : random.integer(0, 1);
+    return isFloat(dtype) ? element / 3 : Math.min(element, integerRange(dtype)[1]);
+  };
+}
+
+function check(sort: Case, length: number, bindings: Bindings = {}): void {
+  const kernel = sortKernel(sort);
+  verifyKernel(kernel);
+  const inputs = makeInputs(kernel, bindings, fill(sort.dtype, length, new Random(length)));
+  expect(compareWithInterpreter(kernel, inputs, bindings), printKernel(kernel)).toBeUndefined();
+}
+
+const results: readonly (readonly SortResult[])[] = [['values'], ['positions'], ['values', 'positions']];
+const directions = ['ascending', 'descending'] as const;
+
+it.each(computedDTypes)('%s rows are sorted and selected from', (dtype) => {
+  for (const length of [1, 2, 39, 41, 700]) {
+    for (const [at, direction] of directions.entries()) {
+      const wanted = results[(length + at) % 3];
+      check({ dtype, direction, results: wanted, length, count: length }, length);
+      check({ dtype, direction, results: wanted, length, count: Math.ceil(length / 50) }, length);
+      check({ dtype, direction, results: wanted, length, count: Math.ceil(length / 3) }, length);
+    }
+  }
+});
+
+it.each(results)('%s of rows whose length shows when they are sorted', (...wanted) => {
+  const length = dim('N', { min: 10, max: 4000 });
+  for (const size of [10, 60, 600]) {
+    check({ dtype: 'float32', direction: 'descending', results: wanted, length, count: 10 }, size, { N: size });
+    check({ dtype: 'float32', direction: 'ascending', results: wanted, length, count: length }, size, { N: size });
+  }
+});
+
+it('long rows, of which all digits are the same, or hardly any', () => {
+  const sort = { dtype: 'int32', direction: 'ascending', results: ['values', 'positions'] } as const;
+  const kernel = sortKernel({ ...sort, length: 5000, count: 5000 });
+  for (const reach of [1, 255, 65537, 2 ** 31 - 1]) {
+    const random = new Random(reach);
+    const inputs = makeInputs(kernel, {}, () => random.integer(-reach, reach));
+    expect(compareWithInterpreter(kernel, inputs)).toBeUndefined();
+  }
+});
