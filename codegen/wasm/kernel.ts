@@ -39,6 +39,8 @@ import { matchRows, type RowKernel } from './rows/match.ts';
 import { Helpers } from './sort/emit.ts';
 import { emitTiles, tileUnit } from './tiles.ts';
 import { loopsOverScratch, widenScratch } from './wide-scratch.ts';
+import { buildWindow } from './window/emit.ts';
+import { matchWindow } from './window/match.ts';
 
 /** What shapes the code beside the kernel; part of its hash. */
 export interface KernelOptions {
@@ -220,7 +222,11 @@ interface Part {
 function buildUnit(builder: FunctionBuilder, facts: KernelFacts, unit: PreparedUnit, prefix: string): Part {
   const { rows, contraction, plan } = unit;
   if (rows) return buildRows(builder, facts, rows, prefix);
-  if (contraction) return buildContraction(builder, facts, contraction, prefix);
+  if (contraction) {
+    const window = matchWindow(contraction);
+    if (window) return buildWindow(builder, facts, window, prefix);
+    return buildContraction(builder, facts, contraction, prefix);
+  }
   if (!plan) throw internalError('a part of a kernel has no schedule');
   const helpers = new Helpers(prefix);
   const emitter = new NestEmitter(new Environment(builder, facts), plan, helpers);
