@@ -1,0 +1,186 @@
+/**
+ * Kiln as a host: `KILN_THREADS` and `KILN_RELAXED_SIMD` say how many threads and whether relaxed SIMD. Its modes are
+ * the two precisions.
+ */
+import {
+  compile,
+  conv2d,
+  crossEntropy,
+  erf,
+  gelu,
+  layerNorm,
+  memory,
+  relu,
+  resetPeakMemory,
+  rmsNorm,
+  sigmoid,
+  silu,
+  softmax,
+  Tensor,
+  tensor,
+  tree,
+} from '../../../index.ts';
+import type { Model } from '../../models/model.ts';
+import { type Algebra, interpret, type Variable } from '../expression.ts';
+import { epsilon } from '../reference.ts';
+import type { FlightWork, Kind, Work, WorkOf } from '../rows.ts';
+import { type Elements, modelOf, type NamedArray, ofKind } from '../work.ts';
+import { Machine } from './machine.ts';
+import { type Adapter, type Prepare, serve } from './serve.ts';
+
+type Precision = 'fast' | 'strict';
+type Call = (...args: unknown[]) => unknown;
+
+const scalar = (value: number): number => value;
+const asTensor = (x: Tensor | number): Tensor => x as Tensor;
+
+const algebra = (variables: Readonly<Partial<Record<Variable, Tensor>>>): Algebra<Tensor> => ({
+  variable: (name) => asTensor(variables[name]!),
+  constant: scalar,
+  unary: {
+    abs: (x) => x.abs(),
+    erf: (x) => erf(x),
+    exp: (x) => x.exp(),
+    gelu: (x) => gelu(x),
+    relu: (x) => relu(x),
+    sigmoid: (x) => sigmoid(x),
+    silu: (x) => silu(x),
+    sin: (x) => x.sin(),
+    sqrt: (x) => x.sqrt(),
+    tanh: (x) => x.tanh(),
+  },
+  binary: {
+    add: (x, y) => (typeof x === 'number' ? asTensor(y).add(x) : x.add(y)),
+    mul: (x, y) => (typeof x === 'number' ? asTensor(y).mul(x) : x.mul(y)),
+    sub: (x, y) => (typeof x === 'number' ? asTensor(y).neg().add(x) : x.sub(y)),
+    div: (x, y) => (typeof x === 'number' ? asTensor(y).reciprocal().mul(x) : x.div(y)),
+  },
+});
+
+type FunctionKind = Exclude<Kind, 'copy' | 'registerTile'>;
+
+/** A function of the inputs in their order. */
+const ofTensors =
+  (fn: (...inputs: Tensor[]) => unknown): ((inputs: readonly Tensor[]) => { fn: Call; args: readonly unknown[] }) =>
+  (inputs) => ({ fn: fn as Call, args: inputs });
+
+/** A bench graph, whose arguments are trees. */
+const ofModel = (model: Model) => (inputs: readonly Tensor[]) => {
+  const { structure } = tree.flatten<unknown>(model.specs());
+  return { fn: model.fn as Call, args: tree.unflatten(structure, [...inputs]) as unknown[] };
+};
+
+const functions: {
+  readonly [K in FunctionKind]: (
+    work: WorkOf<K>,
+  ) => (inputs: readonly Tensor[]) => { readonly fn: Call; readonly args: readonly unknown[] };
+} = {
+  matmul: () => ofTensors((a, b) => a.matmul(b)),
+  int8Matmul: () => ofTensors((a, b) => a.astype('int32').matmul(b.astype('int32'))),
+  convolution: ({ stride, padding, groups }) => ofTensors((x, w) => conv2d(x, w, null, { stride, padding, groups })),
+  softmax: () => ofTensors((x) => softmax(x, -1)),
+  layerNorm: () => ofTensors((x, weight, bias) => layerNorm(x, weight, bias, { eps: epsilon })),
+  rmsNorm: () => ofTensors((x, weight) => rmsNorm(x, weight, { eps: epsilon })),
+  crossEntropy: () => ofTensors((x, labels) => crossEntropy(x, labels, { reduction: 'none' })),
+  transpose: () => ofTensors((x) => x.T.add(1)),
+  sumRows: () => ofTensors((x) => x.sum(1)),
+  sumColumns: () => ofTensors((x) => x.sum(0)),
+  elementwise: ({ expression }) => ofTensors((x, y) => interpret(expression, algebra({ x, y }))),
+  mlpStep: (work) => ofModel(modelOf.mlpStep(work)),
+  resnet50: (work) => ofModel(modelOf.resnet50(work)),
+  gptBlock: (work) => ofModel(modelOf.gptBlock(work)),
+  inTurn: () => ofModel(modelOf.flight()),
+  inFlight: () => ofModel(modelOf.flight()),
+  tiny: () => ofTensors((a, b) => a.mul(b).add(a)),
+};
+
+const results = (value: unknown): readonly Tensor[] => (value instanceof Tensor ? [value] : tree.leaves(value as Tensor[]));
+
+async function elementsOf(tensors: readonly Tensor[]): Promise<readonly Elements[]> {
+  const elements = await Promise.all(tensors.map((result) => result.data() as Promise<Elements>));
+  for (const result of tensors) result.dispose();
+  return elements;
+}
+
+/** Calls that are read: each before the next begins, or all begun first. */
+async function flight({ kind, calls }: FlightWork, call: () => unknown): Promise<readonly Elements[]> {
+  if (kind === 'inFlight') {
+    const begun = Array.from({ length: calls }, () => results(call()));
+    return (await Promise.all(begun.map(elementsOf))).flat();
+  }
+  const elements: Elements[] = [];
+  for (let i = 0; i < calls; i++) elements.push(...(await elementsOf(results(call()))));
+  return elements;
+}
+
+class KilnHost implements Adapter {
+  readonly name = 'Kiln';
+  readonly features: readonly string[];
+  readonly #threads: 1 | 2;
+  readonly #relaxed: boolean;
+  #machine: Machine | undefined;
+
+  constructor(threads: 1 | 2, relaxed: boolean) {
+    this.#threads = threads;
+    this.#relaxed = relaxed;
+    this.features = [`${threads} threads`, relaxed ? 'relaxed SIMD' : 'plain SIMD'];
+  }
+
+  async prepare(work: Work, inputs: readonly NamedArray[], mode: string): Promise<Prepare> {
+    if (work.kind === 'copy' || work.kind === 'registerTile') return this.#ofMachine(work.kind, mode);
+    const tensors = inputs.map(({ data, shape, dtype }) => tensor(data, { shape: [...shape], dtype }));
+    const { fn, args } = ofKind({ ...functions, copy: never, registerTile: never }, work)(tensors);
+    const compiled: Call = compile(fn, { precision: mode as Precision });
+    const call = (): unknown => compiled(...args);
+    const release = (): void => {
+      for (const input of tensors) input.dispose();
+    };
+    if (work.kind === 'inTurn' || work.kind === 'inFlight') {
+      const outputs = (): Promise<readonly Elements[]> => flight(work, call);
+      const run = async (calls: number): Promise<void> => {
+        for (let i = 0; i < calls; i++) await outputs();
+      };
+      return { run, outputs, release };
+    }
+    let peak = 0;
+    return {
+      async run(calls) {
+        for (let i = 0; i < calls; i++) {
+          const made = results(call());
+          if (i === calls - 1) await Promise.all(made.map((result) => result.ready()));
+          for (const result of made) result.dispose();
+        }
+      },
+      async outputs() {
+        resetPeakMemory();
+        const others = memory().bytes - inputs.reduce((bytes, { data }) => bytes + data.byteLength, 0);
+        const made = results(call());
+        await Promise.all(made.map((result) => result.ready()));
+        peak = memory().peakBytes - others;
+        return elementsOf(made);
+      },
+      peakBytes: () => peak,
+      release,
+    };
+  }
+
+  /** The machine's own figures: strict code knows no fused multiplication and addition. */
+  #ofMachine(kind: 'copy' | 'registerTile', mode: string): Prepare {
+    const machine = mode === 'fast' ? this.#fastMachine() : new Machine(this.#threads, false);
+    return kind === 'copy' ? machine.copy() : machine.registerTile();
+  }
+
+  #fastMachine(): Machine {
+    this.#machine ??= new Machine(this.#threads, this.#relaxed);
+    return this.#machine;
+  }
+}
+
+const never = (): never => {
+  throw new Error('the machine answers for that');
+};
+
+await serve(async () => {
+  const threads = process.env.KILN_THREADS === '2' ? 2 : 1;
+  return new KilnHost(threads, process.env.KILN_RELAXED_SIMD === '1');
+});

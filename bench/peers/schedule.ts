@@ -1,0 +1,177 @@
+/**
+ * One unit of rows, from inputs to figures: every contestant prepares every row and has its results held against the
+ * reference and the others; only then all are timed in turn, round after round, so that a machine whose speed drifts
+ * treats all alike.
+ */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { HostClient } from './client.ts';
+import { assertAgree, assertRight, type Candidate } from './compare.ts';
+import type { Peer, Simd, Threads } from './hosts.ts';
+import type { ArrayFile } from './protocol.ts';
+import { referenceOf } from './reference.ts';
+import type { Row } from './rows.ts';
+import { inputsOf, toleranceOf } from './work.ts';
+
+/** Who is timed. */
+export interface Contestant {
+  readonly peer: Peer;
+  readonly threads: Threads;
+  readonly simd?: Simd;
+  /** `fast` or `strict` for Kiln, otherwise empty. */
+  readonly mode: string;
+}
+
+/** Times are milliseconds a call. */
+export interface Figures extends Contestant {
+  readonly row: string;
+  readonly mean: number;
+  readonly p25: number;
+  readonly p50: number;
+  readonly p75: number;
+  readonly p95: number;
+  readonly best: number;
+  readonly rounds: number;
+  /** From nothing to the first result, less one call: building, compiling, uploading. */
+  readonly compileMs: number;
+  readonly peakBytes?: number;
+}
+
+/** A contestant that has no such row, and why. */
+export interface Blank extends Contestant {
+  readonly row: string;
+  readonly absent: string;
+}
+
+export interface Timing {
+  /** Milliseconds of timing that one contestant gets for a row, about. */
+  readonly budgetMs: number;
+  readonly minRounds: number;
+  readonly maxRounds: number;
+}
+
+export const defaultTiming: Timing = { budgetMs: 300, minRounds: 5, maxRounds: 40 };
+
+/** A sample takes that long at the least: calls that are shorter are timed in batches. */
+const sampleMs = 2;
+/** What a contestant runs before it is timed, for the engine's second compiler and the caches. */
+const warmupMs = 250;
+/** Threads of the one before may still be spinning. */
+const restMs = 2;
+
+interface Entry extends Contestant {
+  readonly host: HostClient;
+  readonly row: Row;
+  readonly key: string;
+  readonly firstMs: number;
+  readonly peakBytes: number | undefined;
+  readonly samples: number[];
+  calls: number;
+}
+
+export const nameOf = ({ peer, threads, simd, mode }: Contestant): string =>
+  [peer, mode, `${threads} thread${threads === 1 ? '' : 's'}`, simd === 'relaxed' ? 'relaxed SIMD' : '']
+    .filter((part) => part !== '')
+    .join(', ')
+    .replace(/^kiln, (fast|strict)/, 'Kiln $1');
+
+export interface UnitResult {
+  readonly figures: readonly Figures[];
+  readonly blanks: readonly Blank[];
+}
+
+/** @throws WrongResult when one contestant's result is not right; then nothing was timed */
+export async function measureUnit(rows: readonly Row[], hosts: readonly HostClient[], timing: Timing): Promise<UnitResult> {
+  const blanks: Blank[] = [];
+  const entries: Entry[] = [];
+  for (const row of rows) entries.push(...(await prepareRow(row, hosts, blanks)));
+  for (const entry of entries) await warmUp(entry);
+  const spent = Math.max(...entries.map((entry) => entry.calls * (entry.samples.at(-1) ?? 0)), 0);
+  const rounds = Math.min(timing.maxRounds, Math.max(timing.minRounds, Math.floor(timing.budgetMs / Math.max(spent, 1e-3))));
+  for (const entry of entries) entry.samples.length = 0;
+  for (let round = 0; round < rounds; round++) {
+    for (const { host, key, calls, samples } of entries) {
+      // A contestant that is far slower than the others does not make all wait in every round.
+      if (samples.length >= 3 && samples[0] * calls * samples.length > 5 * timing.budgetMs) continue;
+      await pause(restMs);
+      samples.push((await host.run(key, calls)) / calls);
+    }
+  }
+  for (const { host, key } of entries) await host.release(key);
+  return { figures: entries.map(figuresOf), blanks };
+}
+
+async function prepareRow(row: Row, hosts: readonly HostClient[], blanks: Blank[]): Promise<Entry[]> {
+  const folder = mkdtempSync(join(tmpdir(), 'kiln-bench-'));
+  try {
+    const inputs = inputsOf(row.work);
+    const files = inputs.map(({ data, ...type }, i): ArrayFile => {
+      const file = join(folder, `input-${i}`);
+      writeFileSync(file, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+      return { ...type, file };
+    });
+    const reference = referenceOf(row.work, inputs);
+    const tolerance = toleranceOf(row.work);
+    const entries: Entry[] = [];
+    let first: Candidate | undefined;
+    let strict: Candidate | undefined;
+    for (const host of hosts) {
+      for (const mode of host.spec.modes) {
+        const { peer, threads, simd } = host.spec;
+        const contestant: Contestant = { peer, threads, mode, ...(simd ? { simd } : {}) };
+        const key = `${row.name}/${mode}`;
+        const prepared = await host.prepare(key, mode, row.work, files, folder);
+        if ('absent' in prepared) {
+          blanks.push({ ...contestant, row: row.name, absent: prepared.absent });
+          continue;
+        }
+        const candidate = { name: nameOf(contestant), outputs: prepared.read() };
+        if (reference) assertRight(row.name, candidate, reference, tolerance);
+        if (first) assertAgree(row.name, candidate, first, tolerance);
+        // Strict means the same bits, whatever the threads and the engine's features.
+        if (mode === 'strict') {
+          if (strict) assertAgree(row.name, candidate, strict, 0);
+          strict ??= candidate;
+        }
+        first ??= candidate;
+        const { firstMs, peakBytes } = prepared;
+        entries.push({ ...contestant, host, row, key, firstMs, peakBytes, samples: [], calls: 1 });
+      }
+    }
+    return entries;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function warmUp(entry: Entry): Promise<void> {
+  let spent = 0;
+  for (let batch = 1; spent < warmupMs || entry.samples.length < 2; batch = Math.min(batch * 2, 1e5)) {
+    const ms = await entry.host.run(entry.key, batch);
+    spent += ms;
+    entry.samples.push(ms / batch);
+    if (ms > 2000) break;
+  }
+  entry.calls = Math.max(1, Math.ceil(sampleMs / Math.max(entry.samples.at(-1)!, 1e-5)));
+}
+
+function figuresOf({ host: _, row, key: __, firstMs, peakBytes, samples, calls: ___, ...contestant }: Entry): Figures {
+  const sorted = [...samples].sort((a, b) => a - b);
+  const at = (share: number): number => sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)];
+  return {
+    ...contestant,
+    row: row.name,
+    mean: sorted.reduce((sum, ms) => sum + ms, 0) / sorted.length,
+    p25: at(0.25),
+    p50: at(0.5),
+    p75: at(0.75),
+    p95: at(0.95),
+    best: sorted[0],
+    rounds: sorted.length,
+    compileMs: Math.max(0, firstMs - at(0.5)),
+    ...(peakBytes === undefined ? {} : { peakBytes }),
+  };
+}
+
