@@ -40,6 +40,7 @@ export function markdownPage(results: readonly Recorded[]): string {
       `Mode: \`${result.mode}\`. Measured on: ${result.machine}.`,
       '',
       ...(result.notes ?? []).flatMap((note) => [note, '']),
+      ...(result.picture ? [`![${result.picture.shows}](${result.picture.file})`, ''] : []),
       ...tablesOf(result).flatMap((table) => [
         ...(table.title === result.title ? [] : [`### ${table.title}`, '']),
         ...markdownTable(table),
@@ -50,9 +51,9 @@ export function markdownPage(results: readonly Recorded[]): string {
     '# Performance',
     '',
     'Written by `npm run bench -- --write`; with names of benchmarks, such as `npm run bench -- ablation --write`, those',
-    'sections are written anew. Rows that name onnxruntime-web need `npm install --no-save onnxruntime-web` first. Every row',
-    'is a ratio or a median within one run, outputs compared before anything is timed. Shared machines are noisy: read the',
-    'ratios, not the milliseconds.',
+    'sections are written anew. Rows that name other runtimes need `npm run bench:peers:install` first. Every row is a ratio',
+    'or a median within one run, outputs compared before anything is timed. Shared machines are noisy: read the ratios, not',
+    'the milliseconds.',
     '',
     ...sections,
   ].join('\n');

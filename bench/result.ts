@@ -23,12 +23,14 @@ export interface BenchTable {
 export interface BenchResult {
   readonly title: string;
   /** `fast` or `strict`; rows that name none of the two hold for both. */
-  readonly mode: 'fast' | 'strict';
+  readonly mode: 'fast' | 'strict' | 'fast and strict';
   readonly rows: readonly BenchRow[];
   /** Tables that answer to no target. */
   readonly tables?: readonly BenchTable[];
   /** What the reader should know about the numbers. */
   readonly notes?: readonly string[];
+  /** A picture of them, beside the page. */
+  readonly picture?: { readonly file: string; readonly shows: string };
 }
 
 /** A row whose target is a ratio that should be at least `atLeast`. */

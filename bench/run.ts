@@ -4,7 +4,6 @@
  * `docs/performance.json`. Names after `--` select benchmarks. A wrong result ends the run.
  */
 import { execFileSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { ablationCase } from './ablation/index.ts';
@@ -18,11 +17,13 @@ import { matmulCase } from './cases/matmul.ts';
 import { memorySpeedCase } from './cases/memory-speed.ts';
 import { trainingStepCase } from './cases/training-step.ts';
 import { compileTimeCase } from './compile-time/index.ts';
-import { machine } from './measure.ts';
-import { markdownPage, type Recorded, terminalText } from './report.ts';
+import { peersCase } from './peers/index.ts';
+import { record, type Section } from './record.ts';
+import { terminalText } from './report.ts';
 import type { BenchResult } from './result.ts';
 
-const cases: Readonly<Record<string, () => Promise<BenchResult>>> = {
+const cases: Readonly<Record<Section, () => Promise<BenchResult>>> = {
+  peers: peersCase,
   training: trainingStepCase,
   chain: chainCase,
   matmul: matmulCase,
@@ -43,19 +44,6 @@ function runApart(name: string): BenchResult {
   return JSON.parse(output) as BenchResult;
 }
 
-/** Puts results in the place of older ones of the same names, and leaves all others. */
-function write(results: Readonly<Record<string, BenchResult>>): void {
-  const docs = (file: string): string => fileURLToPath(new URL(`../docs/${file}`, import.meta.url));
-  const known = JSON.parse(readFileSync(docs('performance.json'), 'utf8')) as Readonly<Record<string, Recorded>>;
-  const recorded = Object.keys(cases).flatMap((name): [string, Recorded][] => {
-    const fresh = results[name];
-    const entry = fresh ? { machine: machine(), ...fresh } : known[name];
-    return entry ? [[name, entry]] : [];
-  });
-  writeFileSync(docs('performance.md'), markdownPage(recorded.map(([, entry]) => entry)));
-  writeFileSync(docs('performance.json'), `${JSON.stringify(Object.fromEntries(recorded), null, 2)}\n`);
-}
-
 const { values, positionals } = parseArgs({
   options: { write: { type: 'boolean', default: false }, result: { type: 'boolean', default: false } },
   allowPositionals: true,
@@ -63,11 +51,11 @@ const { values, positionals } = parseArgs({
 const unknown = positionals.filter((name) => !Object.hasOwn(cases, name));
 if (unknown.length > 0) throw new Error(`no benchmark '${unknown}'; there are: ${Object.keys(cases).join(', ')}`);
 
-const results: Record<string, BenchResult> = {};
-for (const [name, run] of Object.entries(cases)) {
+const results: Partial<Record<Section, BenchResult>> = {};
+for (const [name, run] of Object.entries(cases) as [Section, () => Promise<BenchResult>][]) {
   if (positionals.length > 0 && !positionals.includes(name)) continue;
   const result = values.result ? await run() : runApart(name);
   console.log(values.result ? JSON.stringify(result) : terminalText(result));
   results[name] = result;
 }
-if (values.write) write(results);
+if (values.write) record(results);

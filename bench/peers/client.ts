@@ -66,7 +66,13 @@ export class HostClient {
     return this.#ask<Hello>({ op: 'hello' });
   }
 
-  async prepare(key: string, mode: string, work: Work, inputs: readonly ArrayFile[], folder: string): Promise<PreparedAt | Absent> {
+  async prepare(
+    key: string,
+    mode: string,
+    work: Work,
+    inputs: readonly ArrayFile[],
+    folder: string,
+  ): Promise<PreparedAt | Absent> {
     const answer = await this.#ask<Prepared>({ op: 'prepare', key, mode, work, inputs, folder });
     if ('absent' in answer) return answer;
     const read = (): Elements[] =>

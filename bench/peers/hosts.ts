@@ -86,7 +86,11 @@ function singleThreaded(peer: 'jax-js' | 'tfjs'): HostSpec {
   return { id: peer, peer, threads: 1, modes: [''], command: process.execPath, args, env: {} };
 }
 
-function pythonHost(peer: 'torch' | 'torch.compile' | 'jax' | 'tensorflow', threads: Threads, python: string): HostSpec {
+function pythonHost(
+  peer: 'torch' | 'torch.compile' | 'jax' | 'tensorflow',
+  threads: Threads,
+  python: string,
+): HostSpec {
   return {
     id: `${peer}-${threads}`,
     peer,
@@ -94,7 +98,12 @@ function pythonHost(peer: 'torch' | 'torch.compile' | 'jax' | 'tensorflow', thre
     modes: [''],
     command: python,
     args: [fileOf('python/host.py'), peer, String(threads)],
-    env: { OMP_NUM_THREADS: String(threads), TF_CPP_MIN_LOG_LEVEL: '3', CUDA_VISIBLE_DEVICES: '', JAX_PLATFORMS: 'cpu' },
+    env: {
+      OMP_NUM_THREADS: String(threads),
+      TF_CPP_MIN_LOG_LEVEL: '3',
+      CUDA_VISIBLE_DEVICES: '',
+      JAX_PLATFORMS: 'cpu',
+    },
   };
 }
 

@@ -80,8 +80,7 @@ function varint(value: number): Uint8Array {
 const field = (number: number, content: Message): Message =>
   join([bytes(varint(number * 8 + 2)), bytes(varint(content.length)), content]);
 const textField = (number: number, text: string): Message => field(number, bytes(new TextEncoder().encode(text)));
-const numberField = (number: number, value: number): Message =>
-  join([bytes(varint(number * 8)), bytes(varint(value))]);
+const numberField = (number: number, value: number): Message => join([bytes(varint(number * 8)), bytes(varint(value))]);
 /** Four bytes (wire type 5). */
 const floatField = (number: number, value: number): Message =>
   join([bytes(varint(number * 8 + 5)), bytes(new Uint8Array(Float32Array.of(value).buffer))]);

@@ -21,7 +21,9 @@ const samples = 4096;
 function positions(count: number, most = samples): Uint32Array {
   if (count <= most) return Uint32Array.from({ length: count }, (_, i) => i);
   // Steps of an odd length below the whole meet every part, the first and the last element among them.
-  return Uint32Array.from({ length: most }, (_, i) => (i === most - 1 ? count - 1 : Math.floor((i * count) / (most - 1))));
+  return Uint32Array.from({ length: most }, (_, i) =>
+    i === most - 1 ? count - 1 : Math.floor((i * count) / (most - 1)),
+  );
 }
 
 const sample = (count: number, value: (at: number) => number, most?: number): Reference => {
@@ -115,18 +117,27 @@ const table: { readonly [K in Kind]: (work: WorkOf<K>) => ((inputs: Inputs) => R
       return row.map((value, j) => (value / Math.sqrt(meanSquare + epsilon)) * inputs[1][j]);
     }),
   crossEntropy: (work) => (inputs) => overRows(work, inputs, (row, i) => [logSumExp(row) - row[inputs[1][i]]]),
-  transpose: ({ rows, size }) => ([x]) =>
-    sample(rows * size, (at) => Math.fround(x[(at % rows) * size + Math.floor(at / rows)] + 1)),
+  transpose:
+    ({ rows, size }) =>
+    ([x]) =>
+      sample(rows * size, (at) => Math.fround(x[(at % rows) * size + Math.floor(at / rows)] + 1)),
   sumRows: (work) => (inputs) => overRows(work, inputs, (row) => [sumOf(row)]),
-  sumColumns: ({ rows, size }) => ([x]) =>
-    sample(size, (column) => {
-      let sum = 0;
-      for (let i = 0; i < rows; i++) sum += x[i * size + column];
-      return sum;
-    }),
-  elementwise: ({ expression, elements }) => ([x, y]) =>
-    sample(elements, (at) => evaluate(expression, x[at], y === undefined ? 0 : y[at]), 65_536),
-  tiny: () => ([a, b]) => sample(4, (at) => a[at] * b[at] + a[at]),
+  sumColumns:
+    ({ rows, size }) =>
+    ([x]) =>
+      sample(size, (column) => {
+        let sum = 0;
+        for (let i = 0; i < rows; i++) sum += x[i * size + column];
+        return sum;
+      }),
+  elementwise:
+    ({ expression, elements }) =>
+    ([x, y]) =>
+      sample(elements, (at) => evaluate(expression, x[at], y === undefined ? 0 : y[at]), 65_536),
+  tiny:
+    () =>
+    ([a, b]) =>
+      sample(4, (at) => a[at] * b[at] + a[at]),
   // The models: `test/bench/models.test.ts` holds their small twins against the evaluator; here all must agree.
   mlpStep: agreement,
   resnet50: agreement,
@@ -141,4 +152,3 @@ const table: { readonly [K in Kind]: (work: WorkOf<K>) => ((inputs: Inputs) => R
 export function referenceOf(work: Work, inputs: readonly NamedArray[]): Reference | undefined {
   return ofKind(table, work)?.(inputs.map(({ data }) => data));
 }
-

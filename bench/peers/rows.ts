@@ -62,9 +62,15 @@ export interface FlightWork {
   readonly calls: number;
 }
 
-/** What the machine does by itself: `a * b + a` of four elements, a copy, the register tile of a product. */
+/** `tiny` is `a * b + a` of four elements; the register tile of a product runs on operands in the first cache. */
 export interface MachineWork {
-  readonly kind: 'tiny' | 'copy' | 'registerTile';
+  readonly kind: 'tiny' | 'registerTile';
+}
+
+/** What the machine does by itself. */
+export interface CopyWork {
+  readonly kind: 'copy';
+  readonly bytes: number;
 }
 
 export type Work =
@@ -76,11 +82,18 @@ export type Work =
   | ResNetWork
   | BlockWork
   | FlightWork
-  | MachineWork;
+  | MachineWork
+  | CopyWork;
 
 export type Kind = Work['kind'];
 /** The work whose kind may be `K`. */
-export type WorkOf<K extends Kind> = Work extends infer W ? (W extends { kind: Kind } ? (K extends W['kind'] ? W : never) : never) : never;
+export type WorkOf<K extends Kind> = Work extends infer W
+  ? W extends { kind: Kind }
+    ? K extends W['kind']
+      ? W
+      : never
+    : never
+  : never;
 
 export interface Row {
   readonly name: string;
@@ -106,6 +119,13 @@ export type Group =
   | 'others';
 
 const elements = 4 * 2 ** 20;
+
+const plainCopy = (unit: string, mebibytes: number): Row => ({
+  name: `plain copy, ${mebibytes} MiB`,
+  unit,
+  group: 'machine',
+  work: { kind: 'copy', bytes: mebibytes * 2 ** 20 },
+});
 
 const product = (m: number, k: number, n: number): MatmulWork => ({ kind: 'matmul', m, k, n });
 const square = (n: number): MatmulWork => product(n, n, n);
@@ -140,7 +160,8 @@ const square2 = (e: Expression): Expression => ['mul', e, e];
 
 export const rows: readonly Row[] = [
   { name: 'register tile', unit: 'matmul 512', group: 'machine', work: { kind: 'registerTile' } },
-  { name: 'plain copy, 16 MiB', unit: 'plain copy', group: 'machine', work: { kind: 'copy' } },
+  plainCopy('copy', 16),
+  plainCopy('matmul 1x4096x4096', 64),
 
   ...[256, 512, 1024, 2048].map(
     (n): Row => ({ name: `matmul ${n}`, unit: `matmul ${n}`, group: 'matmul', work: square(n) }),

@@ -83,13 +83,20 @@ export interface UnitResult {
 }
 
 /** @throws WrongResult when one contestant's result is not right; then nothing was timed */
-export async function measureUnit(rows: readonly Row[], hosts: readonly HostClient[], timing: Timing): Promise<UnitResult> {
+export async function measureUnit(
+  rows: readonly Row[],
+  hosts: readonly HostClient[],
+  timing: Timing,
+): Promise<UnitResult> {
   const blanks: Blank[] = [];
   const entries: Entry[] = [];
   for (const row of rows) entries.push(...(await prepareRow(row, hosts, blanks)));
   for (const entry of entries) await warmUp(entry);
   const spent = Math.max(...entries.map((entry) => entry.calls * (entry.samples.at(-1) ?? 0)), 0);
-  const rounds = Math.min(timing.maxRounds, Math.max(timing.minRounds, Math.floor(timing.budgetMs / Math.max(spent, 1e-3))));
+  const rounds = Math.min(
+    timing.maxRounds,
+    Math.max(timing.minRounds, Math.floor(timing.budgetMs / Math.max(spent, 1e-3))),
+  );
   for (const entry of entries) entry.samples.length = 0;
   for (let round = 0; round < rounds; round++) {
     for (const { host, key, calls, samples } of entries) {
@@ -174,4 +181,3 @@ function figuresOf({ host: _, row, key: __, firstMs, peakBytes, samples, calls: 
     ...(peakBytes === undefined ? {} : { peakBytes }),
   };
 }
-

@@ -71,7 +71,8 @@ export const modelOf = {
 /** The leaves of a tree by their ways from the root, such as `0.stages.1.0.reduce.kernel`, in the order of leaves. */
 function named(value: unknown, path: string): { readonly name: string; readonly leaf: Tensor }[] {
   if (value === null) return [];
-  if (tree.leaves(value).length === 1 && tree.leaves(value)[0] === value) return [{ name: path, leaf: value as Tensor }];
+  if (tree.leaves(value).length === 1 && tree.leaves(value)[0] === value)
+    return [{ name: path, leaf: value as Tensor }];
   const keys = Object.keys(value as object);
   if (!Array.isArray(value)) keys.sort();
   const at = value as Readonly<Record<string, unknown>>;
@@ -129,9 +130,8 @@ export function paddingOf(work: ConvolutionWork): readonly [before: number, afte
   return [Math.floor(total / 2), Math.ceil(total / 2)];
 }
 
-/** The register tile's work, and the copy's: so that a call takes some milliseconds. */
+/** The register tile's work: so that a call takes some milliseconds. */
 export const tileFlops = 2 ** 27;
-export const copyElements = 4 * 2 ** 20;
 
 const { round } = Math;
 const float = 4;
@@ -180,12 +180,14 @@ const byteTable: PerKind<number | undefined> = {
   sumRows: read,
   sumColumns: read,
   elementwise: ({ expression, elements }) => (variablesOf(expression).length + 1) * elements * float,
-  copy: () => 2 * copyElements * float,
+  copy: ({ bytes }) => 2 * bytes,
   matmul: ({ m, k, n }) => (m * k + k * n + m * n) * float,
   int8Matmul: ({ m, k, n }) => m * k + k * n + m * n * float,
   convolution: (work) => {
     const { channels, image, filters, kernel, groups } = work;
-    return (channels * image ** 2 + (filters * channels * kernel ** 2) / groups + filters * outputSize(work) ** 2) * float;
+    return (
+      (channels * image ** 2 + (filters * channels * kernel ** 2) / groups + filters * outputSize(work) ** 2) * float
+    );
   },
   mlpStep: unknown,
   resnet50: unknown,

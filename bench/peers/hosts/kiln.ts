@@ -20,8 +20,11 @@ import {
   tensor,
   tree,
 } from '../../../index.ts';
+import { tierName } from '../../../runtime/program.ts';
+import { currentDevice } from '../../../runtime/session.ts';
 import type { Model } from '../../models/model.ts';
 import { type Algebra, interpret, type Variable } from '../expression.ts';
+import type { Absent } from '../protocol.ts';
 import { epsilon } from '../reference.ts';
 import type { FlightWork, Kind, Work, WorkOf } from '../rows.ts';
 import { type Elements, modelOf, type NamedArray, ofKind } from '../work.ts';
@@ -94,7 +97,8 @@ const functions: {
   tiny: () => ofTensors((a, b) => a.mul(b).add(a)),
 };
 
-const results = (value: unknown): readonly Tensor[] => (value instanceof Tensor ? [value] : tree.leaves(value as Tensor[]));
+const results = (value: unknown): readonly Tensor[] =>
+  value instanceof Tensor ? [value] : tree.leaves(value as Tensor[]);
 
 async function elementsOf(tensors: readonly Tensor[]): Promise<readonly Elements[]> {
   const elements = await Promise.all(tensors.map((result) => result.data() as Promise<Elements>));
@@ -118,16 +122,17 @@ class KilnHost implements Adapter {
   readonly features: readonly string[];
   readonly #threads: 1 | 2;
   readonly #relaxed: boolean;
-  #machine: Machine | undefined;
+  /** With and without relaxed SIMD. */
+  readonly #machines = new Map<boolean, Machine>();
 
   constructor(threads: 1 | 2, relaxed: boolean) {
     this.#threads = threads;
     this.#relaxed = relaxed;
-    this.features = [`${threads} threads`, relaxed ? 'relaxed SIMD' : 'plain SIMD'];
+    this.features = [`${threads} threads`, tierName(currentDevice().tier)];
   }
 
   async prepare(work: Work, inputs: readonly NamedArray[], mode: string): Promise<Prepare> {
-    if (work.kind === 'copy' || work.kind === 'registerTile') return this.#ofMachine(work.kind, mode);
+    if (work.kind === 'copy' || work.kind === 'registerTile') return this.#ofMachine(work, mode);
     const tensors = inputs.map(({ data, shape, dtype }) => tensor(data, { shape: [...shape], dtype }));
     const { fn, args } = ofKind({ ...functions, copy: never, registerTile: never }, work)(tensors);
     const compiled: Call = compile(fn, { precision: mode as Precision });
@@ -165,14 +170,15 @@ class KilnHost implements Adapter {
   }
 
   /** The machine's own figures: strict code knows no fused multiplication and addition. */
-  #ofMachine(kind: 'copy' | 'registerTile', mode: string): Prepare {
-    const machine = mode === 'fast' ? this.#fastMachine() : new Machine(this.#threads, false);
-    return kind === 'copy' ? machine.copy() : machine.registerTile();
+  #ofMachine(work: WorkOf<'copy' | 'registerTile'>, mode: string): Prepare {
+    const machine = this.#machine(mode === 'fast' && this.#relaxed);
+    return work.kind === 'copy' ? machine.copy(work.bytes) : machine.registerTile();
   }
 
-  #fastMachine(): Machine {
-    this.#machine ??= new Machine(this.#threads, this.#relaxed);
-    return this.#machine;
+  #machine(relaxed: boolean): Machine {
+    const known = this.#machines.get(relaxed) ?? new Machine(this.#threads, relaxed);
+    this.#machines.set(relaxed, known);
+    return known;
   }
 }
 
@@ -180,7 +186,12 @@ const never = (): never => {
   throw new Error('the machine answers for that');
 };
 
-await serve(async () => {
-  const threads = process.env.KILN_THREADS === '2' ? 2 : 1;
-  return new KilnHost(threads, process.env.KILN_RELAXED_SIMD === '1');
-});
+/** What was asked for must be what is measured. */
+function start(threads: 1 | 2, relaxed: boolean): Adapter | Absent {
+  const { tier } = currentDevice();
+  if (tier.threads !== threads > 1) return { absent: `no ${threads} threads here: the tier is ${tierName(tier)}` };
+  if (tier.relaxedSimd !== relaxed) return { absent: `the tier is ${tierName(tier)}` };
+  return new KilnHost(threads, relaxed);
+}
+
+await serve(async () => start(process.env.KILN_THREADS === '2' ? 2 : 1, process.env.KILN_RELAXED_SIMD !== '0'));

@@ -3,9 +3,10 @@
  * a product on operands that stay in the first cache. With two threads each does half. A thread is a worker that waits
  * on a word of the shared memory; there is nothing of Kiln in it.
  */
+import { setFlagsFromString } from 'node:v8';
 import { Worker } from 'node:worker_threads';
 import binaryen from 'binaryen';
-import { copyElements, type Elements, tileFlops } from '../work.ts';
+import { type Elements, tileFlops } from '../work.ts';
 import type { Prepare } from './serve.ts';
 
 interface TileShape {
@@ -29,7 +30,8 @@ const tiles: readonly TileShape[] = [
 /** Steps along the summed axis: the left operand and the right one fit the first cache together. */
 const depth = 256;
 const nameOf = ({ rows, vectors }: TileShape): string => `tile${rows}x${4 * vectors}`;
-const times = (count: number, text: (i: number) => string): string => Array.from({ length: count }, (_, i) => text(i)).join('\n');
+const times = (count: number, text: (i: number) => string): string =>
+  Array.from({ length: count }, (_, i) => text(i)).join('\n');
 
 /** `repeat` times the products of a packed block of the left operand and one of the right, summed in locals. */
 function tileText(shape: TileShape, relaxed: boolean): string {
@@ -89,6 +91,9 @@ interface Engine {
   readonly Instance: new (module: object, imports: object) => { readonly exports: Exports };
 }
 
+/** The memory has room for twice so many bytes. */
+const mostCopied = 64 * 2 ** 20;
+
 /** Words at the start of the memory: what round it is, rounds done, the function's number, three operands. */
 const words = { round: 0, done: 1, fn: 2, operands: 3 } as const;
 
@@ -113,8 +118,10 @@ export class Machine {
   /** @param relaxed whether the tile may multiply and add in one step */
   constructor(threads: 1 | 2, relaxed: boolean) {
     const { Memory, Module, Instance } = (globalThis as unknown as { readonly WebAssembly: Engine }).WebAssembly;
-    const pages = Math.ceil((2 * 4 * copyElements) / 65536) + 8;
+    const pages = (2 * mostCopied) / 65536 + 8;
     const memory = new Memory({ initial: pages, maximum: pages, shared: true });
+    // Before Node 22 the engine takes relaxed operations behind a flag; where it knows no such flag, nothing happens.
+    if (relaxed) setFlagsFromString('--experimental-wasm-relaxed-simd');
     const module = new Module(moduleBytes(relaxed));
     this.#exports = new Instance(module, { env: { memory } }).exports;
     this.#names = Object.keys(this.#exports);
@@ -140,11 +147,11 @@ export class Machine {
     while (Atomics.load(control, words.done) !== round);
   }
 
-  /** 16 MiB from one place to another. */
-  copy(): Prepare {
-    const part = (4 * copyElements) / this.#threads;
+  /** So many bytes from one place to another. */
+  copy(bytes: number): Prepare {
+    const part = bytes / this.#threads;
     const at = this.#free + 65536;
-    const to = at + 4 * copyElements;
+    const to = at + bytes;
     const once = (): void => this.#both('copy', [to, at, part], [to + part, at + part, part]);
     return prepared(once);
   }
