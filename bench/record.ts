@@ -12,6 +12,7 @@ export const sections = [
   'chain',
   'matmul',
   'kernels',
+  'memory-speed',
   'convolution',
   'attention',
   'calls',
