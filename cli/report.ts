@@ -4,6 +4,7 @@ import { parse } from 'node:path';
 import { formatBytes, formatCount } from '../bench/table.ts';
 import { compile, KilnError } from '../index.ts';
 import { compilations } from '../tracer/compiled-functions.ts';
+import { launchesARun } from '../tracer/report/data.ts';
 import { type MadeReport, makeReport } from '../tracer/report.ts';
 import { argumentsWithData, loadEntries } from './entries.ts';
 import { faint } from './style.ts';
@@ -45,10 +46,11 @@ function write(path: string, html: string): void {
 function summary(name: string, { data, timings }: MadeReport): string {
   const ops = data.traced.reduce((sum, func) => sum + func.ops.length, 0);
   const total = (of: 'bytesBefore' | 'bytesAfter' | 'flops'): number =>
-    data.groups.reduce((sum, group) => sum + group[of] * group.launches.length, 0);
+    data.groups.reduce((sum, group) => sum + group[of] * launchesARun(data, group), 0);
   const run = timings?.launches.reduce((sum, milliseconds) => sum + milliseconds, 0);
+  const launches = data.launches.length - data.prepareLaunches;
   return [
-    `${name}: ${formatCount(ops)} ops in ${formatCount(data.launches.length)} ${data.launches.length === 1 ? 'launch' : 'launches'}`,
+    `${name}: ${formatCount(ops)} ops in ${formatCount(launches)} ${launches === 1 ? 'launch' : 'launches'}`,
     `${formatBytes(total('bytesBefore'))} of traffic became ${formatBytes(total('bytesAfter'))}`,
     `${formatCount(total('flops'))} FLOPs`,
     `${formatBytes(data.memory.footprint.peak)} at most`,

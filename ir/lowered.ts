@@ -21,6 +21,8 @@ export interface Lowered {
   readonly outputs: readonly LoweredOutput[];
   /** Arrays that launches read or outputs are; single-element constants stand in the kernels instead. */
   readonly constants: readonly Literal[];
+  /** What stays from call to call: the first launches write it, and those that are run at every call read it. */
+  readonly prepared: readonly LoweredPrepared[];
   readonly temporaries: readonly LoweredTemporary[];
   /** Bytes of the arena that holds all temporaries, when every size is a number. */
   readonly arenaBytes?: number;
@@ -28,6 +30,8 @@ export interface Lowered {
   readonly kernels: readonly Kernel[];
   /** In the order in which they run. */
   readonly launches: readonly Launch[];
+  /** How many of them, from the first on, are run only once and whenever a captured tensor is another one. */
+  readonly prepareLaunches: number;
   readonly report: FusionReport;
 }
 
@@ -35,6 +39,8 @@ export interface LoweredInput {
   readonly type: TensorType;
   /** The caller gives the buffer up; launches may write into it. */
   readonly donated: boolean;
+  /** It is the same at every call, mostly. */
+  readonly held: boolean;
 }
 
 export interface LoweredOutput {
@@ -54,6 +60,11 @@ export type OutputSource =
   /** The same bytes as an output before it. */
   | { readonly kind: 'output'; readonly index: number };
 
+/** An array that follows from what is the same at every call. */
+export interface LoweredPrepared {
+  readonly type: TensorType & { readonly shape: readonly number[] };
+}
+
 /** Memory that lives from one launch to another. */
 export interface LoweredTemporary {
   readonly bytes: Dim;
@@ -72,7 +83,7 @@ export interface Launch {
 }
 
 export interface LaunchBuffer {
-  readonly kind: 'input' | 'output' | 'constant' | 'temporary';
+  readonly kind: 'input' | 'output' | 'constant' | 'prepared' | 'temporary';
   readonly index: number;
 }
 
@@ -91,6 +102,8 @@ export interface FusionGroupReport {
   readonly launch: number;
   /** The function that was compiled once and that the launch comes from, and which of its calls. */
   readonly block?: { readonly function: string; readonly call: number };
+  /** The launch is run only once. */
+  readonly prepares?: true;
   /** Ops computed in this launch; cheap ones may be computed in several launches. */
   readonly ops: readonly Op[];
   /**

@@ -27,6 +27,7 @@ export const features = {
   'fuse/scratchRows': 'What several sweeps of a row need is kept in a scratch row.',
   'lower/mergeReduces': 'Reductions that sweep the same axis share a loop.',
   'lower/equalKernels': 'Equal kernels are compiled once.',
+  'prepare/values': 'What follows from captured tensors and constants alone is computed once.',
   'plan/inPlace': 'A result takes over the memory of an operand that dies.',
   'plan/order': 'Launches run in an order that keeps little alive at once.',
 } as const;

@@ -21,6 +21,7 @@ import { operationsOf } from './lower/kernel-operations.ts';
 import { forEachNode } from './lower/loops.ts';
 import { type LoweredGroup, lowerGroup } from './lower/lower-group.ts';
 import { bytesOf } from './plan/plan-memory.ts';
+import type { SplitGraph } from './prepare/split-graph.ts';
 
 export interface LowerFunctionOptions {
   readonly fusion: 'full' | 'none';
@@ -28,10 +29,12 @@ export interface LowerFunctionOptions {
   readonly mostNodes: number;
   /** Features of fusion and lowering that are left out. */
   readonly without: Without;
+  /** The function as what is done once and what is done at every call. */
+  readonly split?: SplitGraph;
 }
 
 /** What a launch computes, without its place in a program; one object for all copies of a launch. */
-export type LaunchAccount = Omit<FusionGroupReport, 'kernel' | 'launch' | 'block'>;
+export type LaunchAccount = Omit<FusionGroupReport, 'kernel' | 'launch' | 'block' | 'prepares'>;
 
 export interface FunctionLaunch {
   /** Over the values of the function that the launch stands in. */
@@ -39,10 +42,12 @@ export interface FunctionLaunch {
   readonly account: LaunchAccount;
   /** The called function that the launch comes from, and which of its calls. */
   readonly block?: { readonly function: string; readonly call: number };
+  /** It computes what is kept from call to call of the program, from what is the same at each. */
+  readonly prepares?: true;
 }
 
 export interface LoweredFunction {
-  /** In the order in which they run; those of calls stand where the calls do. */
+  /** In the order in which they run, but that those which prepare come first; those of calls stand where the calls do. */
   readonly launches: readonly FunctionLaunch[];
   /** For each result the value in whose memory it lies: written by a launch, a parameter or a constant. */
   readonly results: readonly Value[];
@@ -64,26 +69,44 @@ export function lowerFunction(
   callees: ReadonlyMap<string, LoweredFunction>,
   options: LowerFunctionOptions,
 ): LoweredFunction {
+  const { split } = options;
+  const expansion = new Expansion(callees, literalsOf(graph));
+  const before = split && expandGraph(split.prepare, expansion, options, true);
+  const { refusals, results } = expandGraph(split?.main ?? graph, expansion, options, false);
+  return {
+    launches: expansion.launches,
+    results,
+    constants: expansion.constants,
+    refusals: before ? [...before.refusals, ...refusals] : refusals,
+    opCount: expansion.opCount + graph.ops.filter(({ opcode }) => opcode !== 'constant' && opcode !== 'call').length,
+    parameters: graph.parameters,
+  };
+}
+
+/** Fuses and lowers a graph, and adds its launches and those of its calls. @param prepares whether it is run only once */
+function expandGraph(
+  graph: Graph,
+  expansion: Expansion,
+  options: LowerFunctionOptions,
+  prepares: boolean,
+): Pick<LoweredFunction, 'refusals' | 'results'> {
   const partition = options.fusion === 'none' ? partitionByOp(graph) : fuseGraph(graph, options.without);
   const refusals = new Refusals(partition.refusals);
   const own = partition.groups.map((group) => lowerBounded(group, options, refusals));
-  const expansion = new Expansion(callees, literalsOf(graph));
   let done = 0;
   const runUntil = (end: number): void => {
-    for (; done < end; done++) for (const launch of own[done]) expansion.add(launch);
+    for (; done < end; done++) {
+      for (const launch of own[done]) expansion.add(prepares ? { ...launch, prepares } : launch);
+    }
   };
   for (const { op, after } of partition.calls) {
     runUntil(after);
-    expansion.call(op, partition.storageOf);
+    expansion.call(op, partition.storageOf, prepares);
   }
   runUntil(own.length);
   return {
-    launches: expansion.launches,
-    results: graph.results.map((result) => expansion.resolve(partition.storageOf(result))),
-    constants: expansion.constants,
     refusals: refusals.all,
-    opCount: expansion.opCount + graph.ops.filter(({ opcode }) => opcode !== 'constant' && opcode !== 'call').length,
-    parameters: graph.parameters,
+    results: graph.results.map((result) => expansion.resolve(partition.storageOf(result))),
   };
 }
 
@@ -110,8 +133,11 @@ class Expansion {
     this.launches.push({ ...launch, lowered: renamed(launch.lowered, this.resolve) });
   }
 
-  /** Copies the launches of a callee. Constants are the same in all copies; all else that is its own is not. */
-  call({ attributes, operands, results }: OpOf<'call'>, storageOf: Renaming): void {
+  /**
+   * Copies the launches of a callee. Constants are the same in all copies; all else that is its own is not.
+   * @param prepares whether all that the callee does is done only once
+   */
+  call({ attributes, operands, results }: OpOf<'call'>, storageOf: Renaming, prepares: boolean): void {
     const { function: name } = attributes;
     const callee = this.#callees.get(name);
     if (!callee) throw internalError(`call of @${name}, which was not lowered before`);
@@ -133,8 +159,13 @@ class Expansion {
       }
       return copy;
     };
-    for (const { lowered, account, block } of callee.launches) {
-      this.launches.push({ lowered: renamed(lowered, rename), account, block: block ?? { function: name, call } });
+    for (const { lowered, account, block, prepares: once } of callee.launches) {
+      this.launches.push({
+        lowered: renamed(lowered, rename),
+        account,
+        block: block ?? { function: name, call },
+        ...((prepares || once) && { prepares: true }),
+      });
     }
     results.forEach((result, at) => {
       this.#made.set(result, rename(callee.results[at]));

@@ -13,9 +13,10 @@ import type { FusionRefusal, Launch, Lowered } from '../ir/lowered.ts';
 import { type Func, type Module, mainOf, type Value } from '../ir/types.ts';
 import { nothing, type Without } from './features.ts';
 import { estimate } from './fuse/graph-uses.ts';
-import { type LoweredFunction, lowerFunction } from './lower-function.ts';
+import { type FunctionLaunch, type LoweredFunction, lowerFunction } from './lower-function.ts';
 import { orderLaunches } from './plan/order-launches.ts';
 import { bytesOf, planMemory } from './plan/plan-memory.ts';
+import { planPrepared } from './prepare/plan-prepared.ts';
 
 /** Nodes of a kernel above which its code would be a burden. Fusion's bounds on ops keep nearly all far below. */
 const mostNodes = 4000;
@@ -24,6 +25,13 @@ export interface LowerOptions {
   readonly name: string;
   /** For each parameter, whether the caller gives its buffer up. */
   readonly donated: readonly boolean[];
+  /**
+   * For each parameter, whether it is the same at every call, mostly: then what follows from such parameters and
+   * constants alone is computed once. Without it, nothing is.
+   */
+  readonly held?: readonly boolean[];
+  /** Operations and bytes that keeping a value from call to call must save at each. */
+  readonly leastSaved?: number;
   /** Both give the same kernels: fusing changes no bits. */
   readonly precision: 'fast' | 'strict';
   /** `none`: one kernel for each op. */
@@ -38,7 +46,16 @@ export function lowerModule(module: Module, options: LowerOptions): Lowered {
   const { graph } = mainOf(module);
   const { without = nothing } = options;
   const { main, refusals } = lowerFunctions(module, options);
-  const ordered = without.has('plan/order') ? main.launches : orderForMemory(main, graph.parameters, options.donated);
+  const [once, always] = [true, false].map((prepares) =>
+    main.launches.filter((launch) => (launch.prepares ?? false) === prepares),
+  );
+  const readLater = always.flatMap(({ lowered }) => lowered.reads);
+  const ordered = without.has('plan/order')
+    ? [...once, ...always]
+    : [
+        ...orderForMemory(once, readLater, graph.parameters, []),
+        ...orderForMemory(always, main.results, graph.parameters, options.donated),
+      ];
   const launches = ordered.map(({ lowered }) => lowered);
   const plan = planMemory({
     parameters: graph.parameters,
@@ -46,6 +63,7 @@ export function lowerModule(module: Module, options: LowerOptions): Lowered {
     results: graph.results.map(({ type }, at) => ({ value: main.results[at], type })),
     constantOf: (value) => main.constants.get(value),
     launches,
+    prepareLaunches: once.length,
     inPlace: !without.has('plan/inPlace'),
   });
   const kernels = new KernelTable(!without.has('lower/equalKernels'));
@@ -55,20 +73,27 @@ export function lowerModule(module: Module, options: LowerOptions): Lowered {
   return {
     name: options.name,
     symbols: symbolsOfFunctions(module.functions),
-    inputs: graph.parameters.map(({ type }, at) => ({ type, donated: options.donated[at] ?? false })),
+    inputs: graph.parameters.map(({ type }, at) => ({
+      type,
+      donated: options.donated[at] ?? false,
+      held: options.held?.[at] ?? false,
+    })),
     outputs: plan.outputs,
     constants: plan.constants,
+    prepared: plan.prepared,
     temporaries: plan.temporaries,
     ...(plan.arenaBytes !== undefined && { arenaBytes: plan.arenaBytes }),
     kernels: kernels.all,
     launches: numbers.map((kernel, at): Launch => ({ kernel, buffers: plan.bindings[at] })),
+    prepareLaunches: once.length,
     report: {
       opCount: main.opCount,
-      groups: ordered.map(({ account, block }, launch) => ({
+      groups: ordered.map(({ account, block, prepares }, launch) => ({
         ...account,
         kernel: numbers[launch],
         launch,
         ...(block && { block }),
+        ...(prepares && { prepares }),
       })),
       refusals,
     },
@@ -82,9 +107,11 @@ function lowerFunctions(
 ): { readonly main: LoweredFunction; readonly refusals: readonly FusionRefusal[] } {
   const lowered = new Map<string, LoweredFunction>();
   const refusals: FusionRefusal[] = [];
-  const { fusion = 'full', mostNodes: most = mostNodes, without = nothing } = options;
+  const { fusion = 'full', mostNodes: most = mostNodes, without = nothing, held, leastSaved } = options;
+  const splits = held && planPrepared(module, { held, without, ...(leastSaved !== undefined && { leastSaved }) });
   const lower = (func: Func): LoweredFunction => {
-    const result = lowerFunction(func, lowered, { fusion, mostNodes: most, without });
+    const split = splits?.get(func.name);
+    const result = lowerFunction(func, lowered, { fusion, mostNodes: most, without, ...(split && { split }) });
     lowered.set(func.name, result);
     for (const refusal of result.refusals) refusals.push(refusal);
     return result;
@@ -93,14 +120,15 @@ function lowerFunctions(
   return { main: lower(mainOf(module)), refusals };
 }
 
-/** The launches in an order that keeps little alive at once. */
+/** The launches in an order that keeps little alive at once. @param kept values that do not lie in the arena */
 function orderForMemory(
-  { launches, results }: LoweredFunction,
+  launches: readonly FunctionLaunch[],
+  kept: Iterable<Value>,
   parameters: readonly Value[],
   donated: readonly boolean[],
-): LoweredFunction['launches'] {
+): FunctionLaunch[] {
   const inArena = new Set(launches.flatMap(({ lowered }) => lowered.writes));
-  for (const result of results) inArena.delete(result);
+  for (const value of kept) inArena.delete(value);
   const givenUp = new Set(parameters.filter((_, at) => donated[at]));
   const order = orderLaunches({
     launches: launches.map(({ lowered }) => lowered),

@@ -21,6 +21,12 @@ export interface BufferOwner<Storage> extends Device {
   countBuffers(change: 1 | -1): void;
 }
 
+/** What is kept only as long as a buffer is. */
+export interface Dependant {
+  /** The buffer was disposed or donated. */
+  sourceEnded(): void;
+}
+
 export class DeviceBuffer<Storage> implements BufferHandle {
   readonly device: BufferOwner<Storage>;
   readonly dtype: DType;
@@ -36,6 +42,8 @@ export class DeviceBuffer<Storage> implements BufferHandle {
   #disposalAfterPromise: Disposal | undefined = undefined;
   #isTaken = false;
   #pins = 0;
+  /** What follows from its bytes, and goes with it. */
+  #dependants: Set<Dependant> | undefined = undefined;
 
   /** @param storage a storage whose reference this buffer takes over; without one, the buffer is pending */
   constructor(
@@ -111,6 +119,16 @@ export class DeviceBuffer<Storage> implements BufferHandle {
     if (this.#isTaken) throw useAfterDispose(this, { by: 'donation', program: 'a program that ran before' });
   }
 
+  /** Lets something know when its owner's use ends. */
+  addDependant(dependant: Dependant): void {
+    this.#dependants ??= new Set();
+    this.#dependants.add(dependant);
+  }
+
+  removeDependant(dependant: Dependant): void {
+    this.#dependants?.delete(dependant);
+  }
+
   /** Keeps the storage for queued work. */
   pin(): void {
     this.#pins += 1;
@@ -124,6 +142,7 @@ export class DeviceBuffer<Storage> implements BufferHandle {
   #end(disposal: Disposal): void {
     this.#disposal = disposal;
     this.device.countBuffers(-1);
+    if (this.#dependants) for (const dependant of this.#dependants) dependant.sourceEnded();
     this.#releaseIfUnused();
   }
 

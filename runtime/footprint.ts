@@ -18,6 +18,8 @@ export interface Footprint {
   /** Outputs in buffers of their own; others lie where a donated input or a constant does. */
   readonly outputs: number;
   readonly constants: number;
+  /** What is computed once and kept. */
+  readonly prepared: number;
   /** Launch records: addresses and sizes that kernels read. */
   readonly records: number;
   /** Temporaries, as they share one arena. */
@@ -94,6 +96,7 @@ export function footprintOf(program: Program, bindings: DimBindings, threads = 1
     inputs: total(program.inputs),
     outputs: total(program.outputs.filter(({ source }) => source.kind === 'own')),
     constants: total(program.constants),
+    prepared: total(program.prepared),
     records: 4 * recordWords(program),
     workspace,
   };

@@ -48,16 +48,25 @@ export interface Program {
   readonly inputs: readonly ProgramInput[];
   readonly outputs: readonly ProgramOutput[];
   readonly constants: readonly ProgramConstant[];
+  /** Arrays that stay from run to run. */
+  readonly prepared: readonly PreparedArray[];
   readonly temporaries: readonly Temporary[];
   /** Bytes of the arena that holds the temporaries, when every size is a number. */
   readonly arenaBytes?: number;
   readonly kernels: readonly ProgramKernel[];
   readonly steps: readonly Step[];
+  /**
+   * How many steps, from the first on, write the prepared arrays. They read held inputs, constants, and what others of
+   * them write, and run only when the arrays are not there, or a held input is another buffer than when they last ran.
+   */
+  readonly prepareSteps: number;
 }
 
 export interface ProgramInput extends TensorSpec {
   /** The caller gives the buffer up: once bound, the program may write into it. */
   readonly donated: boolean;
+  /** The caller gives the same buffer at every run, mostly: a tensor that a compiled function has captured. */
+  readonly held: boolean;
 }
 
 export interface ProgramOutput extends TensorSpec {
@@ -78,6 +87,12 @@ export interface ProgramConstant {
   readonly shape: readonly number[];
   /** Dense little-endian bytes. */
   readonly bytes: Uint8Array;
+}
+
+/** An array that follows from held inputs and constants alone. */
+export interface PreparedArray {
+  readonly dtype: DType;
+  readonly shape: readonly number[];
 }
 
 /** Memory that lives between steps of one run. */
@@ -140,6 +155,6 @@ export interface LaunchStep {
 }
 
 export interface BufferRef {
-  readonly kind: 'input' | 'output' | 'constant' | 'temporary';
+  readonly kind: 'input' | 'output' | 'constant' | 'prepared' | 'temporary';
   readonly index: number;
 }

@@ -76,12 +76,16 @@ class Validator {
     this.#each('inputs', (input, what) => {
       this.#spec(input, what);
       if (typeof input.donated !== 'boolean') fail(`${what} does not say whether it is donated`, input.donated);
+      if (typeof input.held !== 'boolean') fail(`${what} does not say whether it is held`, input.held);
+      if (input.held && input.donated) fail(`${what} is held and donated`);
     });
     this.#each('constants', (constant, what) => this.#constant(constant, what));
+    this.#each('prepared', (array, what) => this.#prepared(array, what));
     this.#each('outputs', (output, what, index) => this.#output(output, what, index));
     this.#each('temporaries', (temporary, what) => this.#temporary(temporary, what));
     this.#each('kernels', (kernel, what) => this.#kernel(kernel, what));
-    this.#each('steps', (step, what) => this.#step(step, what));
+    count(program.prepareSteps, 'prepareSteps', this.#length('steps') + 1);
+    this.#each('steps', (step, what, index) => this.#step(step, what, index));
   }
 
   #tier({ target, threads, relaxedSimd }: Fields): void {
@@ -135,6 +139,11 @@ class Validator {
     this.#sizes(value.shape, `${what}.shape`);
   }
 
+  #prepared(value: Fields, what: string): void {
+    this.#spec(value, what);
+    for (const extent of list(value.shape, `${what}.shape`)) count(extent, `${what}.shape`);
+  }
+
   #constant(value: Fields, what: string): void {
     this.#spec(value, what);
     let size = byteSize(value.dtype as DType);
@@ -162,7 +171,9 @@ class Validator {
     this.#size(value.bytes, `${what}.bytes`);
     const last = count(value.last, `${what}.last`, this.#length('steps'));
     count(value.first, `${what}.first`, last + 1);
-    const { arenaBytes } = this.#program;
+    const { arenaBytes, prepareSteps } = this.#program;
+    const boundary = Number(prepareSteps);
+    if (Number(value.first) < boundary && last >= boundary) fail(`${what} outlives the steps that run only once`, last);
     if (arenaBytes === undefined) return;
     // With a planned arena every temporary has its place, and lies within it.
     const end = count(value.offset, `${what}.offset`) + count(value.bytes, `${what}.bytes`);
@@ -188,22 +199,33 @@ class Validator {
     this.#size(kernel.flops, `${what}.flops`);
   }
 
-  #step(value: Fields, what: string): void {
+  #step(value: Fields, what: string, step: number): void {
     if (value.kind !== ('launch' satisfies Step['kind'])) fail(`${what} is no launch`, value.kind);
     const index = count(value.kernel, `${what}.kernel`, this.#length('kernels'));
     const kernel = record(list(this.#program.kernels, 'kernels')[index], 'kernel');
     const buffers = list(value.buffers, `${what}.buffers`);
     if (buffers.length !== kernel.buffers) fail(`${what} binds ${buffers.length} of ${kernel.buffers} buffers`);
     buffers.forEach((buffer, at) => {
-      this.#buffer(record(buffer, `${what}.buffers[${at}]`), `${what}.buffers[${at}]`);
+      this.#buffer(record(buffer, `${what}.buffers[${at}]`), `${what}.buffers[${at}]`, step);
     });
   }
 
-  #buffer(value: Fields, what: string): void {
+  #buffer(value: Fields, what: string, step: number): void {
     const kind = value.kind as BufferRef['kind'];
-    const names = { input: 'inputs', output: 'outputs', constant: 'constants', temporary: 'temporaries' } as const;
+    const names = {
+      input: 'inputs',
+      output: 'outputs',
+      constant: 'constants',
+      prepared: 'prepared',
+      temporary: 'temporaries',
+    } as const;
     if (!Object.hasOwn(names, kind)) fail(`${what} names no kind of buffer`, kind);
     const index = count(value.index, `${what}.index`, this.#length(names[kind]));
+    const isOnce = step < Number(this.#program.prepareSteps);
+    if (isOnce && kind === 'input' && !record(list(this.#program.inputs, 'inputs')[index], 'input').held) {
+      fail(`${what} is run only once, and names input ${index}, which is not held`);
+    }
+    if (isOnce && kind === 'output') fail(`${what} is run only once, and names an output`);
     if (kind !== 'output') return;
     const output = record(list(this.#program.outputs, 'outputs')[index], 'output');
     if (record(output.source, 'source').kind !== 'own') fail(`${what} names an output without a buffer of its own`);

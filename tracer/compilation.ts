@@ -205,9 +205,10 @@ export class Compilation {
     const traced = this.traceModule(signed, types, device.name);
     const precision = options.precision ?? defaultPrecision();
     const donated = this.donatedOf(signed, traced.module);
+    const held = this.heldOf(signed, traced.graph);
     const { name, memoryBudget } = options;
     const budget = memoryBudget !== undefined && { memoryBudget };
-    const { source, isNew } = programFor(traced.module, { name, precision, donated, device, ...budget });
+    const { source, isNew } = programFor(traced.module, { name, precision, donated, held, device, ...budget });
     if (isNew) this.#compiled.add(source);
     else this.#memoryHits++;
     const isSymbolic = types.some(({ shape }) => symbolsOf(...shape).length > 0);
@@ -275,6 +276,20 @@ export class Compilation {
     });
     while (donated.length < mainOf(module).graph.parameters.length) donated.push(false);
     return donated;
+  }
+
+  /**
+   * For each parameter of a traced graph, whether calls hand over the same tensor, mostly: captures do, and fields of
+   * `this` that the method neither assigns nor gives up.
+   */
+  heldOf({ receiver, arrays }: SignedCall, { captures, effects }: TracedGraph): boolean[] {
+    const assigned = effects.map(({ holder, key }) => ['this', ...holder, key].join('.'));
+    const slots = receiver?.slots ?? [];
+    const held = slots.map(({ path }) => {
+      const isAssigned = assigned.some((field) => path === field || path.startsWith(`${field}.`));
+      return !this.options.donatesReceiver && !isAssigned;
+    });
+    return [...held, ...arrays.slice(slots.length).map(() => false), ...captures.map(() => true)];
   }
 
   #run(bound: Bound, signed: SignedCall): unknown {

@@ -32,6 +32,8 @@ export interface CompileReport {
   readonly tracedOps: number;
   readonly kernelCount: number;
   readonly groups: readonly GroupReport[];
+  /** Launches that are run only once; all counts are without them. */
+  readonly preparation: readonly GroupReport[];
   readonly refusals: readonly RefusalReport[];
   readonly flops: number;
   readonly bytesMoved: number;
@@ -63,17 +65,20 @@ export function reportOf(
 ): CompileReport {
   const bindings = new Map(lowered.symbols.map(({ name, min }) => [name, given.get(name) ?? min]));
   const numberOf = (size: Dim): number => evaluateDim(size, bindings);
-  const { groups, refusals } = fusionAccount(lowered, numberOf);
+  const { groups, preparation, refusals } = fusionAccount(lowered, numberOf);
   const flops = groups.reduce((sum, group) => sum + group.flops, 0);
   return {
     graph: printModule(module, { locations: true }),
     optimized: printModule(optimized, { locations: true }),
     kernels: lowered.kernels.map((kernel) => printKernel(kernel)).join('\n'),
-    code: lowered.kernels.map(({ name }, i) => `${codeHeader(name, groups)}${texts[i]}`).join('\n'),
+    code: lowered.kernels
+      .map(({ name }, i) => `${codeHeader(name, [...preparation, ...groups])}${texts[i]}`)
+      .join('\n'),
     program: programText(program),
     tracedOps: module.functions.reduce((sum, { graph }) => sum + graph.ops.length, 0),
     kernelCount: lowered.kernels.length,
     groups,
+    preparation,
     refusals,
     flops,
     bytesMoved: groups.reduce((sum, { bytesAfter }) => sum + bytesAfter, 0),
@@ -89,7 +94,10 @@ function recomputationOf(
   flops: number,
   numberOf: (size: Dim) => number,
 ): Recomputation {
-  const flopsWithout = before.lowered.report.groups.reduce((sum, { flopsAfter }) => sum + numberOf(flopsAfter), 0);
+  const flopsWithout = before.lowered.report.groups.reduce(
+    (sum, { flopsAfter, prepares }) => sum + (prepares ? 0 : numberOf(flopsAfter)),
+    0,
+  );
   return {
     ops: recomputed.map(({ op, bytes: size }) => ({ op: describeOp(op), bytes: size })),
     bytesSaved: before.bytes - bytes,
@@ -109,7 +117,7 @@ function programText(program: Program): string {
   const lines = [`program ${program.name} (version ${program.version}, ${tierName(program.tier)})`];
   for (const { name, min, max } of program.symbols) lines.push(`  size ${name} in [${min}, ${max}]`);
   program.inputs.forEach((input, i) => {
-    lines.push(`  input ${i}: ${type(input)}${input.donated ? ' donated' : ''}`);
+    lines.push(`  input ${i}: ${type(input)}${input.donated ? ' donated' : ''}${input.held ? ' held' : ''}`);
   });
   program.outputs.forEach((output, i) => {
     const { kind, ...where } = output.source;
@@ -117,6 +125,9 @@ function programText(program: Program): string {
   });
   program.constants.forEach((constant, i) => {
     lines.push(`  constant ${i}: ${type(constant)}`);
+  });
+  program.prepared.forEach((array, i) => {
+    lines.push(`  prepared ${i}: ${type(array)}`);
   });
   program.temporaries.forEach(({ bytes, offset, first, last }, i) => {
     const at = offset === undefined ? '' : ` at ${offset}`;
@@ -126,7 +137,8 @@ function programText(program: Program): string {
   program.steps.forEach(({ kernel, buffers }, i) => {
     const { name, phases } = program.kernels[kernel];
     const tiles = phases.map((phase) => `${phase.tiles}`).join(' then ');
-    lines.push(`  step ${i}: ${name} (${tiles} tiles) ${buffers.map((b) => `${b.kind} ${b.index}`).join(', ')}`);
+    const once = i < program.prepareSteps ? ', only once' : '';
+    lines.push(`  step ${i}: ${name} (${tiles} tiles${once}) ${buffers.map((b) => `${b.kind} ${b.index}`).join(', ')}`);
   });
   return `${lines.join('\n')}\n`;
 }

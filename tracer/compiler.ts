@@ -33,6 +33,8 @@ export interface CompileRequest {
   readonly precision: Precision;
   /** For each parameter, whether the caller gives it up. */
   readonly donated: readonly boolean[];
+  /** For each parameter, whether calls hand over the same buffer, mostly; without it, nothing is computed only once. */
+  readonly held?: readonly boolean[];
   /** What the code may use: the tier of the device that will run it. */
   readonly tier: WasmTier;
   /** Threads of that device, which its memory depends on; 1 unless given. */
@@ -119,6 +121,7 @@ function stagesOf({
   name,
   precision,
   donated,
+  held,
   tier,
   threads,
   memoryBudget,
@@ -133,6 +136,7 @@ function stagesOf({
     lowerModule(candidate, {
       name,
       donated,
+      ...(held && { held }),
       precision,
       without: others.length === 0 ? without : new Set([...without, ...others]),
     });
@@ -164,6 +168,6 @@ function fusionText(lowered: Lowered): string {
   const bindings = new Map(lowered.symbols.map(({ name, min }) => [name, min]));
   const account = fusionAccount(lowered, (size) => evaluateDim(size, bindings));
   const { name, report } = lowered;
-  const title = `${name}: ${report.opCount} optimised ops in ${report.groups.length} kernels`;
+  const title = `${name}: ${report.opCount} optimised ops in ${account.groups.length} kernels`;
   return [title, ...totalLines(account.groups), ...fusionLines(account)].join('\n');
 }

@@ -13,7 +13,7 @@
  *          tanh f32[8,64] @model.ts:13:9 → dot_general @model.ts:14:14: the kernel computes a dot_general already
  */
 import type { Dim } from '../base/dim.ts';
-import type { FusionRefusal, Lowered } from '../ir/lowered.ts';
+import type { FusionGroupReport, FusionRefusal, Lowered } from '../ir/lowered.ts';
 import { formatType } from '../ir/printer.ts';
 import type { Op } from '../ir/types.ts';
 import { fusionRules } from '../passes/fuse/rule-names.ts';
@@ -48,7 +48,10 @@ export interface RefusalReport {
 }
 
 export interface FusionAccount {
+  /** Launches of every run. */
   readonly groups: readonly GroupReport[];
+  /** Launches that are run only once. */
+  readonly preparation: readonly GroupReport[];
   readonly refusals: readonly RefusalReport[];
 }
 
@@ -58,20 +61,21 @@ export function fusionAccount({ kernels, report }: Lowered, numberOf: (size: Dim
   for (const { block } of report.groups) {
     if (block) calls.set(block.function, Math.max(block.call + 1, calls.get(block.function) ?? 0));
   }
+  const describe = (group: FusionGroupReport): GroupReport => {
+    const { kernel, block, ops, bytesBefore, bytesAfter, flopsBefore, flopsAfter } = group;
+    return {
+      kernel: kernels[kernel].name,
+      ...(block && { block: { name: block.function, call: block.call + 1, calls: calls.get(block.function) ?? 0 } }),
+      ops: ops.map(describeOp),
+      bytesBefore: numberOf(bytesBefore),
+      bytesAfter: numberOf(bytesAfter),
+      flopsBefore: numberOf(flopsBefore),
+      flops: numberOf(flopsAfter),
+    };
+  };
   return {
-    groups: report.groups.map(
-      ({ kernel, block, ops, bytesBefore, bytesAfter, flopsBefore, flopsAfter }): GroupReport => ({
-        kernel: kernels[kernel].name,
-        ...(block && {
-          block: { name: block.function, call: block.call + 1, calls: calls.get(block.function) ?? 0 },
-        }),
-        ops: ops.map(describeOp),
-        bytesBefore: numberOf(bytesBefore),
-        bytesAfter: numberOf(bytesAfter),
-        flopsBefore: numberOf(flopsBefore),
-        flops: numberOf(flopsAfter),
-      }),
-    ),
+    groups: report.groups.filter(({ prepares }) => !prepares).map(describe),
+    preparation: report.groups.filter(({ prepares }) => prepares).map(describe),
     refusals: report.refusals.map(describeRefusal),
   };
 }
@@ -100,9 +104,10 @@ export function totalLines(groups: readonly GroupReport[]): string[] {
 }
 
 /** The account as lines, indented. */
-export const fusionLines = ({ groups, refusals }: FusionAccount): string[] => [
+export const fusionLines = ({ groups, preparation, refusals }: FusionAccount): string[] => [
   '  kernels:',
   ...groupLines(groups),
+  ...(preparation.length > 0 ? ['  once, and kept:', ...groupLines(preparation)] : []),
   ...(refusals.length > 0 ? ['  through memory:', ...refusalLines(refusals)] : ['  nothing goes through memory']),
 ];
 

@@ -46,6 +46,11 @@ export interface Explanation {
   readonly kernels: number;
   /** What each launch computes. */
   readonly groups: readonly GroupReport[];
+  /**
+   * Launches of the first run alone: what follows from captured tensors and constants is computed once and kept, until
+   * one of them is another tensor. The counts here are without them.
+   */
+  readonly preparation: readonly GroupReport[];
   /** Every edge that goes through memory, and the rule that refused to fuse it. */
   readonly refusals: readonly RefusalReport[];
   readonly flops: number;
@@ -55,8 +60,8 @@ export interface Explanation {
   readonly flopsBefore: number;
   readonly bytesBefore: number;
   /**
-   * Bytes that one run holds: arguments, outputs, constants, temporaries, packing and scratch. On a device that holds
-   * nothing else, `memory().peakBytes` of a run is this number.
+   * Bytes that one run holds: arguments, outputs, constants, what is computed once and kept, temporaries, packing and
+   * scratch. On a device that holds nothing else, `memory().peakBytes` of a run is this number.
    */
   readonly peakBytes: number;
   /** The parts of `peakBytes`. */
@@ -82,11 +87,12 @@ export function lower(compilation: Compilation, args: readonly unknown[]): Lower
 
 export function explain(compilation: Compilation, args: readonly unknown[]): Explanation {
   const { report, milliseconds } = compileForReport(compilation, args);
-  const { tracedOps, groups, refusals, flops, bytesMoved, flopsBefore, bytesBefore, memory } = report;
+  const { tracedOps, groups, preparation, refusals, flops, bytesMoved, flopsBefore, bytesBefore, memory } = report;
   const explanation = {
     ops: tracedOps,
     kernels: groups.length,
     groups,
+    preparation,
     refusals,
     flops,
     bytesMoved,
@@ -131,12 +137,13 @@ export function reportRequest(compilation: Compilation, args: readonly unknown[]
     const actual = signed.arrays.map(typeOfArray);
     const types = compilation.typesToTrace(signed, actual);
     const device = deviceNamed(options.device);
-    const { module } = compilation.traceModule(signed, types, device.name);
+    const { module, graph } = compilation.traceModule(signed, types, device.name);
     return {
       module,
       name: options.name,
       precision: options.precision ?? defaultPrecision(),
       donated: compilation.donatedOf(signed, module),
+      held: compilation.heldOf(signed, graph),
       tier: device.tier,
       threads: device.threads,
       ...(options.memoryBudget !== undefined && { memoryBudget: options.memoryBudget }),
@@ -173,10 +180,11 @@ function explanationText(
   explanation: Omit<Explanation, 'toString'>,
   recompiles: readonly { readonly reason: string }[],
 ): string {
-  const { ops, kernels, groups, memory, recomputation, compileMs } = explanation;
+  const { ops, kernels, groups, preparation, memory, recomputation, compileMs } = explanation;
   const lines = [
     `${name}: ${ops} ops in ${kernels} kernels, compiled in ${compileMs.toFixed(1)} ms`,
     ...totalLines(groups),
+    ...preparationLines(preparation, memory.prepared),
     `  ${count(memory.peak)} bytes of memory: ${memoryText(memory)}`,
     ...(recomputation ? recomputationLines(recomputation) : []),
     ...fusionLines(explanation),
@@ -184,6 +192,12 @@ function explanationText(
   if (recompiles.length > 0) lines.push('  traced again because of:');
   for (const { reason } of recompiles) lines.push(`    ${reason}`);
   return lines.join('\n');
+}
+
+function preparationLines(groups: readonly GroupReport[], bytes: number): string[] {
+  if (groups.length === 0) return [];
+  const flops = groups.reduce((sum, group) => sum + group.flops, 0);
+  return [`  ${groups.length} more kernels once, for ${count(bytes)} bytes that are kept: ${count(flops)} operations`];
 }
 
 /** What is computed again; equal ops of one line of the user together. */
@@ -199,8 +213,8 @@ function recomputationLines({ ops, bytesSaved, flops }: Recomputation): string[]
   ];
 }
 
-const memoryText = ({ inputs, outputs, constants, records, arena, scratch }: Footprint): string =>
-  Object.entries({ inputs, outputs, constants, temporaries: arena, scratch, records })
+const memoryText = ({ inputs, outputs, constants, prepared, records, arena, scratch }: Footprint): string =>
+  Object.entries({ inputs, outputs, constants, prepared, temporaries: arena, scratch, records })
     .filter(([, bytes]) => bytes > 0)
     .map(([part, bytes]) => `${part} ${count(bytes)}`)
     .join(', ');

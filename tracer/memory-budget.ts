@@ -58,8 +58,15 @@ const peakOf = (program: Program, threads: number | undefined): number => {
 
 /** @throws KilnError `memory_budget` when no program was found that takes so little */
 export function fitBudget(stages: BudgetedStages): WithinBudget {
-  const { module, budget, context, threads, lower, generate } = stages;
-  const lowered = lower(module, []);
+  const { module, budget, context, threads, generate } = stages;
+  const kept = stages.lower(module, []);
+  if (kept.prepared.length > 0 && plannedBytes(kept) <= budget) {
+    const made = generate(kept);
+    if (peakOf(made.program, threads) <= budget) return { module, lowered: kept, ...made };
+  }
+  // What is kept from call to call is the first thing to do without.
+  const lower: BudgetedStages['lower'] = (of, without) => stages.lower(of, [...without, 'prepare/values']);
+  const lowered = kept.prepared.length > 0 ? lower(module, []) : kept;
   const planned = plannedBytes(lowered);
   let beside = 0;
   if (planned <= budget) {

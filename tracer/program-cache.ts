@@ -21,6 +21,8 @@ export interface ProgramOptions {
   readonly precision: Precision;
   /** For each parameter of the main function, whether the caller gives it up. */
   readonly donated: readonly boolean[];
+  /** For each parameter, whether calls hand over the same buffer, mostly; without it, nothing is computed only once. */
+  readonly held?: readonly boolean[];
   /** Where it will run: what code may use, and how many threads need memory. */
   readonly device: Pick<Device, 'tier' | 'threads'>;
   /** The most bytes that a run may take. */
@@ -35,6 +37,7 @@ export class CompiledSource implements ProgramSource {
   readonly tier: WasmTier;
   readonly threads: number;
   readonly memoryBudget: number | undefined;
+  readonly #held: readonly boolean[] | undefined;
   readonly #module: Module;
   program: Program | undefined;
   /** Milliseconds that compiling took; 0 until it is done. */
@@ -42,11 +45,12 @@ export class CompiledSource implements ProgramSource {
   #preparing: Promise<Program> | undefined;
   #failure: KilnError | undefined;
 
-  constructor(module: Module, { name, precision, donated, device, memoryBudget }: ProgramOptions) {
+  constructor(module: Module, { name, precision, donated, held, device, memoryBudget }: ProgramOptions) {
     this.#module = module;
     this.name = name;
     this.precision = precision;
     this.donated = donated;
+    this.#held = held;
     this.tier = device.tier;
     this.threads = device.threads;
     this.memoryBudget = memoryBudget;
@@ -73,8 +77,12 @@ export class CompiledSource implements ProgramSource {
   /** A compile of this module that gives an account of it. */
   requestFor(report: CompileRequest['report']): CompileRequest {
     const { name, precision, donated, tier, threads, memoryBudget } = this;
-    const budget = memoryBudget !== undefined && { memoryBudget };
-    return { module: this.#module, name, precision, donated, tier, threads, ...budget, ...(report && { report }) };
+    const optional = {
+      ...(this.#held && { held: this.#held }),
+      ...(memoryBudget !== undefined && { memoryBudget }),
+      ...(report && { report }),
+    };
+    return { module: this.#module, name, precision, donated, tier, threads, ...optional };
   }
 
   /** The first result stands: a background compile that ends later finds the program already there. */
@@ -91,10 +99,11 @@ const sources = new Map<string, CompiledSource>();
 
 /** The program of a module: the one made before from an equal module with equal options, or a new one. */
 export function programFor(module: Module, options: ProgramOptions): { source: CompiledSource; isNew: boolean } {
-  const { name, precision, donated, device, memoryBudget } = options;
+  const { name, precision, donated, held, device, memoryBudget } = options;
   // Only a budget depends on how many threads there are; code is the same for any number.
   const budget = memoryBudget === undefined ? '' : `${memoryBudget}/${device.threads}`;
-  const key = `${precision};${tierName(device.tier)};${budget};${donated.map(Number).join('')};${name.length}:${name};${canonicalModule(module)}`;
+  const flags = [donated, held ?? []].map((of) => of.map(Number).join('')).join();
+  const key = `${precision};${tierName(device.tier)};${budget};${flags};${name.length}:${name};${canonicalModule(module)}`;
   const known = sources.get(key);
   if (isDebugging('cache')) debug('cache', `${name}: ${known ? 'met in memory' : 'new'} (${key.length} characters)`);
   if (known) return { source: known, isNew: false };

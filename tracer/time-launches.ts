@@ -42,14 +42,14 @@ export async function timeLaunches(compilation: Compilation, args: readonly unkn
  */
 export function mediansOf(
   timed: readonly Timed[],
-  { name, launches, kernels }: ReportData,
+  { name, launches, prepareLaunches, kernels }: ReportData,
 ): Omit<LaunchTimings, 'compileMs'> {
   const times = launches.map((): number[] => []);
   for (const { program, kernel, step, milliseconds } of timed) {
     const launch = program === name ? launches[step] : undefined;
     if (launch && kernels[launch.kernel].name === kernel) times[step].push(milliseconds);
   }
-  const runs = times.reduce((least, list) => Math.min(least, list.length), Infinity);
+  const runs = times.slice(prepareLaunches).reduce((least, list) => Math.min(least, list.length), Infinity);
   if (runs === 0) {
     throw new KilnError('invalid_argument', `report: the profile has no whole run of ${name} with these arguments`, {
       given: `launches of ${[...new Set(timed.map(({ program }) => program))].join(', ') || 'nothing'}`,
@@ -75,7 +75,9 @@ async function withoutDonating({ options }: Compilation, args: readonly unknown[
   );
 }
 
+/** 0 for launches that were run before anything was timed. */
 function median(values: readonly number[]): number {
+  if (values.length === 0) return 0;
   const sorted = [...values].sort((a, b) => a - b);
   const half = sorted.length >> 1;
   return sorted.length % 2 === 1 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;

@@ -51,9 +51,10 @@ export function generateProgram(binaryen: Binaryen, lowered: Lowered, options: K
     name: lowered.name,
     tier: options.tier,
     symbols: lowered.symbols.map(({ name, min, max }) => ({ name, min, max })),
-    inputs: lowered.inputs.map(({ type, donated }) => ({ ...specOf(type), donated })),
+    inputs: lowered.inputs.map(({ type, donated, held }) => ({ ...specOf(type), donated, held })),
     outputs: lowered.outputs.map(({ type, source }) => ({ ...specOf(type), source })),
     constants: lowered.constants.map(programConstant),
+    prepared: lowered.prepared.map(({ type: { dtype, shape } }) => ({ dtype, shape: [...shape] })),
     temporaries: lowered.temporaries.map(({ bytes, first, last, offset }) => ({
       bytes: sizeOf(bytes),
       first,
@@ -67,6 +68,7 @@ export function generateProgram(binaryen: Binaryen, lowered: Lowered, options: K
       kernel,
       buffers: buffers.map(({ kind, index }) => ({ kind, index })),
     })),
+    prepareSteps: lowered.prepareLaunches,
   };
   const texts: string[] = [];
   compiled.forEach(({ generated }, i) => {

@@ -8,10 +8,17 @@
  */
 
 import { planArena } from '../../base/arena.ts';
-import { type Dim, dimProduct, isStatic, mulDims } from '../../base/dim.ts';
+import { type Dim, dimProduct, isStatic, isStaticShape, mulDims } from '../../base/dim.ts';
 import { byteSize } from '../../base/dtype.ts';
 import { internalError } from '../../base/error.ts';
-import type { Launch, LaunchBuffer, LoweredOutput, LoweredTemporary, OutputSource } from '../../ir/lowered.ts';
+import type {
+  Launch,
+  LaunchBuffer,
+  LoweredOutput,
+  LoweredPrepared,
+  LoweredTemporary,
+  OutputSource,
+} from '../../ir/lowered.ts';
 import type { Literal, TensorType, Value } from '../../ir/types.ts';
 import type { LoweredGroup } from '../lower/lower-group.ts';
 
@@ -23,6 +30,8 @@ export interface PlanRequest {
   /** The array that a value is, if it is a constant that lies in memory. */
   constantOf(value: Value): Literal | undefined;
   readonly launches: readonly LoweredGroup[];
+  /** How many of them, from the first on, are run only once; what later ones read of them stays. None unless given. */
+  readonly prepareLaunches?: number;
   /** Whether results may take over the memory of operands that die. */
   readonly inPlace: boolean;
 }
@@ -30,6 +39,7 @@ export interface PlanRequest {
 export interface MemoryPlan {
   readonly outputs: readonly LoweredOutput[];
   readonly constants: readonly Literal[];
+  readonly prepared: readonly LoweredPrepared[];
   readonly temporaries: readonly LoweredTemporary[];
   readonly arenaBytes?: number;
   /** Buffers of each launch: values read, then values written. */
@@ -43,7 +53,12 @@ interface Storage {
   readonly bytes: Dim;
   readonly first: number;
   last: number;
-  place: 'temporary' | { readonly output: number } | { readonly input: number } | { readonly constant: number };
+  place:
+    | 'temporary'
+    | { readonly output: number }
+    | { readonly input: number }
+    | { readonly constant: number }
+    | { readonly prepared: number };
 }
 
 export const bytesOf = ({ dtype, shape }: TensorType): Dim => mulDims(dimProduct(shape), byteSize(dtype));
@@ -59,6 +74,7 @@ class Planner {
   readonly #lastRead = new Map<Value, number>();
   readonly #resultOf = new Map<Value, number>();
   readonly #constants: Literal[] = [];
+  readonly #prepared: LoweredPrepared[] = [];
   readonly #sources: OutputSource[];
   /** Donated inputs that hold something else by now, or do from some launch on. */
   readonly #claimed = new Set<number>();
@@ -101,6 +117,7 @@ class Planner {
     return {
       outputs: results.map(({ type }, output) => ({ type, source: this.#sourceOf(output) })),
       constants: this.#constants,
+      prepared: this.#prepared,
       ...placeTemporaries(temporaries),
       bindings: launches.map((group, launch) => this.#bindings(group, launch, bind)),
       inPlaceVariants: this.#inPlaceVariants,
@@ -126,6 +143,7 @@ class Planner {
     if (place === 'temporary') return { kind: 'temporary', index: numbers.get(storage) ?? 0 };
     if ('output' in place) return { kind: 'output', index: place.output };
     if ('input' in place) return { kind: 'input', index: place.input };
+    if ('prepared' in place) return { kind: 'prepared', index: place.prepared };
     return { kind: 'constant', index: place.constant };
   }
 
@@ -151,10 +169,23 @@ class Planner {
 
   #write(value: Value, at: number, group: LoweredGroup, launch: number): void {
     const output = this.#resultOf.get(value);
+    if (this.#isKept(value, launch)) {
+      const { dtype, shape } = value.type;
+      if (!isStaticShape(shape)) throw internalError('a value of symbolic size is kept from call to call');
+      const prepared = this.#prepared.push({ type: { dtype, shape } }) - 1;
+      this.#storages.set(value, { bytes: bytesOf(value.type), first: launch, last: Infinity, place: { prepared } });
+      return;
+    }
     const last = output === undefined ? (this.#lastRead.get(value) ?? launch) : Infinity;
     const storage = this.#takeOver(value, at, group, launch, output) ?? this.#fresh(value, launch, output);
     storage.last = last;
     this.#storages.set(value, storage);
+  }
+
+  /** Whether a launch that is run only once writes what others read at every call. */
+  #isKept(value: Value, launch: number): boolean {
+    const { prepareLaunches = 0 } = this.#request;
+    return launch < prepareLaunches && (this.#lastRead.get(value) ?? 0) >= prepareLaunches;
   }
 
   /** Memory of an operand that dies in this launch, or of a donated input that died before. */

@@ -153,12 +153,17 @@ export function plannedBytes(lowered: Lowered): number {
   return leastBytes(lowered) + (arenaBytes ?? planArena(intervals).bytes);
 }
 
-/** The part of it that stays, whatever is computed again: inputs, outputs, constants. */
+/** The part of it that stays, whatever is computed again: inputs, outputs, constants, what is computed only once. */
 export function leastBytes(lowered: Lowered): number {
   const numberOf = sizesOf(lowered);
-  const { inputs, outputs, constants } = lowered;
+  const { inputs, outputs, constants, prepared } = lowered;
   const own = outputs.filter(({ source }) => source.kind === 'own');
-  const types = [...inputs.map(({ type }) => type), ...own.map(({ type }) => type), ...constants];
+  const types = [
+    ...inputs.map(({ type }) => type),
+    ...own.map(({ type }) => type),
+    ...constants,
+    ...prepared.map(({ type }) => type),
+  ];
   return types.reduce((sum, type) => sum + bytesOfType(type, numberOf), 0);
 }
 

@@ -15,6 +15,7 @@ import type { Block } from './allocator.ts';
 import type { ProgramResources, WasmBuffer } from './executable.ts';
 import type { LoadedKernel } from './kernels.ts';
 import type { WasmMemory } from './memory.ts';
+import type { PreparedArrays } from './prepared.ts';
 
 /** A launch with everything known. */
 export interface BoundLaunch {
@@ -52,6 +53,8 @@ export class Binding {
   readonly #outputSpecs: readonly ArraySpec[];
   readonly #inputSlots: number[] = [];
   readonly #ownSlots: number[] = [];
+  readonly #preparedSlots: number[] = [];
+  #filledPrepared: PreparedArrays | undefined;
   /** Pairs of a word and an offset in the workspace. */
   readonly #workspaceSlots: number[] = [];
   #filledWorkspace = -1;
@@ -120,11 +123,22 @@ export class Binding {
   }
 
   /** Writes this run's addresses into the records. `own` are the blocks of the fresh outputs. */
-  fill(words: Uint32Array, inputs: readonly Block[], own: readonly Block[], workspace: number): void {
+  fill(
+    words: Uint32Array,
+    inputs: readonly Block[],
+    own: readonly Block[],
+    workspace: number,
+    prepared: PreparedArrays | undefined,
+  ): void {
     const inputSlots = this.#inputSlots;
     for (let i = 0; i < inputSlots.length; i += 2) words[inputSlots[i]] = inputs[inputSlots[i + 1]].address;
     const ownSlots = this.#ownSlots;
     for (let i = 0; i < ownSlots.length; i += 2) words[ownSlots[i]] = own[ownSlots[i + 1]].address;
+    if (prepared && prepared !== this.#filledPrepared) {
+      const kept = this.#preparedSlots;
+      for (let i = 0; i < kept.length; i += 2) words[kept[i]] = prepared.blocks[kept[i + 1]].address;
+      this.#filledPrepared = prepared;
+    }
     if (workspace === this.#filledWorkspace) return;
     const slots = this.#workspaceSlots;
     for (let i = 0; i < slots.length; i += 2) words[slots[i]] = workspace + slots[i + 1];
@@ -168,6 +182,7 @@ export class Binding {
         if (kind === 'input') this.#inputSlots.push(word, at);
         else if (kind === 'output') this.#ownSlots.push(word, ownIndex[at]);
         else if (kind === 'constant') words[word] = constants[at].address;
+        else if (kind === 'prepared') this.#preparedSlots.push(word, at);
         else this.#workspaceSlots.push(word, offsets[at]);
         word += 1;
       }
@@ -198,6 +213,7 @@ export class Binding {
     if (kind === 'input') return this.#inputBytes[index];
     if (kind === 'output') return specBytes(this.#outputSpecs[index]);
     if (kind === 'constant') return this.#program.constants[index].bytes.length;
+    if (kind === 'prepared') return specBytes(this.#program.prepared[index]);
     return this.#evaluate(this.#program.temporaries[index].bytes);
   }
 

@@ -54,6 +54,7 @@ export class WasmDevice implements TaskDevice<Block> {
       memory,
       kernels: new KernelTable(memory.memory),
       workspace: new Workspace(memory),
+      prepared: new Set(),
       tier: this.tier,
       threads: this.threads,
       executables: new WeakMap(),
@@ -238,9 +239,13 @@ export class WasmDevice implements TaskDevice<Block> {
     return this.#resources;
   }
 
-  /** Before an allocation fails: gives up the workspace, and lets the collector know that it is time. */
+  /** Before an allocation fails: gives up what can be made again, and lets the collector know that it is time. */
   #relieve(): boolean {
     provokeCollection();
-    return this.#resources?.workspace.release() ?? false;
+    const resources = this.#resources;
+    if (!resources) return false;
+    let isAny = resources.workspace.release();
+    for (const arrays of resources.prepared) if (arrays.release()) isAny = true;
+    return isAny;
   }
 }

@@ -19,6 +19,7 @@ import type { Block } from './allocator.ts';
 import { Binding, type BoundLaunch } from './binding.ts';
 import type { KernelTable, LoadedKernel } from './kernels.ts';
 import type { WasmMemory } from './memory.ts';
+import { type PreparedArrays, PreparedSets } from './prepared.ts';
 import type { Workspace } from './workspace.ts';
 
 export type WasmBuffer = DeviceBuffer<Block>;
@@ -29,6 +30,8 @@ export interface ExecutableContext {
   readonly memory: WasmMemory;
   readonly kernels: KernelTable;
   readonly workspace: Workspace;
+  /** What all programs keep from run to run and can make again. */
+  readonly prepared: Set<PreparedArrays>;
   readonly tier: WasmTier;
   /** Threads that run kernels, the caller's among them. */
   readonly threads: number;
@@ -43,10 +46,13 @@ export class ProgramResources {
   readonly #kernels: KernelTable;
   readonly #blocks = new Set<Block>();
   #hashes: string[] = [];
+  readonly #prepared = new Set<PreparedArrays>();
+  readonly #preparedOfDevice: Set<PreparedArrays>;
 
-  constructor({ memory, kernels }: ExecutableContext) {
+  constructor({ memory, kernels, prepared }: ExecutableContext) {
     this.#memory = memory;
     this.#kernels = kernels;
+    this.#preparedOfDevice = prepared;
   }
 
   kernel(kernel: ProgramKernel): LoadedKernel {
@@ -65,7 +71,19 @@ export class ProgramResources {
     if (this.#blocks.delete(block)) this.#memory.release(block);
   }
 
+  /** Arrays that stay from run to run, in blocks of this program. */
+  keep(arrays: PreparedArrays): void {
+    this.#prepared.add(arrays);
+    this.#preparedOfDevice.add(arrays);
+  }
+
+  drop(arrays: PreparedArrays): void {
+    this.#prepared.delete(arrays);
+    this.#preparedOfDevice.delete(arrays);
+  }
+
   releaseAll(): void {
+    for (const arrays of this.#prepared) arrays.release();
     for (const block of this.#blocks) this.release(block);
     for (const hash of this.#hashes) this.#kernels.release(hash);
     this.#hashes = [];
@@ -88,6 +106,7 @@ export class Executable {
   /** `[input, axis]` of every size that is not a number, which together choose the binding. */
   readonly #symbolicAxes: readonly (readonly [number, number])[];
   readonly #hasDonations: boolean;
+  readonly #prepared: PreparedSets | undefined;
 
   /** @throws KilnError `invalid_program` of another tier, `compile_failed`, `out_of_memory`; nothing is kept then */
   constructor(program: Program, context: ExecutableContext) {
@@ -99,6 +118,7 @@ export class Executable {
     );
     this.#hasDonations = program.inputs.some((input) => input.donated);
     this.resources = new ProgramResources(context);
+    this.#prepared = program.prepareSteps > 0 ? new PreparedSets(program, this.resources) : undefined;
     try {
       this.#kernels = program.kernels.map((kernel) => this.resources.kernel(kernel));
       this.constants = program.constants.map(({ bytes }) => {
@@ -156,18 +176,23 @@ export class Executable {
     const inputBlocks = inputs.map(blockOf);
     const own: Block[] = [];
     const copies: Block[] = [];
+    let prepared: PreparedArrays | undefined;
     try {
       for (const bytes of binding.ownOutputBytes) own.push(memory.allocate(bytes, 'tensor'));
+      prepared = this.#prepared?.use(inputs);
       if (this.#hasDonations) this.#separateDonated(inputBlocks, copies);
       workspace.reserve(binding.workspaceBytes);
     } catch (error) {
       for (const block of own) memory.release(block);
       for (const block of copies) memory.release(block);
+      prepared?.endUse();
       throw error;
     }
     if (this.#hasDonations) this.#commitDonations(inputs);
-    binding.fill(memory.words, inputBlocks, own, workspace.address);
-    const failure = this.#launchAll(binding.launches);
+    binding.fill(memory.words, inputBlocks, own, workspace.address, prepared);
+    const failure = this.#launchAll(binding.launches, prepared?.isFilled ? this.program.prepareSteps : 0);
+    if (prepared && !failure) prepared.isFilled = true;
+    prepared?.endUse();
     const results = failure ?? this.#collect(binding, inputBlocks, own);
     if (failure) for (const block of own) memory.release(block);
     for (const block of copies) memory.release(block);
@@ -234,8 +259,8 @@ export class Executable {
     return blocks;
   }
 
-  #launchAll(launches: readonly BoundLaunch[]): KilnError | undefined {
-    let step = 0;
+  #launchAll(launches: readonly BoundLaunch[], first: number): KilnError | undefined {
+    let step = first;
     try {
       if (launchObserver) {
         for (; step < launches.length; step++) this.#launchObserved(launches[step], step);

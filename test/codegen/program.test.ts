@@ -25,7 +25,7 @@ const type = { dtype: 'float32', shape: [b, 3] } as const;
 const lowered = (name: string): Lowered => ({
   name,
   symbols: [{ name: 'B', min: 1, max: 64 }],
-  inputs: [{ type, donated: false }],
+  inputs: [{ type, donated: false, held: false }],
   outputs: [
     { type, source: { kind: 'own' } },
     { type: { dtype: 'bool', shape: [2] }, source: { kind: 'constant', index: 1 } },
@@ -35,6 +35,7 @@ const lowered = (name: string): Lowered => ({
     { dtype: 'bool', shape: [2], data: [0, 1] },
     { dtype: 'uint32', shape: [1], data: [2 ** 32 - 1] },
   ],
+  prepared: [],
   temporaries: [{ bytes: mulDims(b, 12), first: 0, last: 1 }],
   kernels: [doubled(name)],
   launches: [
@@ -53,6 +54,7 @@ const lowered = (name: string): Lowered => ({
       ],
     },
   ],
+  prepareLaunches: 0,
   report: { opCount: 2, groups: [], refusals: [] },
 });
 
@@ -63,7 +65,7 @@ describe('a program', () => {
   it('is plain data that survives being written down', () => {
     const { program } = generate('twice');
     expect(structuredClone(program)).toEqual(program);
-    expect(program.inputs).toEqual([{ dtype: 'float32', shape: ['B', 3], donated: false }]);
+    expect(program.inputs).toEqual([{ dtype: 'float32', shape: ['B', 3], donated: false, held: false }]);
     expect(program.temporaries).toEqual([{ bytes: '12*B', first: 0, last: 1 }]);
     expect(program.steps).toHaveLength(2);
     expect(program.kernels).toHaveLength(1);

@@ -25,7 +25,8 @@ function lowered(module: Module, left: readonly string[], donated = false): Lowe
   const context: PassContext = { precision: 'strict', verify: true, constantBudget: 65_536, without };
   const optimized = runPasses(module, optimizePipeline, context);
   const parameters = module.functions[0].graph.parameters.map(() => donated);
-  return lowerModule(optimized, { name: 'test', donated: parameters, precision: 'strict', without });
+  const held = parameters.map((isDonated, at) => !isDonated && at % 2 === 1);
+  return lowerModule(optimized, { name: 'test', donated: parameters, held, precision: 'strict', without });
 }
 
 function inputsOf(types: readonly TensorType[]): Literal[] {

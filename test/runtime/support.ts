@@ -103,6 +103,7 @@ export const float32Input = (shape: readonly Size[], donated = false): ProgramIn
   dtype: 'float32',
   shape,
   donated,
+  held: false,
 });
 export const ownOutput = (shape: readonly Size[]): ProgramOutput => ({
   dtype: 'float32',
@@ -119,10 +120,12 @@ export function programOf(fields: Partial<Program>): Program {
     inputs: [],
     outputs: [],
     constants: [],
+    prepared: [],
     temporaries: [],
     arenaBytes: fields.temporaries ? undefined : 0,
     kernels: [],
     steps: [],
+    prepareSteps: 0,
     ...fields,
   } as Program;
 }

@@ -66,7 +66,8 @@ export function runLowered(lowered: Lowered, inputs: readonly Literal[]): Litera
   const temporaries = intervals.map(
     ({ bytes }, at) => new Uint8Array(arena.buffer, offsets[at] ?? plan.offsets[at], bytes),
   );
-  const memory = { input: inputData, output: outputs, constant: constants, temporary: temporaries };
+  const prepared = lowered.prepared.map(({ type }) => newBufferData(type.dtype, elements(type)));
+  const memory = { input: inputData, output: outputs, constant: constants, prepared, temporary: temporaries };
   const find = ({ kind, index }: LaunchBuffer): BufferData => memory[kind][index];
   for (const kernel of lowered.kernels) verifyKernel(kernel);
   for (const { kernel: number, buffers } of lowered.launches) {

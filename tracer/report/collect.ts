@@ -58,6 +58,7 @@ export function collectReport(stages: Stages, { precision, bindings }: CollectOp
       code: stages.texts[at],
     })),
     launches: lowered.launches.map(({ kernel }, at) => ({ kernel, group: launchGroups[at] })),
+    prepareLaunches: lowered.prepareLaunches,
     refusals: lowered.report.refusals.map((refusal) => collector.refusal(refusal)),
     memory: collector.memory(stages, sizes, functions[optimized.functions.indexOf(mainOf(optimized))]),
     places: collector.places,
@@ -187,7 +188,13 @@ class Collector {
     const symbols = symbolTable(program.symbols);
     const { offsets } = planWorkspace(program, (size) => evaluateSize(size, symbols, sizes));
     const held = lowered.temporaries.map((): HeldValue[] => []);
-    const touched = { input: new Spans(), output: new Spans(), constant: new Spans(), temporary: new Spans() };
+    const touched = {
+      input: new Spans(),
+      output: new Spans(),
+      constant: new Spans(),
+      prepared: new Spans(),
+      temporary: new Spans(),
+    };
     lowered.launches.forEach(({ buffers }, launch) => {
       for (const { kind, index } of buffers) touched[kind].note(index, launch);
       const group = lowered.report.groups[launch];
@@ -223,6 +230,7 @@ class Collector {
       constants: lowered.constants.map(({ dtype, shape }, at) =>
         bar(`constant ${at}`, { dtype, shape }, touched.constant.of(at)),
       ),
+      prepared: lowered.prepared.map(({ type }, at) => bar(`prepared ${at}`, type, touched.prepared.of(at))),
     };
   }
 

@@ -20,6 +20,8 @@ export interface ReportData {
   readonly groups: readonly GroupData[];
   readonly kernels: readonly KernelData[];
   readonly launches: readonly LaunchData[];
+  /** How many of them, from the first on, are run only once. */
+  readonly prepareLaunches: number;
   readonly refusals: readonly RefusalData[];
   readonly memory: MemoryData;
   readonly places: readonly PlaceData[];
@@ -111,6 +113,8 @@ export interface MemoryData {
   readonly inputs: readonly BarData[];
   readonly outputs: readonly BarData[];
   readonly constants: readonly BarData[];
+  /** What is computed once and kept. */
+  readonly prepared: readonly BarData[];
 }
 
 /** A block of the arena: from its offset, alive from launch `first` to launch `last`, both included. */
@@ -151,6 +155,10 @@ export interface PlaceData {
   /** The text of the line, where the file can be read. */
   readonly text?: string;
 }
+
+/** How many launches of every run compute the ops of a group. */
+export const launchesARun = ({ prepareLaunches }: ReportData, { launches }: GroupData): number =>
+  launches.filter((launch) => launch >= prepareLaunches).length;
 
 /** Milliseconds of launches, from several runs. */
 export interface LaunchTimings {

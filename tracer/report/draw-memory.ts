@@ -186,10 +186,10 @@ function drawAxis({ launches, kernels }: ReportData, columns: Columns, y: number
 
 /** Rows for inputs, outputs and constants, the largest where there are many. */
 function drawBars(data: ReportData, columns: Columns, top: number): { lines: string[]; bottom: number } {
-  const { inputs, outputs, constants } = data.memory;
+  const { inputs, outputs, constants, prepared } = data.memory;
   const lines: string[] = [];
   let y = top;
-  const sections = { inputs, outputs, constants };
+  const sections = { inputs, outputs, constants, 'prepared arrays': prepared };
   for (const [name, bars] of Object.entries(sections)) {
     if (bars.length === 0) continue;
     const own = bars.filter(({ alias }) => alias === undefined);
@@ -199,7 +199,7 @@ function drawBars(data: ReportData, columns: Columns, top: number): { lines: str
     const shown = [...bars].sort((a, b) => b.bytes - a.bytes).slice(0, mostBars);
     const inOrder = bars.filter((bar) => shown.includes(bar));
     for (const bar of inOrder) {
-      lines.push(drawBar(bar, name, columns, y));
+      lines.push(drawBar(bar, name.split(' ')[0], columns, y));
       y += heights.bar;
     }
     const rest = bars.length - inOrder.length;

@@ -115,6 +115,7 @@ function memoryPanel(data: ReportData): string {
     inputs: footprint.inputs,
     outputs: footprint.outputs,
     constants: footprint.constants,
+    prepared: footprint.prepared,
     temporaries: footprint.arena,
     scratch: footprint.scratch,
     records: footprint.records,

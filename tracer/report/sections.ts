@@ -2,7 +2,15 @@
  * The lists of the page as HTML: kernels with their code, edges that stayed unfused, the numbers at the top.
  */
 import { fusionRules } from '../../passes/fuse/rule-names.ts';
-import type { GroupData, KernelData, LaunchTimings, OpRef, RefusedOp, ReportData } from './data.ts';
+import {
+  type GroupData,
+  type KernelData,
+  type LaunchTimings,
+  launchesARun,
+  type OpRef,
+  type RefusedOp,
+  type ReportData,
+} from './data.ts';
 import { type Family, familyOf, familyOfAll } from './families.ts';
 import { escapeHtml, formatBytes, formatCount, formatMs, plural } from './html.ts';
 import { opName, type SourceLine, type SourceLines } from './names.ts';
@@ -167,13 +175,13 @@ const meaningOf = (rule: string): string =>
 export function summaryTiles(data: ReportData, timings: LaunchTimings | undefined): string {
   const count = (functions: ReportData['traced']): number => functions.reduce((sum, { ops }) => sum + ops.length, 0);
   const total = (of: (group: GroupData) => number): number =>
-    data.groups.reduce((sum, group) => sum + of(group) * group.launches.length, 0);
+    data.groups.reduce((sum, group) => sum + of(group) * launchesARun(data, group), 0);
   const [before, after] = [total((group) => group.bytesBefore), total((group) => group.bytesAfter)];
   const { inputs, outputs, footprint } = data.memory;
   const run = timings?.launches.reduce((sum, time) => sum + time, 0) ?? 0;
   const tiles: (readonly [name: string, value: string, note: string])[] = [
     ['ops', `${count(data.traced)} → ${count(data.optimized)}`, 'traced, then optimised'],
-    ['launches', String(data.launches.length), plural(data.kernels.length, 'different kernel')],
+    ['launches', String(data.launches.length - data.prepareLaunches), plural(data.kernels.length, 'different kernel')],
     ['bytes moved', `${formatBytes(before)} → ${formatBytes(after)}`, 'each op alone, then fused'],
     ['floating point', formatCount(total((group) => group.flops)), 'operations in one run'],
     ['peak memory', formatBytes(footprint.peak), `${formatBytes(footprint.arena)} of it temporaries`],

@@ -182,7 +182,7 @@ svg.memory { display: block; }
 .memory .launch { cursor: pointer; }
 .memory .launch:hover rect { fill: var(--accent-soft); }
 .memory .bar .held { fill: var(--line); opacity: .55; }
-.memory .bar .used { fill: var(--contraction); opacity: .6; } .memory .used.outputs { fill: var(--elementwise); } .memory .used.constants { fill: var(--other); }
+.memory .bar .used { fill: var(--contraction); opacity: .6; } .memory .used.outputs { fill: var(--elementwise); } .memory .used.constants, .memory .used.prepared { fill: var(--other); }
 .memory .bar text { fill: var(--soft); }
 .empty { color: var(--soft); }
 
