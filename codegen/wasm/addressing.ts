@@ -159,8 +159,7 @@ export function factorValue(env: Environment, factor: IndexFactor, choice?: Lane
   }
   if (factor.kind === 'axis') {
     const { local, delta } = env.axis(factor.axis);
-    const lane = choice && env.lanes?.axis === factor.axis ? 4 * choice.copy + choice.lane : 0;
-    const shift = addDims(delta, lane);
+    const shift = addDims(delta, choice ? env.shiftOf(factor.axis, choice.copy, choice.lane) : 0);
     if (local === undefined) return f.size(shift);
     return equalDims(shift, 0) ? f.get(local) : i32.add(f.get(local), f.size(shift));
   }

@@ -3,7 +3,8 @@
  * value, and which axis, if any, runs across the lanes of the vectors.
  *
  * Every value is a vector. A uniform one has the same number in every lane and one local; a varying one has a local
- * for each copy of the unrolled vector loop: lane `l` of copy `u` belongs to iteration `base + 4u + l`.
+ * for each copy of the unrolled vector loop: lane `l` of copy `u` belongs to iteration `base + 4u + l`, or, in tiles of
+ * transposes, to iteration `base + l` of one axis and `base + u` of another.
  */
 import type { Dim } from '../../base/dim.ts';
 import type { DType } from '../../base/dtype.ts';
@@ -36,6 +37,8 @@ export interface Value {
 export interface Lanes {
   readonly axis: string;
   readonly copies: number;
+  /** Where copies belong to another axis: copy `u` is its position plus `u`, and all copies have the same lanes. */
+  readonly copyAxis?: string;
   /** In the last vectors of a loop: a local with the number of lanes that count (4 or more: all). */
   readonly remaining?: number;
 }
@@ -121,11 +124,23 @@ export class Environment {
     return depth;
   }
 
+  /** Whether an axis runs across the lanes, or over the copies of a vector. */
+  isVector = (axis: string): boolean =>
+    this.lanes !== undefined && (axis === this.lanes.axis || axis === this.lanes.copyAxis);
+
+  /** How far lane `lane` of copy `copy` is from the position of an axis. */
+  shiftOf(axis: string, copy: number, lane: number): number {
+    if (!this.lanes) return 0;
+    if (axis === this.lanes.copyAxis) return copy;
+    if (axis !== this.lanes.axis) return 0;
+    return this.lanes.copyAxis === undefined ? 4 * copy + lane : lane;
+  }
+
   /** Whether the lanes of a vector see different values of a factor. */
   varies(factor: IndexFactor): boolean {
     let varying = false;
     visitLeaves(factor, (leaf) => {
-      varying ||= leaf.kind === 'value' ? this.value(leaf.id).varying : leaf.axis === this.lanes?.axis;
+      varying ||= leaf.kind === 'value' ? this.value(leaf.id).varying : this.isVector(leaf.axis);
     });
     return varying;
   }

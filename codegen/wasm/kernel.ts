@@ -12,7 +12,6 @@ import { byteSize } from '../../base/dtype.ts';
 import { internalError, KilnError } from '../../base/error.ts';
 import type { Kernel, KernelNode, KernelScratch } from '../../ir/kernel.ts';
 import type { WasmTier } from '../../runtime/program.ts';
-import { blockTransposes } from '../common/block.ts';
 import { flopsOf } from '../common/cost.ts';
 import { normalizeNodes } from '../common/normalize.ts';
 import { splitUnits, type Unit } from '../common/units.ts';
@@ -38,6 +37,7 @@ import { buildRows } from './rows/emit.ts';
 import { matchRows, type RowKernel } from './rows/match.ts';
 import { Helpers } from './sort/emit.ts';
 import { emitTiles, tileUnit } from './tiles.ts';
+import { emitTranspose, matchTranspose, type Transpose, tileTranspose } from './transpose.ts';
 import { loopsOverScratch, widenScratch } from './wide-scratch.ts';
 import { buildWindow } from './window/emit.ts';
 import { matchWindow } from './window/match.ts';
@@ -151,8 +151,7 @@ function checkExtents({ name, buffers }: Kernel, body: readonly KernelNode[]): v
  * apart, and their pieces share scratch memory.
  */
 function unitsOf({ body, independent }: Kernel, written: ReadonlySet<string>): readonly Unit[] {
-  const normalized = (nodes: readonly KernelNode[]): readonly KernelNode[] =>
-    blockTransposes(normalizeNodes(nodes, written));
+  const normalized = (nodes: readonly KernelNode[]): readonly KernelNode[] => normalizeNodes(nodes, written);
   if (!independent) return splitUnits(normalized(body), false, written);
   return splitUnits(body, true, written).flatMap(({ lets, nodes }) =>
     splitUnits([...lets, ...normalized(nodes)], false, written),
@@ -177,6 +176,7 @@ const prefixOf = (unit: number): string => `c${unit}_`;
 interface PreparedUnit extends Unit {
   readonly contraction?: Contraction;
   readonly rows?: RowKernel;
+  readonly transpose?: Transpose;
   readonly plan?: Plan;
 }
 
@@ -195,6 +195,8 @@ function prepareUnits(
     if (contraction) return { ...unit, contraction };
     const rows = matchRows(unit, { kernel, written, prefix: prefixOf(i) });
     if (rows) return { ...unit, rows };
+    const transpose = matchTranspose(unit, kernel);
+    if (transpose) return { ...unit, transpose, plan: planNodes(unit.nodes, new Set()) };
     const plan = planNodes(unit.nodes, new Set());
     const widened = widenScratch(unit.nodes, scratch, plan);
     if (!widened) return { ...unit, plan };
@@ -220,7 +222,7 @@ interface Part {
 }
 
 function buildUnit(builder: FunctionBuilder, facts: KernelFacts, unit: PreparedUnit, prefix: string): Part {
-  const { rows, contraction, plan } = unit;
+  const { rows, contraction, transpose, plan } = unit;
   if (rows) return buildRows(builder, facts, rows, prefix);
   if (contraction) {
     const window = matchWindow(contraction);
@@ -230,8 +232,9 @@ function buildUnit(builder: FunctionBuilder, facts: KernelFacts, unit: PreparedU
   if (!plan) throw internalError('a part of a kernel has no schedule');
   const helpers = new Helpers(prefix);
   const emitter = new NestEmitter(new Environment(builder, facts), plan, helpers);
-  const tiling = tileUnit(unit, plan);
-  emitTiles(emitter, unit, tiling);
+  const tiling = transpose ? tileTranspose(transpose) : tileUnit(unit, plan);
+  if (transpose) emitTranspose(emitter, unit, transpose, tiling);
+  else emitTiles(emitter, unit, tiling);
   return { builder, phases: [{ tiles: tiling.tiles, group: 1 }], helpers: helpers.all };
 }
 

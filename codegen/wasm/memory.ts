@@ -3,7 +3,7 @@
  * lane by lane (strided and gathered). Loads may run up to 16 bytes past a buffer, stores never; in the last vectors
  * of a loop only `remaining` lanes count, and the others touch nothing that lane 0 does not.
  */
-import { type Dim, isStatic, mulDims } from '../../base/dim.ts';
+import { addDims, type Dim, isStatic, mulDims } from '../../base/dim.ts';
 import { byteSize, type DType, isSigned } from '../../base/dtype.ts';
 import type { IndexExpression, IndexTerm, ScalarExpression, Store } from '../../ir/kernel.ts';
 import { coefficientOf, normalizeIndex } from '../common/linear-index.ts';
@@ -75,8 +75,9 @@ function converted(f: FunctionBuilder, from: DType, to: DType, value: Expression
 interface Movement {
   /** The part that a pointer carries: everything uniform, and the vector axis where it is linear. */
   readonly carried: IndexExpression;
-  /** Elements from one lane to the next, when that is all there is. */
+  /** Elements from one lane to the next, and from one copy to the next, when that is all there is. */
   readonly stride: Dim;
+  readonly copyStride: Dim;
   /** Terms that must be computed for each lane. */
   readonly scattered: readonly IndexTerm[];
 }
@@ -85,8 +86,11 @@ function movementOf(env: Environment, index: IndexExpression): Movement {
   const { offset, terms } = normalizeIndex(index);
   const isScattered = (term: IndexTerm): boolean => term.factor.kind !== 'axis' && env.varies(term.factor);
   const carried = { offset, terms: terms.filter((term) => !isScattered(term)) };
-  const stride = env.lanes ? (coefficientOf(carried, env.lanes.axis) ?? 0) : 0;
-  return { carried, stride, scattered: terms.filter(isScattered) };
+  const strideOf = (axis: string | undefined): Dim => (axis === undefined ? 0 : (coefficientOf(carried, axis) ?? 0));
+  const stride = strideOf(env.lanes?.axis);
+  const copyAxis = env.lanes?.copyAxis;
+  const copyStride = copyAxis === undefined ? mulDims(stride, 4) : strideOf(copyAxis);
+  return { carried, stride, copyStride, scattered: terms.filter(isScattered) };
 }
 
 /** The address of each lane of a copy: `bases[l] + offsets[l]`. Lanes that do not count get the address of lane 0. */
@@ -101,7 +105,8 @@ function laneAddresses(
   const { i32 } = f.module;
   const address = addressOf(env, memory, bytes, movement.carried);
   const lanes = [0, 1, 2, 3];
-  const strides = lanes.map((lane) => mulDims(movement.stride, bytes * (4 * copy + lane)));
+  const { stride, copyStride } = movement;
+  const strides = lanes.map((lane) => mulDims(addDims(mulDims(copyStride, copy), mulDims(stride, lane)), bytes));
   const inPlace = movement.scattered.length === 0 && strides.every((s): s is number => isStatic(s) && s >= 0);
   if (inPlace && !env.lanes?.remaining) {
     const local = address.extra === undefined ? address.pointer : f.let('i32', addressExpression(env, address));
@@ -136,6 +141,15 @@ export function emitLoad(env: Environment, load: Load, dtype: DType, name: strin
   requireComputed(stored, `load from ${load.memory}`);
   const copies = loadVaries(env, load) ? (env.lanes?.copies ?? 1) : 1;
   const locals: number[] = [];
+  if (copies > 1 && load.when === undefined) {
+    const movement = movementOf(env, load.index);
+    if (isTransposed(env, movement)) {
+      const transposed = loadTransposed(env, load, stored, movement);
+      return stored === dtype
+        ? transposed
+        : transposed.map((local) => f.let('v128', converted(f, stored, dtype, f.get(local))));
+    }
+  }
   for (let copy = 0; copy < copies; copy++) {
     const local =
       load.when === undefined ? loadAlways(env, load, stored, copy, name) : loadWhen(env, load, stored, copy, name);
@@ -158,13 +172,66 @@ function plainLoad(env: Environment, { memory, index }: Load, stored: DType, cop
     const addresses = bases.map((base) => base());
     return () => loadLanes(f, stored, offsets, addresses);
   }
-  const address = addressOf(env, memory, bytes, movement.carried);
-  const base = addressExpression(env, address);
-  return () =>
-    movement.stride === 0
-      ? loadSplat(f, stored, address.offset, base)
-      : loadVector(f, stored, address.offset + 4 * copy * bytes, base);
+  const { base, offset } = copyAddress(env, memory, bytes, movement, copy);
+  const address = base();
+  return () => (movement.stride === 0 ? loadSplat(f, stored, offset, address) : loadVector(f, stored, offset, address));
 }
+
+interface Place {
+  readonly base: () => Expression;
+  readonly offset: number;
+}
+
+/** The address of lane 0 of a copy. */
+function copyAddress(env: Environment, memory: string, bytes: number, movement: Movement, copy: number): Place {
+  return shiftedAddress(env, memory, bytes, movement, mulDims(movement.copyStride, copy));
+}
+
+/** The address `shift` elements after lane 0 of copy 0. */
+function shiftedAddress(env: Environment, memory: string, bytes: number, movement: Movement, shift: Dim): Place {
+  const { f } = env;
+  const address = addressOf(env, memory, bytes, movement.carried);
+  const inBytes = mulDims(shift, bytes);
+  if (isStatic(inBytes) && inBytes >= 0) {
+    return { base: () => addressExpression(env, address), offset: address.offset + inBytes };
+  }
+  return { base: () => f.module.i32.add(addressExpression(env, address), f.size(inBytes)), offset: address.offset };
+}
+
+/** Whether memory runs along the copies where the lanes jump: four vectors of it, turned, are four copies. */
+const isTransposed = (env: Environment, { stride, copyStride, scattered }: Movement): boolean =>
+  env.lanes?.copyAxis !== undefined && scattered.length === 0 && copyStride === 1 && stride !== 0 && stride !== 1;
+
+function loadTransposed(env: Environment, { memory }: Load, stored: DType, movement: Movement): number[] {
+  const { f } = env;
+  const rows = [0, 1, 2, 3].map((lane) => {
+    const shift = mulDims(movement.stride, lane);
+    const { base, offset } = shiftedAddress(env, memory, byteSize(stored), movement, shift);
+    return f.let('v128', loadVector(f, stored, offset, base()));
+  });
+  return transposed(f, rows);
+}
+
+/** The columns of four rows of 32-bit lanes. */
+function transposed(f: FunctionBuilder, [a, b, c, d]: readonly number[]): number[] {
+  const shuffled = (left: number, right: number, words: readonly number[]): number =>
+    f.let('v128', f.module.i8x16.shuffle(f.get(left), f.get(right), bytesOfWords(words)));
+  const [low, high] = [
+    [0, 4, 1, 5],
+    [2, 6, 3, 7],
+  ];
+  const [ab, cd] = [shuffled(a, b, low), shuffled(c, d, low)];
+  const [abHigh, cdHigh] = [shuffled(a, b, high), shuffled(c, d, high)];
+  return [
+    shuffled(ab, cd, [0, 1, 4, 5]),
+    shuffled(ab, cd, [2, 3, 6, 7]),
+    shuffled(abHigh, cdHigh, [0, 1, 4, 5]),
+    shuffled(abHigh, cdHigh, [2, 3, 6, 7]),
+  ];
+}
+
+const bytesOfWords = (words: readonly number[]): number[] =>
+  words.flatMap((word) => [4 * word, 4 * word + 1, 4 * word + 2, 4 * word + 3]);
 
 /** A predicated load. All lanes true: a plain load. Else lanes that are false read the buffer's start instead. */
 function loadWhen(env: Environment, load: Load, stored: DType, copy: number, name: string): number {
@@ -197,11 +264,11 @@ function loadWhen(env: Environment, load: Load, stored: DType, copy: number, nam
     f.when(f.get(bits), byLanes);
     return result;
   }
-  const address = addressOf(env, memory, bytes, movement.carried);
-  const base = addressExpression(env, address);
+  const place = copyAddress(env, memory, bytes, movement, copy);
+  const base = place.base();
   f.when(
     i32.eq(f.get(bits), f.i32(15)),
-    () => set(loadVector(f, stored, address.offset + 4 * copy * bytes, base)),
+    () => set(loadVector(f, stored, place.offset, base)),
     () => f.when(f.get(bits), byLanes),
   );
   return result;
@@ -230,9 +297,13 @@ export function emitStore(env: Environment, store: Store): void {
     value.dtype === stored ? local : f.let('v128', converted(f, value.dtype, stored, f.get(local))),
   );
   const at = (copy: number): number => named[copy % named.length];
-  const moves = movement.scattered.length > 0 || movement.stride !== 0;
+  const moves = movement.scattered.length > 0 || movement.stride !== 0 || movement.copyStride !== 0;
   if (!env.lanes || !moves) {
     storeSingle(env, store, stored, movement, at(0));
+    return;
+  }
+  if (store.when === undefined && isTransposed(env, movement)) {
+    storeTransposed(env, store, stored, movement, [0, 1, 2, 3].map(at));
     return;
   }
   for (let copy = 0; copy < env.lanes.copies; copy++) {
@@ -284,11 +355,8 @@ function storeVector(
   copy: number,
 ): void {
   const { f } = env;
-  const { v128 } = f.module;
   const bytes = byteSize(stored);
-  const address = addressOf(env, store.memory, bytes, movement.carried);
-  const offset = address.offset + 4 * copy * bytes;
-  const base = (): Expression => addressExpression(env, address);
+  const { base, offset } = copyAddress(env, store.memory, bytes, movement, copy);
   const result = merged(f, store, stored, value, () => loadVector(f, stored, offset, base()));
   const packed = pack(f, stored, result);
   const remaining = env.lanes?.remaining;
@@ -296,9 +364,33 @@ function storeVector(
     const shifted = offset === 0 ? base() : f.module.i32.add(base(), f.i32(offset));
     const count = copy === 0 ? f.get(remaining) : f.module.i32.sub(f.get(remaining), f.i32(4 * copy));
     f.statement(callStatement(f, partialStores[bytes as ElementBytes], [shifted, packed, count]));
-  } else if (bytes === 1) f.statement(v128.store32_lane(offset, 1, 0, base(), packed));
-  else if (bytes === 2) f.statement(v128.store64_lane(offset, 2, 0, base(), packed));
-  else f.statement(v128.store(offset, 4, base(), packed));
+  } else storePacked(f, bytes, offset, base(), packed);
+}
+
+/** Stores four packed elements. */
+function storePacked(f: FunctionBuilder, bytes: number, offset: number, base: Expression, packed: Expression): void {
+  const { v128 } = f.module;
+  if (bytes === 1) f.statement(v128.store32_lane(offset, 1, 0, base, packed));
+  else if (bytes === 2) f.statement(v128.store64_lane(offset, 2, 0, base, packed));
+  else f.statement(v128.store(offset, 4, base, packed));
+}
+
+/** Stores four copies whose elements lie side by side in memory where those of a vector do not. */
+function storeTransposed(
+  env: Environment,
+  store: Store,
+  stored: DType,
+  movement: Movement,
+  values: readonly number[],
+): void {
+  const { f } = env;
+  const bytes = byteSize(stored);
+  transposed(f, values).forEach((value, lane) => {
+    const shift = mulDims(movement.stride, lane);
+    const { base, offset } = shiftedAddress(env, store.memory, bytes, movement, shift);
+    const result = merged(f, store, stored, value, () => loadVector(f, stored, offset, base()));
+    storePacked(f, bytes, offset, base(), pack(f, stored, result));
+  });
 }
 
 /** Four compute lanes as four neighbouring elements, from the first byte on; of masks, bytes of 0 or 1. */

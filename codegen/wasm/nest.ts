@@ -248,8 +248,7 @@ function laterLimit({ f }: Environment, span: Span, margin: number): () => Expre
 function indexVector(env: Environment, index: Parameters<typeof indexValue>[1], copy: number): Expression {
   const { f } = env;
   const { i32x4 } = f.module;
-  const axis = env.lanes?.axis;
-  if (axis === undefined) throw internalError('an index varies without a vector axis');
+  if (!env.lanes) throw internalError('an index varies without a vector axis');
   const linear = index.terms.every(({ factor }) => factor.kind === 'axis' || !env.varies(factor));
   if (!linear) {
     let result = i32x4.splat(indexValue(env, index, { copy, lane: 0 }));
@@ -258,11 +257,14 @@ function indexVector(env: Environment, index: Parameters<typeof indexValue>[1], 
     }
     return result;
   }
-  const terms = index.terms.filter(({ factor }) => factor.kind === 'axis' && factor.axis === axis);
-  const positions = f.lanes([4 * copy, 4 * copy + 1, 4 * copy + 2, 4 * copy + 3]);
-  let steps = positions;
-  for (const { coefficient } of terms) {
-    if (coefficient !== 1) steps = i32x4.mul(steps, i32x4.splat(f.size(coefficient)));
+  let result = i32x4.splat(indexValue(env, index));
+  for (const { coefficient, factor } of index.terms) {
+    if (factor.kind !== 'axis' || !env.isVector(factor.axis)) continue;
+    const { axis } = factor;
+    const [first, ...rest] = [0, 1, 2, 3].map((lane) => env.shiftOf(axis, copy, lane));
+    const steps = f.lanes([first, rest[0], rest[1], rest[2]]);
+    const scaled = coefficient === 1 ? steps : i32x4.mul(steps, i32x4.splat(f.size(coefficient)));
+    result = i32x4.add(result, scaled);
   }
-  return i32x4.add(i32x4.splat(indexValue(env, index)), steps);
+  return result;
 }

@@ -119,7 +119,12 @@ function columnSpan(emitter: NestEmitter, extent: Dim, columns: number, tile: nu
 }
 
 /** A loop over the rows of a tile, with the axes of the prefix bound. */
-function emitRows(emitter: NestEmitter, { prefix, rows }: Tiling, tileRow: () => Expression, body: () => void): void {
+export function emitRows(
+  emitter: NestEmitter,
+  { prefix, rows }: Tiling,
+  tileRow: () => Expression,
+  body: () => void,
+): void {
   const { env } = emitter;
   const { f } = env;
   const { i32 } = f.module;
