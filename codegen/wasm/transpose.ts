@@ -5,7 +5,7 @@
  *
  *     parallel i < 1024 { parallel j < 4096 { %0 = load x[1024*j + i]; store y[4096*i + j] = %0 } }
  *
- *     for blocks of 64 i and 64 j                    a page or less of each row; what threads share
+ *     for blocks of 256 i and 256 j                  what threads share; a page or less of each row
  *       for 8 i                                      8 lines of y grow side by side, 4 lines of x are read at a time
  *         for 4 j: load 8 vectors of x, turn them, store 8 vectors of y
  *
@@ -22,7 +22,7 @@ import type { NestEmitter } from './nest.ts';
 import { emitRows, type Tiling } from './tiles.ts';
 
 /** Elements of a block along either axis, of a strip of it, and of a register tile. */
-const block = 64;
+const block = 256;
 const strip = 8;
 const side = 4;
 /** Elements a call should handle, about. */
@@ -64,7 +64,8 @@ export function matchTranspose({ nodes }: Unit, { buffers }: Kernel): Transpose 
   if (!stores.every(({ index }) => moves(index))) return undefined;
   // What a tile computes again must not have overwritten what it reads.
   const shared = buffers.some(({ access, inPlaceOf }) => access === 'read_write' || inPlaceOf !== undefined);
-  if (shared && !pair.every(({ axis }) => isMultiple(axis.extent, side))) return undefined;
+  const isWhole = isMultiple(across.axis.extent, side) && isMultiple(down.axis.extent, strip);
+  if (shared && !isWhole) return undefined;
   return { others: loops.filter((loop) => !pair.includes(loop)), down, across, body };
 }
 
