@@ -62,6 +62,8 @@ export interface StoreRequest {
   readonly copies: number;
   /** Operations and bytes that keeping a value must save at each call. */
   readonly leastSaved: number;
+  /** Values that are kept in any case. */
+  readonly given: ReadonlySet<Value>;
 }
 
 /** How the rest of the graph needs a fixed value. */
@@ -90,12 +92,13 @@ export const chooseStored = (request: StoreRequest): ReadonlySet<Value> => new C
 class Chooser {
   readonly #request: StoreRequest;
   readonly #demands = new Map<Value, Demand>();
-  readonly #stored = new Set<Value>();
+  readonly #stored: Set<Value>;
   /** Results belong to the caller, and are made anew at each call. */
   readonly #results: ReadonlySet<Value>;
 
   constructor(request: StoreRequest) {
     this.#request = request;
+    this.#stored = new Set(request.given);
     this.#results = new Set(request.graph.results.map((result) => request.uses.storageOf(result)));
   }
 
@@ -120,6 +123,7 @@ class Chooser {
   }
 
   #demand(value: Value, { elements, contractions, isHandedOver }: Demand): void {
+    if (this.#stored.has(value)) return;
     const { uses } = this.#request;
     const source = isHandedOver ? uses.storageOf(value) : this.#sourceOf(value);
     const op = uses.producerOf(source);
@@ -148,7 +152,7 @@ class Chooser {
   #decide(op: Op): void {
     const [value] = op.results;
     const demand = this.#demands.get(value);
-    if (!demand) return;
+    if (!demand || this.#stored.has(value)) return;
     const { uses, budget, copies } = this.#request;
     const { work, evaluations, bytes, sources } = this.#costOf(value, demand);
     const least = Math.max(this.#request.leastSaved, leastShare * demand.contractions);

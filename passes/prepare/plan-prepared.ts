@@ -7,13 +7,14 @@
  *     planPrepared(module, { held: [true, false], without })        Map { 'main' → { prepare, main } }
  */
 import { symbolsOf } from '../../base/dim.ts';
-import { type Func, type Module, mainOf, type Value } from '../../ir/types.ts';
+import { type Func, type Graph, type Module, mainOf, type Value } from '../../ir/types.ts';
 import type { Without } from '../features.ts';
 import { estimate, GraphUses } from '../fuse/graph-uses.ts';
 import { bytesOf } from '../plan/plan-memory.ts';
 import { chooseStored, leastSaved as leastSavedByDefault, StorageBudget } from './choose-stored.ts';
 import { fixedValues } from './fixed-values.ts';
 import { type SplitGraph, splitGraph } from './split-graph.ts';
+import { turnFactors } from './turn-factors.ts';
 
 export interface PrepareOptions {
   /** For each parameter of the main function, whether it is the same at every call. */
@@ -41,12 +42,11 @@ export function planPrepared(
   );
   const calls = new CallSites(main.name, held);
   // Callees come before callers: from the end, every function is seen after all that call it.
-  for (const { name, graph } of callersFirst(module)) {
+  for (const { name, graph: original } of callersFirst(module)) {
     const site = calls.of(name);
     if (!site) continue;
-    const fixed = fixedValues(graph, site.held, hasSymbols);
-    const uses = new GraphUses(graph, without);
-    const stored = chooseStored({ graph, uses, fixed, budget, copies: site.copies, leastSaved });
+    const { graph, turned, fixed, uses } = withTurnedFactors(original, { ...site, hasSymbols, budget, without });
+    const stored = chooseStored({ graph, uses, fixed, budget, copies: site.copies, leastSaved, given: turned });
     if (stored.size > 0) splits.set(name, splitGraph(graph, stored));
     const stays = (value: Value): boolean => {
       const root = uses.storageOf(value);
@@ -57,6 +57,24 @@ export function planPrepared(
     }
   }
   return splits;
+}
+
+interface Site extends CallSite {
+  readonly hasSymbols: boolean;
+  readonly budget: StorageBudget;
+  readonly without: Without;
+}
+
+/** The graph with turned factors, and what is known of it. */
+function withTurnedFactors(original: Graph, { held, copies, hasSymbols, budget, without }: Site) {
+  const known = (graph: Graph) => ({
+    graph,
+    fixed: fixedValues(graph, held, hasSymbols),
+    uses: new GraphUses(graph, without),
+  });
+  const before = known(original);
+  const { graph, turned } = turnFactors({ ...before, budget, copies });
+  return { ...(graph === original ? before : known(graph)), turned };
 }
 
 function callersFirst({ functions, main }: Module): Func[] {

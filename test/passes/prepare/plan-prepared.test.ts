@@ -142,6 +142,53 @@ describe('what is kept', () => {
   });
 });
 
+describe('weights that lie along the sum', () => {
+  const productOf = (rows: number, batch: number, side: 0 | 1): Graph =>
+    graphOf((b) => {
+      const [x, w] = [b.parameter(f32(batch, rows, 128)), b.parameter(f32(batch, 64, 128))];
+      const operands = side === 1 ? [x, w] : [w, x];
+      return [
+        b.op('dot_general', operands, {
+          contract: [[2], [2]],
+          batch: [[0], [0]],
+        }),
+      ];
+    });
+
+  test.each([
+    [1, 1, 1],
+    [8, 2, 1],
+    [3, 2, 0],
+  ] as const)('are turned once for %i rows, batch %i, operand %i', (rows, batch, side) => {
+    const graph = productOf(rows, batch, side);
+    const split = lower(moduleOf(graph), [false, true]);
+    expect(preparedTypes(split)).toEqual([`float32[${batch},128,64]`]);
+    const inputs = sampleInputs(graph);
+    expectSame(runLowered(lower(moduleOf(graph), []), inputs), runLowered(split, inputs), 'turned');
+  });
+
+  test('are turned once for several products', () => {
+    const graph = graphOf((b) => {
+      const [x, y, w] = [b.parameter(f32(2, 128)), b.parameter(f32(2, 128)), b.parameter(f32(64, 128))];
+      return [x, y].map((left) => b.op('dot_general', [left, w], { contract: [[1], [1]], batch: [[], []] }));
+    });
+    expect(preparedTypes(lower(moduleOf(graph), [false, false, true]))).toEqual(['float32[128,64]']);
+  });
+
+  test('stay as they are for many rows, and where two axes are summed', () => {
+    expect(lower(moduleOf(productOf(200, 1, 1)), [false, true]).prepared).toEqual([]);
+    const graph = graphOf((b) => {
+      const [x, w] = [b.parameter(f32(2, 8, 16)), b.parameter(f32(64, 8, 16))];
+      const contract = [
+        [1, 2],
+        [1, 2],
+      ] as const;
+      return [b.op('dot_general', [x, w], { contract, batch: [[], []] })];
+    });
+    expect(lower(moduleOf(graph), [false, true]).prepared).toEqual([]);
+  });
+});
+
 describe('functions that are called', () => {
   const module = (second: string): Module =>
     parseModule(`
