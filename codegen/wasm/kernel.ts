@@ -27,6 +27,7 @@ import {
 } from '../common/walk.ts';
 import { buildContraction } from './contraction/emit.ts';
 import { type Contraction, matchContraction } from './contraction/match.ts';
+import { type ContractionSchedule, checkSchedule, defaultSchedule, scheduleKey } from './contraction/schedule.ts';
 import { Environment } from './environment.ts';
 import { FunctionBuilder } from './function-builder.ts';
 import type { Binaryen, Module } from './math/emitter.ts';
@@ -46,6 +47,8 @@ import { matchWindow } from './window/match.ts';
 export interface KernelOptions {
   readonly precision: 'fast' | 'strict';
   readonly tier: WasmTier;
+  /** The schedule of its contractions, where it was measured; without it one is chosen by the sizes. */
+  readonly contraction?: ContractionSchedule;
 }
 
 /** Whether code may fuse multiplications with additions, which leave other last bits. */
@@ -53,7 +56,8 @@ export const mayFuse = ({ precision, tier }: KernelOptions): boolean => precisio
 
 /** What of the options shapes code; part of a kernel's hash. */
 export const optionsKey = (options: KernelOptions): string =>
-  `${options.precision}${mayFuse(options) ? ' fma' : ''}${options.tier.threads ? ' shared' : ''}`;
+  `${options.precision}${mayFuse(options) ? ' fma' : ''}${options.tier.threads ? ' shared' : ''}` +
+  (options.contraction ? ` ${scheduleKey(options.contraction)}` : '');
 
 /** A stretch of tiles that may run in any order (`KernelPhase` of the program). */
 export interface TilePhase {
@@ -118,7 +122,7 @@ function buildModule(binaryen: Binaryen, kernel: Kernel, options: KernelOptions,
   const module = newModule(binaryen, options.tier);
   const parts = units.map((unit, i): Part => {
     const builder = new FunctionBuilder(binaryen, module, layout, runParameters);
-    return buildUnit(builder, facts, unit, prefixOf(i));
+    return buildUnit(builder, facts, unit, options, prefixOf(i));
   });
   const dispatch = parts.length === 1 ? undefined : buildDispatch(binaryen, module, layout, parts);
   parts.forEach(({ builder, helpers }, i) => {
@@ -221,13 +225,20 @@ interface Part {
   readonly helpers: readonly (readonly [string, FunctionBuilder])[];
 }
 
-function buildUnit(builder: FunctionBuilder, facts: KernelFacts, unit: PreparedUnit, prefix: string): Part {
+function buildUnit(
+  builder: FunctionBuilder,
+  facts: KernelFacts,
+  unit: PreparedUnit,
+  options: KernelOptions,
+  prefix: string,
+): Part {
   const { rows, contraction, transpose, plan } = unit;
   if (rows) return buildRows(builder, facts, rows, prefix);
   if (contraction) {
     const window = matchWindow(contraction);
     if (window) return buildWindow(builder, facts, window, prefix);
-    return buildContraction(builder, facts, contraction, prefix);
+    const schedule = checkSchedule(options.contraction ?? defaultSchedule(contraction));
+    return buildContraction(builder, facts, contraction, schedule, prefix);
   }
   if (!plan) throw internalError('a part of a kernel has no schedule');
   const helpers = new Helpers(prefix);

@@ -210,7 +210,7 @@ describe('several sums of products over one row and column', () => {
 
   for (const sweeps of [1, 2] as const) {
     it(`share a schedule: ${sweeps === 1 ? 'one sweep' : 'two sweeps'}`, () => {
-      expect(generate(gated(30, 40, 20, sweeps)).text()).toContain('tile_c0_1strip_4x8');
+      expect(generate(gated(30, 40, 20, sweeps)).text()).toContain('strip_c0_1strip_4');
       check(gated(30, 40, 20, sweeps));
       check(gated(7, 13, 300, sweeps));
       const sizes = small.flatMap((M) => [1, 4, 9, 33].map((N) => ({ M, N, K: 1 + ((M * N) % 11) })));

@@ -14,6 +14,11 @@ const inPlaceElements = 1 << 13;
 /** Rows up to which the right factor is read in place, however large it is: fewer where each step is on another page. */
 const inPlaceRows = 24;
 const inPlaceRowsOfPages = 8;
+/** Rows up to which a few steps at a time are done, and up to which that pays where steps do not lie on pages apart. */
+const rowsOfSteps = 32;
+const fewRows = 4;
+/** Steps at a time: as many places in memory are read side by side. */
+const stepsAtOnce = 16;
 const pageBytes = 4096;
 /** Steps up to which the left factor may lie apart from step to step. */
 const inPlaceSteps = 64;
@@ -50,17 +55,32 @@ export function leftInPlace(layout: RecordLayout, sum: Sum, { row }: Contraction
 /**
  * The right factor, if it lies along the column and is small or used by few rows.
  * @param isChecked whether the schedule wants to look at the packed factor: then only few rows keep it in place
+ * @param mayBeSteps whether the schedule can do a few steps at a time
  */
 export function rightInPlace(
   layout: RecordLayout,
   sum: Sum,
   { row, column }: Contraction,
-  isChecked: boolean,
+  { isChecked, mayBeSteps }: { readonly isChecked: boolean; readonly mayBeSteps: boolean },
 ): InPlace | undefined {
   const load = inPlaceLoad(layout, sum.right, column, sum);
   if (load?.own !== 1) return undefined;
-  const small = !isChecked && likelyExtent(sum.depth) * likelyExtent(column.extent) <= inPlaceElements;
-  const stepBytes = likelyExtent(load.step) * byteSize(sum.dtype);
-  const rows = stepBytes >= pageBytes ? inPlaceRowsOfPages : inPlaceRows;
-  return small || likelyExtent(row.extent) <= rows ? load : undefined;
+  if (!isChecked && isSmall(sum, column)) return load;
+  const ofPages = mayBeSteps ? rowsOfSteps : inPlaceRowsOfPages;
+  return likelyExtent(row.extent) <= (isOfPages(load, sum) ? ofPages : inPlaceRows) ? load : undefined;
+}
+
+const isSmall = (sum: Sum, column: Axis): boolean =>
+  likelyExtent(sum.depth) * likelyExtent(column.extent) <= inPlaceElements;
+
+const isOfPages = ({ step }: InPlace, { dtype }: Sum): boolean => likelyExtent(step) * byteSize(dtype) >= pageBytes;
+
+/**
+ * The steps that are done at a time where a large right factor is read in place for few rows; `undefined` where tiles
+ * do all their steps. Only along one axis: what is packed of the left factor has no parts.
+ */
+export function stepsInPlace(right: InPlace, sum: Sum, { row, column }: Contraction): number | undefined {
+  if (isSmall(sum, column) || likelyExtent(sum.depth) <= stepsAtOnce) return undefined;
+  const pays = likelyExtent(row.extent) <= fewRows || isOfPages(right, sum);
+  return pays ? stepsAtOnce : undefined;
 }

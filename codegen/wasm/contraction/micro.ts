@@ -1,161 +1,247 @@
 /**
- * The register tile: `rows` rows by `vectors` vectors of columns, summed over the depth in order within blocks, block
- * by block. The left factor is read by splats, the right one by vectors in adjacent pairs.
+ * The register tiles of some rows: `rows` rows by up to `vectors` vectors of columns at a time, summed over the depth in
+ * order within blocks, block by block. The left factor is read by splats, the right one by vectors in adjacent pairs.
  *
- *     tile(record, a, b, c)      a: left[row 0][0]    b: right[0][column 0]    c: where the sums go
- *     tile(record, a, b, c, begin, end)      only the steps from `begin` to `end`, where `a` and `b` begin
+ *     strip(record, a, b, c, needed, columns)      a: left[row 0][0]     b: right[0][column 0]     c: where the sums go
+ *                                                  tiles begin at columns below `needed`; `columns` there are
+ *     strip(..., begin, end)                       only the steps from `begin` to `end`, where `a` and `b` begin
+ *
+ * How steps `begin` to `end` are added to what has been summed before:
+ *
+ *     whole     there is nothing before: all steps, or all that are needed
+ *     blocks    to the sums at `c`; `begin` and `end` are multiples of the block, or the depth
+ *     steps     to the partial sums of a block at `c`; a block does not end between `begin` and `end`
  */
-import { type Dim, dimBounds, isStatic, mulDims } from '../../../base/dim.ts';
+import { type Dim, isStatic, mulDims } from '../../../base/dim.ts';
 import type { DType } from '../../../base/dtype.ts';
 import { contractionBlock } from '../../../ir/kernel.ts';
 import { FunctionBuilder } from '../function-builder.ts';
 import type { Expression } from '../math/emitter.ts';
+import { relaxedMadd } from '../relaxed.ts';
 
 /** Distances in bytes. */
-export interface TileStrides {
+export interface StripStrides {
   readonly leftRow: Dim;
   readonly leftStep: Dim;
   readonly rightStep: Dim;
-  readonly resultRow: number;
+  /** From the first column of a tile to that of the next. */
+  readonly rightTile: Dim;
+  readonly resultRow: Dim;
 }
 
-export interface TileShape {
+export interface StripShape {
   readonly rows: number;
+  /** Vectors of a full tile. */
   readonly vectors: number;
+  /** Vectors that the last tile may have where it is not full, ascending. */
+  readonly lastVectors: readonly number[];
+  /** Whether there may be full tiles. */
+  readonly hasFull: boolean;
   readonly dtype: DType;
   readonly depth: Dim;
-  readonly strides: TileStrides;
-  /** Whether the tile sums over a part of the depth, which begins and ends at multiples of four or where the depth does. */
+  readonly strides: StripStrides;
+  readonly continues: 'whole' | 'blocks' | 'steps';
+  /** Whether the steps are given; without it they are the whole depth. */
   readonly isRanged: boolean;
 }
 
 /** Whether a distance can stand in an instruction: immediates are unsigned, and a reversed axis walks backwards. */
 const isImmediate = (distance: Dim): distance is number => isStatic(distance) && distance >= 0;
 
-/** Builds the function of a register tile; the caller finishes it under a name. */
-export function buildTile(outer: FunctionBuilder, shape: TileShape): FunctionBuilder {
-  const names = ['record', 'a', 'b', 'c', ...(shape.isRanged ? ['begin', 'end'] : [])];
+/** Steps up to which a sum of one block is added up without a loop over blocks around it. */
+const shortDepth = 32;
+
+/** Builds the function of a strip; the caller finishes it under a name. */
+export function buildStrip(outer: FunctionBuilder, shape: StripShape): FunctionBuilder {
+  const names = ['record', 'a', 'b', 'c', 'needed', 'columns', ...(shape.isRanged ? ['begin', 'end'] : [])];
   const f = new FunctionBuilder(outer.binaryen, outer.module, outer.layout, names);
-  new Tile(f, shape).build();
+  new Strip(f, shape).build();
   return f;
 }
 
-class Tile {
-  readonly f: FunctionBuilder;
-  readonly shape: TileShape;
-  /** One pointer for all rows where their distances are immediates, else one a row. */
-  readonly left: number[];
-  readonly right = 2;
-  readonly partial: number[][];
+const [a, b, c, needed, columns, begin, end] = [1, 2, 3, 4, 5, 6, 7];
 
-  constructor(f: FunctionBuilder, shape: TileShape) {
+class Strip {
+  readonly f: FunctionBuilder;
+  readonly shape: StripShape;
+  /** Pointers to the left factor: one for all rows where their distances are immediates, else one a row. */
+  readonly left: readonly number[];
+  readonly right: number;
+
+  constructor(f: FunctionBuilder, shape: StripShape) {
     this.f = f;
     this.shape = shape;
-    const { i32 } = f.module;
-    const { leftRow } = shape.strides;
-    this.left = [1];
-    if (!isImmediate(leftRow)) {
-      for (let row = 1; row < shape.rows; row++) {
-        this.left.push(f.let('i32', i32.add(f.get(1), f.size(mulDims(leftRow, row)))));
-      }
-    }
-    this.partial = this.grid();
-  }
-
-  grid(): number[][] {
-    const { rows, vectors } = this.shape;
-    return Array.from({ length: rows }, () => Array.from({ length: vectors }, () => this.f.newLocal('v128', 'sum')));
-  }
-
-  each(visit: (row: number, vector: number) => void): void {
-    for (let row = 0; row < this.shape.rows; row++) {
-      for (let vector = 0; vector < this.shape.vectors; vector++) visit(row, vector);
-    }
-  }
-
-  zero(): Expression {
-    return this.f.splat(this.shape.dtype, 0);
-  }
-
-  add(a: Expression, b: Expression): Expression {
-    const { f32x4, i32x4 } = this.f.module;
-    return this.shape.dtype === 'float32' ? f32x4.add(a, b) : i32x4.add(a, b);
-  }
-
-  multiply(a: Expression, b: Expression): Expression {
-    const { f32x4, i32x4 } = this.f.module;
-    return this.shape.dtype === 'float32' ? f32x4.mul(a, b) : i32x4.mul(a, b);
+    const pointers = isImmediate(shape.strides.leftRow) ? 1 : shape.rows;
+    this.left = Array.from({ length: pointers }, () => f.newLocal('i32', 'left'));
+    this.right = f.newLocal('i32', 'right');
   }
 
   build(): void {
-    const { f, partial } = this;
-    const { i32, v128 } = f.module;
-    const { depth, dtype, strides, isRanged } = this.shape;
-    const [begin, end] = [4, 5];
-    const zeros = (sums: number[][]): void => this.each((row, vector) => f.set(sums[row][vector], this.zero()));
-    const isNonEmpty = !isRanged && isStatic(depth) && depth > 0;
-    if (dtype !== 'float32' || dimBounds(depth)[1] <= contractionBlock) {
-      zeros(partial);
-      this.sweep(isRanged ? i32.sub(f.get(end), f.get(begin)) : f.size(depth), isNonEmpty);
-      this.store(partial, strides.resultRow, v128);
+    const { f } = this;
+    const { i32 } = f.module;
+    const { vectors, lastVectors, hasFull } = this.shape;
+    const done = f.newLocal('i32', 'done');
+    if (hasFull) {
+      const width = 4 * vectors;
+      const stop = f.let('i32', i32.sub(f.get(columns), f.i32(width - 1)), 'stop');
+      f.set(stop, f.module.select(i32.lt_s(f.get(stop), f.get(needed)), f.get(stop), f.get(needed)));
+      f.loop({ counter: done, start: f.i32(0), step: width, limit: () => f.get(stop) }, () => {
+        this.tile(vectors);
+        f.set(b, i32.add(f.get(b), f.size(this.shape.strides.rightTile)));
+        f.set(c, i32.add(f.get(c), f.i32(4 * width)));
+      });
+    } else f.set(done, f.i32(0));
+    if (lastVectors.length === 0) return;
+    f.when(i32.lt_s(f.get(done), f.get(needed)), () => {
+      const left = f.let('i32', i32.shr_u(i32.add(i32.sub(f.get(columns), f.get(done)), f.i32(3)), f.i32(2)));
+      this.last(left, lastVectors);
+    });
+  }
+
+  /** A chain of tests for the smaller widths; the last is what remains. */
+  last(left: number, [first, ...more]: readonly number[]): void {
+    const { f } = this;
+    const build = (): void => this.tile(first);
+    if (more.length === 0) build();
+    else f.when(f.module.i32.le_s(f.get(left), f.i32(first)), build, () => this.last(left, more));
+  }
+
+  grid(vectors: number): number[][] {
+    return Array.from({ length: this.shape.rows }, () =>
+      Array.from({ length: vectors }, () => this.f.newLocal('v128', 'sum')),
+    );
+  }
+
+  add(x: Expression, y: Expression): Expression {
+    const { f32x4, i32x4 } = this.f.module;
+    return this.shape.dtype === 'float32' ? f32x4.add(x, y) : i32x4.add(x, y);
+  }
+
+  /** `sum + x * y`. */
+  addProduct(sum: Expression, x: Expression, y: Expression): Expression {
+    const { f } = this;
+    const { f32x4, i32x4 } = f.module;
+    if (this.shape.dtype !== 'float32') return i32x4.add(sum, i32x4.mul(x, y));
+    return f.mayFuse ? relaxedMadd(f, x, y, sum) : f32x4.add(sum, f32x4.mul(x, y));
+  }
+
+  /** One tile of `vectors` vectors at `b`, into `c`. */
+  tile(vectors: number): void {
+    const { f } = this;
+    const { i32 } = f.module;
+    const { depth, dtype, strides, continues, isRanged } = this.shape;
+    this.left.forEach((pointer, row) => {
+      const start = row === 0 ? f.get(a) : i32.add(f.get(a), f.size(mulDims(strides.leftRow, row)));
+      f.set(pointer, start);
+    });
+    f.set(this.right, f.get(b));
+    const count = (): Expression => (isRanged ? i32.sub(f.get(end), f.get(begin)) : f.size(depth));
+    const isNonEmpty = (!isRanged && isStatic(depth) && depth > 0) || continues !== 'whole';
+    const isShort = !isRanged && isStatic(depth) && depth <= shortDepth;
+    const partial = this.grid(vectors);
+    if (dtype !== 'float32' || continues === 'steps' || isShort) {
+      const block = dtype === 'float32' ? contractionBlock : undefined;
+      this.start(partial, block);
+      this.sweep(partial, count(), isNonEmpty);
+      this.store(partial);
       return;
     }
-    const sums = this.grid();
-    zeros(sums);
+    const sums = this.grid(vectors);
+    this.start(sums, undefined);
     const done = f.newLocal('i32');
     const limit = (): Expression => (isRanged ? f.get(end) : f.size(depth));
-    const start = isRanged ? f.get(begin) : f.i32(0);
-    f.loop({ counter: done, start, step: 0, limit, nonEmpty: isNonEmpty }, () => {
+    const from = isRanged ? f.get(begin) : f.i32(0);
+    f.loop({ counter: done, start: from, step: 0, limit, nonEmpty: isNonEmpty }, () => {
       const next = f.let('i32', i32.add(i32.or(f.get(done), f.i32(contractionBlock - 1)), f.i32(1)));
       f.set(next, f.module.select(i32.lt_s(f.get(next), limit()), f.get(next), limit()));
-      zeros(partial);
-      this.sweep(i32.sub(f.get(next), f.get(done)), true);
+      this.zero(partial);
+      this.sweep(partial, i32.sub(f.get(next), f.get(done)), true);
       f.set(done, f.get(next));
-      this.each((row, vector) =>
+      each(sums, (row, vector) =>
         f.set(sums[row][vector], this.add(f.get(sums[row][vector]), f.get(partial[row][vector]))),
       );
     });
-    this.store(sums, strides.resultRow, v128);
+    this.store(sums);
+  }
+
+  zero(sums: readonly number[][]): void {
+    const { f } = this;
+    each(sums, (row, vector) => f.set(sums[row][vector], f.splat(this.shape.dtype, 0)));
+  }
+
+  /** Sums begin at zero, or go on from `c` unless `begin` is 0, or the start of a block of so many steps. */
+  start(sums: readonly number[][], block: number | undefined): void {
+    const { f } = this;
+    const { i32, v128 } = f.module;
+    if (this.shape.continues === 'whole') {
+      this.zero(sums);
+      return;
+    }
+    const position = block === undefined ? f.get(begin) : i32.and(f.get(begin), f.i32(block - 1));
+    f.when(
+      position,
+      () =>
+        this.eachResult(sums, (row, vector, offset, pointer) =>
+          f.set(sums[row][vector], v128.load(offset, 4, pointer)),
+        ),
+      () => this.zero(sums),
+    );
   }
 
   /**
    * `count` steps, one a round: V8 puts the loads of a round before its arithmetic, and those of two would not fit the
    * registers beside the sums.
    */
-  sweep(count: Expression, nonEmpty: boolean): void {
+  sweep(partial: readonly number[][], count: Expression, nonEmpty: boolean): void {
     const { f } = this;
     const counter = f.newLocal('i32');
     const bound = f.let('i32', count);
-    f.loop({ counter, start: f.i32(0), step: 1, limit: () => f.get(bound), nonEmpty }, () => this.step());
+    f.loop({ counter, start: f.i32(0), step: 1, limit: () => f.get(bound), nonEmpty }, () => this.step(partial));
   }
 
   /** One step of the depth, with the pointers advanced in the end. */
-  step(): void {
+  step(partial: readonly number[][]): void {
     const { f } = this;
     const { i32, v128 } = f.module;
-    const { rows, vectors, strides } = this.shape;
-    const { leftRow, leftStep, rightStep } = strides;
-    const columns = Array.from({ length: vectors }, (_, v) =>
-      f.let('v128', v128.load(16 * v, 4, f.get(this.right)), 'right'),
-    );
-    for (let row = 0; row < rows; row++) {
+    const { leftRow, leftStep, rightStep } = this.shape.strides;
+    const loaded = partial[0].map((_, v) => f.let('v128', v128.load(16 * v, 4, f.get(this.right)), 'right'));
+    partial.forEach((sums, row) => {
       const offset = isImmediate(leftRow) ? row * leftRow : 0;
       const pointer = this.left[isImmediate(leftRow) ? 0 : row];
       const splat = f.let('v128', v128.load32_splat(offset, 4, f.get(pointer)), 'left');
-      columns.forEach((column, v) => {
-        const sum = this.partial[row][v];
-        f.set(sum, this.add(f.get(sum), this.multiply(f.get(splat), f.get(column))));
+      loaded.forEach((vector, v) => {
+        f.set(sums[v], this.addProduct(f.get(sums[v]), f.get(splat), f.get(vector)));
       });
-    }
+    });
     const advance = (local: number, by: Dim): void => f.set(local, i32.add(f.get(local), f.size(by)));
     for (const pointer of this.left) advance(pointer, leftStep);
     advance(this.right, rightStep);
   }
 
-  store(sums: readonly number[][], resultRow: number, v128: FunctionBuilder['module']['v128']): void {
+  store(sums: readonly number[][]): void {
     const { f } = this;
-    this.each((row, vector) => {
-      f.statement(v128.store(row * resultRow + 16 * vector, 4, f.get(3), f.get(sums[row][vector])));
+    this.eachResult(sums, (row, vector, offset, pointer) =>
+      f.statement(f.module.v128.store(offset, 4, pointer, f.get(sums[row][vector]))),
+    );
+  }
+
+  /** Visits the places of sums at `c`. */
+  eachResult(
+    sums: readonly number[][],
+    visit: (row: number, vector: number, offset: number, pointer: Expression) => void,
+  ): void {
+    const { f } = this;
+    const { resultRow } = this.shape.strides;
+    each(sums, (row, vector) => {
+      if (isImmediate(resultRow)) visit(row, vector, row * resultRow + 16 * vector, f.get(c));
+      else {
+        const pointer = f.module.i32.add(f.get(c), f.size(mulDims(resultRow, row)));
+        visit(row, vector, 16 * vector, row === 0 ? f.get(c) : pointer);
+      }
     });
   }
+}
+
+function each(sums: readonly number[][], visit: (row: number, vector: number) => void): void {
+  for (const [row, vectors] of sums.entries()) for (const vector of vectors.keys()) visit(row, vector);
 }

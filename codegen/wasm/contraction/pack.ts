@@ -7,7 +7,7 @@
  * What the factor computes runs as vector code, along its own axis or along the depth (then turned by 4×4
  * transposes), whichever way its loads are contiguous.
  */
-import { type Dim, isStatic, mulDims } from '../../../base/dim.ts';
+import { addDims, type Dim, isStatic, mulDims } from '../../../base/dim.ts';
 import { byteSize } from '../../../base/dtype.ts';
 import type { Axis, IndexExpression, IndexTerm } from '../../../ir/kernel.ts';
 import { coefficientOf } from '../../common/linear-index.ts';
@@ -24,17 +24,26 @@ export interface Panel {
   readonly factor: Factor;
   /** The factor's own axis. */
   readonly axis: Axis;
-  readonly width: 4 | 8;
+  /** Neighbours from one panel to the next: those of a register tile. */
+  readonly tile: number;
+  /** Neighbours that a panel holds: the next multiple of four. */
+  readonly width: number;
   /** Name of the scratch array. */
   readonly memory: string;
+  /** Whether what is packed beyond the last neighbour must be finite, so that it does not slow the arithmetic down. */
+  readonly clears: boolean;
 }
 
 /** The axis that stands for the position in scratch memory. */
 const placeAxis = '$place';
+/** Neighbours that are read side by side: a cache line. */
+const lineElements = 16;
+/** Steps that are packed for all panels before the next ones: as many rows of a matrix are read at once. */
+const stepsAtOnce = 8;
 
 /**
- * Builds `pack(record, ...outer, first, place, count)`: fills the panel at element `place` of the scratch array with
- * `count` neighbours from `first` on. What is packed beyond `count` is unspecified but finite for width 8.
+ * Builds `pack(record, ...outer, first, place, count)`: fills panels, from element `place` of the scratch array on, with
+ * `count` neighbours from `first` on. What the last panel holds beyond them is unspecified.
  */
 export function buildPack(
   outer: FunctionBuilder,
@@ -43,22 +52,213 @@ export function buildPack(
   sum: Sum,
   panel: Panel,
 ): FunctionBuilder {
-  const { reduced } = sum;
   const names = ['record', ...outerAxes.map(({ name }) => name), 'first', 'place', 'count'];
-  const parameters = names.length;
   const f = new FunctionBuilder(outer.binaryen, outer.module, outer.layout, names);
   const env = new Environment(f, facts);
-  const emitter = new NestEmitter(env, planNodes([], new Set()));
-  const [first, place, count] = [parameters - 3, parameters - 2, parameters - 1];
-  const bindings = outerAxes.map((axis, i) => [axis.name, 1 + i] as const);
-  for (const [name, local] of [...bindings, [placeAxis, place] as const]) {
-    env.axes.set(name, { local, delta: 0, scope: f.root });
-  }
-  const body = isAlongDepth(panel, reduced)
-    ? () => packAlongDepth(emitter, sum, panel, first, count)
-    : () => packAlongAxis(emitter, sum, panel, first, count);
-  body();
+  outerAxes.forEach(({ name }, i) => {
+    env.axes.set(name, { local: 1 + i, delta: 0, scope: f.root });
+  });
+  new Packing(new NestEmitter(env, planNodes([], new Set())), sum, panel, names.length).build();
   return f;
+}
+
+class Packing {
+  readonly emitter: NestEmitter;
+  readonly env: Environment;
+  readonly f: FunctionBuilder;
+  readonly sum: Sum;
+  readonly panel: Panel;
+  /** Locals: the first neighbour and the end of all. */
+  readonly first: number;
+  readonly end: number;
+  readonly place: number;
+  /** Locals of the panel in work: its first neighbour, and its place less that. */
+  readonly at: number;
+  readonly shift: number;
+
+  constructor(emitter: NestEmitter, sum: Sum, panel: Panel, parameters: number) {
+    const { f } = emitter.env;
+    this.emitter = emitter;
+    this.env = emitter.env;
+    this.f = f;
+    this.sum = sum;
+    this.panel = panel;
+    this.first = parameters - 3;
+    this.place = parameters - 2;
+    this.end = f.let('i32', f.module.i32.add(f.get(this.first), f.get(parameters - 1)), 'end');
+    this.at = f.newLocal('i32', panel.axis.name);
+    this.shift = f.newLocal('i32', 'shift');
+  }
+
+  build(): void {
+    const { f, sum, panel } = this;
+    const { i32 } = f.module;
+    const { reduced } = sum;
+    if (isAlongDepth(panel, reduced)) {
+      this.#restart();
+      this.#panels(1, 1, () => this.#transposed());
+      return;
+    }
+    if (reduced.length > 1) {
+      this.#restart();
+      this.#alongAxis((body) => depthLoops(this.emitter, reduced, reduced.length, body));
+      return;
+    }
+    const [{ name, extent }] = reduced;
+    const from = f.newLocal('i32', 'from');
+    const nonEmpty = isStatic(extent) && extent > 0;
+    const step = Math.min(stepsAtOnce, isStatic(extent) ? Math.max(extent, 1) : stepsAtOnce);
+    f.loop({ counter: from, start: f.i32(0), step, limit: () => f.size(extent), nonEmpty }, () => {
+      const to = f.let('i32', i32.add(f.get(from), f.i32(step)), 'to');
+      if (!isStatic(extent) || extent % step !== 0) {
+        f.set(to, f.module.select(i32.lt_s(f.get(to), f.size(extent)), f.get(to), f.size(extent)));
+      }
+      this.#restart();
+      this.#alongAxis((body) => {
+        const counter = f.newLocal('i32', name);
+        f.loop({ counter, start: f.get(from), step: 1, limit: () => f.get(to), nonEmpty: true }, () => {
+          this.env.withAxis(name, { local: counter, delta: 0, scope: f.scope, step: 1 }, body);
+        });
+      }, from);
+    });
+  }
+
+  #restart(): void {
+    this.f.set(this.at, this.f.get(this.first));
+    this.f.set(this.shift, this.f.module.i32.sub(this.f.get(this.place), this.f.get(this.first)));
+  }
+
+  /** What is added to `shift` from one panel to the next. */
+  get nextPanel(): Dim {
+    const { panel, sum } = this;
+    return addDims(mulDims(sum.depth, panel.width), -panel.tile);
+  }
+
+  /** A local with the place of the panel in work. */
+  #here(): number {
+    return this.f.let('i32', this.f.module.i32.add(this.f.get(this.shift), this.f.get(this.at)), 'place');
+  }
+
+  /** Panels, `count` at a time, as long as `neighbours` more are there. */
+  #panels(count: number, neighbours: number, body: () => void): void {
+    const { f, panel } = this;
+    const { i32 } = f.module;
+    const last = f.let('i32', i32.sub(f.get(this.end), f.i32(neighbours - 1)), 'last');
+    f.loop({ counter: this.at, step: count * panel.tile, limit: () => f.get(last) }, () => {
+      body();
+      f.set(this.shift, i32.add(f.get(this.shift), f.size(mulDims(this.nextPanel, count))));
+    });
+  }
+
+  /**
+   * Panels with the factor's own axis across the lanes.
+   * @param sweep runs a body for steps of the depth
+   * @param from a local that is 0 where those steps are the first ones
+   */
+  #alongAxis(sweep: (body: () => void) => void, from?: number): void {
+    const { emitter, env, f, panel } = this;
+    const { i32 } = f.module;
+    const { axis, tile, width } = panel;
+    const copies = width / 4;
+    /** `number` whole panels, side by side in each step. */
+    const whole = (number: number): void => {
+      const scope = f.scope;
+      sweep(() => {
+        for (let p = 0; p < number; p++) {
+          const delta = mulDims(this.nextPanel, p);
+          env.withAxis(placeAxis, { local: this.shift, delta, scope }, () =>
+            env.withAxis(axis.name, { local: this.at, delta: p * tile, scope }, () =>
+              env.withLanes({ axis: axis.name, copies }, () => this.#element()),
+            ),
+          );
+        }
+      });
+    };
+    const most = Math.floor(lineElements / tile);
+    if (most > 1) this.#panels(most, (most - 1) * tile + width, () => whole(most));
+    this.#panels(1, width, () => whole(1));
+    if (tile === width && isStatic(axis.extent) && axis.extent % tile === 0) return;
+    this.#panels(1, 1, () => {
+      if (panel.clears) {
+        if (from === undefined) this.#clear();
+        else f.when(i32.eqz(f.get(from)), () => this.#clear());
+      }
+      const end = f.let('i32', i32.add(f.get(this.at), f.i32(tile)));
+      f.set(end, f.module.select(i32.lt_s(f.get(end), f.get(this.end)), f.get(end), f.get(this.end)));
+      const scope = f.scope;
+      env.withAxis(placeAxis, { local: this.shift, delta: 0, scope }, () =>
+        sweep(() => {
+          const span = { start: () => f.get(this.at), limit: () => f.get(end), multiple: 1 };
+          emitter.vectorLoop(axis.name, span, 1, () => this.#element());
+        }),
+      );
+    });
+  }
+
+  /** Computes the factor and stores it. */
+  #element(): void {
+    const { emitter, panel, sum } = this;
+    const { factor, axis, memory } = panel;
+    emitter.emit(factor.lets);
+    const index = panelIndex(panel, sum.reduced, [{ coefficient: 1, factor: { kind: 'axis', axis: axis.name } }], 0);
+    emitter.emit([{ kind: 'store', memory, index, value: factor.value, combine: 'assign' }]);
+  }
+
+  /** Zeroes a panel. */
+  #clear(): void {
+    const { env, f, panel, sum } = this;
+    const bytes = mulDims(sum.depth, 4 * panel.width);
+    env.withAxis(placeAxis, { local: this.#here(), delta: 0, scope: f.scope }, () => {
+      const start = addressOf(env, panel.memory, 4, {
+        offset: 0,
+        terms: [{ coefficient: 1, factor: { kind: 'axis', axis: placeAxis } }],
+      });
+      f.statement(f.module.memory.fill(addressExpression(env, start), f.i32(0), f.size(bytes)));
+    });
+  }
+
+  /** The panel in work, with the last axis of the depth across the lanes. */
+  #transposed(): void {
+    const { emitter, env, f, panel, sum } = this;
+    const { i32 } = f.module;
+    const { factor, axis, width, memory } = panel;
+    const { reduced, dtype } = sum;
+    const last = reduced[reduced.length - 1];
+    const scope = f.scope;
+    /** Neighbours beyond the end repeat the last one. */
+    const highest = f.let('i32', i32.sub(f.get(this.end), f.i32(1)));
+    const positions = Array.from({ length: width }, (_, c) => {
+      const position = f.let('i32', i32.add(f.get(this.at), f.i32(c)));
+      const isInside = i32.lt_s(f.get(position), f.get(highest));
+      f.set(position, f.module.select(isInside, f.get(position), f.get(highest)));
+      return position;
+    });
+    env.withAxis(placeAxis, { local: this.#here(), delta: 0, scope }, () =>
+      depthLoops(emitter, reduced, reduced.length - 1, () => {
+        emitter.vectorLoop(last.name, wholeSpan(env, last.extent), 1, () => {
+          for (let group = 0; group < width; group += 4) {
+            const columns = [0, 1, 2, 3].map((c) => {
+              let local = -1;
+              env.withAxis(axis.name, { local: positions[group + c], delta: 0, scope }, () => {
+                emitter.emit(factor.lets);
+                local = f.let('v128', env.read(factor.value));
+              });
+              return local;
+            });
+            const address = addressOf(env, memory, byteSize(dtype), panelIndex(panel, reduced, [], group));
+            transposed(f, columns).forEach((row, step) => {
+              const { v128 } = f.module;
+              const at = address.offset + 4 * width * step;
+              const store = v128.store(at, 4, addressExpression(env, address), f.get(row));
+              const remaining = env.lanes?.remaining;
+              if (remaining === undefined || step === 0) f.statement(store);
+              else f.statement(f.module.if(i32.gt_s(f.get(remaining), f.i32(step)), store));
+            });
+          }
+        });
+      }),
+    );
+  }
 }
 
 /** Whether loads are contiguous along the depth and not along the factor's own axis. */
@@ -96,101 +296,6 @@ function depthLoops(emitter: NestEmitter, reduced: readonly Axis[], end: number,
     const { name, extent } = reduced[level];
     emitter.scalarLoop(name, extent, () => depthLoops(emitter, reduced, end, body, level + 1));
   }
-}
-
-function packAlongAxis(emitter: NestEmitter, { reduced }: Sum, panel: Panel, first: number, count: number): void {
-  const { env } = emitter;
-  const { f } = env;
-  const { i32 } = f.module;
-  const { factor, axis, width, memory } = panel;
-  /** Neighbour `c` of the panel is position `first + c`: the store takes `first` off again. */
-  const column: IndexTerm[] = [
-    { coefficient: 1, factor: { kind: 'axis', axis: axis.name } },
-    { coefficient: -1, factor: { kind: 'axis', axis: '$first' } },
-  ];
-  env.axes.set('$first', { local: first, delta: 0, scope: f.root });
-  const store = (): void =>
-    emitter.emit([
-      { kind: 'store', memory, index: panelIndex(panel, reduced, column, 0), value: factor.value, combine: 'assign' },
-    ]);
-  const sweep = (lanes: () => void): void => depthLoops(emitter, reduced, reduced.length, lanes);
-  const body = (): void => {
-    emitter.emit(factor.lets);
-    store();
-  };
-  const full = (): void =>
-    env.withAxis(axis.name, { local: first, delta: 0, scope: f.scope }, () =>
-      env.withLanes({ axis: axis.name, copies: width / 4 }, () => sweep(body)),
-    );
-  const some = (): void => {
-    const end = f.let('i32', i32.add(f.get(first), f.get(count)));
-    sweep(() => {
-      const span = { start: () => f.get(first), limit: () => f.get(end), multiple: 1 };
-      emitter.vectorLoop(axis.name, span, 1, body);
-    });
-  };
-  if (isStatic(axis.extent) && axis.extent % width === 0) {
-    full();
-    return;
-  }
-  f.when(i32.ge_s(f.get(count), f.i32(width)), full, () => {
-    if (width === 8) clear(emitter, panel, reduced);
-    some();
-  });
-}
-
-/** Zeroes a panel, so that what is not packed does not slow the arithmetic down. */
-function clear({ env }: NestEmitter, { memory, width }: Panel, reduced: readonly Axis[]): void {
-  const { f } = env;
-  const bytes = reduced.reduce<Dim>((product, { extent }) => mulDims(product, extent), 4 * width);
-  const start = addressOf(env, memory, 4, {
-    offset: 0,
-    terms: [{ coefficient: 1, factor: { kind: 'axis', axis: placeAxis } }],
-  });
-  f.statement(f.module.memory.fill(addressExpression(env, start), f.i32(0), f.size(bytes)));
-}
-
-function packAlongDepth(
-  emitter: NestEmitter,
-  { reduced, dtype }: Sum,
-  panel: Panel,
-  first: number,
-  count: number,
-): void {
-  const { env } = emitter;
-  const { f } = env;
-  const { i32 } = f.module;
-  const { factor, axis, width, memory } = panel;
-  const last = reduced[reduced.length - 1];
-  /** Neighbours beyond `count` repeat the last one. */
-  const positions = Array.from({ length: width }, (_, c) => {
-    const inside = i32.lt_s(f.i32(c), f.get(count));
-    const offset = f.module.select(inside, f.i32(c), i32.sub(f.get(count), f.i32(1)));
-    return f.let('i32', i32.add(f.get(first), offset));
-  });
-  depthLoops(emitter, reduced, reduced.length - 1, () => {
-    emitter.vectorLoop(last.name, wholeSpan(env, last.extent), 1, () => {
-      for (let group = 0; group < width; group += 4) {
-        const columns = [0, 1, 2, 3].map((c) => {
-          let local = -1;
-          env.withAxis(axis.name, { local: positions[group + c], delta: 0, scope: f.root }, () => {
-            emitter.emit(factor.lets);
-            local = f.let('v128', env.read(factor.value));
-          });
-          return local;
-        });
-        const address = addressOf(env, memory, byteSize(dtype), panelIndex(panel, reduced, [], group));
-        transposed(f, columns).forEach((row, step) => {
-          const { v128 } = f.module;
-          const at = address.offset + 4 * width * step;
-          const store = v128.store(at, 4, addressExpression(env, address), f.get(row));
-          const remaining = env.lanes?.remaining;
-          if (remaining === undefined || step === 0) f.statement(store);
-          else f.statement(f.module.if(i32.gt_s(f.get(remaining), f.i32(step)), store));
-        });
-      }
-    });
-  });
 }
 
 /** Four vectors as the columns of a 4×4 matrix, to its rows. */

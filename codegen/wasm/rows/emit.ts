@@ -14,6 +14,7 @@ import type { KernelFacts } from '../../common/walk.ts';
 import { ContractionBlock, type NamedHelper } from '../contraction/block.ts';
 import { digitsOf } from '../contraction/emit.ts';
 import type { Contraction } from '../contraction/match.ts';
+import { chunkOf, defaultSchedule } from '../contraction/schedule.ts';
 import { Environment } from '../environment.ts';
 import { FunctionBuilder } from '../function-builder.ts';
 import type { TilePhase } from '../kernel.ts';
@@ -130,7 +131,15 @@ class RowSchedule {
     const { f, env, facts } = this;
     const { i32 } = f.module;
     const skipsZeros = this.kernel.phases.some(hasMask);
-    const block = new ContractionBlock(env, facts, contraction, { prefix, packsAll: true, skipsZeros });
+    const schedule = defaultSchedule(contraction);
+    const block = new ContractionBlock(env, facts, contraction, {
+      prefix,
+      schedule,
+      packing: 'all',
+      blockRows: this.kernel.rows,
+      chunk: chunkOf(contraction.column, schedule),
+      skipsZeros,
+    });
     this.blocks.push(block);
     const { extent } = contraction.column;
     return {
@@ -142,7 +151,7 @@ class RowSchedule {
         const from = f.newLocal('i32', 'from');
         f.loop({ counter: from, start: f.i32(0), step: block.chunk, limit: () => f.size(extent) }, () => {
           const to = block.atMost(i32.add(f.get(from), f.i32(block.chunk)), extent);
-          block.rows(f.i32(0), rows, from, to);
+          block.rows(f.let('i32', f.i32(0)), rows, from, to);
         });
       },
     };

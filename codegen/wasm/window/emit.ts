@@ -115,7 +115,7 @@ class WindowSchedule {
     this.helpers.push([`${prefix}stage`, buildStage(f, facts, image)]);
     this.helpers.push([`${prefix}finish`, buildFinish(f, facts, window.contraction, [this.#strip])]);
     if (!left.index) {
-      const panel = { factor: sum.left, axis: window.row, width: 4, memory: left.memory } as const;
+      const panel = { factor: sum.left, axis: window.row, tile: 4, width: 4, memory: left.memory, clears: false };
       this.helpers.push([`${prefix}pack`, buildPack(f, facts, this.#leftAxes, sum, panel)]);
     }
     const first = image.parts + this.#leftParts;
