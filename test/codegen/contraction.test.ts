@@ -1,8 +1,13 @@
 /** Contractions through the packed, register-tiled schedule against the interpreter, bit for bit. */
+import binaryen from 'binaryen';
 import { describe, expect, it } from 'vitest';
 import { type Dim, dim, mulDims } from '../../base/dim.ts';
 import type { DType } from '../../base/dtype.ts';
+import type { ContractionSchedule } from '../../codegen/wasm/contraction/schedule.ts';
+import { generateKernel } from '../../codegen/wasm/kernel.ts';
 import type { Kernel, ScalarId } from '../../ir/kernel.ts';
+import { plainTier, type WasmTier } from '../../runtime/program.ts';
+import { wasmFeatures } from '../../runtime/wasm/features.ts';
 import { at, KernelMaker, read, write } from '../support/kernel-maker.ts';
 import { type Bindings, compareWithInterpreter, generate, makeInputs } from '../support/kernel-run.ts';
 
@@ -399,5 +404,62 @@ describe('convolutions', () => {
     check(convolution(2, 9, 4, 8, 3, 1));
     check(convolution(1, 4, 6, 9, 1, 0));
     check(convolution(2, 2, 3, 13, 5, 2));
+  });
+});
+
+describe('schedules', () => {
+  const schedules: readonly ContractionSchedule[] = [
+    { tileRows: 4, tileColumns: 8, chunkColumns: 64, blockRows: 16, depthBlock: 256 },
+    { tileRows: 2, tileColumns: 16, chunkColumns: 16, blockRows: 4, depthBlock: 256 },
+    { tileRows: 6, tileColumns: 8, chunkColumns: 24, blockRows: 12, depthBlock: 512 },
+    { tileRows: 5, tileColumns: 16, chunkColumns: 32, blockRows: 10, depthBlock: 1024 },
+    { tileRows: 3, tileColumns: 24, chunkColumns: 1024, blockRows: 64, depthBlock: 256 },
+  ];
+  const kernels = [
+    matmul(13, 35, 530),
+    matmul(14, 42, 258, { leftTransposed: true, epilogue: true }),
+    matmul(11, 29, 259, { leftTransposed: true, rightTransposed: true, prologue: true }),
+    matmul(17, 30, 40, { batch: 2, dtype: 'int32' }),
+    matmul(dim('M'), dim('N'), dim('K', { min: 0, max: 4000 }), { prologue: true, epilogue: true }),
+  ];
+  const sizes = [
+    { M: 1, N: 1, K: 0 },
+    { M: 5, N: 19, K: 513 },
+  ];
+  const tier: WasmTier = { ...plainTier, relaxedSimd: true };
+
+  it('give the same bits in strict mode, with whatever the engine can do', () => {
+    for (const [i, contraction] of schedules.entries()) {
+      for (const kernel of kernels) {
+        const generated = generateKernel(binaryen, kernel, { precision: 'strict', tier: plainTier, contraction });
+        const relaxed = generateKernel(binaryen, kernel, { precision: 'strict', tier, contraction });
+        expect(Buffer.compare(generated.code, relaxed.code)).toBe(0);
+        const bindings = kernel === kernels[4] ? sizes[i % 2] : {};
+        expect(compareWithInterpreter(kernel, makeInputs(kernel, bindings, wave), bindings, generated)).toBeUndefined();
+      }
+    }
+  });
+
+  it('of few rows and a large factor read it in place, some steps at a time', () => {
+    const few = [
+      matmul(1, 1031, 41),
+      matmul(5, 1030, 523),
+      matmul(4, 64, 600),
+      matmul(3, 1040, 300, { dtype: 'int32' }),
+    ];
+    for (const kernel of [...few, matmul(2, 70, 270, { epilogue: true, leftTransposed: true, batch: 2 })]) {
+      expect(generate(kernel).text().includes('$target'), kernel.buffers.map(({ size }) => size).join()).toBe(true);
+      check(kernel);
+    }
+  });
+
+  it('may fuse products with sums in fast mode', () => {
+    const kernel = matmul(9, 21, 300);
+    const fused = generateKernel(binaryen, kernel, { precision: 'fast', tier });
+    expect(fused.text()).toContain('f32x4.relaxed_madd');
+    if (!wasmFeatures().relaxedSimd) return;
+    // Sums of small integers are exact, however they are rounded.
+    const inputs = makeInputs(kernel, {}, (_, i) => ((i * 7919) % 31) - 15);
+    expect(compareWithInterpreter(kernel, inputs, {}, fused)).toBeUndefined();
   });
 });

@@ -14,6 +14,7 @@ import { type BufferData, interpretKernel, newBufferData } from '../../ir/kernel
 import { Random } from '../../ir/ops/random.ts';
 import { plainTier } from '../../runtime/program.ts';
 import { engine, type KernelModule } from '../../runtime/wasm/engine.ts';
+import { compileModule } from '../../runtime/wasm/relaxed-simd.ts';
 
 const guardBytes = 64;
 const guard = 0xa5;
@@ -137,7 +138,7 @@ export function runGenerated(
   const scratch = [...Array.from({ length: hands }, () => own), evaluateDim(generated.sharedBytes, values)];
   const words = kernel.buffers.length + generated.sizes.length + 2;
   const { placed, scratchAt, pages } = place(kernel, inputs, scratch, 4 * words * hands, last);
-  const { Memory, Module, Instance } = engine();
+  const { Memory, Instance } = engine();
   const memory = new Memory({ initial: pages, maximum: pages });
   const bytes = new Uint8Array(memory.buffer);
   bytes.fill(guard);
@@ -150,7 +151,7 @@ export function runGenerated(
   const before = bytes.slice();
   let module = modules.get(generated.code);
   if (!module) {
-    module = new Module(generated.code);
+    module = compileModule(generated.code);
     modules.set(generated.code, module);
   }
   const { run } = new Instance(module, { kiln: { memory } }).exports;

@@ -66,10 +66,10 @@ export function matchContraction({ lets, nodes }: Unit, written: ReadonlySet<str
     loops.push(body[0]);
     body = body[0].body;
   }
-  const found = loops.length < 2 ? undefined : sumsOfProducts(body, lets, (memory) => !written.has(memory));
+  const found = loops.length === 0 ? undefined : sumsOfProducts(body, lets, (memory) => !written.has(memory));
   if (!found) return undefined;
   const axes = loops.map((loop) => loop.axis);
-  const chosen = chooseAxes(axes, found.sums[0].factors, found.epilogue);
+  const chosen = chooseAxes(axes, found.sums[0], found.epilogue);
   const sums = chosen && placeFactors(found.sums, chosen.row.name, chosen.column.name);
   if (!sums || productsOf(axes, sums) < leastProducts) return undefined;
   return {
@@ -196,22 +196,38 @@ export const mayBeColumn = ({ extent }: Axis): boolean => likelyExtent(extent) >
  */
 function chooseAxes(
   axes: readonly Axis[],
-  [a, b]: readonly [Factor, Factor],
+  { factors: [a, b], depth }: Products,
   epilogue: readonly KernelNode[],
 ): { row: Axis; column: Axis } | undefined {
   const alone = (factor: Factor, other: Factor): Axis[] =>
     axes.filter(({ name }) => factor.axes.has(name) && !other.axes.has(name));
   const sides = [alone(a, b), alone(b, a)] as const;
-  if (sides[0].length === 0 || sides[1].length === 0) return undefined;
   const isStored = ({ name }: Axis): boolean =>
     epilogue.some((node) => node.kind === 'store' && coefficientOf(node.index, name) === 1);
   const score = (axis: Axis): number => Math.min(likelyExtent(axis.extent), 8) * 8 + (isStored(axis) ? 16 : 0);
   const longest = (own: readonly Axis[]): Axis =>
     own.reduce((best, axis) => (likelyExtent(axis.extent) >= likelyExtent(best.extent) ? axis : best));
   const best = (own: readonly Axis[]): Axis => own.reduce((top, axis) => (score(axis) >= score(top) ? axis : top));
+  if (sides[0].length === 0 || sides[1].length === 0) {
+    const [own, matrix] = sides[0].length === 0 ? [sides[1], b] : [sides[0], a];
+    return own.length === 0 ? undefined : vectorTimesMatrix(best(own), matrix, depth);
+  }
   const [first, second] = [best(sides[0]), best(sides[1])];
   const isFirst = score(first) > score(second);
   const column = isFirst ? first : second;
   if (!mayBeColumn(column)) return undefined;
   return { row: longest(isFirst ? sides[1] : sides[0]), column };
+}
+
+/** The row of a product without one. */
+const onlyRow: Axis = { name: '$row', extent: 1 };
+/** Elements beyond which a matrix is not left to a plain loop. */
+const leastMatrix = 1 << 13;
+
+/** A product with one row, if the matrix is large and lies along the column. */
+function vectorTimesMatrix(column: Axis, { lets }: Factor, depth: Dim): { row: Axis; column: Axis } | undefined {
+  const isLarge = likelyExtent(depth) * likelyExtent(column.extent) > leastMatrix;
+  const isAlong = ({ expression }: Let): boolean =>
+    expression.kind === 'load' && coefficientOf(expression.index, column.name) === 1;
+  return isLarge && mayBeColumn(column) && lets.some(isAlong) ? { row: onlyRow, column } : undefined;
 }

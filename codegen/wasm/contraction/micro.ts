@@ -17,7 +17,6 @@ import type { DType } from '../../../base/dtype.ts';
 import { contractionBlock } from '../../../ir/kernel.ts';
 import { FunctionBuilder } from '../function-builder.ts';
 import type { Expression } from '../math/emitter.ts';
-import { relaxedMadd } from '../relaxed.ts';
 
 /** Distances in bytes. */
 export interface StripStrides {
@@ -120,9 +119,9 @@ class Strip {
   /** `sum + x * y`. */
   addProduct(sum: Expression, x: Expression, y: Expression): Expression {
     const { f } = this;
-    const { f32x4, i32x4 } = f.module;
+    const { i32x4 } = f.module;
     if (this.shape.dtype !== 'float32') return i32x4.add(sum, i32x4.mul(x, y));
-    return f.mayFuse ? relaxedMadd(f, x, y, sum) : f32x4.add(sum, f32x4.mul(x, y));
+    return f.mulAdd('f32x4', x, y, sum);
   }
 
   /** One tile of `vectors` vectors at `b`, into `c`. */
