@@ -58,8 +58,6 @@ export const defaultTiming: Timing = { budgetMs: 300, minRounds: 5, maxRounds: 4
 const sampleMs = 2;
 /** What a contestant runs before it is timed, for the engine's second compiler and the caches. */
 const warmupMs = 250;
-/** From here on three samples have to do. */
-const slowMs = 500;
 /** Threads of the one before may still be spinning. */
 const restMs = 2;
 
@@ -94,25 +92,22 @@ export async function measureUnit(
   const entries: Entry[] = [];
   for (const row of rows) entries.push(...(await prepareRow(row, hosts, blanks)));
   for (const entry of entries) await warmUp(entry);
-  const plans = entries.map((entry) => plannedRounds(entry, timing));
+  const spent = Math.max(...entries.map((entry) => entry.calls * (entry.samples.at(-1) ?? 0)), 0);
+  const rounds = Math.min(
+    timing.maxRounds,
+    Math.max(timing.minRounds, Math.floor(timing.budgetMs / Math.max(spent, 1e-3))),
+  );
   for (const entry of entries) entry.samples.length = 0;
-  const rounds = Math.max(...plans, 0);
   for (let round = 0; round < rounds; round++) {
-    for (const [i, { host, key, calls, samples }] of entries.entries()) {
-      // The slow ones take part in some of the rounds, spread over all of them.
-      if (Math.floor(((round + 1) * plans[i]) / rounds) === Math.floor((round * plans[i]) / rounds)) continue;
+    for (const { host, key, calls, samples } of entries) {
+      // A contestant that is far slower than the others does not make all wait in every round.
+      if (samples.length >= 3 && samples[0] * calls * samples.length > 5 * timing.budgetMs) continue;
       await pause(restMs);
       samples.push((await host.run(key, calls)) / calls);
     }
   }
   for (const { host, key } of entries) await host.release(key);
   return { figures: entries.map(figuresOf), blanks };
-}
-
-/** As many samples as the budget has room for, within the limits. */
-function plannedRounds({ calls, samples }: Entry, { budgetMs, minRounds, maxRounds }: Timing): number {
-  const sample = Math.max(1e-3, calls * (samples.at(-1) ?? 0));
-  return Math.min(maxRounds, Math.max(sample > slowMs ? 3 : minRounds, Math.floor(budgetMs / sample)));
 }
 
 async function prepareRow(row: Row, hosts: readonly HostClient[], blanks: Blank[]): Promise<Entry[]> {

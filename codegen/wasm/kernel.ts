@@ -42,6 +42,8 @@ import { emitTranspose, matchTranspose, type Transpose, tileTranspose } from './
 import { loopsOverScratch, widenScratch } from './wide-scratch.ts';
 import { buildWindow } from './window/emit.ts';
 import { matchWindow } from './window/match.ts';
+import { matchWindowReduction, type WindowReduction } from './window/match-reduction.ts';
+import { buildWindowReduction } from './window/reduction.ts';
 
 /** What shapes the code beside the kernel; part of its hash. */
 export interface KernelOptions {
@@ -180,6 +182,7 @@ const prefixOf = (unit: number): string => `c${unit}_`;
 interface PreparedUnit extends Unit {
   readonly contraction?: Contraction;
   readonly rows?: RowKernel;
+  readonly windows?: WindowReduction;
   readonly transpose?: Transpose;
   readonly plan?: Plan;
 }
@@ -199,6 +202,8 @@ function prepareUnits(
     if (contraction) return { ...unit, contraction };
     const rows = matchRows(unit, { kernel, written, prefix: prefixOf(i) });
     if (rows) return { ...unit, rows };
+    const windows = matchWindowReduction(unit, written);
+    if (windows) return { ...unit, windows };
     const transpose = matchTranspose(unit, kernel);
     if (transpose) return { ...unit, transpose, plan: planNodes(unit.nodes, new Set()) };
     const plan = planNodes(unit.nodes, new Set());
@@ -232,8 +237,9 @@ function buildUnit(
   options: KernelOptions,
   prefix: string,
 ): Part {
-  const { rows, contraction, transpose, plan } = unit;
+  const { rows, windows, contraction, transpose, plan } = unit;
   if (rows) return buildRows(builder, facts, rows, prefix);
+  if (windows) return buildWindowReduction(builder, facts, unit, windows, prefix);
   if (contraction) {
     const window = matchWindow(contraction);
     if (window) return buildWindow(builder, facts, window, prefix);

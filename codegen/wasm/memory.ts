@@ -167,6 +167,9 @@ function plainLoad(env: Environment, { memory, index }: Load, stored: DType, cop
   const { f } = env;
   const bytes = byteSize(stored);
   const movement = movementOf(env, index);
+  if (bytes === 4 && movement.stride === 2 && movement.scattered.length === 0 && !env.lanes?.remaining) {
+    return everyOther(env, memory, movement, copy);
+  }
   if (movement.scattered.length > 0 || (movement.stride !== 0 && movement.stride !== 1)) {
     const { offsets, bases } = laneAddresses(env, memory, bytes, movement, copy);
     const addresses = bases.map((base) => base());
@@ -232,6 +235,17 @@ function transposed(f: FunctionBuilder, [a, b, c, d]: readonly number[]): number
 
 const bytesOfWords = (words: readonly number[]): number[] =>
   words.flatMap((word) => [4 * word, 4 * word + 1, 4 * word + 2, 4 * word + 3]);
+
+/** Every other of eight neighbours, the last of which may lie behind the buffer. */
+function everyOther(env: Environment, memory: string, { carried }: Movement, copy: number): () => Expression {
+  const { f } = env;
+  const address = addressOf(env, memory, 4, carried);
+  const half = (part: number): Expression =>
+    f.module.v128.load(address.offset + 32 * copy + 16 * part, 4, addressExpression(env, address));
+  const [low, high] = [half(0), half(1)];
+  const words = [0, 2, 4, 6].flatMap((lane) => [4 * lane, 4 * lane + 1, 4 * lane + 2, 4 * lane + 3]);
+  return () => f.module.i8x16.shuffle(low, high, words);
+}
 
 /** A predicated load. All lanes true: a plain load. Else lanes that are false read the buffer's start instead. */
 function loadWhen(env: Environment, load: Load, stored: DType, copy: number, name: string): number {

@@ -20,14 +20,14 @@ export function randomConvolution(random: Random, rank = 2): ConvolutionCase {
   const spatial = Array.from({ length: rank });
   const list = (choices: readonly number[]): number[] => spatial.map(() => random.pick(choices));
   const groups = random.pick([1, 1, 1, 2, 3]);
-  const [inputs, outputs] = [random.pick([1, 2, 3, 8]), random.pick([1, 2, 3, 4, 5, 8, 9])];
+  const [inputs, outputs] = [random.pick([1, 2, 3, 5]), random.pick([1, 2, 3, 5, 8])];
   const [strides, rhs_dilation] = [list([1, 1, 1, 2, 3]), list([1, 1, 2, 3])];
   const lhs_dilation = list([1, 1, 1, 1, 2]);
   const window = list([1, 2, 3, 3, 3, 5]);
   const padding = spatial.map((): [number, number] => [random.pick([0, 1, 1, 2, -1]), random.pick([0, 1, 2, 3])]);
   const image = spatial.map((_, axis) => {
     const reach = rhs_dilation[axis] * (window[axis] - 1) + 1;
-    const wanted = reach + strides[axis] * random.pick([0, 3, 6, 7, 8, 13]) + random.integer(0, 2);
+    const wanted = reach + strides[axis] * random.pick([0, 3, 7, 8, 13]) + random.integer(0, 2);
     const [low, high] = padding[axis];
     return Math.max(1, Math.ceil((wanted - low - high + 2) / lhs_dilation[axis]));
   });

@@ -9,19 +9,20 @@
  * Where lines are short, several run as one: the positions between them are computed and thrown away.
  */
 import { byteSize } from '../../../base/dtype.ts';
-import { contractionBlock } from '../../../ir/kernel.ts';
+import { contractionBlock, type IndexTerm } from '../../../ir/kernel.ts';
 import { substituteAxes } from '../../common/linear-index.ts';
 import type { KernelFacts } from '../../common/walk.ts';
-import { addressExpression, addressOf } from '../addressing.ts';
+import { addressExpression, addressOf, indexValue } from '../addressing.ts';
 import { type BuiltContraction, digitsOf } from '../contraction/emit.ts';
 import { buildFinish } from '../contraction/finish.ts';
 import { buildPack } from '../contraction/pack.ts';
 import { Environment } from '../environment.ts';
 import type { FunctionBuilder } from '../function-builder.ts';
 import type { Expression } from '../math/emitter.ts';
-import { buildStage, clearSlack, Image } from './image.ts';
+import { type CountedAxis, countOf } from './directions.ts';
+import { buildStage, clearSlack, Image, imageElements } from './image.ts';
 import { countSteps, type LeftFactor, leftFactor } from './left.ts';
-import type { CountedAxis, WindowContraction } from './match.ts';
+import type { WindowContraction } from './match.ts';
 import { buildWindowTile, type WindowTile } from './tile.ts';
 
 const tileRows = 4;
@@ -73,11 +74,11 @@ class WindowSchedule {
     this.env = new Environment(f, facts);
     this.window = window;
     this.prefix = prefix;
-    this.image = new Image(window, `${prefix}image`);
+    this.image = new Image(window.image, `${prefix}image`);
     this.left = leftFactor(f.layout, window, `${prefix}left`);
     this.bands = bandsOf(window, this.image);
     const { dtype } = window.sum;
-    f.layout.addShared(this.image.memory, dtype, this.image.elements);
+    f.layout.addShared(this.image.memory, dtype, imageElements(this.image));
     f.layout.addShared(this.#table, 'int32', countSteps(window));
     if (!this.left.index) f.layout.addShared(this.left.memory, dtype, this.#leftParts * this.#leftPart);
     f.layout.addScratch(this.#strip, dtype, tileRows * this.bands.length);
@@ -153,38 +154,44 @@ class WindowSchedule {
 
   /** Computes a part of the image; the first also the table. */
   #stage(part: number): void {
-    const { f, image, window } = this;
+    const { f, image } = this;
     const { i32 } = f.module;
     f.when(i32.eqz(f.get(part)), () => {
       clearSlack(f, image);
       this.#fillTable();
     });
     const digits = digitsOf(f, part);
-    const axes = [...window.imageAxes, ...window.depth];
-    const locals = [...axes].reverse().map(({ extent }) => digits.next(extent));
-    const place = i32.mul(f.get(part), f.i32(image.phases * image.plane));
-    this.#call(`${this.prefix}stage`, ...locals.reverse().map((local) => f.get(local)), place);
+    const locals = [...image.source.axes].reverse().map(({ extent }) => digits.next(extent));
+    const place = i32.mul(f.get(part), f.i32(image.part));
+    this.#call(`${this.prefix}stage`, ...locals.reverse().map((local) => f.get(local)), place, f.i32(0));
   }
 
+  /** For each step of the sum, how far its elements are from a position's own. */
   #fillTable(): void {
-    const { f, image, window } = this;
-    const { i32 } = f.module;
+    const { f, env, image, window } = this;
     const bytes = byteSize(window.sum.dtype);
+    const { terms } = image.tapIndex();
+    const channels = image.source.axes.slice(window.imageAxes.length);
+    let stride = image.part;
+    const planes = [...channels].reverse().map(({ name, extent }): IndexTerm => {
+      const term: IndexTerm = { coefficient: stride, factor: { kind: 'axis', axis: name } };
+      stride *= extent;
+      return term;
+    });
+    const index = { offset: 0, terms: [...planes, ...terms] };
     const entry = f.let('i32', f.base(this.#table));
-    const locals = new Map<CountedAxis, number>();
     const nest = (level: number): void => {
+      const { i32 } = f.module;
       if (level === window.reduced.length) {
-        const offset = image.offset(f, (axis) => f.get(locals.get(axis)!));
-        f.statement(i32.store(0, 4, f.get(entry), i32.mul(offset, f.i32(bytes))));
+        f.statement(i32.store(0, 4, f.get(entry), i32.mul(indexValue(env, index), f.i32(bytes))));
         f.set(entry, i32.add(f.get(entry), f.i32(4)));
         return;
       }
-      const axis = window.reduced[level];
-      const counter = f.newLocal('i32', axis.name);
-      locals.set(axis, counter);
-      f.loop({ counter, start: f.i32(0), step: 1, limit: () => f.i32(axis.extent), nonEmpty: true }, () =>
-        nest(level + 1),
-      );
+      const { name, extent } = window.reduced[level];
+      const counter = f.newLocal('i32', name);
+      f.loop({ counter, start: f.i32(0), step: 1, limit: () => f.i32(extent), nonEmpty: true }, () => {
+        env.withAxis(name, { local: counter, delta: 0, scope: f.scope }, () => nest(level + 1));
+      });
     };
     nest(0);
   }
@@ -227,7 +234,7 @@ class WindowSchedule {
     );
     const imageIndex = this.#linear(window.imageAxes);
     const inImage = i32.add(
-      i32.mul(imageIndex, f.i32(image.stride * bytes)),
+      i32.mul(imageIndex, f.i32((image.parts / countOf(window.imageAxes)) * image.part * bytes)),
       i32.mul(f.get(firstLine), f.i32(image.pitch * bytes)),
     );
     const imageAt = f.let('i32', i32.add(f.base(image.memory), inImage), 'image');
@@ -389,8 +396,6 @@ class WindowSchedule {
     });
   }
 }
-
-const countOf = (axes: readonly CountedAxis[]): number => axes.reduce((count, { extent }) => count * extent, 1);
 
 /** The counts, ascending, that the last of several full ones may have. */
 function variantsOf(extent: number, full: number): number[] {

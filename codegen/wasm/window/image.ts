@@ -1,6 +1,6 @@
 /**
- * The image of a contraction over windows, in memory that all calls of a launch share: planes, one for each element of
- * the image's outer axes, of the depth and of the phases, each rows of neighbours.
+ * Images that windows look at, in scratch memory: planes, one for each element of the axes that are no positions and for
+ * each phase, each rows of neighbours.
  *
  *     x[64, 56, 56], 3×3, padding 1, stride 1      [64][1][58][58], the border zeros
  *     x[3, 224, 224], 7×7, padding 3, stride 2     [3][2 * 2][115][115]
@@ -9,137 +9,174 @@
  * middle of a row at once.
  */
 import { addDims, isStatic } from '../../../base/dim.ts';
-import { byteSize } from '../../../base/dtype.ts';
+import { byteSize, type DType } from '../../../base/dtype.ts';
 import type { IndexExpression, IndexTerm, Let, ScalarId } from '../../../ir/kernel.ts';
-import { normalizeIndex } from '../../common/linear-index.ts';
+import { coefficientOf, normalizeIndex } from '../../common/linear-index.ts';
 import type { KernelFacts } from '../../common/walk.ts';
 import { Environment } from '../environment.ts';
 import { FunctionBuilder } from '../function-builder.ts';
 import type { Expression } from '../math/emitter.ts';
 import { NestEmitter } from '../nest.ts';
 import { planNodes } from '../plan.ts';
-import { atPlaces, type CountedAxis, type Direction, type WindowContraction } from './match.ts';
+import { atPlaces, type CountedAxis, countOf, type Direction, phaseCount } from './directions.ts';
 
-/** Elements behind the last plane that loads of a tile may touch: those of two vectors. */
-const slack = 16;
+/** Elements behind the last plane that loads may touch: those of a round of vectors. */
+export const slack = 16;
 
 /** The axes of a plane, and the one that stands for its first element. */
 const [rowAxis, columnAxis, placeAxis] = ['$u', '$v', '$place'];
 
 const axisTerm = (axis: string, coefficient = 1): IndexTerm => ({ coefficient, factor: { kind: 'axis', axis } });
-const countOf = (axes: readonly CountedAxis[]): number => axes.reduce((count, { extent }) => count * extent, 1);
 const longest = ({ phases }: Direction): number => Math.max(...phases.map(({ extent }) => extent));
 
+/** What an image is made of. */
+export interface ImageSource {
+  readonly value: ScalarId;
+  readonly dtype: DType;
+  /** The definitions of the value, over positions and taps. */
+  readonly lets: readonly Let[];
+  readonly lines: Direction;
+  readonly columns: Direction;
+  /** Other axes that the value depends on: each of their elements has planes of its own. */
+  readonly axes: readonly CountedAxis[];
+}
+
 export class Image {
-  readonly window: WindowContraction;
+  readonly source: ImageSource;
   readonly memory: string;
+  /** Lines of positions whose windows it holds. */
+  readonly lines: number;
   readonly rows: number;
   /** Elements from row to row. */
   readonly pitch: number;
-  /** Planes of one element of the outer axes and of the depth: its phases. */
+  /** Planes of one element of the axes: its phases. */
   readonly phases: number;
 
-  constructor(window: WindowContraction, memory: string) {
-    this.window = window;
+  /** @param lines lines of positions to hold at a time: all unless given */
+  constructor(source: ImageSource, memory: string, lines = source.lines.position?.extent ?? 1) {
+    this.source = source;
     this.memory = memory;
-    this.rows = longest(window.lines);
-    this.pitch = longest(window.columns);
-    this.phases = window.lines.phases.length * window.columns.phases.length;
+    this.lines = lines;
+    this.rows = longest(source.lines) - (source.lines.position?.extent ?? 1) + lines;
+    this.pitch = longest(source.columns);
+    this.phases = phaseCount(source.lines) * phaseCount(source.columns);
   }
 
   get plane(): number {
     return this.rows * this.pitch;
   }
 
-  /** Elements of one element of the outer axes. */
-  get stride(): number {
-    return countOf(this.window.depth) * this.phases * this.plane;
+  /** Elements of one element of the axes, and of the vector that the last row may run into. */
+  get part(): number {
+    return this.phases * this.plane + 4;
   }
 
   /** How many parts the image is computed in. */
   get parts(): number {
-    return countOf(this.window.imageAxes) * countOf(this.window.depth);
+    return countOf(this.source.axes);
   }
 
-  get elements(): number {
-    return this.parts * this.phases * this.plane + slack;
-  }
-
-  /** Elements from a position's own to the one a step of the depth and of the taps needs, by the reduce axes' locals. */
-  offset(f: FunctionBuilder, local: (axis: CountedAxis) => Expression): Expression {
-    const { i32 } = f.module;
-    const { depth, lines, columns } = this.window;
-    const channel = depth.reduce<Expression | undefined>(
-      (at, axis) => (at === undefined ? local(axis) : i32.add(i32.mul(at, f.i32(axis.extent)), local(axis))),
-      undefined,
-    );
-    const along = ({ tap, stride, dilation, phases }: Direction): readonly [Expression, Expression] => {
-      if (!tap) return [f.i32(0), f.i32(0)];
-      const place = f.let('i32', i32.mul(local(tap), f.i32(dilation)));
-      const phase = i32.rem_u(f.get(place), f.i32(stride));
-      // Phases that no tap looks at are not kept: the number of a phase is how many before it are.
-      const number = phases
-        .slice(1)
-        .reduce(
-          (count, each) => i32.add(count, i32.ge_u(i32.rem_u(f.get(place), f.i32(stride)), f.i32(each.phase))),
-          f.i32(0),
-        );
-      return [phases.length === stride ? phase : number, i32.div_u(f.get(place), f.i32(stride))];
+  /** How far the element at some taps is from that at a position's own place. */
+  tapOffset(taps: ReadonlyMap<string, number>): number {
+    const { lines, columns } = this.source;
+    const along = ({ tap, stride, dilation }: Direction, phase: number, step: number): number => {
+      const place = tap ? dilation * (taps.get(tap.name) ?? 0) : 0;
+      return phase * (place % stride) + step * Math.floor(place / stride);
     };
-    const [linePhase, row] = along(lines);
-    const [columnPhase, column] = along(columns);
-    const phase = i32.add(i32.mul(linePhase, f.i32(columns.phases.length)), columnPhase);
-    const plane = channel === undefined ? phase : i32.add(i32.mul(channel, f.i32(this.phases)), phase);
-    const inPlane = i32.add(i32.mul(row, f.i32(this.pitch)), column);
-    return i32.add(i32.mul(plane, f.i32(this.plane)), inPlane);
+    return along(lines, phaseCount(columns) * this.plane, this.pitch) + along(columns, this.plane, 1);
+  }
+
+  /** The same as an index over the axes of the taps. */
+  tapIndex(): IndexExpression {
+    const { lines, columns } = this.source;
+    const along = ({ tap, stride, dilation }: Direction, phase: number, step: number): readonly IndexTerm[] => {
+      if (!tap) return [];
+      const dividend = { offset: 0, terms: [axisTerm(tap.name, dilation)] };
+      if (stride === 1) return [axisTerm(tap.name, step * dilation)];
+      return [
+        { coefficient: phase, factor: { kind: 'mod', dividend, divisor: stride } },
+        { coefficient: step, factor: { kind: 'floordiv', dividend, divisor: stride } },
+      ];
+    };
+    const ofLines = along(lines, phaseCount(columns) * this.plane, this.pitch);
+    return { offset: 0, terms: [...ofLines, ...along(columns, this.plane, 1)] };
   }
 }
 
-/** Builds `stage(record, ...imageAxes, ...depth, place)`: computes the planes at element `place` of the image. */
+/** Elements of an image kept whole. */
+export const imageElements = (image: Image): number => image.parts * image.part + slack;
+
+/** The axis that stands for the first line of positions. */
+const firstAxis = '$first';
+
+/**
+ * Builds `stage(record, ...axes, place, first)`: computes the planes at element `place` of the image, for windows from
+ * line `first` of the positions on.
+ */
 export function buildStage(outer: FunctionBuilder, facts: KernelFacts, image: Image): FunctionBuilder {
-  const { window, memory, plane } = image;
-  const { lines, columns } = window;
-  const axes = [...window.imageAxes, ...window.depth];
-  const names = ['record', ...axes.map(({ name }) => name), 'place'];
+  const { source, memory, plane } = image;
+  const { lines, columns, axes } = source;
+  const names = ['record', ...axes.map(({ name }) => name), 'place', 'first'];
   const f = new FunctionBuilder(outer.binaryen, outer.module, outer.layout, names);
   const env = new Environment(f, facts);
   const plan = planNodes([], new Set());
-  axes.forEach(({ name }, i) => {
+  [...axes.map(({ name }) => name), placeAxis, firstAxis].forEach((name, i) => {
     env.axes.set(name, { local: 1 + i, delta: 0, scope: f.root });
   });
-  env.axes.set(placeAxis, { local: names.length - 1, delta: 0, scope: f.root });
-  lines.phases.forEach((line, i) => {
-    columns.phases.forEach((column, j) => {
-      const at = (axis: string, { stride }: Direction, phase: number): IndexExpression => ({
-        offset: phase,
-        terms: [axisTerm(axis, stride)],
-      });
-      const lets = atPlaces(window.sum.right.lets, [
-        { direction: lines, at: at(rowAxis, lines, line.phase) },
-        { direction: columns, at: at(columnAxis, columns, column.phase) },
+  const first = names.length - 1;
+  for (const line of lines.phases) {
+    for (const column of columns.phases) {
+      const lets = atPlaces(source.lets, [
+        {
+          direction: lines,
+          at: {
+            offset: line.phase,
+            terms: [axisTerm(rowAxis, lines.stride), axisTerm(firstAxis, lines.stride)],
+          },
+        },
+        { direction: columns, at: { offset: column.phase, terms: [axisTerm(columnAxis, columns.stride)] } },
       ]);
       const index: IndexExpression = {
-        offset: (i * columns.phases.length + j) * plane,
+        offset: (line.phase * phaseCount(columns) + column.phase) * plane,
         terms: [axisTerm(placeAxis), axisTerm(rowAxis, image.pitch), axisTerm(columnAxis)],
       };
-      new NestEmitter(env, plan).scalarLoop(rowAxis, line.extent, () => {
-        for (const part of partsOfRow(lets, column.extent)) {
-          // Parts give the same values other definitions.
-          const emitter = new NestEmitter(env, plan);
-          const before = new Map(env.values);
-          const span = { start: () => f.i32(part.from), limit: () => f.i32(part.to), count: part.to - part.from };
-          emitter.vectorLoop(columnAxis, { ...span, multiple: span.count }, part.copies, () => {
-            emitter.emit(part.lets);
-            const { value } = window.sum.right;
-            emitter.emit([{ kind: 'store', memory, index, value, combine: 'assign' }]);
-          });
-          env.values.clear();
-          for (const [id, known] of before) env.values.set(id, known);
-        }
+      const reach = line.extent - (lines.position?.extent ?? 1);
+      const rows = rowsFrom(f, first, image.lines + reach, line.extent);
+      const row = f.newLocal('i32', 'u');
+      f.loop({ counter: row, start: f.i32(0), step: 1, limit: rows }, () => {
+        env.withAxis(rowAxis, { local: row, delta: 0, scope: f.scope, step: 1, fromZero: true }, () => {
+          for (const part of partsOfRow(lets, column.extent)) {
+            // Parts give the same values other definitions.
+            const emitter = new NestEmitter(env, plan);
+            const before = new Map(env.values);
+            const count = part.isWhole ? 4 * Math.ceil((part.to - part.from) / 4) : part.to - part.from;
+            const span = {
+              start: () => f.i32(part.from),
+              limit: () => f.i32(part.from + count),
+              count,
+              multiple: count,
+            };
+            emitter.vectorLoop(columnAxis, span, part.copies, () => {
+              emitter.emit(part.lets);
+              emitter.emit([{ kind: 'store', memory, index, value: source.value, combine: 'assign' }]);
+            });
+            env.values.clear();
+            for (const [id, known] of before) env.values.set(id, known);
+          }
+        });
       });
-    });
-  });
+    }
+  }
   return f;
+}
+
+/** The smaller of the rows that are held and of those that there are from the first line on. */
+function rowsFrom(f: FunctionBuilder, first: number, held: number, all: number): () => Expression {
+  if (held >= all) return () => f.i32(all);
+  const { i32 } = f.module;
+  const rest = f.let('i32', i32.sub(f.i32(all), f.get(first)));
+  const rows = f.let('i32', f.module.select(i32.lt_s(f.get(rest), f.i32(held)), f.get(rest), f.i32(held)));
+  return () => f.get(rows);
 }
 
 interface RowPart {
@@ -147,29 +184,38 @@ interface RowPart {
   readonly to: number;
   readonly lets: readonly Let[];
   readonly copies: number;
+  /** Whether whole vectors may be computed and stored, the last beyond the end. */
+  readonly isWhole: boolean;
 }
 
-/** A row cut where comparisons of the column with numbers change: in the middle part all of them hold. */
+/**
+ * A row cut where comparisons of the column with numbers change: in the middle part all of them hold. What a part computes
+ * beyond its end, the next part or row overwrites.
+ */
 function partsOfRow(lets: readonly Let[], extent: number): readonly RowPart[] {
   const definitions = new Map(lets.map((node) => [node.id, node]));
-  let [from, to] = [0, extent];
-  const held = new Set<ScalarId>();
+  const ranges = new Map<ScalarId, readonly [number, number]>();
   for (const node of lets) {
     const range = rangeOf(node, definitions);
-    if (!range) continue;
-    [from, to] = [Math.max(from, range[0]), Math.min(to, range[1])];
-    held.add(node.id);
+    if (range) ranges.set(node.id, range);
   }
-  if (held.size === 0 || from >= to) return [{ from: 0, to: extent, lets, copies: 2 }];
-  const middle = lets.map(
-    (node): Let => (held.has(node.id) ? { ...node, expression: { kind: 'constant', value: 1 } } : node),
-  );
-  const parts: RowPart[] = [
-    { from: 0, to: from, lets, copies: 1 },
-    { from, to, lets: middle, copies: 2 },
-    { from: to, to: extent, lets, copies: 1 },
-  ];
-  return parts.filter((part) => part.from < part.to);
+  const cuts = new Set<number>([0, extent]);
+  for (const range of ranges.values()) for (const cut of range) if (cut > 0 && cut < extent) cuts.add(cut);
+  const ends = [...cuts].sort((a, b) => a - b);
+  return ends.slice(1).map((to, i): RowPart => {
+    const from = ends[i];
+    const known = lets.map((node): Let => {
+      const range = ranges.get(node.id);
+      const value = range && Number(range[0] <= from && to <= range[1]);
+      return value === undefined ? node : { ...node, expression: { kind: 'constant', value } };
+    });
+    const isWhole = known.every(({ expression }) => {
+      if (expression.kind !== 'load') return true;
+      const step = coefficientOf(expression.index, columnAxis);
+      return step === 0 || step === 1;
+    });
+    return { from, to, lets: known, copies: to - from > 4 ? 2 : 1, isWhole };
+  });
 }
 
 /** The columns `[from, to)` where a comparison of the column with a number holds. */
@@ -192,8 +238,8 @@ function rangeOf(node: Let, definitions: ReadonlyMap<ScalarId, Let>): readonly [
 
 /** Zeroes what loads may touch behind the last plane. */
 export function clearSlack(f: FunctionBuilder, image: Image): void {
-  const bytes = byteSize(image.window.sum.dtype);
+  const bytes = byteSize(image.source.dtype);
   const { i32, memory } = f.module;
-  const at = i32.add(f.base(image.memory), f.i32((image.elements - slack) * bytes));
+  const at = i32.add(f.base(image.memory), f.i32(image.parts * image.part * bytes));
   f.statement(memory.fill(at, f.i32(0), f.i32(slack * bytes)));
 }
