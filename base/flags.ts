@@ -37,6 +37,13 @@ export const flags = {
     meaning:
       'Keeps the wasm device to plain SIMD: `fast` code then has no fused multiply-add, and gives the same bits on every engine.',
   },
+  KILN_THREADS: {
+    values: 'a number from 1 to 256',
+    default: 'one for each core, at most 16',
+    meaning:
+      'The threads that kernels run on, the calling one among them, unless init() says how many. 1 keeps all work on ' +
+      'the calling thread.',
+  },
   KILN_VERIFY: {
     values: '1 or 0',
     default: '0',

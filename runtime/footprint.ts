@@ -11,6 +11,7 @@ import type { DimBindings } from '../base/dim.ts';
 import { byteSize } from '../base/dtype.ts';
 import type { Program, ProgramKernel, Size, TensorSpec } from './program.ts';
 import { evaluateSize, symbolTable } from './sizes.ts';
+import { launchWords } from './wasm/launch-layout.ts';
 
 export interface Footprint {
   /** Arguments, tensors that the function captured among them. */
@@ -20,7 +21,7 @@ export interface Footprint {
   readonly constants: number;
   /** What is computed once and kept. */
   readonly prepared: number;
-  /** Launch records: addresses and sizes that kernels read. */
+  /** The list of launches: how each is run, and the addresses and sizes that its kernel reads. */
   readonly records: number;
   /** Temporaries, as they share one arena. */
   readonly arena: number;
@@ -45,6 +46,8 @@ export interface WorkspacePlan {
   readonly scratchOffset: number;
   /** Bytes from the scratch memory of one thread to that of the next. */
   readonly scratchStride: number;
+  /** Where a thread keeps its copy of a record, behind its scratch memory. */
+  readonly copyOffset: number;
   readonly bytes: number;
 }
 
@@ -66,18 +69,23 @@ export function planWorkspace(program: Program, evaluate: (size: Size) => number
   const own = most(({ scratchBytes }) => scratchBytes);
   const sharedOffset = aligned(arena);
   const scratchOffset = sharedOffset + aligned(shared);
-  const scratchStride = aligned(own);
-  const scratch = own > 0 ? aligned(shared) + (threads - 1) * scratchStride + own : shared;
+  const copyOffset = aligned(own);
+  const longest = kernels.reduce((words, kernel) => Math.max(words, recordWordsOf(kernel)), 0);
+  const scratchStride = threads > 1 ? copyOffset + aligned(4 * longest) : own;
+  const scratch = own > 0 ? aligned(shared) + threads * scratchStride : shared;
   const bytes = scratch > 0 ? sharedOffset + scratch : arena;
-  return { offsets, arena, scratch, sharedOffset, scratchOffset, scratchStride, bytes };
+  return { offsets, arena, scratch, sharedOffset, scratchOffset, scratchStride, copyOffset, bytes };
 }
 
 /** Words of a launch's record: its buffers, its sizes, and the addresses of scratch memory. */
 export const recordWordsOf = ({ buffers, sizes }: ProgramKernel): number => buffers + sizes.length + 2;
 
-/** Words of the records of all launches. */
-export const recordWords = ({ kernels, steps }: Program): number =>
-  steps.reduce((words, { kernel }) => words + recordWordsOf(kernels[kernel]), 0);
+/** Words of the list of launches: of each what the driver reads, then its record. */
+export const launchListWords = ({ kernels, steps }: Program): number =>
+  steps.reduce((words, { kernel: at }) => {
+    const kernel = kernels[at];
+    return words + launchWords(kernel.phases.length) + recordWordsOf(kernel);
+  }, 0);
 
 /**
  * The memory of one run.
@@ -97,7 +105,7 @@ export function footprintOf(program: Program, bindings: DimBindings, threads = 1
     outputs: total(program.outputs.filter(({ source }) => source.kind === 'own')),
     constants: total(program.constants),
     prepared: total(program.prepared),
-    records: 4 * recordWords(program),
+    records: 4 * launchListWords(program),
     workspace,
   };
   const peak = Object.values(parts).reduce((sum, bytes) => sum + bytes, 0);

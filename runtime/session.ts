@@ -12,13 +12,16 @@ import { SourceLocation } from '../base/location.ts';
 import type { Device, MemoryStatistics } from './device.ts';
 import { observeLaunches } from './profile.ts';
 import { WasmDevice } from './wasm/device.ts';
+import { assertThreads, resolveThreads } from './wasm/threads.ts';
 
 const makers: Readonly<Record<string, () => Device>> = {
-  wasm: () => new WasmDevice(),
+  wasm: () => new WasmDevice({ threads: resolveThreads(threads) }),
 };
 
 const made = new Map<string, Device>();
 let chosen: string | undefined;
+/** What `chooseThreads` said. */
+let threads: number | undefined;
 let stopDebugging: (() => void) | undefined;
 
 /** Names of the devices that exist here. */
@@ -59,6 +62,30 @@ export function chooseDevice(name: string): void {
   chosen = name;
 }
 
+/**
+ * Says how many threads devices run kernels on. A device that runs on another number starts anew, which it can where it
+ * holds no arrays.
+ * @throws KilnError `invalid_argument` for what is no number of threads, and while a device holds arrays; then nothing
+ *   has changed
+ */
+export function chooseThreads(wanted: number): void {
+  assertThreads(wanted, 'init: threads', SourceLocation.capture());
+  const device = made.get('wasm');
+  if (device && device.threads !== resolveThreads(wanted)) {
+    const { tensors } = device.memory();
+    if (tensors > 0) {
+      throw new KilnError('invalid_argument', 'init: the number of threads can not change while tensors are alive', {
+        given: `${wanted}, while ${tensors} tensors are on a device that runs on ${device.threads}`,
+        hint: 'call init before tensors are made, or shutdown() first, which releases them',
+        location: SourceLocation.capture(),
+      });
+    }
+    device.shutdown();
+    made.delete('wasm');
+  }
+  threads = wanted;
+}
+
 /** The devices that have been used. */
 export const devicesInUse = (): readonly Device[] => [...made.values()];
 
@@ -80,6 +107,7 @@ export function shutdown(): void {
   for (const device of made.values()) device.shutdown();
   made.clear();
   chosen = undefined;
+  threads = undefined;
   stopDebugging?.();
   stopDebugging = undefined;
 }

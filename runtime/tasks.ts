@@ -14,6 +14,8 @@ export interface TaskDevice<Storage> extends BufferOwner<Storage> {
   isLoaded(program: Program): boolean;
   /** Makes it ready now. */
   load(program: Program): void;
+  /** Makes it ready, with what can be done off this thread done there. */
+  loadAside(program: Program): Promise<void>;
   /** Runs a program: the outputs' storages, or the error they get. Throws only while nothing has happened yet. */
   execute(
     program: Program,
@@ -64,7 +66,7 @@ export class QueuedLaunch<Storage> implements QueuedTask {
 
   async #load(): Promise<void> {
     this.#program = await this.#source.prepare();
-    await this.#device.warmup(this.#program);
+    await this.#device.loadAside(this.#program);
   }
 
   prepareSync(): void {

@@ -21,7 +21,11 @@ const mayImport: Readonly<Record<string, Rule>> = {
   base: { rooms: [] },
   ir: { rooms: ['base'] },
   passes: { rooms: ['base', 'ir'] },
-  codegen: { rooms: ['base', 'ir'], files: ['runtime/program.ts'], apart: ['wasm', 'wgsl'] },
+  codegen: {
+    rooms: ['base', 'ir'],
+    files: ['runtime/program.ts', 'runtime/wasm/launch-layout.ts'],
+    apart: ['wasm', 'wgsl'],
+  },
   runtime: { rooms: ['base'] },
   tracer: { rooms: ['base', 'ir', 'passes', 'codegen', 'runtime'] },
   nn: { rooms: [], files: ['index.ts'] },

@@ -13,6 +13,7 @@ import { scoped } from '../runtime/scope.ts';
 import {
   assertDevice,
   chooseDevice,
+  chooseThreads,
   currentDevice,
   memory as deviceMemory,
   deviceNames,
@@ -28,12 +29,20 @@ import { Tensor } from './tensor.ts';
 export interface InitOptions {
   /** Name of a device, or `'auto'` for the best one here. */
   readonly device?: string;
+  /**
+   * Threads that kernels run on, the calling one among them: as many as there are cores, unless given here or by
+   * KILN_THREADS. On a page that is not cross-origin isolated it is 1. Results are the same for any number in `'strict'`.
+   */
+  readonly threads?: number;
   /** Precision of eager operations, and of `compile` without the option; `'fast'` unless given. */
   readonly precision?: Precision;
 }
 
+const known = ['device', 'threads', 'precision'];
+
 /**
- * Chooses for the session and starts its device. Not needed before first use.
+ * Chooses for the session and starts its device. Not needed before first use. Another number of threads starts the device
+ * anew, which is refused while it holds tensors.
  * @throws KilnError (as a rejection) `invalid_argument`, `unknown_device`; then nothing has changed
  */
 export async function init(options: InitOptions = {}): Promise<void> {
@@ -45,17 +54,16 @@ export async function init(options: InitOptions = {}): Promise<void> {
     });
   };
   for (const key of Object.keys(options)) {
-    if (key !== 'device' && key !== 'precision') refuse(`option ${key}`, 'device, precision');
+    if (!known.includes(key)) refuse(`option ${key}`, known.join(', '));
   }
-  const { device, precision } = options;
+  const { device, threads, precision } = options;
   if (precision !== undefined && precision !== 'fast' && precision !== 'strict') {
     refuse(`precision: ${describe(precision)}`, "'fast' or 'strict'");
   }
   const name = device === 'auto' ? deviceNames()[0] : device;
-  if (name !== undefined) {
-    assertDevice(name);
-    chooseDevice(name);
-  }
+  if (name !== undefined) assertDevice(name);
+  if (threads !== undefined) chooseThreads(threads);
+  if (name !== undefined) chooseDevice(name);
   setDefaultPrecision(precision ?? 'fast');
   currentDevice();
 }

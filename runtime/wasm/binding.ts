@@ -8,12 +8,15 @@ import type { DimBindings } from '../../base/dim.ts';
 import { internalError, KilnError } from '../../base/error.ts';
 import { denseBytes } from '../buffer.ts';
 import type { ArraySpec } from '../device.ts';
-import { planWorkspace, recordWords, type WorkspacePlan } from '../footprint.ts';
+import { launchListWords, planWorkspace, type WorkspacePlan } from '../footprint.ts';
 import type { BufferRef, Program, Size } from '../program.ts';
 import { evaluateInteger, evaluateSize, symbolTable } from '../sizes.ts';
 import type { Block } from './allocator.ts';
+import { type PlannedPhase, planPhases, workOf } from './cost.ts';
+import { newGrain } from './driver.ts';
 import type { ProgramResources, WasmBuffer } from './executable.ts';
-import type { LoadedKernel } from './kernels.ts';
+import { firstCallWork, type LoadedKernel } from './kernels.ts';
+import { launchLayout, launchModes, launchWords } from './launch-layout.ts';
 import type { WasmMemory } from './memory.ts';
 import type { PreparedArrays } from './prepared.ts';
 
@@ -21,13 +24,20 @@ import type { PreparedArrays } from './prepared.ts';
 export interface BoundLaunch {
   readonly kernel: LoadedKernel;
   readonly name: string;
+  /** Where the driver finds it (`launch-layout.ts`). */
+  readonly address: number;
   /** Address of its record. */
   readonly record: number;
   /** Tiles of all phases together. */
   readonly tiles: number;
+  readonly phases: readonly PlannedPhase[];
+  /** Whether threads share any of its phases. */
+  readonly isParallel: boolean;
   readonly flops: number;
   /** Bytes of the buffers it is bound to. */
   readonly bytes: number;
+  /** Both in one number (`workOf`). */
+  readonly work: number;
 }
 
 export interface BindingMemory {
@@ -38,7 +48,7 @@ export interface BindingMemory {
 }
 
 export class Binding {
-  /** The records of all launches, one behind the other. */
+  /** All launches with their records, one behind the other. */
   readonly records: Block;
   readonly launches: readonly BoundLaunch[];
   /** Bytes of the outputs that get fresh buffers, in order. */
@@ -47,6 +57,7 @@ export class Binding {
   /** Bytes of temporaries and scratch together. */
   readonly workspaceBytes: number;
   readonly #program: Program;
+  readonly #threads: number;
   readonly #evaluate: (size: Size) => number;
   readonly #evaluateWord: (size: Size) => number;
   readonly #inputBytes: readonly number[];
@@ -85,9 +96,10 @@ export class Binding {
     this.ownOutputBytes = this.#outputSpecs.filter((_, index) => isOwn[index]).map(specBytes);
     const workspace = planWorkspace(program, this.#evaluate, threads);
     this.workspaceBytes = workspace.bytes;
-    this.records = resources.allocate(4 * recordWords(program));
+    this.#threads = threads;
+    this.records = resources.allocate(4 * launchListWords(program));
     try {
-      this.launches = this.#writeRecords(memory, kernels, constants, workspace);
+      this.launches = this.#writeLaunches(memory, kernels, constants, workspace);
     } catch (error) {
       resources.release(this.records);
       throw error;
@@ -164,12 +176,13 @@ export class Binding {
     });
   }
 
-  #writeRecords(
+  #writeLaunches(
     memory: WasmMemory,
     kernels: readonly LoadedKernel[],
     constants: readonly Block[],
-    { offsets, scratchOffset, sharedOffset }: WorkspacePlan,
+    workspace: WorkspacePlan,
   ): readonly BoundLaunch[] {
+    const { offsets, scratchOffset, sharedOffset } = workspace;
     const { steps, outputs } = this.#program;
     let nextOwn = 0;
     const ownIndex = outputs.map(({ source }) => (source.kind === 'own' ? nextOwn++ : -1));
@@ -177,6 +190,8 @@ export class Binding {
     let word = this.records.address / 4;
     return steps.map(({ kernel: index, buffers }) => {
       const kernel = this.#program.kernels[index];
+      const address = word * 4;
+      word += launchWords(kernel.phases.length);
       const record = word * 4;
       for (const { kind, index: at } of buffers) {
         if (kind === 'input') this.#inputSlots.push(word, at);
@@ -189,14 +204,35 @@ export class Binding {
       for (const size of kernel.sizes) words[word++] = this.#checkWord(size, this.#evaluateWord(size));
       this.#workspaceSlots.push(word++, scratchOffset);
       this.#workspaceSlots.push(word++, sharedOffset);
-      return {
-        kernel: kernels[index],
-        name: kernel.name,
-        record,
-        tiles: kernel.phases.reduce((sum, { tiles }) => this.#checkWord(tiles, sum + this.#evaluate(tiles)), 0),
+      const tiles = kernel.phases.reduce(
+        (sum, phase) => this.#checkWord(phase.tiles, sum + this.#evaluate(phase.tiles)),
+        0,
+      );
+      const cost = {
         flops: this.#evaluate(kernel.flops),
         bytes: buffers.reduce((sum, ref) => sum + this.#bufferBytes(ref), 0),
       };
+      const phases = planPhases(
+        kernel.phases.map((phase) => ({ tiles: this.#evaluate(phase.tiles), group: this.#evaluate(phase.group) })),
+        { ...cost, threads: this.#threads },
+      );
+      const launch: BoundLaunch = {
+        kernel: kernels[index],
+        name: kernel.name,
+        address,
+        record,
+        tiles,
+        phases,
+        isParallel: phases.some(({ grain }) => grain > 0),
+        ...cost,
+        work: workOf(cost),
+      };
+      writeLaunch(words, launch, {
+        size: 4 * word - address,
+        scratchWord: this.#evaluate(kernel.scratchBytes) > 0 ? word - 2 - record / 4 : 0,
+        workspace,
+      });
+      return launch;
     });
   }
 
@@ -224,6 +260,36 @@ export class Binding {
       expected: `${dtype}[${shape}]`,
     });
   }
+}
+
+interface LaunchPlaces {
+  /** Bytes to the next launch. */
+  readonly size: number;
+  /** Which word of the record holds the address of private scratch memory, or 0. */
+  readonly scratchWord: number;
+  readonly workspace: WorkspacePlan;
+}
+
+/** Writes what the driver reads of a launch. */
+function writeLaunch(words: Uint32Array, launch: BoundLaunch, { size, scratchWord, workspace }: LaunchPlaces): void {
+  const { kernel, address, record, tiles, phases, isParallel, work } = launch;
+  const set = (offset: number, value: number): void => {
+    words[(address + offset) / 4] = value;
+  };
+  const isLong = tiles > 1 && work > firstCallWork;
+  set(launchLayout.kernel, kernel.slot);
+  set(launchLayout.record, record);
+  set(launchLayout.tiles, tiles);
+  set(launchLayout.mode, isParallel || isLong ? launchModes.ask : launchModes.whole);
+  set(launchLayout.size, size);
+  set(launchLayout.scratchWord, scratchWord);
+  set(launchLayout.stride, workspace.scratchStride);
+  set(launchLayout.copy, workspace.copyOffset);
+  set(launchLayout.phaseCount, phases.length);
+  phases.forEach((phase, i) => {
+    set(launchLayout.phases + 8 * i, phase.tiles);
+    set(launchLayout.phases + 8 * i + 4, newGrain(phase.grain, tiles, work));
+  });
 }
 
 const specBytes = ({ dtype, shape }: ArraySpec): number => denseBytes(dtype, shape);

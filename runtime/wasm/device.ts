@@ -1,6 +1,7 @@
 /**
- * The wasm device: buffers are blocks of one linear memory, programs run on the calling thread. A launch whose program
- * is compiled runs inside `run`, unless something waits in the queue; then it waits behind it.
+ * The wasm device: buffers are blocks of one linear memory, programs run on the calling thread, with worker threads
+ * beside it for what is long enough. A launch whose program is compiled runs inside `run`, unless something waits in the
+ * queue; then it waits behind it.
  */
 import type { DType } from '../../base/dtype.ts';
 import { internalError, KilnError } from '../../base/error.ts';
@@ -12,6 +13,7 @@ import { TaskQueue } from '../queue.ts';
 import { QueuedAlias, QueuedLaunch, QueuedRead, QueuedSignal, type TaskDevice } from '../tasks.ts';
 import { validateProgram } from '../validate.ts';
 import type { Block } from './allocator.ts';
+import { Driver } from './driver.ts';
 import { Executable, type ExecutableContext, type ProgramResources, type WasmBuffer } from './executable.ts';
 import { detectTier } from './features.ts';
 import { KernelTable } from './kernels.ts';
@@ -48,11 +50,17 @@ export class WasmDevice implements TaskDevice<Block> {
   constructor(options: WasmDeviceOptions = {}) {
     this.threads = options.threads ?? 1;
     this.tier = detectTier(this.threads);
-    const memory = new WasmMemory(() => this.#relieve(), options.memoryLimit);
+    const memory = new WasmMemory(() => this.#relieve(), {
+      ...(options.memoryLimit !== undefined && { limitBytes: options.memoryLimit }),
+      shared: this.tier.threads,
+    });
+    const kernels = new KernelTable(memory.memory, (kernel) => driver.forget(kernel));
+    const driver = new Driver(memory, kernels.functions, this.threads);
     this.#resources = {
       deviceName: this.name,
       memory,
-      kernels: new KernelTable(memory.memory),
+      kernels,
+      driver,
       workspace: new Workspace(memory),
       prepared: new Set(),
       tier: this.tier,
@@ -114,8 +122,12 @@ export class WasmDevice implements TaskDevice<Block> {
   }
 
   async warmup(program: Program): Promise<void> {
-    await this.#open().kernels.compileAll(validateProgram(program).kernels);
-    this.load(program);
+    await this.loadAside(program);
+    const { driver } = this.#open();
+    const launches = this.#executableOf(program).prepare();
+    if (!launches.some(({ isParallel }) => isParallel)) return;
+    driver.pool?.start();
+    await driver.pool?.settle();
   }
 
   async read(handle: BufferHandle): Promise<Uint8Array<ArrayBuffer>> {
@@ -153,7 +165,8 @@ export class WasmDevice implements TaskDevice<Block> {
   }
 
   shutdown(): void {
-    if (this.isShutDown) return;
+    if (!this.#resources) return;
+    this.#resources.driver.pool?.end();
     this.#resources = undefined;
     this.#queue.failAll(shutDownError(this.name));
   }
@@ -164,6 +177,11 @@ export class WasmDevice implements TaskDevice<Block> {
 
   load(program: Program): void {
     this.#executableOf(program);
+  }
+
+  async loadAside(program: Program): Promise<void> {
+    await this.#open().kernels.compileAll(validateProgram(program).kernels);
+    this.load(program);
   }
 
   execute(

@@ -4,8 +4,8 @@
  */
 
 export interface LinearMemory {
-  /** Detached and replaced by each growth. */
-  readonly buffer: ArrayBuffer;
+  /** Replaced by each growth; one that is not shared is detached too. */
+  readonly buffer: ArrayBuffer | SharedArrayBuffer;
   /** @throws RangeError where the engine has no more */
   grow(pages: number): number;
 }
@@ -15,22 +15,38 @@ export interface KernelModule {
   readonly kernelModule?: never;
 }
 
-/** What a kernel's module exports. The arguments are i32; larger addresses wrap and are read as unsigned. */
-export interface KernelExports {
-  run(record: number, begin: number, end: number): void;
+/** A kernel's function. The arguments are i32; larger addresses wrap and are read as unsigned. */
+export type KernelFunction = (record: number, begin: number, end: number) => void;
+
+/** Functions by number; the driver calls kernels through it. */
+export interface FunctionTable {
+  readonly length: number;
+  set(index: number, value: KernelFunction | null): void;
+  grow(delta: number): number;
 }
 
+/** What modules import. */
+type Imports = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+
 interface WebAssemblyInterface {
-  readonly Memory: new (descriptor: { initial: number; maximum: number }) => LinearMemory;
+  readonly Memory: new (descriptor: { initial: number; maximum: number; shared?: boolean }) => LinearMemory;
+  readonly Table: new (descriptor: { element: 'anyfunc'; initial: number }) => FunctionTable;
   readonly Module: new (code: Uint8Array) => KernelModule;
-  readonly Instance: new (
-    module: KernelModule,
-    imports: Record<string, Record<string, LinearMemory>>,
-  ) => { readonly exports: KernelExports };
+  readonly Instance: new (module: KernelModule, imports: Imports) => { readonly exports: Record<string, unknown> };
   compile(code: Uint8Array): Promise<KernelModule>;
 }
 
 /** The engine's WebAssembly object, looked up when it is first needed. */
 export function engine(): WebAssemblyInterface {
   return (globalThis as unknown as { readonly WebAssembly: WebAssemblyInterface }).WebAssembly;
+}
+
+/**
+ * The function `run` of a kernel.
+ * @throws Error where the engine refuses the module, TypeError where it exports no such function
+ */
+export function kernelFunction(module: KernelModule, memory: LinearMemory): KernelFunction {
+  const { run } = new (engine().Instance)(module, { kiln: { memory } }).exports;
+  if (typeof run !== 'function') throw new TypeError('the module exports no function `run`');
+  return run as KernelFunction;
 }

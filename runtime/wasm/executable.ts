@@ -17,6 +17,7 @@ import { type Program, type ProgramKernel, tierName, type WasmTier } from '../pr
 import { bindSymbols } from '../sizes.ts';
 import type { Block } from './allocator.ts';
 import { Binding, type BoundLaunch } from './binding.ts';
+import type { Driver } from './driver.ts';
 import type { KernelTable, LoadedKernel } from './kernels.ts';
 import type { WasmMemory } from './memory.ts';
 import { type PreparedArrays, PreparedSets } from './prepared.ts';
@@ -29,6 +30,7 @@ export interface ExecutableContext {
   readonly deviceName: string;
   readonly memory: WasmMemory;
   readonly kernels: KernelTable;
+  readonly driver: Driver;
   readonly workspace: Workspace;
   /** What all programs keep from run to run and can make again. */
   readonly prepared: Set<PreparedArrays>;
@@ -139,18 +141,28 @@ export class Executable {
   bind(inputs: readonly WasmBuffer[]): Binding {
     let key = '';
     for (const [input, axis] of this.#symbolicAxes) key += `${inputs[input]?.shape[axis]},`;
-    let binding = this.#bindings.get(key);
-    if (!binding) {
-      const shapes = inputs.map((input) => input.shape);
-      const symbols = this.program.symbols.length > 0 ? bindSymbols(this.program, shapes) : new Map<string, number>();
-      binding = new Binding(this.program, symbols, this.#kernels, this.constants, {
-        memory: this.#context.memory,
-        resources: this.resources,
-        threads: this.#context.threads,
-      });
-      this.#keep(key, binding);
-    }
+    const binding = this.#bindings.get(key) ?? this.#newBinding(key, inputs);
     binding.checkInputs(inputs);
+    return binding;
+  }
+
+  /** Binds a program whose sizes are all known, ahead of its first run. Its launches, none where sizes are not known. */
+  prepare(): readonly BoundLaunch[] {
+    if (this.program.symbols.length > 0) return [];
+    return (this.#bindings.get('') ?? this.#newBinding('', [])).launches;
+  }
+
+  #newBinding(key: string, inputs: readonly WasmBuffer[]): Binding {
+    const { memory, threads, driver } = this.#context;
+    const shapes = inputs.map((input) => input.shape);
+    const symbols = this.program.symbols.length > 0 ? bindSymbols(this.program, shapes) : new Map<string, number>();
+    const binding = new Binding(this.program, symbols, this.#kernels, this.constants, {
+      memory,
+      resources: this.resources,
+      threads,
+    });
+    this.#keep(key, binding);
+    driver.share(binding.launches);
     return binding;
   }
 
@@ -260,25 +272,21 @@ export class Executable {
   }
 
   #launchAll(launches: readonly BoundLaunch[], first: number): KilnError | undefined {
-    let step = first;
+    const { driver } = this.#context;
     try {
       if (launchObserver) {
-        for (; step < launches.length; step++) this.#launchObserved(launches[step], step);
-      } else {
-        for (; step < launches.length; step++) {
-          const { kernel, record, tiles, flops } = launches[step];
-          kernel.runAll(record, tiles, flops);
-        }
-      }
+        for (let step = first; step < launches.length; step++) this.#launchObserved(launches, step);
+      } else driver.run(launches, first, launches.length);
       return undefined;
     } catch (cause) {
-      return this.#launchError(launches[step], step, cause);
+      return this.#launchError(launches[driver.step], driver.step, cause);
     }
   }
 
-  #launchObserved({ kernel, name, record, tiles, flops, bytes }: BoundLaunch, step: number): void {
+  #launchObserved(launches: readonly BoundLaunch[], step: number): void {
+    const { name, flops, bytes } = launches[step];
     const start = performance.now();
-    kernel.runAll(record, tiles, flops);
+    this.#context.driver.run(launches, step, step + 1);
     const milliseconds = performance.now() - start;
     const { deviceName: device } = this.#context;
     launchObserver?.({ device, program: this.program.name, kernel: name, step, start, milliseconds, flops, bytes });

@@ -1,63 +1,85 @@
 /**
  * Kernels made callable: each distinct code (by its hash) is compiled and instantiated once for a memory, and shared by
- * every program that contains it, until the last of them is gone.
+ * every program that contains it, until the last of them is gone. Each has a place of its own in the function table, by
+ * which the driver calls it.
  *
  * V8 starts a WASM function in its baseline tier and replaces it between calls, never inside a running loop. So a long
  * launch of a kernel that has not run for a while yet is cut into short calls; any split of the tiles gives the same
- * bytes.
+ * bytes. A launch that threads share is in pieces anyway.
  */
 import { KilnError } from '../../base/error.ts';
 import type { ProgramKernel } from '../program.ts';
-import { engine, type KernelModule, type LinearMemory } from './engine.ts';
+import {
+  engine,
+  type FunctionTable,
+  type KernelFunction,
+  type KernelModule,
+  kernelFunction,
+  type LinearMemory,
+} from './engine.ts';
 import { compileModule, compileModuleAside } from './relaxed-simd.ts';
 
 /**
  * What a call of a new kernel should take, and for how much time in long launches: short calls while the engine's
  * compiler is at work, longer ones in case it is late, then the whole launch at once.
  */
-const phases = [
+const stages = [
   { until: 50, callMilliseconds: 1 },
   { until: 500, callMilliseconds: 10 },
 ] as const;
-/** A first guess of what one call may do: about a millisecond of baseline code. */
-const firstChunkFlops = 2 ** 19;
+/** A first guess of what one call may do (`workOf`): about a millisecond of baseline code. */
+export const firstCallWork = 2 ** 19;
 
 export class LoadedKernel {
-  readonly run: (record: number, begin: number, end: number) => void;
+  readonly run: KernelFunction;
+  /** Place in the function table. */
+  readonly slot: number;
+  readonly module: KernelModule;
   /** Time spent in long launches so far. */
   #milliseconds = 0;
 
-  constructor(run: (record: number, begin: number, end: number) => void) {
+  constructor(run: KernelFunction, slot: number, module: KernelModule) {
     this.run = run;
+    this.slot = slot;
+    this.module = module;
+  }
+
+  /** Whether long launches should be in short calls. */
+  get isNew(): boolean {
+    return this.#milliseconds < stages[stages.length - 1].until;
+  }
+
+  /** Whether launches that are in pieces anyway should be in smaller ones. */
+  get isVeryNew(): boolean {
+    return this.#milliseconds < stages[0].until;
+  }
+
+  /** Runs a long launch that others ran parts of. */
+  timed(launch: () => void): void {
+    const start = performance.now();
+    launch();
+    this.#milliseconds += performance.now() - start;
   }
 
   /**
-   * Runs all tiles of a launch, in short calls while the kernel is new.
-   * @param flops a rough count for the whole launch
+   * Runs all tiles of a long launch in calls that are short while the kernel is new.
+   * @param work of the whole launch (`workOf`)
    */
-  runAll(record: number, tiles: number, flops: number): void {
-    if (flops <= firstChunkFlops || tiles <= 1 || this.#milliseconds >= phases[1].until) {
-      if (tiles > 0) this.run(record, 0, tiles);
-      return;
-    }
-    this.#runInCalls(record, tiles, flops);
-  }
-
-  #runInCalls(record: number, tiles: number, flops: number): void {
-    let chunk = Math.max(1, Math.floor((tiles * firstChunkFlops) / flops));
+  runInCalls(record: number, tiles: number, work: number): void {
+    let chunk = Math.max(1, Math.floor((tiles * firstCallWork) / work));
     let before = performance.now();
     for (let begin = 0; begin < tiles; ) {
-      const phase = phases.find(({ until }) => this.#milliseconds < until);
-      const end = phase ? Math.min(tiles, begin + chunk) : tiles;
+      const stage = stages.find(({ until }) => this.#milliseconds < until);
+      const end = stage ? Math.min(tiles, begin + chunk) : tiles;
       this.run(record, begin, end);
       begin = end;
       const now = performance.now();
       const took = now - before;
       before = now;
       this.#milliseconds += took;
-      if (!phase) continue;
-      if (took < phase.callMilliseconds / 2) chunk *= 2;
-      else if (took > phase.callMilliseconds * 2) chunk = Math.ceil(chunk / 2);
+      if (!stage) continue;
+      if (took < stage.callMilliseconds / 2) chunk *= 2;
+      else if (took > stage.callMilliseconds * 2) chunk = Math.ceil(chunk / 2);
     }
   }
 }
@@ -68,13 +90,20 @@ interface TableEntry {
 }
 
 export class KernelTable {
+  /** Kernels by place. A place is never given to another kernel, which a thread could mistake for the first. */
+  readonly functions: FunctionTable;
   readonly #memory: LinearMemory;
+  #nextSlot = 0;
+  /** Told when a kernel is gone. */
+  readonly #onRelease: (kernel: LoadedKernel) => void;
   readonly #entries = new Map<string, TableEntry>();
   /** Kernels that are being compiled off this thread, by hash. */
   readonly #compiling = new Map<string, Promise<void>>();
 
-  constructor(memory: LinearMemory) {
+  constructor(memory: LinearMemory, onRelease: (kernel: LoadedKernel) => void = () => {}) {
+    this.functions = new (engine().Table)({ element: 'anyfunc', initial: 256 });
     this.#memory = memory;
+    this.#onRelease = onRelease;
   }
 
   /** The kernel, compiled now where it is new, for one more user. @throws KilnError `compile_failed` */
@@ -89,7 +118,10 @@ export class KernelTable {
     const entry = this.#entries.get(hash);
     if (!entry) return;
     entry.users -= 1;
-    if (entry.users <= 0) this.#entries.delete(hash);
+    if (entry.users > 0) return;
+    this.#entries.delete(hash);
+    this.functions.set(entry.kernel.slot, null);
+    this.#onRelease(entry.kernel);
   }
 
   /** Compiles the kernels of a program that are new, off this thread where the engine can, so that `acquire` is quick. */
@@ -117,9 +149,12 @@ export class KernelTable {
 
   #add(kernel: ProgramKernel, compile: () => KernelModule): TableEntry {
     try {
-      const instance = new (engine().Instance)(compile(), { kiln: { memory: this.#memory } });
-      if (typeof instance.exports.run !== 'function') throw new TypeError('the module exports no function `run`');
-      const entry = { kernel: new LoadedKernel(instance.exports.run), users: 0 };
+      const module = compile();
+      const run = kernelFunction(module, this.#memory);
+      const slot = this.#nextSlot++;
+      if (slot >= this.functions.length) this.functions.grow(this.functions.length);
+      this.functions.set(slot, run);
+      const entry = { kernel: new LoadedKernel(run, slot, module), users: 0 };
       this.#entries.set(kernel.hash, entry);
       return entry;
     } catch (cause) {

@@ -1,7 +1,8 @@
 /**
  * The linear memory of the wasm device: one `WebAssembly.Memory` that grows as needed, up to the engine's limit, and
  * the allocator over it. Blocks are 64-byte aligned and followed by 16 bytes that loads may touch. The views are new
- * objects after each growth; take them from here each time, and never keep them over an allocation.
+ * objects after each growth; take them from here each time, and never keep them over an allocation. A shared memory
+ * begins with the control block of its threads.
  *
  *     const block = memory.allocate(24, 'tensor');      // references: 1
  *     memory.bytes.set(data, block.address);
@@ -10,6 +11,7 @@
 import { KilnError } from '../../base/error.ts';
 import { Allocator, type Block, unitBytes } from './allocator.ts';
 import { engine, type LinearMemory } from './engine.ts';
+import { controlAddress, controlBytes } from './launch-layout.ts';
 
 const pageBytes = 65536;
 /** The end of a 32-bit address space; engines allow this much or less. */
@@ -21,6 +23,13 @@ const readableSlack = 16;
 /** What a block is for: memory that tensors hold, or memory that compiled programs hold. */
 export type Purpose = 'tensor' | 'program';
 
+export interface MemoryOptions {
+  /** The most bytes the memory may grow to; the engine's limit of 4 GiB unless given. */
+  readonly limitBytes?: number;
+  /** Whether several threads see it. */
+  readonly shared?: boolean;
+}
+
 export class WasmMemory {
   /** What kernels import. */
   readonly memory: LinearMemory;
@@ -29,38 +38,43 @@ export class WasmMemory {
   /** Bytes that programs hold. */
   programBytes = 0;
   peakBytes = 0;
-  #bytes: Uint8Array<ArrayBuffer>;
-  #words: Uint32Array<ArrayBuffer>;
+  #bytes: Uint8Array;
+  #words: Uint32Array;
   readonly #allocator = new Allocator();
   /** Asked once before an allocation fails; true when it released something. */
   readonly #relieve: () => boolean;
+  /** What the memory may grow to at most, and what was asked for. */
   readonly #limitPages: number;
+  readonly #wantedPages: number;
   /** Errors of requests that would not fit in an empty memory either. */
   readonly #hopeless = new WeakSet<object>();
 
   /**
    * @param relieve releases what is held only for speed, before an allocation fails
-   * @param limitBytes the most the memory may grow to
+   * @throws KilnError `out_of_memory` where the engine has no room for a small memory either
    */
-  constructor(relieve: () => boolean = () => false, limitBytes = maximumPages * pageBytes) {
-    this.#limitPages = Math.min(maximumPages, Math.floor(limitBytes / pageBytes));
-    const initial = Math.min(initialPages, this.#limitPages);
-    this.memory = new (engine().Memory)({ initial, maximum: this.#limitPages });
+  constructor(
+    relieve: () => boolean = () => false,
+    { limitBytes = maximumPages * pageBytes, shared = false }: MemoryOptions = {},
+  ) {
+    this.#wantedPages = Math.min(maximumPages, Math.floor(limitBytes / pageBytes));
+    const initial = Math.min(initialPages, this.#wantedPages);
+    [this.memory, this.#limitPages] = reserve(initial, this.#wantedPages, shared);
     this.#relieve = relieve;
     this.#bytes = new Uint8Array(this.memory.buffer);
     this.#words = new Uint32Array(this.memory.buffer);
     this.#allocator.extend((initial * pageBytes) / unitBytes);
     // Address 0 belongs to nobody, so that a pointer that was never set points at no tensor.
-    this.#allocator.allocate(1);
+    this.#allocator.allocate((shared ? controlAddress + controlBytes : controlAddress) / unitBytes);
   }
 
   /** All bytes. */
-  get bytes(): Uint8Array<ArrayBuffer> {
+  get bytes(): Uint8Array {
     return this.#bytes;
   }
 
   /** All bytes as 32-bit words; addresses in records are unsigned. */
-  get words(): Uint32Array<ArrayBuffer> {
+  get words(): Uint32Array {
     return this.#words;
   }
 
@@ -151,11 +165,31 @@ export class WasmMemory {
       given: `${formatBytes(bytes)} wanted, ${formatBytes(this.tensorBytes)} held by tensors, ${formatBytes(
         this.programBytes,
       )} by programs, ${formatBytes(this.#bytes.length)} of linear memory`,
-      expected: `at most ${formatBytes(limit)} of linear memory`,
+      expected:
+        `at most ${formatBytes(limit)} of linear memory` +
+        (this.#limitPages < this.#wantedPages ? ', as much as this engine reserves for memory that threads share' : ''),
       hint:
         'release tensors with dispose(), `using` or tidy(), or donate inputs that are not needed again; tensors that are ' +
         'garbage are only released between tasks, so a long loop must await a read now and then',
     });
+  }
+}
+
+/**
+ * A memory and what it may grow to. The engine reserves addresses for all that a shared memory may grow to when it is
+ * made; where it refuses so many, it gets a smaller maximum.
+ */
+function reserve(initial: number, maximum: number, shared: boolean): [LinearMemory, number] {
+  for (let pages = maximum; ; pages = Math.max(initial, pages >> 1)) {
+    try {
+      return [new (engine().Memory)({ initial, maximum: pages, ...(shared && { shared }) }), pages];
+    } catch (cause) {
+      if (pages > initial) continue;
+      throw new KilnError('out_of_memory', 'the engine has no room for the memory of the wasm device', {
+        given: `${formatBytes(initial * pageBytes)} wanted: ${String(cause)}`,
+        cause,
+      });
+    }
   }
 }
 

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { addDims, dim, mulDims } from '../../base/dim.ts';
 import type { DType } from '../../base/dtype.ts';
 import type { ReduceKind } from '../../ir/opcodes.ts';
-import { engine } from '../../runtime/wasm/engine.ts';
+import { engine, kernelFunction } from '../../runtime/wasm/engine.ts';
 import { at, floordiv, KernelMaker, mod, read, readWrite, write } from '../support/kernel-maker.ts';
 import {
   type Bindings,
@@ -712,12 +712,12 @@ describe('arrays beyond 2^31 elements', () => {
     const { code, sizes, phases } = generate(square);
     const [{ tiles }] = phases;
     expect(sizes).toEqual([]);
-    const { Memory, Module, Instance } = engine();
+    const { Memory, Module } = engine();
     // Pages that nothing touches cost nothing.
     const pages = Math.ceil((1024 + 2_500_000_000 + 16) / 65536);
     const memory = new Memory({ initial: pages, maximum: pages });
     new Uint32Array(memory.buffer, 0, 2).set([1024, 512]);
-    const { run } = new Instance(new Module(code), { kiln: { memory } }).exports;
+    const run = kernelFunction(new Module(code), memory);
     run(0, Number(tiles) - 1, Number(tiles));
     const end = 1024 + 2_500_000_000;
     expect([...new Uint8Array(memory.buffer, end - 4, 6)]).toEqual([1, 1, 1, 1, 0, 0]);

@@ -100,7 +100,7 @@ describe('WasmMemory', () => {
   });
 
   it('grows by more than it must, but up to its limit exactly', () => {
-    const memory = new WasmMemory(() => false, 4 * 2 ** 20);
+    const memory = new WasmMemory(() => false, { limitBytes: 4 * 2 ** 20 });
     const block = memory.allocate(4 * 2 ** 20 - 64 - 16, 'tensor');
     expect(memory.reservedBytes).toBe(4 * 2 ** 20);
     memory.release(block);
@@ -108,7 +108,7 @@ describe('WasmMemory', () => {
   });
 
   it('says what is held when there is no room, and loses nothing', () => {
-    const memory = new WasmMemory(() => false, 2 ** 20);
+    const memory = new WasmMemory(() => false, { limitBytes: 2 ** 20 });
     const block = memory.allocate(600_000, 'tensor');
     memory.bytes[block.address] = 42;
     const attempt = (): unknown => memory.allocate(600_000, 'tensor');
@@ -129,13 +129,16 @@ describe('WasmMemory', () => {
   it('asks for relief once before it fails', () => {
     let asked = 0;
     let held: Block | undefined;
-    const memory: WasmMemory = new WasmMemory(() => {
-      asked += 1;
-      if (!held) return false;
-      memory.release(held);
-      held = undefined;
-      return true;
-    }, 2 ** 20);
+    const memory: WasmMemory = new WasmMemory(
+      () => {
+        asked += 1;
+        if (!held) return false;
+        memory.release(held);
+        held = undefined;
+        return true;
+      },
+      { limitBytes: 2 ** 20 },
+    );
     held = memory.allocate(600_000, 'program');
     const block = memory.allocate(600_000, 'tensor');
     expect(asked).toBe(1);

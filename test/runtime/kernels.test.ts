@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import type { KernelFunction } from '../../runtime/wasm/engine.ts';
 import { KernelTable, LoadedKernel } from '../../runtime/wasm/kernels.ts';
 import { WasmMemory } from '../../runtime/wasm/memory.ts';
 import { addition, doubling } from './support.ts';
@@ -8,13 +9,15 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
+const kernelOf = (run: KernelFunction): LoadedKernel => new LoadedKernel(run, 0, {});
+
 describe('a long launch of a new kernel', () => {
   it('runs every tile once, in order, however it is split', () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 3000 }), fc.integer({ min: 0, max: 2 ** 28 }), (tiles, flops) => {
         const ranges: [number, number][] = [];
-        const kernel = new LoadedKernel((_, begin, end) => ranges.push([begin, end]));
-        kernel.runAll(64, tiles, flops);
+        const kernel = kernelOf((_, begin, end) => ranges.push([begin, end]));
+        kernel.runInCalls(64, tiles, flops);
         let next = 0;
         for (const [begin, end] of ranges) {
           expect(begin).toBe(next);
@@ -26,32 +29,23 @@ describe('a long launch of a new kernel', () => {
     );
   });
 
-  it('is one call when it is short', () => {
-    let calls = 0;
-    const kernel = new LoadedKernel(() => {
-      calls += 1;
-    });
-    kernel.runAll(64, 1000, 1000);
-    expect(calls).toBe(1);
-  });
-
   it('is cut into short calls until the engine has had time to optimise', () => {
     let clock = 0;
     vi.spyOn(performance, 'now').mockImplementation(() => clock);
     const lengths: number[] = [];
-    const kernel = new LoadedKernel((_, begin, end) => {
+    const kernel = kernelOf((_, begin, end) => {
       lengths.push(end - begin);
       clock += (end - begin) * 0.02;
     });
     // Tiles of 0.02 ms: 50 ms in calls of about 1 ms, then calls of about 10 ms, after 500 ms all at once.
-    kernel.runAll(64, 2000, 2 ** 30);
+    kernel.runInCalls(64, 2000, 2 ** 30);
     expect(Math.max(...lengths)).toBeLessThanOrEqual(100);
     lengths.length = 0;
-    kernel.runAll(64, 25_000, 2 ** 30);
+    kernel.runInCalls(64, 25_000, 2 ** 30);
     expect(Math.max(...lengths.slice(0, -1))).toBeLessThanOrEqual(1000);
     expect(Math.max(...lengths)).toBeGreaterThan(200);
     lengths.length = 0;
-    kernel.runAll(64, 4000, 2 ** 30);
+    kernel.runInCalls(64, 4000, 2 ** 30);
     expect(lengths).toEqual([4000]);
   });
 });

@@ -17,6 +17,7 @@ import {
   plainTier,
   programVersion,
   type Size,
+  type WasmTier,
 } from '../../runtime/program.ts';
 
 /** Elements of one outer tile of the kernels here. */
@@ -42,6 +43,14 @@ const ceilTiles = (elements: Size): Size =>
     ? Math.ceil(elements / tileElements)
     : `floordiv(${elements}+${tileElements - 1},${tileElements})`;
 
+/** The memory that a kernel imports, in WASM text. */
+type MemoryText = '(memory 0)' | '(memory 0 65536 shared)';
+export const unshared = '(memory 0)';
+export const shared = '(memory 0 65536 shared)';
+
+/** What programs for devices with several threads are made for. */
+export const sharedTier: WasmTier = { ...plainTier, threads: true };
+
 const onePhase = (tiles: Size): KernelPhase[] => [{ tiles, group: 1 }];
 
 export function kernelOf(name: string, text: string, fields: Partial<ProgramKernel>): ProgramKernel {
@@ -65,10 +74,16 @@ export function kernelOf(name: string, text: string, fields: Partial<ProgramKern
  * A kernel over float32 that computes one element of the last buffer from those of the others, `$x0`, `$x1`, …
  * @param body an expression in WASM text, such as `(f32.add (local.get $x0) (local.get $x1))`
  */
-export function elementwise(name: string, inputs: number, elements: Size, body: string): ProgramKernel {
+export function elementwise(
+  name: string,
+  inputs: number,
+  elements: Size,
+  body: string,
+  memory: MemoryText = unshared,
+): ProgramKernel {
   const word = (index: number): string => `(i32.load offset=${index * 4} (local.get $record))`;
   const element = (index: number): string => `(i32.add ${word(index)} (i32.shl (local.get $i) (i32.const 2)))`;
-  const text = `(module (import "kiln" "memory" (memory 0))
+  const text = `(module (import "kiln" "memory" ${memory})
     (func (export "run") (param $record i32) (param $begin i32) (param $end i32)
       (local $i i32) (local $last i32)
       ${Array.from({ length: inputs }, (_, i) => `(local $x${i} f32)`).join(' ')}
@@ -89,8 +104,8 @@ export function elementwise(name: string, inputs: number, elements: Size, body: 
   });
 }
 
-export const addition = (elements: Size): ProgramKernel =>
-  elementwise('add', 2, elements, '(f32.add (local.get $x0) (local.get $x1))');
+export const addition = (elements: Size, memory: MemoryText = unshared): ProgramKernel =>
+  elementwise('add', 2, elements, '(f32.add (local.get $x0) (local.get $x1))', memory);
 
 export const doubling = (elements: Size): ProgramKernel =>
   elementwise('double', 1, elements, '(f32.mul (local.get $x0) (f32.const 2))');

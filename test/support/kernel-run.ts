@@ -13,7 +13,7 @@ import type { Kernel } from '../../ir/kernel.ts';
 import { type BufferData, interpretKernel, newBufferData } from '../../ir/kernel-interpret.ts';
 import { Random } from '../../ir/ops/random.ts';
 import { plainTier } from '../../runtime/program.ts';
-import { engine, type KernelModule } from '../../runtime/wasm/engine.ts';
+import { engine, type KernelModule, kernelFunction } from '../../runtime/wasm/engine.ts';
 import { compileModule } from '../../runtime/wasm/relaxed-simd.ts';
 
 const guardBytes = 64;
@@ -138,7 +138,7 @@ export function runGenerated(
   const scratch = [...Array.from({ length: hands }, () => own), evaluateDim(generated.sharedBytes, values)];
   const words = kernel.buffers.length + generated.sizes.length + 2;
   const { placed, scratchAt, pages } = place(kernel, inputs, scratch, 4 * words * hands, last);
-  const { Memory, Instance } = engine();
+  const { Memory } = engine();
   const memory = new Memory({ initial: pages, maximum: pages });
   const bytes = new Uint8Array(memory.buffer);
   bytes.fill(guard);
@@ -154,7 +154,7 @@ export function runGenerated(
     module = compileModule(generated.code);
     modules.set(generated.code, module);
   }
-  const { run } = new Instance(module, { kiln: { memory } }).exports;
+  const run = kernelFunction(module, memory);
   const phases = generated.phases.map((phase) => evaluateDim(phase.tiles, values));
   const tiles = phases.reduce((sum, count) => sum + count, 0);
   const calls = 'seed' in split ? dealtCalls(phases, split.seed) : callsInTurn(tiles, split);

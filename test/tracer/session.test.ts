@@ -37,7 +37,7 @@ describe('init', () => {
   });
 
   it('refuses what it does not know', async () => {
-    expect((await errorOf(() => init({ threads: 4 } as object))).given).toBe('option threads');
+    expect((await errorOf(() => init({ cache: 4 } as object))).given).toBe('option cache');
     expect((await errorOf(() => init({ precision: 'exact' as 'fast' }))).given).toBe('precision: "exact"');
   });
 
