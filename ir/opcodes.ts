@@ -12,6 +12,7 @@ type None = Readonly<Record<never, never>>;
 /** How `reduce` and `reduce_window` combine. `argmax`/`argmin` give the int32 position of the first extremum. */
 export type ReduceKind = 'sum' | 'product' | 'max' | 'min' | 'and' | 'or' | 'argmax' | 'argmin';
 export type WindowReduceKind = 'sum' | 'product' | 'max' | 'min';
+export type CumulativeKind = 'sum' | 'product';
 export type ScatterKind = 'assign' | 'add' | 'multiply' | 'max' | 'min';
 export type SortDirection = 'ascending' | 'descending';
 export type SortResult = 'values' | 'positions';
@@ -144,6 +145,9 @@ export interface OpAttributes {
     readonly count: Dim;
     readonly result: SortResult;
   };
+
+  /** The combination of the elements up to and including each, along an axis. */
+  cumulative: { readonly kind: CumulativeKind; readonly axis: number };
 
   /** Calls another function of the module. */
   call: { readonly function: string };

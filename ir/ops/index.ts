@@ -15,6 +15,7 @@ import { callDefinition } from './call.ts';
 import { contractionDefinitions } from './contraction.ts';
 import { conversionDefinitions } from './conversion.ts';
 import { creationDefinitions } from './creation.ts';
+import { cumulativeDefinition } from './cumulative.ts';
 import type { InferContext, OpDefinition, Traits } from './definition.ts';
 import { dynamicDefinitions } from './dynamic.ts';
 import { binaryDefinitions, selectDefinition, unaryDefinitions } from './elementwise.ts';
@@ -35,6 +36,7 @@ export const definitions: { readonly [K in Opcode]: OpDefinition<K> } = {
   ...gatherDefinitions,
   ...contractionDefinitions,
   ...reductionDefinitions,
+  cumulative: cumulativeDefinition,
   sort: sortDefinition,
   optimization_barrier: barrierDefinition,
   call: callDefinition,

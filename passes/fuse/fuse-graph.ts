@@ -24,7 +24,7 @@ import { GraphAnalysis } from './analysis.ts';
 import { haveCommonLoops, mergeGroups } from './common-loops.ts';
 import { Duplicates } from './duplicates.ts';
 import { dependsOn, FusionGroup } from './fusion-group.ts';
-import { isContraction, isView } from './graph-uses.ts';
+import { isContraction, isRowOp, isView } from './graph-uses.ts';
 import type { Partition } from './partition.ts';
 import { Refusals } from './refusals.ts';
 import { outputAxes, type Question, type Refusal, refusalToInline, refuseSize, runsAcrossRows } from './rules.ts';
@@ -301,7 +301,7 @@ class Fuser {
       group.anchor = { op, axes: views[0].axes };
     }
     const inLoops = views.find((view) => view.place === 'loops');
-    if ((op.opcode === 'reduce' || op.opcode === 'sort') && group.kind === 'map' && inLoops) {
+    if ((op.opcode === 'reduce' || isRowOp(op)) && group.kind === 'map' && inLoops) {
       group.kind = 'rows';
       group.rows = rowAxesIn(op, inLoops)
         .flat()

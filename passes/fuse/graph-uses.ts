@@ -11,7 +11,7 @@
 import { type Dim, dimProduct, equalDims, equalShapes, evaluateDim, symbolsOf } from '../../base/dim.ts';
 import { byteSize, isNarrowInteger } from '../../base/dtype.ts';
 import { flopsOf, traitsOf } from '../../ir/ops/index.ts';
-import type { Graph, Op, Value } from '../../ir/types.ts';
+import type { Graph, Op, OpOf, Value } from '../../ir/types.ts';
 import { nothing, type Without } from '../features.ts';
 import { isInlineConstant } from '../lower/emitter.ts';
 import { type FusionTarget, wasmTarget } from './target.ts';
@@ -116,7 +116,12 @@ export const isAnchor = ({ opcode }: Op): boolean =>
   opcode === 'convolution' ||
   opcode === 'reduce_window' ||
   opcode === 'scatter' ||
-  opcode === 'sort';
+  opcode === 'sort' ||
+  opcode === 'cumulative';
+
+/** Whether an op makes whole rows at once, along its axis. */
+export const isRowOp = (op: Op): op is OpOf<'sort'> | OpOf<'cumulative'> =>
+  op.opcode === 'sort' || op.opcode === 'cumulative';
 
 export const isContraction = ({ opcode }: Op): boolean => opcode === 'dot_general' || opcode === 'convolution';
 

@@ -7,7 +7,7 @@
 import type { Op, Value } from '../../ir/types.ts';
 import { cheapFlops, type GraphAnalysis, operandFlops } from './analysis.ts';
 import type { FusionGroup, GroupOutput } from './fusion-group.ts';
-import { estimate, isAnchor, isContraction, isFree } from './graph-uses.ts';
+import { estimate, isAnchor, isContraction, isFree, isRowOp } from './graph-uses.ts';
 import type { FusionRule } from './rule-names.ts';
 import type { FusionTarget } from './target.ts';
 import { firstReduceToken, type ReduceTokens, rowAxesIn, unknown, type View } from './view.ts';
@@ -43,6 +43,7 @@ export function refusalToInline(question: Question): Refusal | undefined {
     case 'reduce':
       return refuseReduction(question);
     case 'sort':
+    case 'cumulative':
       return refuseSort(question);
     case 'reduce_window':
       return refuseWindow(question);
@@ -122,7 +123,7 @@ function refuseReduction(question: Question): Refusal | undefined {
   return undefined;
 }
 
-/** A sort goes where a reduction over its rows would, but not inside one that runs over other rows. */
+/** A sort or a running sum goes where a reduction over its rows would, but not inside one that runs over other rows. */
 function refuseSort(question: Question): Refusal | undefined {
   const { op, group } = question;
   const views = question.views.map((view) => ({ ...view, axes: rowAxesIn(op, view) }));
@@ -131,7 +132,7 @@ function refuseSort(question: Question): Refusal | undefined {
   const nested = views.find(
     ({ place, axes }) => place === 'reduction' && (group.kind !== 'rows' || !sameTokens(axes.flat(), group.rows)),
   );
-  return nested && { rule: 'other-rows', detail: 'a reduction inside the kernel reads sorted rows of other axes' };
+  return nested && { rule: 'other-rows', detail: 'a reduction inside the kernel reads whole rows of other axes' };
 }
 
 function refuseRows(
@@ -259,7 +260,7 @@ export function outputAxes(
     return undefined;
   const inLoops = views.find((view) => view.place === 'loops');
   if (op.opcode === 'reduce' && group.kind === 'map' && inLoops) return inLoops.axes; // these become the rows
-  if (op.opcode === 'sort' && group.kind === 'map') return inLoops && wholeSort(inLoops);
+  if (isRowOp(op) && group.kind === 'map') return inLoops && wholeSort(inLoops);
   for (const { axes, place } of views) {
     const tokens = axes.flat();
     if (tokens.includes(unknown) || place === 'operand') continue;
@@ -274,7 +275,7 @@ export function outputAxes(
   return undefined;
 }
 
-/** The axes of a sort's result in the loops of a group whose rows it is going to make, if each walks one of them. */
+/** The axes of the result of a sort or a running sum in the loops of a group whose rows it is going to make, if each walks one of them. */
 function wholeSort({ axes }: View): GroupOutput['axes'] | undefined {
   const tokens = axes.flat();
   const distinct = new Set(tokens).size === tokens.length && axes.every((axis) => axis.length <= 1);

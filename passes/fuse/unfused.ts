@@ -4,8 +4,8 @@
  */
 import type { Graph, Op, OpOf, Value } from '../../ir/types.ts';
 import { isInlineConstant } from '../lower/emitter.ts';
-import { type KernelGroup, type Nest, sortNest, wholeNest } from '../lower/group.ts';
-import { isContraction } from './graph-uses.ts';
+import { type KernelGroup, type Nest, rowsNest, wholeNest } from '../lower/group.ts';
+import { isContraction, isRowOp } from './graph-uses.ts';
 import type { Partition, PlacedCall } from './partition.ts';
 
 export function partitionByOp({ ops, results }: Graph): Partition {
@@ -46,6 +46,6 @@ export function groupsByOp(
 
 function nestOfOp(op: Op): Nest {
   if (op.opcode === 'scatter') return { kind: 'scatter', op, inPlace: false };
-  if (op.opcode === 'sort') return sortNest(op);
+  if (isRowOp(op)) return rowsNest(op);
   return wholeNest(op.results[0], isContraction(op) ? 'contraction' : 'map');
 }

@@ -12,7 +12,7 @@ import { type Dim, equalDims } from '../../base/dim.ts';
 import { otherAxes } from '../../ir/ops/rules.ts';
 import type { Op, OpOf } from '../../ir/types.ts';
 import { reshapeSegments } from '../lower/index-algebra.ts';
-import { estimateCount } from './graph-uses.ts';
+import { estimateCount, isRowOp } from './graph-uses.ts';
 
 export const unknown = -1;
 export const firstReduceToken = 1000;
@@ -112,7 +112,8 @@ export function operandViews(op: Op, view: View, tokens: ReduceTokens, extentOf:
     case 'reduce':
       return [reduceView(op, view, tokens)];
     case 'sort':
-      return [sortView(op, view, tokens)];
+    case 'cumulative':
+      return [rowView(op, view, tokens)];
     case 'dot_general':
     case 'convolution':
       return op.operands.map(({ type }) => contractionView(op, type.shape));
@@ -207,12 +208,12 @@ function reduceView(op: OpOf<'reduce'>, view: View, tokens: ReduceTokens): View 
   return { axes, place: 'reduction', evaluations };
 }
 
-/** The axes of a view that walk the rows of an op: all but the one that a sort sorts. */
+/** The axes of a view that walk the rows of an op: all but the one that a sort or a running sum goes along. */
 export const rowAxesIn = (op: Op, { axes }: View): View['axes'] =>
-  op.opcode === 'sort' ? axes.toSpliced(op.attributes.axis, 1) : axes;
+  isRowOp(op) ? axes.toSpliced(op.attributes.axis, 1) : axes;
 
-/** A row is sorted once, whatever of it is wanted and how often. */
-function sortView(op: OpOf<'sort'>, view: View, tokens: ReduceTokens): View {
+/** A row is made once, whatever of it is wanted and how often. */
+function rowView(op: OpOf<'sort'> | OpOf<'cumulative'>, view: View, tokens: ReduceTokens): View {
   const { axis } = op.attributes;
   const { shape } = op.operands[0].type;
   const rows = rowAxesIn(op, view);

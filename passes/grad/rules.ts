@@ -3,6 +3,7 @@
  */
 import type { Opcode } from '../../ir/opcodes.ts';
 import { contractionVjps } from './contraction.ts';
+import { cumulativeVjps } from './cumulative.ts';
 import { binaryVjps, sourceVjps, unaryVjps } from './elementwise.ts';
 import { indexingVjps } from './indexing.ts';
 import { reductionVjps } from './reduction.ts';
@@ -21,6 +22,7 @@ export const vjpRules: VjpRules<Opcode> = {
   ...reductionVjps,
   ...windowVjps,
   ...sortVjps,
+  ...cumulativeVjps,
   optimization_barrier: ({ emit, cotangent }) => [() => emit.op('optimization_barrier', [cotangent])],
   call: { refuse: 'a call is differentiated by writing out the function; here it was not' },
 };

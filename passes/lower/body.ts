@@ -7,21 +7,23 @@
  *
  * A `Scope` is a run of nodes under construction: a kernel's top level, the inside of a loop or of a reduce.
  */
-import type { Dim } from '../../base/dim.ts';
-import type { DType } from '../../base/dtype.ts';
+import { type Dim, dimBounds } from '../../base/dim.ts';
+import { type DType, isFloat } from '../../base/dtype.ts';
 import { internalError } from '../../base/error.ts';
-import type {
-  Accumulator,
-  Axis,
-  KernelNode,
-  Let,
-  Loop,
-  ScalarExpression,
-  ScalarId,
-  ScalarOpcode,
-  Sort,
-  Store,
-  SumOrder,
+import {
+  type Accumulator,
+  type Axis,
+  type Carried,
+  type KernelNode,
+  type Let,
+  type Loop,
+  reductionBlock,
+  type ScalarExpression,
+  type ScalarId,
+  type ScalarOpcode,
+  type Sort,
+  type Store,
+  type SumOrder,
 } from '../../ir/kernel.ts';
 import type { CompareDirection } from '../../ir/opcodes.ts';
 import { type Index, IndexAlgebra, zeroIndex } from './index-algebra.ts';
@@ -36,6 +38,15 @@ export interface Scope {
 
 /** Axes to be built as several: inner extents by axis name, outermost first. */
 export type AxisSplits = ReadonlyMap<string, readonly Dim[]>;
+
+export interface RunningRow {
+  /** The scratch row. */
+  readonly memory: string;
+  readonly dtype: DType;
+  readonly length: Dim;
+  readonly opcode: 'add' | 'multiply';
+  readonly identity: number;
+}
 
 interface Defined {
   readonly scope: Scope;
@@ -215,6 +226,56 @@ export class BodyBuilder {
     this.loopsWithin(outer, [node.length], ([index]) => fill(index));
     scope.nodes.push(node);
     return scope;
+  }
+
+  /**
+   * Fills a scratch row with running combinations, in the outermost scope in which `outer` is known. Blocks of
+   * `reductionBlock` elements start over: what was before them is combined with what is in them.
+   * @param element adds the element to combine, given the index in the row
+   * @returns the scope of the row
+   */
+  running(
+    { memory, dtype, length, opcode, identity }: RunningRow,
+    outer: readonly Index[],
+    element: (index: Index) => ScalarId,
+  ): Scope {
+    let target = this.#floor;
+    for (const index of outer) target = deeper(target, this.#scopeOfIndex(index));
+    const before = this.#current;
+    this.#current = target;
+    const initial = this.constant(dtype, identity);
+    const { axes, index } = this.#newAxes('s', length, false);
+    const scope = this.#enter(axes, false);
+    const define = (): ScalarId => this.#define(dtype, scope);
+    const inner = define();
+    const value = element(index);
+    const carried: Carried[] = [];
+    let result: ScalarId;
+    if (!isFloat(dtype) || dimBounds(length)[1] <= reductionBlock) {
+      result = this.apply(dtype, opcode, [inner, value]);
+      carried.push({ id: inner, dtype, initial, next: result });
+    } else {
+      const blocks = define();
+      const place = this.index(this.algebra.modulo(index, reductionBlock));
+      const starts = this.apply('bool', 'compare', [place, this.constant('int32', 0)], 'EQ');
+      const whole = this.apply(dtype, opcode, [blocks, inner]);
+      const base = this.apply(dtype, 'select', [starts, whole, blocks]);
+      const fresh = this.apply(dtype, 'select', [starts, initial, inner]);
+      const next = this.apply(dtype, opcode, [fresh, value]);
+      result = this.apply(dtype, opcode, [base, next]);
+      carried.push({ id: blocks, dtype, initial, next: base }, { id: inner, dtype, initial, next });
+    }
+    this.store({ memory, index, value: result, combine: 'assign' });
+    this.#leave(scope);
+    this.#current = before;
+    target.nodes.push({
+      kind: 'loop',
+      mode: 'sequential',
+      axis: axes[0],
+      body: scope.nodes,
+      carried,
+    });
+    return target;
   }
 
   /** Whether what stands in a scope can be used where building is now. */

@@ -44,6 +44,8 @@ export class Emitter {
   readonly scratch: KernelScratch[] = [];
   #scratchRows: LoopNest['scratch'];
   readonly #rows = new Map<string, string>();
+  /** Rows of running combinations of the nest under construction, by value and row. */
+  readonly #running = new Map<string, { readonly memory: string; readonly scope: Scope }>();
   /** Sorted rows of the nest under construction, by value, order and row. */
   readonly #sorted = new Map<string, SortedRow>();
 
@@ -57,6 +59,7 @@ export class Emitter {
     this.#scratchRows = scratchRows;
     this.#rows.clear();
     this.#sorted.clear();
+    this.#running.clear();
   }
 
   /** Values loaded so far, in the order of their buffers. */
@@ -128,6 +131,25 @@ export class Emitter {
     const row = { node, scope };
     this.#sorted.set(key, row);
     return row;
+  }
+
+  /** An element of a row of running combinations, which is made when it is wanted for the first time. */
+  emitRunning(op: OpOf<'cumulative'>, indices: readonly Index[], guard?: ScalarId): ScalarId {
+    const { axis, kind } = op.attributes;
+    const [{ type }] = op.results;
+    const [operand] = op.operands;
+    const outer = indices.toSpliced(axis, 1);
+    const key = `${this.#numberOf(op.results[0])} ${outer.map((index) => index.key).join(' ')}`;
+    let row = this.#running.get(key);
+    if (!row || !this.body.isOpen(row.scope)) {
+      const [memory, { dtype, shape }] = [this.#addScratch(type.dtype, type.shape[axis]), type];
+      const opcode = kind === 'sum' ? 'add' : 'multiply';
+      const details = { memory, dtype, length: shape[axis], opcode, identity: kind === 'sum' ? 0 : 1 } as const;
+      const scope = this.body.running(details, outer, (index) => this.emit(operand, outer.toSpliced(axis, 0, index)));
+      row = { memory, scope };
+      this.#running.set(key, row);
+    }
+    return this.body.load(type.dtype, row.memory, indices[axis], guard, 0, row.scope);
   }
 
   #addScratch(dtype: DType, size: Dim): string {

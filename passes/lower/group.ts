@@ -67,8 +67,8 @@ export function wholeNest(value: Value, form: LoopNest['form']): LoopNest {
   return { kind: 'loops', axes: shape, form, outputs: [{ value, axes: shape.map((_, axis) => [axis]) }] };
 }
 
-/** A nest that writes the result of a sort: parallel loops over rows, each sorted as a whole. */
-export function sortNest({ results: [value], attributes: { axis } }: OpOf<'sort'>): LoopNest {
+/** A nest that writes the result of a sort or a running sum: parallel loops over rows, each made as a whole. */
+export function rowsNest({ results: [value], attributes: { axis } }: OpOf<'sort'> | OpOf<'cumulative'>): LoopNest {
   const { shape } = value.type;
   const axes = shape.map((_, at) => (at === axis ? undefined : [at < axis ? at : at - 1]));
   return { kind: 'loops', axes: shape.toSpliced(axis, 1), form: 'rows', outputs: [{ value, axes }] };

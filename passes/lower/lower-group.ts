@@ -23,6 +23,7 @@ import {
 } from './group.ts';
 import { findInPlacePairs } from './in-place.ts';
 import { type Index, zeroIndex } from './index-algebra.ts';
+import { joinRunningRows } from './join-rows.ts';
 import { collapseLoops, findSplits } from './loops.ts';
 import { mergeReduces } from './merge-reduces.ts';
 import { shareScratch } from './share-scratch.ts';
@@ -77,7 +78,8 @@ function finishGroup(
   const emitted = splits.size > 0 ? emitGroup(group, producers, splits) : first;
   const nodes = emitted.kernel.body;
   const body = collapseLoops(without.has('lower/mergeReduces') ? nodes : mergeReduces(nodes));
-  const kernel = findInPlacePairs(shareScratch({ ...emitted.kernel, body }));
+  const joined = joinRunningRows({ ...emitted.kernel, body });
+  const kernel = findInPlacePairs(shareScratch(joined));
   return { ...emitted, kernel };
 }
 

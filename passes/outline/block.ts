@@ -9,7 +9,7 @@
  * A site may also compute ops that belong to another: cheap ones that are copied instead of being handed over. The
  * columns after `owned` are such copies.
  */
-import { isContraction } from '../fuse/graph-uses.ts';
+import { isContraction, isRowOp } from '../fuse/graph-uses.ts';
 import type { IndexedGraph } from './indexed-graph.ts';
 
 export interface Block {
@@ -29,7 +29,7 @@ export const endsKernels = (block: Block, { graph }: IndexedGraph): boolean =>
       isContraction(op) ||
       op.opcode === 'reduce_window' ||
       op.opcode === 'scatter' ||
-      op.opcode === 'sort' ||
+      isRowOp(op) ||
       op.opcode === 'call'
     );
   });

@@ -199,6 +199,10 @@ const table: readonly Case[] = [
     [2, 'invalid_size', same, { count: -1 }],
     [2, 'unknown_size', same, { axis: 0 }],
   ]),
+  ...cases('cumulative', ['f32[B,4]'], { kind: 'sum', axis: 1 }, [
+    [1, 'invalid_argument', same, { axis: 2 }],
+    [2, 'dtype_mismatch', ['bool[B,4]']],
+  ]),
   ...cases('dot_general', ['f32[B,2,3]', 'f32[B,3,4]'], { contract: [[2], [1]], batch: [[0], [0]] }, [
     [1, 'dtype_mismatch', ['f32[B,2,3]', 'i32[B,3,4]']],
     [1, 'dtype_mismatch', ['bool[B,2,3]', 'bool[B,3,4]']],

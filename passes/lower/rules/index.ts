@@ -42,6 +42,7 @@ const lowerRules: { readonly [K in Opcode]: ScalarRule<K> | NestRule } = {
   convolution: convolutionRule,
   reduce: reduceRule,
   reduce_window: reduceWindowRule,
+  cumulative: (op, indices, guard, emitter) => emitter.emitRunning(op, indices, guard),
   sort: (op, indices, guard, emitter) => emitter.emitSorted(op, indices, guard),
   call: { nest: 'calls are inlined before lowering' },
 };
