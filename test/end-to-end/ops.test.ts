@@ -27,8 +27,9 @@ type AnySample = OpSample<Opcode>;
 function accumulation(opcode: Opcode, { operands, attributes }: AnySample): 'sum' | 'product' | undefined {
   if (!operands.some(({ dtype }) => dtype === 'float32')) return undefined;
   if (opcode === 'dot_general' || opcode === 'convolution') return 'sum';
-  if (opcode !== 'reduce' && opcode !== 'reduce_window' && opcode !== 'scatter') return undefined;
-  const { kind } = attributes as OpAttributes['reduce' | 'reduce_window' | 'scatter'];
+  const kinded = ['reduce', 'reduce_window', 'cumulative', 'scatter'];
+  if (!kinded.includes(opcode)) return undefined;
+  const { kind } = attributes as OpAttributes['reduce' | 'reduce_window' | 'cumulative' | 'scatter'];
   if (kind === 'sum' || kind === 'add') return 'sum';
   return kind === 'product' || kind === 'multiply' ? 'product' : undefined;
 }
