@@ -66,7 +66,8 @@ export const printNode = (node: KernelNode): string => nodeLines(node).join('\n'
 function printAs(kernel: Kernel, name: string): string {
   const buffers = kernel.buffers.map((buffer) => bufferText(buffer, kernel.buffers)).join(', ');
   const scratch = kernel.scratch.map((s) => `  scratch ${s.name}: ${typeText(s.dtype, s.size)}`);
-  const head = `kernel ${name}(${buffers}) ${kernel.independent ? 'independent ' : ''}{`;
+  const notes = `${kernel.independent ? 'independent ' : ''}${kernel.packed ? `packed ${kernel.packed} ` : ''}`;
+  const head = `kernel ${name}(${buffers}) ${notes}{`;
   return [head, ...scratch, ...indented(kernel.body), '}'].join('\n');
 }
 

@@ -37,6 +37,11 @@ export interface Kernel {
    */
   readonly body: readonly KernelNode[];
   readonly independent: boolean;
+  /**
+   * What the code prepares of its buffers before its work is done apart: `make` does that alone, into a further buffer,
+   * and `use` the rest, from there. Meaning and order of sums are those of the kernel without it.
+   */
+  readonly packed?: 'make' | 'use';
 }
 
 export interface KernelBuffer {

@@ -70,13 +70,14 @@ export function lowerModule(module: Module, options: LowerOptions): Lowered {
   const numbers = launches.map((launch, at) =>
     kernels.add((plan.inPlaceVariants.has(at) && launch.inPlaceVariant?.kernel) || launch.kernel),
   );
+  const isKept = !without.has('prepare/values');
   return {
     name: options.name,
     symbols: symbolsOfFunctions(module.functions),
     inputs: graph.parameters.map(({ type }, at) => ({
       type,
       donated: options.donated[at] ?? false,
-      held: options.held?.[at] ?? false,
+      held: isKept && (options.held?.[at] ?? false),
     })),
     outputs: plan.outputs,
     constants: plan.constants,

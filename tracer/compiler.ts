@@ -144,7 +144,7 @@ function stagesOf({
     return fitBudget({ module, name, budget: memoryBudget, context, threads, lower, generate });
   }
   const lowered = lower(module, []);
-  return { module, lowered, ...generate(lowered) };
+  return { module, ...generate(lowered) };
 }
 
 function passContext(precision: Precision, without: Without): PassContext {

@@ -16,6 +16,8 @@ import type { Program } from '../runtime/program.ts';
 import { count } from './fusion-account.ts';
 
 export interface Generated {
+  /** With the launches that codegen has set apart. */
+  readonly lowered: Lowered;
   readonly program: Program;
   /** The code of each kernel as text. */
   readonly texts: readonly string[];
@@ -60,19 +62,20 @@ const peakOf = (program: Program, threads: number | undefined): number => {
 export function fitBudget(stages: BudgetedStages): WithinBudget {
   const { module, budget, context, threads, generate } = stages;
   const kept = stages.lower(module, []);
-  if (kept.prepared.length > 0 && plannedBytes(kept) <= budget) {
+  const mayKeep = kept.inputs.some(({ held }) => held);
+  if (mayKeep && plannedBytes(kept) <= budget) {
     const made = generate(kept);
-    if (peakOf(made.program, threads) <= budget) return { module, lowered: kept, ...made };
+    if (peakOf(made.program, threads) <= budget) return { module, ...made };
   }
   // What is kept from call to call is the first thing to do without.
   const lower: BudgetedStages['lower'] = (of, without) => stages.lower(of, [...without, 'prepare/values']);
-  const lowered = kept.prepared.length > 0 ? lower(module, []) : kept;
+  const lowered = mayKeep ? lower(module, []) : kept;
   const planned = plannedBytes(lowered);
   let beside = 0;
   if (planned <= budget) {
     const made = generate(lowered);
     const peak = peakOf(made.program, threads);
-    if (peak <= budget) return { module, lowered, ...made };
+    if (peak <= budget) return { module, ...made };
     beside = peak - planned;
   }
   const least = leastBytes(lowered) + beside;
@@ -87,7 +90,6 @@ export function fitBudget(stages: BudgetedStages): WithinBudget {
     if (reached <= budget) {
       return {
         module: found.module,
-        lowered: found.lowered,
         ...made,
         fitted: { ...found, before: { bytes: planned, lowered } },
       };

@@ -12,7 +12,7 @@ import { byteSize } from '../../base/dtype.ts';
 import { internalError, KilnError } from '../../base/error.ts';
 import type { Kernel, KernelNode, KernelScratch } from '../../ir/kernel.ts';
 import type { WasmTier } from '../../runtime/program.ts';
-import { flopsOf } from '../common/cost.ts';
+import { flopsOf, likelyExtent } from '../common/cost.ts';
 import { normalizeNodes } from '../common/normalize.ts';
 import { splitUnits, type Unit } from '../common/units.ts';
 import {
@@ -75,6 +75,8 @@ export interface GeneratedKernel {
   readonly phases: readonly TilePhase[];
   readonly scratchBytes: Dim;
   readonly sharedBytes: Dim;
+  /** Bytes of the buffer behind its own, where packed factors are kept (`Kernel.packed`). */
+  readonly packedBytes: Dim;
   readonly flops: Dim;
   /** The module as WebAssembly text. */
   text(): string;
@@ -92,9 +94,11 @@ export function generateKernel(binaryen: Binaryen, kernel: Kernel, options: Kern
     code,
     sizes: layout.sizes,
     phases,
-    scratchBytes: layout.scratchBytes,
-    sharedBytes: layout.sharedBytes,
-    flops: flopsOf(kernel.body),
+    // Packing computes in registers; what is reserved beside it is for the work.
+    scratchBytes: kernel.packed === 'make' ? 0 : layout.scratchBytes,
+    sharedBytes: kernel.packed ? 0 : layout.sharedBytes,
+    packedBytes: kernel.packed ? layout.sharedBytes : 0,
+    flops: kernel.packed === 'make' ? layout.sharedBytes : flopsOf(kernel.body),
     text: () => {
       const named = buildModule(binaryen, kernel, options, true).module;
       const text = named.emitText();
@@ -124,7 +128,13 @@ function buildModule(binaryen: Binaryen, kernel: Kernel, options: KernelOptions,
   const module = newModule(binaryen, options.tier);
   const parts = units.map((unit, i): Part => {
     const builder = new FunctionBuilder(binaryen, module, layout, runParameters);
-    return buildUnit(builder, facts, unit, options, prefixOf(i));
+    return buildUnit(
+      builder,
+      facts,
+      unit,
+      { ...options, ...(kernel.packed && { packed: kernel.packed }) },
+      prefixOf(i),
+    );
   });
   const dispatch = parts.length === 1 ? undefined : buildDispatch(binaryen, module, layout, parts);
   parts.forEach(({ builder, helpers }, i) => {
@@ -220,6 +230,30 @@ function prepareUnits(
   return { units: prepared, scratch: scratch.filter(({ name }) => stored.has(name)) };
 }
 
+/** The factors of a contraction that code packs before it multiplies. */
+export interface RightFactors {
+  /** The buffers that they are computed from, by number. */
+  readonly reads: readonly number[];
+  /** How many rows are multiplied by one of them. */
+  readonly rows: number;
+}
+
+/** The right factors of a kernel that is a contraction and nothing else. */
+export function rightFactors(kernel: Kernel): RightFactors | undefined {
+  const written = writtenMemory(kernel);
+  const units = unitsOf(kernel, written);
+  const contraction = units.length === 1 ? matchContraction(units[0], written) : undefined;
+  if (!contraction || matchWindow(contraction)) return undefined;
+  const { sums, outer, row } = contraction;
+  const memories = new Set<string>();
+  for (const { right } of sums) {
+    for (const { expression } of right.lets) if (expression.kind === 'load') memories.add(expression.memory);
+  }
+  const reads = [...memories].map((memory) => kernel.buffers.findIndex(({ name }) => name === memory));
+  const others = outer.filter(({ name }) => !sums.some(({ right }) => right.axes.has(name)));
+  return { reads, rows: [row, ...others].reduce((product, { extent }) => product * likelyExtent(extent), 1) };
+}
+
 const runParameters = ['record', 'begin', 'end'] as const;
 
 /** The function of a unit. Its range is its phases one after the other. */
@@ -234,7 +268,7 @@ function buildUnit(
   builder: FunctionBuilder,
   facts: KernelFacts,
   unit: PreparedUnit,
-  options: KernelOptions,
+  options: KernelOptions & Pick<Kernel, 'packed'>,
   prefix: string,
 ): Part {
   const { rows, windows, contraction, transpose, plan } = unit;
@@ -244,7 +278,8 @@ function buildUnit(
     const window = matchWindow(contraction);
     if (window) return buildWindow(builder, facts, window, prefix);
     const schedule = checkSchedule(options.contraction ?? defaultSchedule(contraction));
-    return buildContraction(builder, facts, contraction, schedule, prefix);
+    const { packed } = options;
+    return buildContraction(builder, facts, contraction, { schedule, prefix, ...(packed && { packed }) });
   }
   if (!plan) throw internalError('a part of a kernel has no schedule');
   const helpers = new Helpers(prefix);

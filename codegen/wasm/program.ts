@@ -19,11 +19,14 @@ import {
   programVersion,
   type Size,
 } from '../../runtime/program.ts';
-import { type GeneratedKernel, generateKernel, type KernelOptions, optionsKey } from './kernel.ts';
+import { keepPacked } from './keep-packed.ts';
+import { type GeneratedKernel, generateKernel, type KernelOptions, optionsKey, rightFactors } from './kernel.ts';
 import type { Binaryen } from './math/emitter.ts';
 import { requireComputed } from './operators.ts';
 
 export interface GeneratedProgram {
+  /** What the program does, launch by launch: packing that is done only once has launches of its own. */
+  readonly lowered: Lowered;
   readonly program: Program;
   /** The WebAssembly text of each kernel, made when it is read. */
   readonly texts: readonly string[];
@@ -35,7 +38,7 @@ interface CachedKernel {
 }
 
 /** Changes whenever the code for an unchanged kernel does, so that stored hashes do not mistake old code for new. */
-const codeVersion = 11;
+const codeVersion = 14;
 const cacheLimit = 4096;
 const cache = new Map<string, CachedKernel>();
 
@@ -43,7 +46,11 @@ const cache = new Map<string, CachedKernel>();
 export const clearKernels = (): void => cache.clear();
 
 /** Generates all code of a lowered module. @throws KilnError `unsupported_dtype`, `invalid_size` */
-export function generateProgram(binaryen: Binaryen, lowered: Lowered, options: KernelOptions): GeneratedProgram {
+export function generateProgram(binaryen: Binaryen, given: Lowered, options: KernelOptions): GeneratedProgram {
+  const lowered = keepPacked(given, {
+    rightFactors,
+    packedBytes: (kernel) => compileKernel(binaryen, kernel, options).generated.packedBytes,
+  });
   const compiled = lowered.kernels.map((kernel) => compileKernel(binaryen, kernel, options));
   const { arenaBytes } = lowered;
   const program: Program = {
@@ -74,7 +81,7 @@ export function generateProgram(binaryen: Binaryen, lowered: Lowered, options: K
   compiled.forEach(({ generated }, i) => {
     Object.defineProperty(texts, i, { enumerable: true, get: () => generated.text() });
   });
-  return { program, texts };
+  return { lowered, program, texts };
 }
 
 /** Generates a kernel, or finds it as it was generated before. */
@@ -88,13 +95,13 @@ function compileKernel(binaryen: Binaryen, kernel: Kernel, options: KernelOption
   return made;
 }
 
-function programKernel({ name, buffers }: Kernel, { hash, generated }: CachedKernel): ProgramKernel {
+function programKernel({ name, buffers, packed }: Kernel, { hash, generated }: CachedKernel): ProgramKernel {
   const { code, sizes, phases, scratchBytes, sharedBytes, flops } = generated;
   return {
     name,
     hash,
     code,
-    buffers: buffers.length,
+    buffers: buffers.length + (packed ? 1 : 0),
     sizes: sizes.map(sizeOf),
     phases: phases.map(({ tiles, group }) => ({ tiles: sizeOf(tiles), group: sizeOf(group) })),
     scratchBytes: sizeOf(scratchBytes),

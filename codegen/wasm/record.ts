@@ -4,6 +4,9 @@
  * all calls of the launch share.
  *
  *     kernel softmax(read x: f32[B*N], write y: f32[B*N])      words: x, y, B, N, scratch, shared
+ *
+ * A kernel whose packed factors are kept from launch to launch has them in a further buffer, in the place of memory that
+ * the calls of one launch share.
  */
 import { addDims, type Dim, floorDivDims, isStatic, mulDims } from '../../base/dim.ts';
 import { byteSize, type DType } from '../../base/dtype.ts';
@@ -19,6 +22,10 @@ interface ScratchArray {
 
 export class RecordLayout {
   readonly sizes: Dim[] = [];
+  /** Words in front of the sizes. */
+  readonly #bufferWords: number;
+  /** Where the address of shared memory stands, if that is a buffer. */
+  readonly #packedWord: number | undefined;
   readonly #buffers = new Map<string, { word: number; dtype: DType }>();
   readonly #scratch = new Map<string, ScratchArray>();
   /** Bytes of each thread. */
@@ -33,6 +40,9 @@ export class RecordLayout {
   constructor(kernel: Kernel, { named = false, mayFuse = false }: { named?: boolean; mayFuse?: boolean } = {}) {
     this.named = named;
     this.mayFuse = mayFuse;
+    const { length } = kernel.buffers;
+    this.#packedWord = kernel.packed && length;
+    this.#bufferWords = kernel.packed ? length + 1 : length;
     kernel.buffers.forEach(({ name, dtype }, word) => {
       this.#buffers.set(name, { word, dtype });
     });
@@ -74,12 +84,13 @@ export class RecordLayout {
   }
 
   sizeWord(size: Dim): number {
-    return this.#buffers.size + this.sizeIndex(size);
+    return this.#bufferWords + this.sizeIndex(size);
   }
 
   addressWord(memory: string): number {
-    const scratch = this.#buffers.size + this.sizes.length;
-    return this.#buffers.get(memory)?.word ?? (this.#scratch.get(memory)?.isShared ? scratch + 1 : scratch);
+    const scratch = this.#bufferWords + this.sizes.length;
+    const shared = this.#packedWord ?? scratch + 1;
+    return this.#buffers.get(memory)?.word ?? (this.#scratch.get(memory)?.isShared ? shared : scratch);
   }
 }
 

@@ -1,19 +1,19 @@
 /**
- * Weights that lie along the sum are turned, once, where few rows are multiplied by them: then the columns of the result
- * lie side by side in memory, and a register tile reads the weight where it is.
+ * Weights that lie along the sum are turned, once, where a single row is multiplied by them: then the columns of the
+ * result lie side by side in memory, and a register tile reads the weight where it is.
  *
  *     %y = dot_general %x, %w {contract=[[1],[1]]}           %x: f32[1,512], %w: f32[2048,512], which is held
  *     %t = transpose %w;  %y = dot_general %x, %t {contract=[[1],[0]]}        the same products in the same order
  *
- * Many rows repay the packing of the weight, which turns it too.
+ * For more rows weights are packed (`codegen/wasm/keep-packed.ts`), which turns them too.
  */
 import { isStatic } from '../../base/dim.ts';
 import type { Graph, Op, OpOf, Value } from '../../ir/types.ts';
 import type { GraphUses } from '../fuse/graph-uses.ts';
 import type { StorageBudget } from './choose-stored.ts';
 
-/** Rows up to which tiles read a factor where it lies rather than pack it. */
-const mostRows = 8;
+/** Rows of a product that is no contraction while its weight lies along the sum. */
+const mostRows = 1;
 /** Elements of a factor from which on that matters. */
 const leastElements = 1 << 13;
 const leastColumns = 16;

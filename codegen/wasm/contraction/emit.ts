@@ -6,7 +6,7 @@
  *     otherwise                            tile: pack the right factor's chunk (unless the tile before did), the rows
  */
 import { ceilDivDims, type Dim, dimProduct, isStatic, mulDims } from '../../../base/dim.ts';
-import type { Axis } from '../../../ir/kernel.ts';
+import type { Axis, Kernel } from '../../../ir/kernel.ts';
 import { likelyExtent } from '../../common/cost.ts';
 import type { KernelFacts } from '../../common/walk.ts';
 import { Environment } from '../environment.ts';
@@ -30,26 +30,36 @@ export interface BuiltContraction {
   readonly helpers: readonly NamedHelper[];
 }
 
-/** Builds the functions of a contraction; `prefix` makes their names unique in the module. */
+export interface BuildOptions {
+  readonly schedule: ContractionSchedule;
+  /** Right factors are packed apart, into a buffer that stays (`Kernel.packed`). */
+  readonly packed?: Kernel['packed'];
+  /** Makes the names of functions unique in the module. */
+  readonly prefix: string;
+}
+
+/** Builds the functions of a contraction. */
 export function buildContraction(
   builder: FunctionBuilder,
   facts: KernelFacts,
   contraction: Contraction,
-  schedule: ContractionSchedule,
-  prefix: string,
+  { schedule, packed, prefix }: BuildOptions,
 ): BuiltContraction {
   const f = builder;
   const { outer, row, column } = contraction;
   const [chunk, blockRows] = [chunkOf(column, schedule), rowsOfBlock(row.extent, schedule)];
-  const packing = choosePacking(contraction, chunk, blockRows);
-  const options = { prefix, schedule, packing, chunk, blockRows, skipsZeros: false };
+  const packing = packed ? 'shared' : choosePacking(contraction, chunk, blockRows);
+  const isKept = packed !== undefined;
+  const options = { prefix, schedule, packing, isKept, chunk, blockRows, skipsZeros: false };
   const block = new ContractionBlock(new Environment(f, facts), facts, contraction, options);
   const rowBlocks = ceilDivDims(row.extent, blockRows);
   const tiles = dimProduct([...outer.map((axis) => axis.extent), block.chunks, rowBlocks]);
   const work: TilePhase = { tiles, group: block.packs && packing === 'chunk' ? rowBlocks : 1 };
-  const phases = packing === 'shared' && block.packs ? [emitPacking(block), work] : [work];
+  const { helpers } = block;
+  if (packed === 'make') return { builder, phases: block.packs ? [emitPacking(block)] : [], helpers };
+  const phases = packing === 'shared' && block.packs && !packed ? [emitPacking(block), work] : [work];
   emitTiles(block, phases.length > 1 ? phases[0].tiles : 0);
-  return { builder, phases, helpers: block.helpers };
+  return { builder, phases, helpers };
 }
 
 /** Whether packed right factors are shared: where there are few of them, and each is used by several tiles. */

@@ -52,20 +52,28 @@ export function leftInPlace(layout: RecordLayout, sum: Sum, { row }: Contraction
   return apart ? undefined : load;
 }
 
+export interface InPlaceOptions {
+  readonly isChecked: boolean;
+  readonly mayBeSteps: boolean;
+  readonly isKept: boolean;
+}
+
 /**
  * The right factor, if it lies along the column and is small or used by few rows.
  * @param isChecked whether the schedule wants to look at the packed factor: then only few rows keep it in place
  * @param mayBeSteps whether the schedule can do a few steps at a time
+ * @param isKept whether packing costs nothing
  */
 export function rightInPlace(
   layout: RecordLayout,
   sum: Sum,
   { row, column }: Contraction,
-  { isChecked, mayBeSteps }: { readonly isChecked: boolean; readonly mayBeSteps: boolean },
+  { isChecked, mayBeSteps, isKept }: InPlaceOptions,
 ): InPlace | undefined {
   const load = inPlaceLoad(layout, sum.right, column, sum);
   if (load?.own !== 1) return undefined;
   if (!isChecked && isSmall(sum, column)) return load;
+  if (isKept) return undefined;
   const ofPages = mayBeSteps ? rowsOfSteps : inPlaceRowsOfPages;
   return likelyExtent(row.extent) <= (isOfPages(load, sum) ? ofPages : inPlaceRows) ? load : undefined;
 }

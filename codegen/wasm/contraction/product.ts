@@ -28,6 +28,8 @@ export interface BlockOptions {
   readonly prefix: string;
   readonly schedule: ContractionSchedule;
   readonly packing: Packing;
+  /** Whether what is packed stays from launch to launch. */
+  readonly isKept: boolean;
   /** The most rows that one call of `rows` is for. */
   readonly blockRows: number;
   /** Columns of a chunk, whose right factors should stay in the cache. */
@@ -84,7 +86,7 @@ export function planProduct(
   const isOwn = left?.step === 1 && facts.written.has(left.memory);
   const mayBeZero = isOwn && sum.dtype === 'float32' && packing === 'all' && options.skipsZeros;
   const mayBeSteps = packing !== 'all';
-  const right = rightInPlace(layout, sum, c, { isChecked: mayBeZero, mayBeSteps });
+  const right = rightInPlace(layout, sum, c, { isChecked: mayBeZero, mayBeSteps, isKept: options.isKept });
   const steps = !mayBeSteps || !right ? undefined : stepsInPlace(right, sum, c);
   const isLong = mayBeSteps && likelyExtent(sum.depth) > schedule.depthBlock;
   const isWide = right && likelyExtent(c.row.extent) <= 2;

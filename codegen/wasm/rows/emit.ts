@@ -133,6 +133,7 @@ class RowSchedule {
     const skipsZeros = this.kernel.phases.some(hasMask);
     const schedule = defaultSchedule(contraction);
     const block = new ContractionBlock(env, facts, contraction, {
+      isKept: false,
       prefix,
       schedule,
       packing: 'all',

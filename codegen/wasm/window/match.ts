@@ -83,8 +83,13 @@ function pays({ sum, lines, columns, imageAxes, reduced, image: { axes } }: Wind
   const windows = countOf(imageAxes) * countOf(reduced) * positions;
   if (phaseCount(lines) * phaseCount(columns) > mostPhases || image > longestImage) return false;
   if (lines.tap || columns.tap) return image < windows;
+  const last = reduced[reduced.length - 1].name;
+  // What lies along the sum is packed in squares of four by four.
   const isGathered = sum.right.lets.some(
-    ({ expression }) => expression.kind === 'load' && coefficientOf(expression.index, columns.position!.name) !== 1,
+    ({ expression }) =>
+      expression.kind === 'load' &&
+      coefficientOf(expression.index, columns.position!.name) !== 1 &&
+      coefficientOf(expression.index, last) !== 1,
   );
   return isGathered && image <= windows;
 }

@@ -157,9 +157,9 @@ describe('weights that lie along the sum', () => {
 
   test.each([
     [1, 1, 1],
-    [8, 2, 1],
-    [3, 2, 0],
-  ] as const)('are turned once for %i rows, batch %i, operand %i', (rows, batch, side) => {
+    [1, 2, 1],
+    [1, 2, 0],
+  ] as const)('are turned once for %i row, batch %i, operand %i', (rows, batch, side) => {
     const graph = productOf(rows, batch, side);
     const split = lower(moduleOf(graph), [false, true]);
     expect(preparedTypes(split)).toEqual([`float32[${batch},128,64]`]);
@@ -169,16 +169,16 @@ describe('weights that lie along the sum', () => {
 
   test('are turned once for several products', () => {
     const graph = graphOf((b) => {
-      const [x, y, w] = [b.parameter(f32(2, 128)), b.parameter(f32(2, 128)), b.parameter(f32(64, 128))];
+      const [x, y, w] = [b.parameter(f32(1, 128)), b.parameter(f32(1, 128)), b.parameter(f32(64, 128))];
       return [x, y].map((left) => b.op('dot_general', [left, w], { contract: [[1], [1]], batch: [[], []] }));
     });
     expect(preparedTypes(lower(moduleOf(graph), [false, false, true]))).toEqual(['float32[128,64]']);
   });
 
-  test('stay as they are for many rows, and where two axes are summed', () => {
-    expect(lower(moduleOf(productOf(200, 1, 1)), [false, true]).prepared).toEqual([]);
+  test('stay as they are for more rows, and where two axes are summed', () => {
+    expect(lower(moduleOf(productOf(2, 1, 1)), [false, true]).prepared).toEqual([]);
     const graph = graphOf((b) => {
-      const [x, w] = [b.parameter(f32(2, 8, 16)), b.parameter(f32(64, 8, 16))];
+      const [x, w] = [b.parameter(f32(1, 8, 16)), b.parameter(f32(64, 8, 16))];
       const contract = [
         [1, 2],
         [1, 2],
