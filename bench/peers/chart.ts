@@ -43,7 +43,9 @@ function barsOf(figures: readonly Figures[], row: string, threads: Threads, simd
   const kiln = ofRow.find((f) => f.peer === 'kiln' && f.mode === 'fast' && f.threads === threads && f.simd === simd);
   if (!kiln) return [];
   return peers.flatMap((peer) => {
-    const rival = ofRow.find((f) => f.peer === peer && f.threads === threads);
+    // With as many threads as Kiln, or with the most it knows.
+    const known = ofRow.filter((f) => f.peer === peer && f.threads <= threads);
+    const rival = known.find((f) => f.threads === threads) ?? known[0];
     return peer === 'kiln' || !rival ? [] : [{ peer, ratio: rival.p50 / kiln.p50 }];
   });
 }

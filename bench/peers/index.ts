@@ -78,41 +78,37 @@ export async function measurePeers(options: PeersOptions): Promise<PeerFigures> 
   return { machine: machine(), versions, figures, blanks };
 }
 
-const dataFile = docs('peers.json');
+/** Where figures are kept from run to run. */
+export const dataFile = docs('peers.json');
 const chartFile = 'peers.svg';
 
-function known(): PeerFigures | undefined {
+function known(file: string): PeerFigures | undefined {
   try {
-    return JSON.parse(readFileSync(dataFile, 'utf8')) as PeerFigures;
+    return JSON.parse(readFileSync(file, 'utf8')) as PeerFigures;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
   }
 }
 
-/** Puts figures into `docs/peers.json` and draws them; gives all that are there. */
-export function keepFigures(fresh: PeerFigures): PeerFigures {
-  const all = mergeFigures(
-    known(),
-    fresh,
-    rows.map(({ name }) => name),
-  );
+/** Puts figures into a file, an entry a line; gives all that are there. */
+export function keepFigures(fresh: PeerFigures, file = dataFile): PeerFigures {
+  const order = rows.map(({ name }) => name);
+  const all = mergeFigures(known(file), fresh, order);
   const lines = (list: readonly object[]): string => list.map((entry) => `    ${JSON.stringify(entry)}`).join(',\n');
-  const text = `{
-  "machine": ${JSON.stringify(all.machine)},
-  "versions": ${JSON.stringify(all.versions)},
-  "figures": [
-${lines(all.figures)}
-  ],
-  "blanks": [
-${lines(all.blanks)}
-  ]
-}
-`;
-  writeFileSync(dataFile, text);
-  writeFileSync(docs(chartFile), peerChart(all));
+  const text = [
+    '{',
+    `  "machine": ${JSON.stringify(all.machine)},`,
+    `  "versions": ${JSON.stringify(all.versions)},`,
+    `  "figures": [\n${lines(all.figures)}\n  ],`,
+    `  "blanks": [\n${lines(all.blanks)}\n  ]`,
+    '}\n',
+  ];
+  writeFileSync(file, text.join('\n'));
   return all;
 }
+
+export const drawFigures = (all: PeerFigures): void => writeFileSync(docs(chartFile), peerChart(all));
 
 /** Figures as a section of `docs/performance.md`. */
 export function peersResult(all: PeerFigures): BenchResult {
@@ -133,4 +129,8 @@ export function peersResult(all: PeerFigures): BenchResult {
 }
 
 /** Everything, for `npm run bench`. */
-export const peersCase = async (): Promise<BenchResult> => peersResult(keepFigures(await measurePeers(everything)));
+export async function peersCase(): Promise<BenchResult> {
+  const all = keepFigures(await measurePeers(everything));
+  drawFigures(all);
+  return peersResult(all);
+}

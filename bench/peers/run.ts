@@ -11,12 +11,13 @@
  *     --python PATH              an interpreter with PyTorch, JAX or TensorFlow
  *     --budget 300               milliseconds of timing for one runtime and row
  *     --details                  prints all figures
+ *     --data FILE                keeps figures there, and writes nothing to docs/
  *     --no-write                 prints only
  */
 import { parseArgs } from 'node:util';
 import { record } from '../record.ts';
 import { terminalText } from '../report.ts';
-import { everything, keepFigures, measurePeers, type PeersOptions, peersResult } from './index.ts';
+import { drawFigures, everything, keepFigures, measurePeers, type PeersOptions, peersResult } from './index.ts';
 import { rows } from './rows.ts';
 import { detailTable } from './tables.ts';
 
@@ -30,6 +31,7 @@ const { values } = parseArgs({
     python: { type: 'string', default: everything.python },
     budget: { type: 'string', default: String(everything.timing.budgetMs) },
     details: { type: 'boolean', default: false },
+    data: { type: 'string' },
     write: { type: 'boolean', default: true },
   },
   allowNegative: true,
@@ -67,7 +69,10 @@ const options: PeersOptions = {
 };
 
 const fresh = await measurePeers(options);
-const all = values.write ? keepFigures(fresh) : fresh;
+const all = values.write ? keepFigures(fresh, values.data) : fresh;
 const result = peersResult(all);
 console.log(terminalText(values.details ? { ...result, tables: [...result.tables!, detailTable(all)] } : result));
-if (values.write) record({ peers: result });
+if (values.write && values.data === undefined) {
+  drawFigures(all);
+  record({ peers: result });
+}

@@ -15,6 +15,9 @@ import { referenceOf } from './reference.ts';
 import type { Row } from './rows.ts';
 import { inputsOf, toleranceOf } from './work.ts';
 
+/** What a run asks of a host. */
+export type Host = Pick<HostClient, 'spec' | 'prepare' | 'run' | 'release'>;
+
 /** Who is timed. */
 export interface Contestant {
   readonly peer: Peer;
@@ -58,11 +61,13 @@ export const defaultTiming: Timing = { budgetMs: 300, minRounds: 5, maxRounds: 4
 const sampleMs = 2;
 /** What a contestant runs before it is timed, for the engine's second compiler and the caches. */
 const warmupMs = 250;
+/** From here on three samples have to do. */
+const slowMs = 500;
 /** Threads of the one before may still be spinning. */
 const restMs = 2;
 
 interface Entry extends Contestant {
-  readonly host: HostClient;
+  readonly host: Host;
   readonly row: Row;
   readonly key: string;
   readonly firstMs: number;
@@ -83,25 +88,18 @@ export interface UnitResult {
 }
 
 /** @throws WrongResult when one contestant's result is not right; then nothing was timed */
-export async function measureUnit(
-  rows: readonly Row[],
-  hosts: readonly HostClient[],
-  timing: Timing,
-): Promise<UnitResult> {
+export async function measureUnit(rows: readonly Row[], hosts: readonly Host[], timing: Timing): Promise<UnitResult> {
   const blanks: Blank[] = [];
   const entries: Entry[] = [];
   for (const row of rows) entries.push(...(await prepareRow(row, hosts, blanks)));
   for (const entry of entries) await warmUp(entry);
-  const spent = Math.max(...entries.map((entry) => entry.calls * (entry.samples.at(-1) ?? 0)), 0);
-  const rounds = Math.min(
-    timing.maxRounds,
-    Math.max(timing.minRounds, Math.floor(timing.budgetMs / Math.max(spent, 1e-3))),
-  );
+  const plans = entries.map((entry) => plannedRounds(entry, timing));
   for (const entry of entries) entry.samples.length = 0;
+  const rounds = Math.max(...plans, 0);
   for (let round = 0; round < rounds; round++) {
-    for (const { host, key, calls, samples } of entries) {
-      // A contestant that is far slower than the others does not make all wait in every round.
-      if (samples.length >= 3 && samples[0] * calls * samples.length > 5 * timing.budgetMs) continue;
+    for (const [i, { host, key, calls, samples }] of entries.entries()) {
+      // The slow ones take part in some of the rounds, spread over all of them.
+      if (Math.floor(((round + 1) * plans[i]) / rounds) === Math.floor((round * plans[i]) / rounds)) continue;
       await pause(restMs);
       samples.push((await host.run(key, calls)) / calls);
     }
@@ -110,7 +108,13 @@ export async function measureUnit(
   return { figures: entries.map(figuresOf), blanks };
 }
 
-async function prepareRow(row: Row, hosts: readonly HostClient[], blanks: Blank[]): Promise<Entry[]> {
+/** As many samples as the budget has room for, within the limits. */
+function plannedRounds({ calls, samples }: Entry, { budgetMs, minRounds, maxRounds }: Timing): number {
+  const sample = Math.max(1e-3, calls * (samples.at(-1) ?? 0));
+  return Math.min(maxRounds, Math.max(sample > slowMs ? 3 : minRounds, Math.floor(budgetMs / sample)));
+}
+
+async function prepareRow(row: Row, hosts: readonly Host[], blanks: Blank[]): Promise<Entry[]> {
   const folder = mkdtempSync(join(tmpdir(), 'kiln-bench-'));
   try {
     const inputs = inputsOf(row.work);
@@ -154,12 +158,13 @@ async function prepareRow(row: Row, hosts: readonly HostClient[], blanks: Blank[
 }
 
 async function warmUp(entry: Entry): Promise<void> {
-  let spent = 0;
-  for (let batch = 1; spent < warmupMs || entry.samples.length < 2; batch = Math.min(batch * 2, 1e5)) {
+  let batch = 1;
+  for (let spent = 0; spent < warmupMs || entry.samples.length < 2; ) {
     const ms = await entry.host.run(entry.key, batch);
     spent += ms;
     entry.samples.push(ms / batch);
-    if (ms > 2000) break;
+    if (ms > slowMs) break;
+    if (ms < warmupMs / 8) batch = Math.min(batch * 2, 1e5);
   }
   entry.calls = Math.max(1, Math.ceil(sampleMs / Math.max(entry.samples.at(-1)!, 1e-5)));
 }

@@ -77,23 +77,31 @@ export const timeText = ({ p25, p50, p75 }: Figures): string =>
 const columnOf = ({ peer, mode, simd }: Contestant): string =>
   peer === 'kiln' ? `Kiln ${mode}${simd === 'relaxed' ? ', relaxed' : ''}` : peer;
 
-function columnsFor(figures: readonly Figures[], threads: Threads): string[] {
-  const present = figures.filter((f) => f.threads === threads);
+/** With as many threads, and those that know no more than one. */
+function presentFor(figures: readonly Figures[], threads: Threads): readonly Figures[] {
+  const several = new Set(figures.filter((f) => f.threads > 1).map(({ peer }) => peer));
+  const alone = (f: Figures): boolean => threads > 1 && f.peer !== 'kiln' && !several.has(f.peer);
+  const present = figures.filter((f) => f.threads === threads || alone(f));
+  return present.some((f) => f.peer === 'kiln') ? present : figures.filter((f) => f.threads === threads);
+}
+
+function columnsFor(present: readonly Figures[]): string[] {
   const ofPeer = (peer: Peer): string[] => [...new Set(present.filter((f) => f.peer === peer).map(columnOf))].sort();
   return peers.flatMap(ofPeer);
 }
 
 /** Everybody's times with so many threads. */
 export function timeTable({ figures, blanks }: PeerFigures, threads: Threads): BenchTable | undefined {
-  const columns = columnsFor(figures, threads);
+  const present = presentFor(figures, threads);
+  const columns = columnsFor(present);
   if (columns.length === 0) return undefined;
   const lines = rows.flatMap((row) => {
-    const ofRow = figures.filter((f) => f.row === row.name && f.threads === threads);
+    const ofRow = present.filter((f) => f.row === row.name);
     if (ofRow.length === 0) return [];
     const cells = columns.map((column) => {
       const found = ofRow.find((f) => columnOf(f) === column);
-      if (found) return timeText(found);
-      return blanks.some((b) => b.row === row.name && b.threads === threads && columnOf(b) === column) ? '–' : '';
+      if (found) return timeText(found) + (found.threads < threads ? ', 1 thread' : '');
+      return blanks.some((b) => b.row === row.name && columnOf(b) === column) ? '–' : '';
     });
     return [[row.name, ...cells]];
   });

@@ -2,10 +2,13 @@
  * The side-by-side benchmark without its rivals: references, the comparer, targets, tables and the chart from made-up
  * figures, the ONNX writer, and a run that meets a wrong result.
  */
+import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { peerChart } from '../../bench/peers/chart.ts';
 import { assertAgree, assertRight, WrongResult } from '../../bench/peers/compare.ts';
 import { evaluate, variablesOf } from '../../bench/peers/expression.ts';
 import { mergeFigures, type PeerFigures } from '../../bench/peers/figures.ts';
+import { peersResult } from '../../bench/peers/index.ts';
 import { onnxModel } from '../../bench/peers/onnx.ts';
 import { onnxGraphOf } from '../../bench/peers/onnx-graphs.ts';
 import { referenceOf } from '../../bench/peers/reference.ts';
@@ -13,6 +16,7 @@ import { type Row, rows } from '../../bench/peers/rows.ts';
 import type { Figures } from '../../bench/peers/schedule.ts';
 import { verdictsOf } from '../../bench/peers/targets.ts';
 import { inputsOf, outputSize, paddingOf } from '../../bench/peers/work.ts';
+import { terminalText } from '../../bench/report.ts';
 
 const rowOf = (name: string): Row => rows.find((row) => row.name === name)!;
 
@@ -124,7 +128,25 @@ const figures: readonly Figures[] = [
   figure('tiny call', fast, 0.002),
 ];
 
+/** Golden text: `UPDATE=1` writes it anew. */
+function expectFile(name: string, text: string): void {
+  const file = new URL(name, import.meta.url);
+  if (process.env.UPDATE === '1') writeFileSync(file, text);
+  expect(text).toBe(readFileSync(file, 'utf8'));
+}
+
 describe('figures', () => {
+  const all: PeerFigures = { machine: 'a machine', versions: { tfjs: 'tfjs 4' }, figures, blanks: [] };
+
+  test('the chart', () => {
+    expectFile('peers-chart.svg', peerChart(all));
+    expect(peerChart({ ...all, figures: [...figures].reverse() })).toBe(peerChart(all));
+  });
+
+  test('the tables', () => {
+    expectFile('peers-tables.txt', terminalText(peersResult(all)));
+  });
+
   test('targets', () => {
     const text = verdictsOf(figures).map(
       (v) => `${v.row}, ${v.threads}, ${v.against}: ${v.figure.toFixed(2)} of ${v.target} ${v.met}`,

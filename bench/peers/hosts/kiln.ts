@@ -67,10 +67,19 @@ const ofTensors =
   (fn: (...inputs: Tensor[]) => unknown): ((inputs: readonly Tensor[]) => { fn: Call; args: readonly unknown[] }) =>
   (inputs) => ({ fn: fn as Call, args: inputs });
 
+const argumentsOf = (model: Model, inputs: readonly Tensor[]): unknown[] =>
+  tree.unflatten(tree.flatten<unknown>(model.specs()).structure, [...inputs]) as unknown[];
+
 /** A bench graph, whose arguments are trees. */
-const ofModel = (model: Model) => (inputs: readonly Tensor[]) => {
-  const { structure } = tree.flatten<unknown>(model.specs());
-  return { fn: model.fn as Call, args: tree.unflatten(structure, [...inputs]) as unknown[] };
+const ofModel = (model: Model) => (inputs: readonly Tensor[]) => ({
+  fn: model.fn as Call,
+  args: argumentsOf(model, inputs),
+});
+
+/** A bench graph of fixed parameters: its first argument is captured, as other runtimes hold weights as constants. */
+const ofInference = (model: Model) => (inputs: readonly Tensor[]) => {
+  const [parameters, ...args] = argumentsOf(model, inputs);
+  return { fn: (...rest: unknown[]) => model.fn(parameters, ...rest), args };
 };
 
 const functions: {
@@ -80,7 +89,9 @@ const functions: {
 } = {
   matmul: () => ofTensors((a, b) => a.matmul(b)),
   int8Matmul: () => ofTensors((a, b) => a.astype('int32').matmul(b.astype('int32'))),
-  convolution: ({ stride, padding, groups }) => ofTensors((x, w) => conv2d(x, w, null, { stride, padding, groups })),
+  convolution:
+    ({ stride, padding, groups }) =>
+    ([x, w]) => ({ fn: ((image: Tensor) => conv2d(image, w, null, { stride, padding, groups })) as Call, args: [x] }),
   softmax: () => ofTensors((x) => softmax(x, -1)),
   layerNorm: () => ofTensors((x, weight, bias) => layerNorm(x, weight, bias, { eps: epsilon })),
   rmsNorm: () => ofTensors((x, weight) => rmsNorm(x, weight, { eps: epsilon })),
@@ -90,10 +101,10 @@ const functions: {
   sumColumns: () => ofTensors((x) => x.sum(0)),
   elementwise: ({ expression }) => ofTensors((x, y) => interpret(expression, algebra({ x, y }))),
   mlpStep: (work) => ofModel(modelOf.mlpStep(work)),
-  resnet50: (work) => ofModel(modelOf.resnet50(work)),
-  gptBlock: (work) => ofModel(modelOf.gptBlock(work)),
-  inTurn: () => ofModel(modelOf.flight()),
-  inFlight: () => ofModel(modelOf.flight()),
+  resnet50: (work) => ofInference(modelOf.resnet50(work)),
+  gptBlock: (work) => ofInference(modelOf.gptBlock(work)),
+  inTurn: () => ofInference(modelOf.flight()),
+  inFlight: () => ofInference(modelOf.flight()),
   tiny: () => ofTensors((a, b) => a.mul(b).add(a)),
 };
 
