@@ -38,7 +38,7 @@ interface CachedKernel {
 }
 
 /** Changes whenever the code for an unchanged kernel does, so that stored hashes do not mistake old code for new. */
-const codeVersion = 14;
+const codeVersion = 15;
 const cacheLimit = 4096;
 const cache = new Map<string, CachedKernel>();
 
