@@ -16,7 +16,6 @@ import { flopsOf, likelyExtent } from '../common/cost.ts';
 import { normalizeNodes } from '../common/normalize.ts';
 import { splitUnits, type Unit } from '../common/units.ts';
 import {
-  addedProducts,
   axesOf,
   axisExtents,
   type KernelFacts,
@@ -45,6 +44,7 @@ import { buildWindow } from './window/emit.ts';
 import { matchWindow } from './window/match.ts';
 import { matchWindowReduction, type WindowReduction } from './window/match-reduction.ts';
 import { buildWindowReduction } from './window/reduction.ts';
+import { buildWinograd, winogradCut } from './window/winograd.ts';
 
 /** What shapes the code beside the kernel; part of its hash. */
 export interface KernelOptions {
@@ -84,8 +84,7 @@ export interface GeneratedKernel {
 }
 
 /**
- * Generates the code of a kernel. Code for `fast` has shorter ways to some functions, and contracts products and sums
- * where the tier can.
+ * Generates the code of a kernel. Nothing here contracts or reassociates, so both precisions give the same code.
  * @throws KilnError `unsupported_dtype`; `invalid_size` for an axis that is too long to count
  */
 export function generateKernel(binaryen: Binaryen, kernel: Kernel, options: KernelOptions): GeneratedKernel {
@@ -125,12 +124,8 @@ function buildModule(binaryen: Binaryen, kernel: Kernel, options: KernelOptions,
     extents: axisExtents(body),
     written,
     dtypes: valueDTypes(body),
-    products: mayFuse(options) ? addedProducts(body) : new Map(),
   };
-  const layout = new RecordLayout(
-    { ...kernel, scratch },
-    { named, isFast: options.precision === 'fast', mayFuse: mayFuse(options) },
-  );
+  const layout = new RecordLayout({ ...kernel, scratch }, { named, mayFuse: mayFuse(options) });
   const module = newModule(binaryen, options.tier);
   const parts = units.map((unit, i): Part => {
     const builder = new FunctionBuilder(binaryen, module, layout, runParameters);
@@ -282,6 +277,8 @@ function buildUnit(
   if (windows) return buildWindowReduction(builder, facts, unit, windows, prefix);
   if (contraction) {
     const window = matchWindow(contraction);
+    const cut = window && options.precision === 'fast' ? winogradCut(window) : undefined;
+    if (window && cut) return buildWinograd(builder, facts, window, cut, prefix);
     if (window) return buildWindow(builder, facts, window, prefix);
     const schedule = checkSchedule(options.contraction ?? defaultSchedule(contraction));
     const { packed } = options;

@@ -37,16 +37,9 @@ export class RecordLayout {
   /** Whether code may fuse multiplications with additions (`mayFuse` of the options). */
   readonly mayFuse: boolean;
 
-  /** Whether code is for `fast` precision. */
-  readonly isFast: boolean;
-
-  constructor(
-    kernel: Kernel,
-    options: { readonly named?: boolean; readonly isFast?: boolean; readonly mayFuse?: boolean } = {},
-  ) {
-    this.named = options.named ?? false;
-    this.isFast = options.isFast ?? false;
-    this.mayFuse = options.mayFuse ?? false;
+  constructor(kernel: Kernel, { named = false, mayFuse = false }: { named?: boolean; mayFuse?: boolean } = {}) {
+    this.named = named;
+    this.mayFuse = mayFuse;
     const { length } = kernel.buffers;
     this.#packedWord = kernel.packed && length;
     this.#bufferWords = kernel.packed ? length + 1 : length;

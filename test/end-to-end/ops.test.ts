@@ -18,7 +18,7 @@ import type { Literal, Module } from '../../ir/types.ts';
 import type { Precision } from '../../tracer/settings.ts';
 import { bitDifference, runModule } from '../support/device-run.ts';
 import { isFullRun } from '../support/runs.ts';
-import { accumulationFault, fastUlpBounds } from '../support/tolerance.ts';
+import { accumulationFault, ulpBounds } from '../support/tolerance.ts';
 
 const samples = isFullRun ? 400 : 12;
 type AnySample = OpSample<Opcode>;
@@ -83,7 +83,7 @@ function faultOf(opcode: Opcode, sample: AnySample, module: Module, given: reado
     );
     return accumulationFault(given[0], evaluate('double'), factors, magnitudes);
   }
-  const bound = isFloat && opcode in fastUlpBounds ? fastUlpBounds[opcode as keyof typeof fastUlpBounds] : 0;
+  const bound = isFloat && opcode in ulpBounds ? ulpBounds[opcode as keyof typeof ulpBounds] : 0;
   return bound > 0 ? functionFault(given[0], evaluate('double'), bound) : bitDifference(given, [evaluate('rounded')]);
 }
 

@@ -17,12 +17,14 @@ const shiftAxis = '$shift';
  * Builds `finish(record, ...outer, row, from, to, shift)`: the epilogue on the columns `from` to `to` of a row, whose
  * sums are at `shift + column` of the strips.
  * @param strips names of the scratch arrays with the sums, one for each
+ * @param multiple what spans begin and end at multiples of, or where the columns end
  */
 export function buildFinish(
   outer: FunctionBuilder,
   facts: KernelFacts,
   c: Contraction,
   strips: readonly string[],
+  multiple = 8,
 ): FunctionBuilder {
   const names = ['record', ...c.outer.map((axis) => axis.name), c.row.name, 'from', 'to', 'shift'];
   const parameters = names.length;
@@ -46,7 +48,7 @@ export function buildFinish(
   const span = {
     start: () => f.get(from),
     limit: () => f.get(to),
-    multiple: isStatic(c.column.extent) && c.column.extent % 8 === 0 ? 8 : 1,
+    multiple: isStatic(c.column.extent) && c.column.extent % multiple === 0 ? multiple : 1,
   };
   emitter.emit(c.lets);
   emitter.vectorLoop(c.column.name, span, plan.copies(loop), () => {

@@ -16,16 +16,15 @@ import { addressExpression, addressOf, indexValue } from '../addressing.ts';
 import { type BuiltContraction, digitsOf } from '../contraction/emit.ts';
 import { buildFinish } from '../contraction/finish.ts';
 import { buildPack } from '../contraction/pack.ts';
-import { Environment } from '../environment.ts';
 import type { FunctionBuilder } from '../function-builder.ts';
 import type { Expression } from '../math/emitter.ts';
-import { type CountedAxis, countOf } from './directions.ts';
+import { countOf } from './directions.ts';
 import { buildStage, clearSlack, Image, imageElements } from './image.ts';
 import { countSteps, type LeftFactor, leftFactor } from './left.ts';
 import type { WindowContraction } from './match.ts';
+import { tileRows, WindowPhases } from './phases.ts';
 import { buildWindowTile, type WindowTile } from './tile.ts';
 
-const tileRows = 4;
 const tileColumns = 8;
 /** Positions that a tile of the schedule should have, so that the image behind them stays in the first cache. */
 const bandPositions = 112;
@@ -45,8 +44,6 @@ interface Bands {
   readonly rows: number;
 }
 
-type NamedHelper = readonly [string, FunctionBuilder];
-
 /** Builds the functions of a contraction over windows; `prefix` makes their names unique in the module. */
 export function buildWindow(
   builder: FunctionBuilder,
@@ -57,24 +54,12 @@ export function buildWindow(
   return new WindowSchedule(builder, facts, window, prefix).build();
 }
 
-class WindowSchedule {
-  readonly f: FunctionBuilder;
-  readonly facts: KernelFacts;
-  readonly env: Environment;
-  readonly window: WindowContraction;
-  readonly prefix: string;
-  readonly image: Image;
+class WindowSchedule extends WindowPhases {
   readonly left: LeftFactor;
   readonly bands: Bands;
-  readonly helpers: NamedHelper[] = [];
 
   constructor(f: FunctionBuilder, facts: KernelFacts, window: WindowContraction, prefix: string) {
-    this.f = f;
-    this.facts = facts;
-    this.env = new Environment(f, facts);
-    this.window = window;
-    this.prefix = prefix;
-    this.image = new Image(window.image, `${prefix}image`);
+    super(f, facts, window, new Image(window.image, `${prefix}image`), prefix);
     this.left = leftFactor(f.layout, window, `${prefix}left`);
     this.bands = bandsOf(window, this.image);
     const { dtype } = window.sum;
@@ -92,21 +77,13 @@ class WindowSchedule {
     return `${this.prefix}strip`;
   }
 
-  get #leftAxes(): readonly CountedAxis[] {
-    return this.window.outer.filter(({ name }) => this.window.sum.left.axes.has(name));
-  }
-
-  get #rowGroups(): number {
-    return Math.ceil(this.window.row.extent / tileRows);
-  }
-
   /** Elements of four packed rows, and how many fours there are. */
   get #leftPart(): number {
     return countSteps(this.window) * tileRows;
   }
 
   get #leftParts(): number {
-    return this.left.index ? 0 : this.#rowGroups * countOf(this.#leftAxes);
+    return this.left.index ? 0 : this.rowGroups * countOf(this.leftAxes);
   }
 
   build(): BuiltContraction {
@@ -117,7 +94,7 @@ class WindowSchedule {
     this.helpers.push([`${prefix}finish`, buildFinish(f, facts, window.contraction, [this.#strip])]);
     if (!left.index) {
       const panel = { factor: sum.left, axis: window.row, tile: 4, width: 4, memory: left.memory, clears: false };
-      this.helpers.push([`${prefix}pack`, buildPack(f, facts, this.#leftAxes, sum, panel)]);
+      this.helpers.push([`${prefix}pack`, buildPack(f, facts, this.leftAxes, sum, panel)]);
     }
     const first = image.parts + this.#leftParts;
     const { lines, rows } = this.bands;
@@ -128,12 +105,15 @@ class WindowSchedule {
       const isImage = i32.lt_s(f.get(tile), f.i32(image.parts));
       const isFirst = i32.lt_s(f.get(tile), f.i32(first));
       const prepare = (): void => {
-        if (left.index) this.#stage(tile);
+        if (left.index) this.#stageFirst(tile);
         else {
           f.when(
             isImage,
-            () => this.#stage(tile),
-            () => this.#packLeft(f.let('i32', i32.sub(f.get(tile), f.i32(image.parts)))),
+            () => this.#stageFirst(tile),
+            () => {
+              const part = f.let('i32', i32.sub(f.get(tile), f.i32(image.parts)));
+              this.packLeft(part, i32.mul(f.get(part), f.i32(this.#leftPart)));
+            },
           );
         }
       };
@@ -147,23 +127,14 @@ class WindowSchedule {
     return { builder: f, phases, helpers: this.helpers };
   }
 
-  #call(name: string, ...operands: readonly Expression[]): void {
-    const { f } = this;
-    f.statement(f.module.call(name, [f.get(0), ...operands], f.binaryen.none));
-  }
-
   /** Computes a part of the image; the first also the table. */
-  #stage(part: number): void {
+  #stageFirst(part: number): void {
     const { f, image } = this;
-    const { i32 } = f.module;
-    f.when(i32.eqz(f.get(part)), () => {
+    f.when(f.module.i32.eqz(f.get(part)), () => {
       clearSlack(f, image);
       this.#fillTable();
     });
-    const digits = digitsOf(f, part);
-    const locals = [...image.source.axes].reverse().map(({ extent }) => digits.next(extent));
-    const place = i32.mul(f.get(part), f.i32(image.part));
-    this.#call(`${this.prefix}stage`, ...locals.reverse().map((local) => f.get(local)), place, f.i32(0));
+    this.stage(part);
   }
 
   /** For each step of the sum, how far its elements are from a position's own. */
@@ -196,26 +167,6 @@ class WindowSchedule {
     nest(0);
   }
 
-  #packLeft(part: number): void {
-    const { f, window } = this;
-    const { i32 } = f.module;
-    const digits = digitsOf(f, part);
-    const group = digits.next(this.#rowGroups);
-    const locals = [...this.#leftAxes].reverse().map(({ extent }) => digits.next(extent));
-    const first = f.let('i32', i32.mul(f.get(group), f.i32(tileRows)));
-    const rest = f.let('i32', i32.sub(f.i32(window.row.extent), f.get(first)));
-    const count = f.module.select(i32.lt_s(f.get(rest), f.i32(tileRows)), f.get(rest), f.i32(tileRows));
-    const place = i32.mul(f.get(part), f.i32(this.#leftPart));
-    const outer = locals.reverse().map((local) => f.get(local));
-    this.#call(`${this.prefix}pack`, ...outer, f.get(first), place, count);
-  }
-
-  #least(value: Expression, most: Expression): number {
-    const { f } = this;
-    const [a, b] = [f.let('i32', value), f.let('i32', most)];
-    return f.let('i32', f.module.select(f.module.i32.lt_s(f.get(a), f.get(b)), f.get(a), f.get(b)));
-  }
-
   /** A tile: some lines of positions, some rows. */
   #compute(tile: number, bands: number, blocks: number): void {
     const { f, env, window, image } = this;
@@ -228,35 +179,25 @@ class WindowSchedule {
       env.axes.set(name, { local: digits.next(extent), delta: 0, scope: f.scope });
     }
     const firstLine = f.let('i32', i32.mul(f.get(band), f.i32(this.bands.lines)), 'line');
-    const lines = this.#least(
+    const lines = this.least(
       f.i32(this.bands.lines),
       i32.sub(f.i32(window.lines.position?.extent ?? 1), f.get(firstLine)),
     );
-    const imageIndex = this.#linear(window.imageAxes);
+    const imageIndex = this.linear(window.imageAxes);
     const inImage = i32.add(
       i32.mul(imageIndex, f.i32((image.parts / countOf(window.imageAxes)) * image.part * bytes)),
       i32.mul(f.get(firstLine), f.i32(image.pitch * bytes)),
     );
     const imageAt = f.let('i32', i32.add(f.base(image.memory), inImage), 'image');
     const firstRow = f.let('i32', i32.mul(f.get(block), f.i32(this.bands.rows)));
-    const lastRow = this.#least(i32.add(f.get(firstRow), f.i32(this.bands.rows)), f.i32(window.row.extent));
+    const lastRow = this.least(i32.add(f.get(firstRow), f.i32(this.bands.rows)), f.i32(window.row.extent));
     const row = f.newLocal('i32', window.row.name);
     const shape = { counter: row, start: f.get(firstRow), step: tileRows, limit: () => f.get(lastRow), nonEmpty: true };
     f.loop(shape, () => {
-      const rows = this.#least(i32.sub(f.get(lastRow), f.get(row)), f.i32(tileRows));
+      const rows = this.least(i32.sub(f.get(lastRow), f.get(row)), f.i32(tileRows));
       this.#sums(row, rows, imageAt, lines);
       this.#finish(row, rows, firstLine, lines);
     });
-  }
-
-  /** The number of an element of some axes. */
-  #linear(axes: readonly CountedAxis[]): Expression {
-    const { f, env } = this;
-    const { i32 } = f.module;
-    return axes.reduce(
-      (at, { name, extent }) => i32.add(i32.mul(at, f.i32(extent)), f.get(env.axis(name).local!)),
-      f.i32(0),
-    );
   }
 
   /** The address of the left factor of some rows. */
@@ -266,7 +207,7 @@ class WindowSchedule {
     const bytes = byteSize(window.sum.dtype);
     if (!left.index) {
       const group = i32.add(
-        i32.mul(this.#linear(this.#leftAxes), f.i32(this.#rowGroups)),
+        i32.mul(this.linear(this.leftAxes), f.i32(this.rowGroups)),
         i32.div_u(f.get(row), f.i32(tileRows)),
       );
       return i32.add(f.base(left.memory), i32.mul(group, f.i32(this.#leftPart * bytes)));
@@ -307,7 +248,7 @@ class WindowSchedule {
     f.loop({ counter: done, start: f.i32(block), step: block, limit: () => f.i32(steps), nonEmpty: true }, () => {
       f.set(leftAt, i32.add(f.get(leftAt), f.i32(block * left.step * bytes)));
       f.set(table, i32.add(f.get(table), f.i32(4 * block)));
-      const count = this.#least(i32.sub(f.i32(steps), f.get(done)), f.i32(block));
+      const count = this.least(i32.sub(f.i32(steps), f.get(done)), f.i32(block));
       sweep(f.get(count), true);
     });
   }
@@ -375,7 +316,7 @@ class WindowSchedule {
       const strides = { leftRow: left.row * bytes, leftStep: left.step * bytes, resultRow: this.bands.length * bytes };
       this.helpers.push([name, buildWindowTile(f, { ...shape, ...strides, dtype })]);
     }
-    this.#call(name, ...operands.map((local) => f.get(local)));
+    this.call(name, ...operands.map((local) => f.get(local)));
   }
 
   /** The epilogue, row by row and line by line. */
@@ -391,7 +332,7 @@ class WindowSchedule {
         );
         const shift = i32.add(i32.mul(f.get(r), f.i32(bands.length)), i32.mul(f.get(line), f.i32(bands.pitch)));
         const at = i32.add(f.get(row), f.get(r));
-        this.#call(`${this.prefix}finish`, ...outer, at, f.i32(0), f.i32(width), shift);
+        this.call(`${this.prefix}finish`, ...outer, at, f.i32(0), f.i32(width), shift);
       });
     });
   }

@@ -52,13 +52,27 @@ export class Image {
   /** Planes of one element of the axes: its phases. */
   readonly phases: number;
 
-  /** @param lines lines of positions to hold at a time: all unless given */
-  constructor(source: ImageSource, memory: string, lines = source.lines.position?.extent ?? 1) {
+  /** Whether planes are larger than what is computed; the rest is zero. */
+  readonly isWider: boolean;
+
+  /**
+   * @param lines lines of positions to hold at a time: all unless given
+   * @param size of a plane, where it is larger than what windows look at
+   */
+  constructor(
+    source: ImageSource,
+    memory: string,
+    lines = source.lines.position?.extent ?? 1,
+    size?: { readonly rows: number; readonly pitch: number },
+  ) {
     this.source = source;
     this.memory = memory;
     this.lines = lines;
-    this.rows = longest(source.lines) - (source.lines.position?.extent ?? 1) + lines;
-    this.pitch = longest(source.columns);
+    const rows = longest(source.lines) - (source.lines.position?.extent ?? 1) + lines;
+    const pitch = longest(source.columns);
+    this.rows = size?.rows ?? rows;
+    this.pitch = size?.pitch ?? pitch;
+    this.isWider = this.rows > rows || this.pitch > pitch;
     this.phases = phaseCount(source.lines) * phaseCount(source.columns);
   }
 
@@ -124,6 +138,12 @@ export function buildStage(outer: FunctionBuilder, facts: KernelFacts, image: Im
     env.axes.set(name, { local: 1 + i, delta: 0, scope: f.root });
   });
   const first = names.length - 1;
+  if (image.isWider) {
+    const { i32, memory: whole } = f.module;
+    const bytes = byteSize(source.dtype);
+    const at = i32.add(f.base(memory), i32.mul(f.get(first - 1), f.i32(bytes)));
+    f.statement(whole.fill(at, f.i32(0), f.i32(image.part * bytes)));
+  }
   for (const line of lines.phases) {
     for (const column of columns.phases) {
       const lets = atPlaces(source.lets, [
@@ -149,7 +169,8 @@ export function buildStage(outer: FunctionBuilder, facts: KernelFacts, image: Im
             // Parts give the same values other definitions.
             const emitter = new NestEmitter(env, plan);
             const before = new Map(env.values);
-            const count = part.isWhole ? 4 * Math.ceil((part.to - part.from) / 4) : part.to - part.from;
+            const count =
+              part.isWhole && !image.isWider ? 4 * Math.ceil((part.to - part.from) / 4) : part.to - part.from;
             const span = {
               start: () => f.i32(part.from),
               limit: () => f.i32(part.from + count),
