@@ -17,14 +17,14 @@
 import { control, launchLayout, launchModes } from '../../runtime/wasm/launch-layout.ts';
 import type { Binaryen } from './math/emitter.ts';
 
-/** How often an idle worker looks for work before it sleeps: some 50 µs. */
-const workerSpins = 20_000;
-/** How often the caller looks whether the last workers are done before it sleeps. */
-const callerSpins = 20_000;
+/** How often an idle worker looks for work before it sleeps: some 80 µs. */
+const workerSpins = 100_000;
+/** How often the caller looks whether the last workers are done before it sleeps: some 25 µs, as long as sleeping takes. */
+const callerSpins = 30_000;
 /** The sign bit. */
 const closed = '(i32.const 0x80000000)';
 
-const { kernel, record, tiles, mode, size, scratchWord, stride, copy, phaseCount, phases } = launchLayout;
+const { kernel, record, tiles, mode, size, scratchWord, stride, copy, wakes, phaseCount, phases } = launchLayout;
 
 const at = (address: number): string => `(i32.const ${address})`;
 const word = (address: number): string => `(i32.load ${at(address)})`;
@@ -93,7 +93,7 @@ const callerText = `
     (i32.atomic.store ${at(control.gate)} (i32.const 0))
     (drop (i32.atomic.rmw.add ${at(control.epoch)} (i32.const 1)))
     ;; A worker that falls asleep now finds that the epoch has changed.
-    (if ${atomic(control.sleepers)}
+    (if (i32.and ${field(wakes)} (i32.ne ${atomic(control.sleepers)} (i32.const 0)))
       (then (drop (memory.atomic.notify ${at(control.epoch)}
         (i32.div_u (i32.sub (local.get $end) (local.get $base)) (local.get $grain))))))
     (call $takeTiles ${field(kernel)} ${field(record)})

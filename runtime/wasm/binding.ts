@@ -12,7 +12,7 @@ import { launchListWords, planWorkspace, type WorkspacePlan } from '../footprint
 import type { BufferRef, Program, Size } from '../program.ts';
 import { evaluateInteger, evaluateSize, symbolTable } from '../sizes.ts';
 import type { Block } from './allocator.ts';
-import { type PlannedPhase, planPhases, workOf } from './cost.ts';
+import { isWorthWaking, type PlannedPhase, planPhases, workOf } from './cost.ts';
 import { newGrain } from './driver.ts';
 import type { ProgramResources, WasmBuffer } from './executable.ts';
 import { firstCallWork, type LoadedKernel } from './kernels.ts';
@@ -100,6 +100,7 @@ export class Binding {
     this.records = resources.allocate(4 * launchListWords(program));
     try {
       this.launches = this.#writeLaunches(memory, kernels, constants, workspace);
+      this.#writeWakes(memory.words);
     } catch (error) {
       resources.release(this.records);
       throw error;
@@ -234,6 +235,13 @@ export class Binding {
       });
       return launch;
     });
+  }
+
+  /** Workers wake up for a program that has enough to share, however short its launches are. */
+  #writeWakes(words: Uint32Array): void {
+    const shared = this.launches.filter(({ isParallel }) => isParallel);
+    const wakes = isWorthWaking(shared.reduce((sum, { work }) => sum + work, 0));
+    for (const { address } of shared) words[(address + launchLayout.wakes) / 4] = wakes ? 1 : 0;
   }
 
   /** The value of what a kernel computes with as an int32. */

@@ -26,8 +26,10 @@ const workPerMicrosecond = 10_000;
 
 /** What is worth sharing. Tests lower it, so that small samples are shared too. */
 export const costModel = {
-  /** A round costs some microseconds, and more where workers must wake up first. */
-  leastMicroseconds: 25,
+  /** A round costs less than a microsecond while workers are awake. */
+  leastMicroseconds: 10,
+  /** Waking workers up takes the caller about ten, them more. For less work than this in all launches they may sleep on. */
+  wakeMicroseconds: 50,
   /** What is taken at a time: long against an atomic addition, short against the wait for the last worker. */
   grainMicroseconds: 30,
 };
@@ -36,6 +38,9 @@ const chunksPerThread = 4;
 
 /** The work of a launch in one number: operations, or bytes where they take longer. */
 export const workOf = ({ flops, bytes }: Pick<Work, 'flops' | 'bytes'>): number => Math.max(flops, bytes);
+
+/** Whether workers should wake up for launches of so much work that they would share. */
+export const isWorthWaking = (work: number): boolean => work / workPerMicrosecond >= costModel.wakeMicroseconds;
 
 /** How each phase is shared. Tiles of all phases count as equally dear, since schedulers make them about equal. */
 export function planPhases(

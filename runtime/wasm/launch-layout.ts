@@ -3,7 +3,7 @@
  * writes, and the control block that threads share. All numbers are byte offsets of 32-bit words.
  *
  *     launches of a binding, one behind the other:
- *       [ kernel | record | tiles | mode | size | scratch word | stride | copy | phases: n | (tiles, grain) × n | record … ]
+ *       [ kernel | record | tiles | mode | size | scratch word | stride | copy | wakes | phases: n | (tiles, grain) × n | record … ]
  */
 
 /** A launch. Its record follows its phases. */
@@ -24,9 +24,11 @@ export const launchLayout = {
   stride: 24,
   /** Bytes from the start of a thread's private scratch memory to its copy of the record. */
   copy: 28,
-  phaseCount: 32,
+  /** 1 when there is enough work to wake sleeping workers for it. */
+  wakes: 32,
+  phaseCount: 36,
   /** Pairs of tiles and grain; grain 0: the caller does the phase alone. */
-  phases: 36,
+  phases: 40,
 } as const;
 
 /** Words of a launch in front of its record. */

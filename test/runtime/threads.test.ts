@@ -42,7 +42,7 @@ async function start(threads: number, program: Program): Promise<WasmDevice> {
 
 beforeAll(() => {
   // Everything with more than one tile is shared, tile by tile.
-  Object.assign(costModel, { leastMicroseconds: 0, grainMicroseconds: 0 });
+  Object.assign(costModel, { leastMicroseconds: 0, grainMicroseconds: 0, wakeMicroseconds: 0 });
 });
 afterAll(() => {
   Object.assign(costModel, usual);
