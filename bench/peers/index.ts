@@ -22,6 +22,8 @@ export interface PeersOptions extends Selection {
   readonly timing: Timing;
   /** Told what is going on. */
   readonly log: (line: string) => void;
+  /** Gets the figures of each unit as soon as they are there. */
+  readonly keep: (figures: PeerFigures) => void;
 }
 
 export const everything: PeersOptions = {
@@ -33,6 +35,7 @@ export const everything: PeersOptions = {
   rows,
   timing: defaultTiming,
   log: (line) => console.error(line),
+  keep: () => {},
 };
 
 /** Starts hosts and keeps those that have their runtime. */
@@ -58,8 +61,7 @@ async function startHosts(specs: readonly HostSpec[], log: PeersOptions['log']) 
  * Measures rows, unit by unit.
  * @throws WrongResult when a runtime's result is not right
  */
-export async function measurePeers(options: PeersOptions): Promise<PeerFigures> {
-  const { log, timing } = options;
+export async function measurePeers({ log, timing, keep, ...options }: PeersOptions): Promise<PeerFigures> {
   const { hosts, versions } = await startHosts(hostsOf(options), log);
   const figures: Figures[] = [];
   const blanks: Blank[] = [];
@@ -70,6 +72,7 @@ export async function measurePeers(options: PeersOptions): Promise<PeerFigures> 
       const result = await measureUnit(ofUnit, hosts, timing);
       figures.push(...result.figures);
       blanks.push(...result.blanks);
+      keep({ machine: machine(), versions, ...result });
       log(`${ofUnit.map(({ name }) => name).join('; ')}: ${((performance.now() - start) / 1000).toFixed(1)} s`);
     }
   } finally {

@@ -8,7 +8,7 @@
 import { type Algebra, interpret } from './expression.ts';
 import type { OnnxAttribute, OnnxDType, OnnxGraph, OnnxInitializer, OnnxNode, OnnxTensorType } from './onnx.ts';
 import { epsilon } from './reference.ts';
-import type { Kind, Work, WorkOf } from './rows.ts';
+import { type Kind, leaders, type Work, type WorkOf } from './rows.ts';
 import { type NamedArray, ofKind, outputSize, paddingOf } from './work.ts';
 
 /** Which of the row's inputs are given at each call; the others are constants. */
@@ -28,10 +28,15 @@ class GraphBuilder {
     this.#inputs = new Map(inputs.map((input) => [input.name, input]));
   }
 
-  /** The result of a node. */
-  node(type: string, inputs: readonly string[], attributes: Readonly<Record<string, OnnxAttribute>> = {}): string {
+  /** The first result of a node. */
+  node(
+    type: string,
+    inputs: readonly string[],
+    attributes: Readonly<Record<string, OnnxAttribute>> = {},
+    others: readonly string[] = [],
+  ): string {
     const name = `v${this.nodes.length}`;
-    this.nodes.push({ type, inputs, outputs: [name], attributes });
+    this.nodes.push({ type, inputs, outputs: [name, ...others], attributes });
     return name;
   }
 
@@ -227,6 +232,15 @@ const forms: { readonly [K in Kind]: (work: WorkOf<K>) => Form | undefined } = {
   sumColumns: ({ size }) => ({
     shape: [size],
     write: (b) => b.node('ReduceSum', ['x', b.integers('axes', [0])], { keepdims: 0 }),
+  }),
+  // The standard has no operator that sorts; all of the least, in order, are the same. The positions have no use.
+  sort: ({ rows, size }) => ({
+    shape: [rows, size],
+    write: (b) => b.node('TopK', ['x', b.integers('size', [size])], { axis: 1, largest: 0 }, ['positions']),
+  }),
+  topk: ({ rows }) => ({
+    shape: [rows, leaders],
+    write: (b) => b.node('TopK', ['x', b.integers('leaders', [leaders])], { axis: 1 }, ['positions']),
   }),
   elementwise: ({ expression, elements }) => ({
     shape: [elements],

@@ -5,7 +5,15 @@
  *     referenceOf({ kind: 'matmul', m: 2, k: 3, n: 4 }, inputs)   // { at: [0, 1, 2, 3, …], values: [0.25, …] }
  */
 import { evaluate } from './expression.ts';
-import type { ConvolutionWork, Kind, MatmulWork, RowWork, Work, WorkOf } from './rows.ts';
+import {
+  type ConvolutionWork,
+  type Kind,
+  leaders,
+  type MatmulWork,
+  type RowWork,
+  type Work,
+  type WorkOf,
+} from './rows.ts';
 import { type Elements, type NamedArray, ofKind, outputSize, paddingOf } from './work.ts';
 
 /** Elements of the first result: where they are, and what they are. */
@@ -130,6 +138,8 @@ const table: { readonly [K in Kind]: (work: WorkOf<K>) => ((inputs: Inputs) => R
         for (let i = 0; i < rows; i++) sum += x[i * size + column];
         return sum;
       }),
+  sort: (work) => (inputs) => overRows(work, inputs, (row) => row.sort()),
+  topk: (work) => (inputs) => overRows(work, inputs, (row) => row.sort().reverse().subarray(0, leaders)),
   elementwise:
     ({ expression, elements }) =>
     ([x, y]) =>

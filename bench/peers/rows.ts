@@ -24,9 +24,18 @@ export interface ConvolutionWork {
   readonly groups: number;
 }
 
-/** Over the rows of `f32[rows, size]`; `crossEntropy` gives a loss for each row. */
+/** Over the rows of `f32[rows, size]`; `crossEntropy` gives a loss for each row, `topk` the `leaders` greatest elements. */
 export interface RowWork {
-  readonly kind: 'softmax' | 'layerNorm' | 'rmsNorm' | 'crossEntropy' | 'transpose' | 'sumRows' | 'sumColumns';
+  readonly kind:
+    | 'softmax'
+    | 'layerNorm'
+    | 'rmsNorm'
+    | 'crossEntropy'
+    | 'transpose'
+    | 'sumRows'
+    | 'sumColumns'
+    | 'sort'
+    | 'topk';
   readonly rows: number;
   readonly size: number;
 }
@@ -117,6 +126,9 @@ export type Group =
   | 'models'
   | 'calls'
   | 'others';
+
+/** What `topk` asks for. */
+export const leaders = 50;
 
 const elements = 4 * 2 ** 20;
 
@@ -261,5 +273,7 @@ export const rows: readonly Row[] = [
   overRows('sum of rows 4096x1024', 'others', { kind: 'sumRows', rows: 4096, size: 1024 }),
   overRows('sum of columns 4096x1024', 'others', { kind: 'sumColumns', rows: 4096, size: 1024 }),
   overRows('transpose + 1, 4096x1024', 'others', { kind: 'transpose', rows: 4096, size: 1024 }),
+  overRows('sort rows, 1024x1024', 'others', { kind: 'sort', rows: 1024, size: 1024 }),
+  overRows('top 50 of rows, 1024x1024', 'others', { kind: 'topk', rows: 1024, size: 1024 }),
   { name: 'int8 matmul 512', unit: 'int8', group: 'others', work: { kind: 'int8Matmul', m: 512, k: 512, n: 512 } },
 ];

@@ -1,7 +1,7 @@
 /**
  * `npm run bench:peers`: measures Kiln and its rivals side by side, prints the tables and writes `docs/peers.json`, the
  * chart `docs/peers.svg` and their section of `docs/performance.md`. A wrong result ends it with exit code 1 before
- * that row is timed; then nothing is written.
+ * that row is timed; then only the figures of the rows before are kept.
  *
  *     --rows matmul,softmax      rows whose names begin so, or groups
  *     --peers kiln,jax-js        runtimes
@@ -66,6 +66,9 @@ const options: PeersOptions = {
   modes: choose('modes', values.modes, everything.modes),
   python: values.python,
   timing: { ...everything.timing, budgetMs: Number(values.budget) },
+  keep: (figures) => {
+    if (values.write) keepFigures(figures, values.data);
+  },
 };
 
 const fresh = await measurePeers(options);

@@ -5,7 +5,7 @@
 import { type Algebra, interpret, type Variable } from '../expression.ts';
 import type { Absent } from '../protocol.ts';
 import { epsilon } from '../reference.ts';
-import type { Kind, Work, WorkOf } from '../rows.ts';
+import { type Kind, leaders, type Work, type WorkOf } from '../rows.ts';
 import { type Elements, type NamedArray, ofKind, paddingOf } from '../work.ts';
 import { type Adapter, type Prepare, serve } from './serve.ts';
 
@@ -37,7 +37,7 @@ interface Jax {
       matmul(x: JaxArray, y: JaxArray): JaxArray;
       array(data: Elements, options: { readonly shape: readonly number[]; readonly dtype: string }): JaxArray;
       split(x: JaxArray, parts: number, axis: number): JaxArray[];
-      where(condition: JaxArray, x: JaxArray, y: number): JaxArray;
+      sort(x: JaxArray, axis: number): JaxArray;
     };
   readonly nn: Readonly<Record<'relu' | 'sigmoid' | 'silu', Unary>> & {
     gelu(x: JaxArray, options: { readonly approximate: boolean }): JaxArray;
@@ -47,6 +47,7 @@ interface Jax {
   };
   readonly lax: {
     erf: Unary;
+    topK(x: JaxArray, k: number, axis: number): [values: JaxArray, positions: JaxArray];
     convGeneralDilated(
       x: JaxArray,
       w: JaxArray,
@@ -189,6 +190,14 @@ class Functions {
         () =>
         ([x]) =>
           numpy.sum(x.ref, 1),
+      sort:
+        () =>
+        ([x]) =>
+          numpy.sort(x.ref, 1),
+      topk:
+        () =>
+        ([x]) =>
+          lax.topK(x.ref, leaders, 1)[0],
       sumColumns:
         () =>
         ([x]) =>

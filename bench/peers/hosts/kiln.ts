@@ -16,8 +16,10 @@ import {
   sigmoid,
   silu,
   softmax,
+  sort,
   Tensor,
   tensor,
+  topk,
   tree,
 } from '../../../index.ts';
 import { tierName } from '../../../runtime/program.ts';
@@ -26,7 +28,7 @@ import type { Model } from '../../models/model.ts';
 import { type Algebra, interpret, type Variable } from '../expression.ts';
 import type { Absent } from '../protocol.ts';
 import { epsilon } from '../reference.ts';
-import type { FlightWork, Kind, Work, WorkOf } from '../rows.ts';
+import { type FlightWork, type Kind, leaders, type Work, type WorkOf } from '../rows.ts';
 import { type Elements, modelOf, type NamedArray, ofKind } from '../work.ts';
 import { Machine } from './machine.ts';
 import { type Adapter, type Prepare, serve } from './serve.ts';
@@ -99,6 +101,8 @@ const functions: {
   transpose: () => ofTensors((x) => x.T.add(1)),
   sumRows: () => ofTensors((x) => x.sum(1)),
   sumColumns: () => ofTensors((x) => x.sum(0)),
+  sort: () => ofTensors((x) => sort(x)),
+  topk: () => ofTensors((x) => topk(x, leaders)[0]),
   elementwise: ({ expression }) => ofTensors((x, y) => interpret(expression, algebra({ x, y }))),
   mlpStep: (work) => ofModel(modelOf.mlpStep(work)),
   resnet50: (work) => ofInference(modelOf.resnet50(work)),

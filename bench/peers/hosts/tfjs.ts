@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import { type Algebra, interpret, type Variable } from '../expression.ts';
 import type { Absent } from '../protocol.ts';
 import { epsilon } from '../reference.ts';
-import type { Kind, Work, WorkOf } from '../rows.ts';
+import { type Kind, leaders, type Work, type WorkOf } from '../rows.ts';
 import { type Elements, type NamedArray, ofKind } from '../work.ts';
 import { type Adapter, type Prepare, serve } from './serve.ts';
 
@@ -42,6 +42,7 @@ interface Tf
   sum(x: TfTensor, axis: number): TfTensor;
   transpose(x: TfTensor, axes?: readonly number[]): TfTensor;
   reshape(x: TfTensor, shape: readonly number[]): TfTensor;
+  topk(x: TfTensor, k: number): { readonly values: TfTensor };
   split(x: TfTensor, parts: number, axis: number): TfTensor[];
 }
 
@@ -174,6 +175,8 @@ function build(tf: Tf, work: Work, names: readonly string[]): Built | string {
     crossEntropy: ({ size }) => of(([x, labels]) => crossEntropy(tf, x, labels, size)),
     transpose: () => of(([x]) => tf.add(tf.transpose(x), 1)),
     sumRows: () => of(([x]) => tf.sum(x, 1)),
+    sort: unknown,
+    topk: () => of(([x]) => tf.topk(x, leaders).values),
     sumColumns: () => of(([x]) => tf.sum(x, 0)),
     elementwise: ({ expression }) => of(([x, y]) => interpret(expression, algebra(tf, { x, y }))),
     // Gradients of a gather and of relu are not in the WASM backend.

@@ -19,6 +19,10 @@ runtimes = {
 }
 
 
+# What `topk` asks for, as in rows.ts.
+leaders = 50
+
+
 class Absent(Exception):
     """What is not there, and why."""
 

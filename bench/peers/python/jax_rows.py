@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy
 from jax import lax, nn
 
-from host import Absent, Program, blocks_of, interpret, padding_of
+from host import Absent, Program, blocks_of, interpret, leaders, padding_of
 
 epsilon = 1e-5
 
@@ -114,6 +114,8 @@ def function_of(work, names):
         "transpose": lambda: lambda x: x.T + 1,
         "sumRows": lambda: lambda x: x.sum(1),
         "sumColumns": lambda: lambda x: x.sum(0),
+        "sort": lambda: jnp.sort,
+        "topk": lambda: lambda x: lax.top_k(x, leaders)[0],
         "elementwise": lambda: lambda x, y=None: interpret(work["expression"], {"x": x, "y": y}, unary),
         "mlpStep": lambda: mlp_step,
         "resnet50": lambda: resnet50(names),

@@ -4,7 +4,7 @@ import math
 
 import tensorflow as tf
 
-from host import Absent, Program, blocks_of, interpret, padding_of
+from host import Absent, Program, blocks_of, interpret, leaders, padding_of
 
 epsilon = 1e-5
 
@@ -120,6 +120,8 @@ def function_of(work, names):
         "transpose": lambda: lambda x: tf.transpose(x) + 1.0,
         "sumRows": lambda: lambda x: tf.reduce_sum(x, 1),
         "sumColumns": lambda: lambda x: tf.reduce_sum(x, 0),
+        "sort": lambda: tf.sort,
+        "topk": lambda: lambda x: tf.math.top_k(x, leaders).values,
         "elementwise": lambda: lambda x, y=None: interpret(work["expression"], {"x": x, "y": y}, unary),
         "mlpStep": lambda: mlp_step,
         "resnet50": lambda: resnet50(names),

@@ -5,7 +5,7 @@ import shutil
 import torch
 import torch.nn.functional as F
 
-from host import Absent, Program, blocks_of, interpret, padding_of
+from host import Absent, Program, blocks_of, interpret, leaders, padding_of
 
 epsilon = 1e-5
 
@@ -108,6 +108,8 @@ def function_of(work, names):
         "transpose": lambda: lambda x: (x.T + 1).contiguous(),
         "sumRows": lambda: lambda x: x.sum(1),
         "sumColumns": lambda: lambda x: x.sum(0),
+        "sort": lambda: lambda x: torch.sort(x)[0],
+        "topk": lambda: lambda x: torch.topk(x, leaders)[0],
         "elementwise": lambda: elementwise(work),
         "mlpStep": lambda: mlp_step,
         "resnet50": lambda: resnet50(names),
