@@ -9,7 +9,7 @@
  *     --simd relaxed             plain, relaxed: of Kiln's code
  *     --modes fast               fast, strict: of Kiln's code
  *     --python PATH              an interpreter with PyTorch, JAX or TensorFlow
- *     --budget 300               milliseconds of timing for one runtime and row
+ *     --budget 200               milliseconds of timing for one runtime and row
  *     --details                  prints all figures
  *     --data FILE                keeps figures there, and writes nothing to docs/
  *     --no-write                 prints only

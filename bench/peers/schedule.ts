@@ -55,14 +55,14 @@ export interface Timing {
   readonly maxRounds: number;
 }
 
-export const defaultTiming: Timing = { budgetMs: 300, minRounds: 5, maxRounds: 40 };
+export const defaultTiming: Timing = { budgetMs: 200, minRounds: 5, maxRounds: 40 };
 
 /** A sample takes that long at the least: calls that are shorter are timed in batches. */
 const sampleMs = 2;
 /** What a contestant runs before it is timed, for the engine's second compiler and the caches. */
-const warmupMs = 250;
+const warmupMs = 120;
 /** From here on three samples have to do. */
-const slowMs = 500;
+const slowMs = 200;
 /** Threads of the one before may still be spinning. */
 const restMs = 2;
 
