@@ -18,7 +18,7 @@ const inPlaceRowsOfPages = 8;
 const rowsOfSteps = 32;
 const fewRows = 4;
 /** Steps at a time: as many places in memory are read side by side. */
-const stepsAtOnce = 16;
+const stepsAtOnce = 8;
 const pageBytes = 4096;
 /** Steps up to which the left factor may lie apart from step to step. */
 const inPlaceSteps = 64;

@@ -42,20 +42,26 @@ const enoughTiles = 16;
 const mostRows = 64;
 const leastRows = 16;
 const leastColumns = 64;
+/** Rows that are few, and columns of a chunk that are many for so few rows. */
+const fewRows = 32;
+const wideColumns = 1024;
 
 /** The schedule of a contraction by its sizes. */
 export function defaultSchedule({ sums, row, column, outer }: Contraction): ContractionSchedule {
   const depth = sums.reduce((total, sum) => total + likelyExtent(sum.depth), 0);
   const depthBlock = depth <= wholeDepth ? wholeDepth : 2 * contractionBlock;
-  const held = Math.floor(chunkElements / Math.max(1, Math.min(depth, depthBlock)));
-  let columns = Math.min(1024, Math.max(leastColumns, leastColumns * Math.floor(held / leastColumns)));
-  let rows = mostRows;
   const [height, width] = [likelyExtent(row.extent), likelyExtent(column.extent)];
+  const held = Math.floor(chunkElements / Math.max(1, Math.min(depth, depthBlock)));
+  const isWide = height <= fewRows && width >= wideColumns;
+  // Rows of a large factor that is read in place should be read in long stretches.
+  const fitting = isWide ? Math.min(2 * wideColumns, wideColumns * Math.ceil(fewRows / height)) : Math.min(1024, held);
+  let columns = Math.max(leastColumns, leastColumns * Math.floor(fitting / leastColumns));
+  let rows = mostRows;
   const batch = outer.reduce((product, { extent }) => product * likelyExtent(extent), 1);
   const wanted = Math.min(enoughTiles, Math.floor((batch * height * width * depth) / tileProducts));
   const tiles = (): number => batch * Math.ceil(height / rows) * Math.ceil(width / columns);
   while (tiles() < wanted && rows > leastRows) rows /= 2;
-  while (tiles() < wanted && columns > leastColumns) columns /= 2;
+  while (tiles() < wanted && columns > leastColumns && !isWide) columns /= 2;
   return { ...tile, chunkColumns: columns, blockRows: rows, depthBlock };
 }
 
