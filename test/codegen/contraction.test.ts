@@ -407,6 +407,55 @@ describe('convolutions', () => {
   });
 });
 
+describe('products of narrow integers', () => {
+  const dtypes = ['int8', 'uint8', 'int16'] as const;
+  /** `y = sum_k int32(a[i, k]) * int32(b[k, j])`, or wrapped to the dtype. */
+  function narrow(rows: Dim, columns: Dim, depth: Dim, a: DType, b: DType, turned: boolean): Kernel {
+    const k = new KernelMaker('narrow', [
+      read('a', mulDims(rows, depth), a),
+      read('b', mulDims(depth, columns), b),
+      write('y', mulDims(rows, columns), 'int32'),
+    ]);
+    k.parallel('i', rows, () =>
+      k.parallel('j', columns, () => {
+        const wide = (id: ScalarId): ScalarId => k.applyTo('int32', 'convert', id);
+        const factors = (): ScalarId[] => [
+          wide(k.load('a', turned ? at([rows, 'k'], 'i') : at([depth, 'i'], 'k'))),
+          wide(k.load('b', turned ? at([depth, 'j'], 'k') : at([columns, 'k'], 'j'))),
+        ];
+        const product = (): ScalarId => k.applyTo('int32', 'multiply', ...factors());
+        const axes = [{ name: 'k', extent: depth }];
+        const [sum] = k.reduce(axes, ['sum'], () => [product()], { order: 'blocks', dtype: 'int32' });
+        k.store('y', at([columns, 'i'], 'j'), sum);
+      }),
+    );
+    return k.finish();
+  }
+
+  it('are added in pairs, with wrapped sums', () => {
+    for (const a of dtypes) {
+      for (const [m, n, depth] of [
+        [9, 21, 40],
+        [5, 8, 33],
+        [8, 70, 3],
+      ]) {
+        for (const turned of [false, true]) {
+          const kernel = narrow(m, n, depth, a, a === 'int16' ? 'int16' : 'int8', turned);
+          expect(generate(kernel).text().includes('i32x4.dot_i16x8_s'), `${a} ${m} ${n} ${depth} ${turned}`).toBe(true);
+          const extremes = [-128, 127, -32768, 32767, 0, 255, 128];
+          check(kernel, [{}], (_, i) => (i % 11 === 3 ? extremes[i % 7] : ((i * 7919) % 256) - 128));
+        }
+      }
+    }
+  });
+
+  it('may have symbolic sizes', () => {
+    const kernel = narrow(dim('M'), dim('N'), dim('K', { min: 0 }), 'uint8', 'int8', false);
+    const sizes = [0, 1, 2, 9].flatMap((K) => [{ M: 3, N: 9, K }]);
+    check(kernel, sizes, (_, i) => ((i * 7919) % 256) - 128);
+  });
+});
+
 describe('schedules', () => {
   const schedules: readonly ContractionSchedule[] = [
     { tileRows: 4, tileColumns: 8, chunkColumns: 64, blockRows: 16, depthBlock: 256 },
@@ -442,12 +491,13 @@ describe('schedules', () => {
 
   it('of few rows and a large factor read it in place, some steps at a time', () => {
     const few = [
-      matmul(1, 1031, 41),
-      matmul(5, 1030, 523),
-      matmul(4, 64, 600),
-      matmul(3, 1040, 300, { dtype: 'int32' }),
+      matmul(1, 1031, 9),
+      matmul(5, 1030, 10),
+      matmul(2, 17, 530),
+      matmul(3, 500, 20, { dtype: 'int32' }),
+      matmul(2, 34, 270, { epilogue: true, leftTransposed: true, batch: 2 }),
     ];
-    for (const kernel of [...few, matmul(2, 70, 270, { epilogue: true, leftTransposed: true, batch: 2 })]) {
+    for (const kernel of few) {
       expect(generate(kernel).text().includes('$target'), kernel.buffers.map(({ size }) => size).join()).toBe(true);
       check(kernel);
     }

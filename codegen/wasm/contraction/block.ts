@@ -108,12 +108,12 @@ export class ContractionBlock {
   #buildHelpers(): void {
     const { c, facts, f, tileRows } = this;
     const { tileColumns } = this.options.schedule;
-    for (const { sum, left, right, leftPanel, rightPanel } of this.products) {
+    for (const { sum, inPairs, left, right, leftPanel, rightPanel } of this.products) {
       const build = (panel: Panel): void => {
         this.helpers.push([`pack_${panel.memory}`, buildPack(f, facts, c.outer, sum, panel)]);
       };
-      const rights = { tile: tileColumns, width: tileColumns, memory: rightPanel, clears: true };
-      const lefts = { tile: tileRows, width: leftWidth(tileRows), memory: leftPanel, clears: false };
+      const rights = { tile: tileColumns, width: tileColumns, memory: rightPanel, clears: true, inPairs };
+      const lefts = { tile: tileRows, width: leftWidth(tileRows), memory: leftPanel, clears: false, inPairs };
       if (!right) build({ factor: sum.right, axis: c.column, ...rights });
       if (!left) build({ factor: sum.left, axis: c.row, ...lefts });
     }
@@ -143,7 +143,7 @@ export class ContractionBlock {
   }
 
   /** The element of the packed right factors at which a column of a chunk begins. */
-  #place({ sum }: Product, column: number, from: number): Expression {
+  #place({ depth }: Product, column: number, from: number): Expression {
     const { f, rightNumber, options } = this;
     const { i32 } = f.module;
     const { tileColumns } = options.schedule;
@@ -153,7 +153,7 @@ export class ContractionBlock {
     };
     const inChunk = options.packing === 'chunk' ? i32.sub(f.get(column), f.get(from)) : undefined;
     const position = inChunk ?? (rightNumber === undefined ? f.get(column) : before());
-    return i32.mul(position, f.size(sum.depth));
+    return i32.mul(position, f.size(depth));
   }
 
   /** Packs the right factors of the columns `from` to `to`. */
@@ -162,12 +162,12 @@ export class ContractionBlock {
     const { i32 } = f.module;
     const { tileColumns } = this.options.schedule;
     for (const product of this.products) {
-      const { sum, right, rightPanel, finite } = product;
+      const { sum, depth, right, rightPanel, finite } = product;
       if (right) continue;
       const count = i32.sub(f.get(to), f.get(from));
       this.#call(`pack_${rightPanel}`, ...this.#outerValues(), f.get(from), this.#place(product, from, from), count);
       const panels = mulDims(ceilDivDims(c.column.extent, tileColumns), tileColumns * byteSize(sum.dtype));
-      if (finite !== undefined) emitIsFinite(f, rightPanel, mulDims(sum.depth, panels), finite);
+      if (finite !== undefined) emitIsFinite(f, rightPanel, mulDims(depth, panels), finite);
     }
   }
 
@@ -266,7 +266,7 @@ export class ContractionBlock {
   /** The steps of a long depth, part by part. */
   #blocks(product: Product, block: number, lastRow: number, from: number, to: number): void {
     const { f } = this;
-    const { depth } = product.sum;
+    const { depth } = product;
     const begin = f.newLocal('i32', 'begin');
     const nonEmpty = isStatic(depth) && depth > 0;
     f.loop({ counter: begin, start: f.i32(0), step: product.steps, limit: () => f.size(depth), nonEmpty }, () => {
@@ -332,12 +332,12 @@ export class ContractionBlock {
   #leftAt(product: Product, { block, row }: Part): Expression {
     const { f, c, tileRows } = this;
     const { i32 } = f.module;
-    const { sum, left, leftPanel } = product;
+    const { sum, depth, left, leftPanel } = product;
     if (left) return this.#address(left.memory, left.index, product, c.row.name, row);
     const done = i32.sub(f.get(row), f.get(block));
     const width = leftWidth(tileRows);
     const lines = width === tileRows ? done : i32.mul(i32.div_u(done, f.i32(tileRows)), f.i32(width));
-    return i32.add(f.base(leftPanel), i32.mul(lines, f.size(mulDims(sum.depth, byteSize(sum.dtype)))));
+    return i32.add(f.base(leftPanel), i32.mul(lines, f.size(mulDims(depth, byteSize(sum.dtype)))));
   }
 
   /** The sums of the rows of a tile along the columns of a chunk. */
@@ -447,7 +447,7 @@ export class ContractionBlock {
 
   #callStrip(product: Product, rows: number, operands: readonly number[], isDirect: boolean): void {
     const { f } = this;
-    const { sum, finite, strip, columns, order } = product;
+    const { sum, inPairs, depth, finite, strip, columns, order } = product;
     const name = `strip_${strip}_${rows}${isDirect ? '_direct' : ''}`;
     if (!this.helpers.some(([known]) => known === name)) {
       const widths = this.#tileWidths(columns);
@@ -459,7 +459,8 @@ export class ContractionBlock {
         lastVectors: isDirect ? [] : [...new Set(rests)],
         hasFull: widths.includes(columns) && !isRest,
         dtype: sum.dtype,
-        depth: sum.depth,
+        inPairs,
+        depth,
         strides: stridesOf(product, this.options, isDirect),
         continues: order,
         isRanged: finite !== undefined || order !== 'whole',

@@ -37,6 +37,8 @@ export interface StripShape {
   /** Whether there may be full tiles. */
   readonly hasFull: boolean;
   readonly dtype: DType;
+  /** Whether elements of the factors are pairs of 16-bit integers, whose products are added. */
+  readonly inPairs: boolean;
   readonly depth: Dim;
   readonly strides: StripStrides;
   readonly continues: 'whole' | 'blocks' | 'steps';
@@ -120,6 +122,7 @@ class Strip {
   addProduct(sum: Expression, x: Expression, y: Expression): Expression {
     const { f } = this;
     const { i32x4 } = f.module;
+    if (this.shape.inPairs) return i32x4.add(sum, i32x4.dot_i16x8_s(x, y));
     if (this.shape.dtype !== 'float32') return i32x4.add(sum, i32x4.mul(x, y));
     return f.mulAdd('f32x4', x, y, sum);
   }

@@ -7,13 +7,13 @@
  * What the factor computes runs as vector code, along its own axis or along the depth (then turned by 4×4
  * transposes), whichever way its loads are contiguous.
  */
-import { addDims, type Dim, isStatic, mulDims } from '../../../base/dim.ts';
+import { addDims, ceilDivDims, type Dim, isStatic, mulDims } from '../../../base/dim.ts';
 import { byteSize } from '../../../base/dtype.ts';
 import type { Axis, IndexExpression, IndexTerm } from '../../../ir/kernel.ts';
 import { coefficientOf } from '../../common/linear-index.ts';
 import type { KernelFacts } from '../../common/walk.ts';
 import { addressExpression, addressOf } from '../addressing.ts';
-import { Environment } from '../environment.ts';
+import { Environment, type Value } from '../environment.ts';
 import { FunctionBuilder } from '../function-builder.ts';
 import type { Expression } from '../math/emitter.ts';
 import { NestEmitter, wholeSpan } from '../nest.ts';
@@ -32,6 +32,8 @@ export interface Panel {
   readonly memory: string;
   /** Whether what is packed beyond the last neighbour must be finite, so that it does not slow the arithmetic down. */
   readonly clears: boolean;
+  /** Whether an element holds two steps, as 16-bit integers; of one axis of the depth. */
+  readonly inPairs?: boolean;
 }
 
 /** The axis that stands for the position in scratch memory. */
@@ -101,10 +103,10 @@ class Packing {
     }
     if (reduced.length > 1) {
       this.#restart();
-      this.#alongAxis((body) => depthLoops(this.emitter, reduced, reduced.length, body));
+      this.#alongAxis((body) => depthLoops(this.emitter, reduced, reduced.length, () => body(1)));
       return;
     }
-    const [{ name, extent }] = reduced;
+    const [{ extent }] = reduced;
     const from = f.newLocal('i32', 'from');
     const nonEmpty = isStatic(extent) && extent > 0;
     const step = Math.min(stepsAtOnce, isStatic(extent) ? Math.max(extent, 1) : stepsAtOnce);
@@ -114,13 +116,32 @@ class Packing {
         f.set(to, f.module.select(i32.lt_s(f.get(to), f.size(extent)), f.get(to), f.size(extent)));
       }
       this.#restart();
-      this.#alongAxis((body) => {
-        const counter = f.newLocal('i32', name);
-        f.loop({ counter, start: f.get(from), step: 1, limit: () => f.get(to), nonEmpty: true }, () => {
-          this.env.withAxis(name, { local: counter, delta: 0, scope: f.scope, step: 1 }, body);
-        });
-      }, from);
+      this.#alongAxis((body) => this.#sweep(reduced[0], from, to, body), from);
     });
+  }
+
+  /** Runs a body for the steps from `from` to `to`, or for pairs of them and for the last one. */
+  #sweep({ name, extent }: Axis, from: number, to: number, body: (steps: 1 | 2) => void): void {
+    const { env, f, panel } = this;
+    const { i32 } = f.module;
+    const counter = f.newLocal('i32', name);
+    const round = (steps: 1 | 2): void =>
+      env.withAxis(name, { local: counter, delta: 0, scope: f.scope, step: steps }, () => body(steps));
+    const start = f.get(from);
+    if (!panel.inPairs) {
+      f.loop({ counter, start, step: 1, limit: () => f.get(to), nonEmpty: true }, () => round(1));
+      return;
+    }
+    f.loop({ counter, start, step: 2, limit: () => i32.sub(f.get(to), f.i32(1)) }, () => round(2));
+    if (isStatic(extent) && extent % 2 === 0) return;
+    f.when(i32.lt_s(f.get(counter), f.get(to)), () =>
+      env.withAxis(name, { local: counter, delta: 0, scope: f.scope }, () => body(1)),
+    );
+  }
+
+  /** Elements of a neighbour. */
+  get depth(): Dim {
+    return this.panel.inPairs ? ceilDivDims(this.sum.depth, 2) : this.sum.depth;
   }
 
   #restart(): void {
@@ -130,8 +151,8 @@ class Packing {
 
   /** What is added to `shift` from one panel to the next. */
   get nextPanel(): Dim {
-    const { panel, sum } = this;
-    return addDims(mulDims(sum.depth, panel.width), -panel.tile);
+    const { panel } = this;
+    return addDims(mulDims(this.depth, panel.width), -panel.tile);
   }
 
   /** A local with the place of the panel in work. */
@@ -155,7 +176,7 @@ class Packing {
    * @param sweep runs a body for steps of the depth
    * @param from a local that is 0 where those steps are the first ones
    */
-  #alongAxis(sweep: (body: () => void) => void, from?: number): void {
+  #alongAxis(sweep: (body: (steps: 1 | 2) => void) => void, from?: number): void {
     const { emitter, env, f, panel } = this;
     const { i32 } = f.module;
     const { axis, tile, width } = panel;
@@ -163,12 +184,12 @@ class Packing {
     /** `number` whole panels, side by side in each step. */
     const whole = (number: number): void => {
       const scope = f.scope;
-      sweep(() => {
+      sweep((steps) => {
         for (let p = 0; p < number; p++) {
           const delta = mulDims(this.nextPanel, p);
           env.withAxis(placeAxis, { local: this.shift, delta, scope }, () =>
             env.withAxis(axis.name, { local: this.at, delta: p * tile, scope }, () =>
-              env.withLanes({ axis: axis.name, copies }, () => this.#element()),
+              env.withLanes({ axis: axis.name, copies }, () => this.#element(steps)),
             ),
           );
         }
@@ -187,27 +208,50 @@ class Packing {
       f.set(end, f.module.select(i32.lt_s(f.get(end), f.get(this.end)), f.get(end), f.get(this.end)));
       const scope = f.scope;
       env.withAxis(placeAxis, { local: this.shift, delta: 0, scope }, () =>
-        sweep(() => {
+        sweep((steps) => {
           const span = { start: () => f.get(this.at), limit: () => f.get(end), multiple: 1 };
-          emitter.vectorLoop(axis.name, span, 1, () => this.#element());
+          emitter.vectorLoop(axis.name, span, 1, () => this.#element(steps));
         }),
       );
     });
   }
 
-  /** Computes the factor and stores it. */
-  #element(): void {
+  /** Computes the factor and stores it, or two steps of it as one element. */
+  #element(steps: 1 | 2): void {
     const { emitter, panel, sum } = this;
     const { factor, axis, memory } = panel;
-    emitter.emit(factor.lets);
+    if (panel.inPairs) this.#pair(steps);
+    else emitter.emit(factor.lets);
     const index = panelIndex(panel, sum.reduced, [{ coefficient: 1, factor: { kind: 'axis', axis: axis.name } }], 0);
     emitter.emit([{ kind: 'store', memory, index, value: factor.value, combine: 'assign' }]);
   }
 
+  /** Names the factor's value at a step in the low halves of the lanes, that of the next step in the high ones. */
+  #pair(steps: 1 | 2): void {
+    const { emitter, env, f, panel, sum } = this;
+    const { i32x4, v128 } = f.module;
+    const { factor } = panel;
+    const [{ name }] = sum.reduced;
+    const halves = Array.from({ length: steps }, (_, delta) => {
+      let value: Value | undefined;
+      env.withAxis(name, { ...env.axis(name), delta }, () => {
+        emitter.emit(factor.lets);
+        value = env.value(factor.value);
+      });
+      return value!;
+    });
+    const [low, high] = halves;
+    const locals = low.locals.map((local, copy) => {
+      const half = v128.and(f.get(local), f.splat('int32', 0xffff));
+      return f.let('v128', high ? v128.or(half, i32x4.shl(f.get(high.locals[copy]), f.i32(16))) : half);
+    });
+    env.values.set(factor.value, { ...low, locals, depth: f.scope.depth });
+  }
+
   /** Zeroes a panel. */
   #clear(): void {
-    const { env, f, panel, sum } = this;
-    const bytes = mulDims(sum.depth, 4 * panel.width);
+    const { env, f, panel } = this;
+    const bytes = mulDims(this.depth, 4 * panel.width);
     env.withAxis(placeAxis, { local: this.#here(), delta: 0, scope: f.scope }, () => {
       const start = addressOf(env, panel.memory, 4, {
         offset: 0,
@@ -246,11 +290,13 @@ class Packing {
               return local;
             });
             const address = addressOf(env, memory, byteSize(dtype), panelIndex(panel, reduced, [], group));
-            transposed(f, columns).forEach((row, step) => {
+            const remaining = env.lanes?.remaining;
+            const rows = panel.inPairs ? pairsOf(f, columns, remaining) : transposed(f, columns);
+            rows.forEach((row, at) => {
               const { v128 } = f.module;
-              const at = address.offset + 4 * width * step;
-              const store = v128.store(at, 4, addressExpression(env, address), f.get(row));
-              const remaining = env.lanes?.remaining;
+              const place = address.offset + 4 * width * at;
+              const store = v128.store(place, 4, addressExpression(env, address), f.get(row));
+              const step = panel.inPairs ? 2 * at : at;
               if (remaining === undefined || step === 0) f.statement(store);
               else f.statement(f.module.if(i32.gt_s(f.get(remaining), f.i32(step)), store));
             });
@@ -275,13 +321,14 @@ function isAlongDepth({ factor, axis }: Panel, reduced: readonly Axis[]): boolea
 
 /** The index of element `c` of step `(k1, k2, ...)` of the panel. */
 function panelIndex(
-  { width }: Panel,
+  { width, inPairs }: Panel,
   reduced: readonly Axis[],
   column: readonly IndexTerm[],
   offset: number,
 ): IndexExpression {
   const terms: IndexTerm[] = [{ coefficient: 1, factor: { kind: 'axis', axis: placeAxis } }, ...column];
-  let stride: Dim = width;
+  // Pairs begin at even steps.
+  let stride: Dim = inPairs ? width / 2 : width;
   for (const { name, extent } of [...reduced].reverse()) {
     terms.push({ coefficient: stride, factor: { kind: 'axis', axis: name } });
     stride = mulDims(stride, extent);
@@ -298,13 +345,27 @@ function depthLoops(emitter: NestEmitter, reduced: readonly Axis[], end: number,
   }
 }
 
+/** Lanes of two vectors. */
+function shuffled(f: FunctionBuilder, a: number, b: number, lanes: readonly number[]): number {
+  const bytes = lanes.flatMap((lane) => [4 * lane, 4 * lane + 1, 4 * lane + 2, 4 * lane + 3]);
+  return f.let('v128', f.module.i8x16.shuffle(f.get(a), f.get(b), bytes));
+}
+
+/** Four vectors of small integers as the columns of a 4×4 matrix, to its rows in pairs; lanes that do not count are 0. */
+function pairsOf(f: FunctionBuilder, columns: readonly number[], remaining: number | undefined): number[] {
+  const { i16x8, i32x4, v128 } = f.module;
+  const counted = (local: number): Expression => {
+    if (remaining === undefined) return f.get(local);
+    return v128.and(f.get(local), i32x4.lt_s(f.lanes([0, 1, 2, 3]), i32x4.splat(f.get(remaining))));
+  };
+  const narrow = (a: number, b: number): number => f.let('v128', i16x8.narrow_i32x4_s(counted(a), counted(b)));
+  const [low, high] = [narrow(columns[0], columns[1]), narrow(columns[2], columns[3])];
+  return [shuffled(f, low, high, [0, 2, 4, 6]), shuffled(f, low, high, [1, 3, 5, 7])];
+}
+
 /** Four vectors as the columns of a 4×4 matrix, to its rows. */
 function transposed(f: FunctionBuilder, columns: readonly number[]): number[] {
-  const shuffle = (a: number, b: number, lanes: readonly number[]): number => {
-    const bytes = lanes.flatMap((lane) => [4 * lane, 4 * lane + 1, 4 * lane + 2, 4 * lane + 3]);
-    const expression: Expression = f.module.i8x16.shuffle(f.get(a), f.get(b), bytes);
-    return f.let('v128', expression);
-  };
+  const shuffle = (a: number, b: number, lanes: readonly number[]): number => shuffled(f, a, b, lanes);
   const [a, b, c, d] = columns;
   const [low, lower] = [shuffle(a, b, [0, 4, 1, 5]), shuffle(c, d, [0, 4, 1, 5])];
   const [high, higher] = [shuffle(a, b, [2, 6, 3, 7]), shuffle(c, d, [2, 6, 3, 7])];

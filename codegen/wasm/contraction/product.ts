@@ -8,7 +8,7 @@
  *               likes it; sums of a block of 256 steps wait in memory
  */
 import { ceilDivDims, type Dim, dimBounds, isStatic, mulDims } from '../../../base/dim.ts';
-import { byteSize } from '../../../base/dtype.ts';
+import { byteSize, type DType } from '../../../base/dtype.ts';
 import { contractionBlock, type IndexExpression } from '../../../ir/kernel.ts';
 import { likelyExtent } from '../../common/cost.ts';
 import { coefficientOf } from '../../common/linear-index.ts';
@@ -49,6 +49,13 @@ export interface Direct {
 /** How a sum is computed. */
 export interface Product {
   readonly sum: Sum;
+  /**
+   * Whether steps are taken two at a time, as pairs of 16-bit integers in a lane: for narrow integers, whose products and
+   * sums of two products fit 32 bits (or wrap as they should).
+   */
+  readonly inPairs: boolean;
+  /** Steps, or pairs of them. */
+  readonly depth: Dim;
   /** The factors, where they are read in place. */
   readonly left: InPlace | undefined;
   readonly right: InPlace | undefined;
@@ -82,18 +89,24 @@ export function planProduct(
 ): Product {
   const { layout } = f;
   const { schedule, packing } = options;
-  const left = leftInPlace(layout, sum, c);
+  const inPairs = isPairwise(layout, facts, sum);
+  const depth = inPairs ? ceilDivDims(sum.depth, 2) : sum.depth;
+  const left = inPairs ? undefined : leftInPlace(layout, sum, c);
   const isOwn = left?.step === 1 && facts.written.has(left.memory);
   const mayBeZero = isOwn && sum.dtype === 'float32' && packing === 'all' && options.skipsZeros;
   const mayBeSteps = packing !== 'all';
-  const right = rightInPlace(layout, sum, c, { isChecked: mayBeZero, mayBeSteps, isKept: options.isKept });
+  const right = inPairs
+    ? undefined
+    : rightInPlace(layout, sum, c, { isChecked: mayBeZero, mayBeSteps, isKept: options.isKept });
   const steps = !mayBeSteps || !right ? undefined : stepsInPlace(right, sum, c);
-  const isLong = mayBeSteps && likelyExtent(sum.depth) > schedule.depthBlock;
+  const isLong = mayBeSteps && likelyExtent(depth) > schedule.depthBlock;
   const isWide = right && likelyExtent(c.row.extent) <= 2;
   const columns = isWide ? Math.max(16, schedule.tileColumns) : schedule.tileColumns;
   const names = ['strip', 'partial', 'left', 'right'].map((name) => `${prefix}${name}`);
   return {
     sum,
+    inPairs,
+    depth,
     left,
     right,
     order: steps ? 'steps' : isLong ? 'blocks' : 'whole',
@@ -107,6 +120,20 @@ export function planProduct(
     rightPanel: names[3],
   };
 }
+
+/** Whether both factors of a sum fit 16 bits. */
+function isPairwise(layout: RecordLayout, { dtypes }: KernelFacts, { dtype, reduced, left, right }: Sum): boolean {
+  if (dtype === 'float32' || reduced.length !== 1) return false;
+  return [left, right].every(({ value, lets }) => {
+    const expression = lets.find(({ id }) => id === value)?.expression;
+    if (expression?.kind === 'load') return isNarrow(layout.dtypeOf(expression.memory));
+    if (expression?.kind !== 'apply' || expression.opcode !== 'convert') return false;
+    const from = dtypes.get(expression.operands[0]);
+    return from !== undefined && isNarrow(from);
+  });
+}
+
+const isNarrow = (dtype: DType): boolean => dtype === 'int8' || dtype === 'uint8' || dtype === 'int16';
 
 /** The one store that an epilogue is, of nothing but the sum and in vectors of columns. */
 function directStore(layout: RecordLayout, { sums, row, column, lets, epilogue }: Contraction): Direct | undefined {
@@ -130,18 +157,17 @@ export function reserve(
   options: BlockOptions,
   rows: number,
 ): void {
-  const { sum, left, right, strip, partial, leftPanel, rightPanel } = product;
+  const { sum, depth, left, right, strip, partial, leftPanel, rightPanel } = product;
   const { schedule, chunk, blockRows, packing } = options;
   const { tileRows, tileColumns } = schedule;
   layout.addScratch(strip, sum.dtype, rows * chunk);
   if (hasPartial(product)) layout.addScratch(partial, sum.dtype, rows * chunk);
   const panels = Math.ceil(blockRows / tileRows);
-  if (!left) layout.addScratch(leftPanel, sum.dtype, mulDims(sum.depth, panels * leftWidth(tileRows)));
+  if (!left) layout.addScratch(leftPanel, sum.dtype, mulDims(depth, panels * leftWidth(tileRows)));
   if (right) return;
   const all = mulDims(ceilDivDims(c.column.extent, tileColumns), tileColumns);
-  if (packing !== 'shared')
-    layout.addScratch(rightPanel, sum.dtype, mulDims(sum.depth, packing === 'all' ? all : chunk));
-  else layout.addShared(rightPanel, sum.dtype, mulDims(mulDims(sum.depth, all), sharedRights(c)));
+  if (packing !== 'shared') layout.addScratch(rightPanel, sum.dtype, mulDims(depth, packing === 'all' ? all : chunk));
+  else layout.addShared(rightPanel, sum.dtype, mulDims(mulDims(depth, all), sharedRights(c)));
 }
 
 /** Whether the sums of a block of steps wait beside those of the blocks before. */
@@ -158,14 +184,14 @@ export const dependsOn = ({ sums }: Contraction, axis: string): boolean =>
 
 /** Distances in bytes between what a strip reads and writes. */
 export function stridesOf(product: Product, { schedule, chunk }: BlockOptions, isDirect: boolean): StripStrides {
-  const { sum, left, right, columns, direct } = product;
+  const { sum, depth, left, right, columns, direct } = product;
   const bytes = byteSize(sum.dtype);
   const { tileRows, tileColumns } = schedule;
   return {
     leftRow: left ? mulDims(left.own, bytes) : bytes,
     leftStep: left ? mulDims(left.step, bytes) : leftWidth(tileRows) * bytes,
     rightStep: right ? mulDims(right.step, bytes) : tileColumns * bytes,
-    rightTile: right ? columns * bytes : mulDims(sum.depth, tileColumns * bytes),
+    rightTile: right ? columns * bytes : mulDims(depth, tileColumns * bytes),
     resultRow: isDirect && direct ? direct.row : chunk * bytes,
   };
 }

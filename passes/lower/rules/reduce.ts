@@ -12,6 +12,7 @@
  * Axes of size 1 carry no order and are left out of the last three.
  */
 import { type Dim, dimProduct, floorDivDims } from '../../../base/dim.ts';
+import { byteSize, type DType, isInteger } from '../../../base/dtype.ts';
 import type { ScalarId } from '../../../ir/kernel.ts';
 import { identityOf } from '../../../ir/ops/combine.ts';
 import { otherAxes } from '../../../ir/ops/rules.ts';
@@ -114,7 +115,7 @@ export const dotGeneralRule: ScalarRule<'dot_general'> = (op, indices, guard, em
       });
     });
     const factors = op.operands.map((operand, side) => emitter.emit(operand, sides[side], guard));
-    return emitter.body.apply(op.results[0].type.dtype, 'multiply', factors);
+    return multiplied(op, emitter, factors);
   };
   const extents = runs.map((run) => dimProduct(run.map((position) => shape[contract[0][position]])));
   return contraction(op, extents, indices, guard, emitter, product, hasFreeAxes(op) ? 'blocks' : 'lanes');
@@ -130,11 +131,30 @@ function contraction(
   product: (reduced: readonly Index[]) => ScalarId,
   order: 'blocks' | 'lanes',
 ): ScalarId {
-  if (extents.length === 0 && order === 'blocks') return product([]);
-  const axes = extents.length > 0 ? extents : [1];
   const { dtype } = op.results[0].type;
-  const details = { order, kind: 'sum', dtype, closed: order === 'blocks' } as const;
-  return emitter.body.reduce(axes, { indices, when }, details, product);
+  const { body } = emitter;
+  const sum = (): ScalarId => {
+    if (extents.length === 0 && order === 'blocks') return product([]);
+    const axes = extents.length > 0 ? extents : [1];
+    const details = { order, kind: 'sum', dtype: sumDType(dtype), closed: order === 'blocks' } as const;
+    return body.reduce(axes, { indices, when }, details, product);
+  };
+  const result = sum();
+  return sumDType(dtype) === dtype ? result : body.apply(dtype, 'convert', [result]);
+}
+
+/** Narrow integers are multiplied and added as int32: the low bits of a sum are those of the sum that wraps. */
+const sumDType = (dtype: DType): DType => (isInteger(dtype) && byteSize(dtype) < 4 ? 'int32' : dtype);
+
+function multiplied(
+  op: OpOf<'dot_general'> | OpOf<'convolution'>,
+  { body }: Emitter,
+  factors: readonly ScalarId[],
+): ScalarId {
+  const { dtype } = op.results[0].type;
+  const wide = sumDType(dtype);
+  const operands = wide === dtype ? factors : factors.map((factor) => body.apply(wide, 'convert', [factor]));
+  return body.apply(wide, 'multiply', operands);
 }
 
 export const convolutionRule: ScalarRule<'convolution'> = (op, indices, guard, emitter) => {
@@ -164,7 +184,7 @@ export const convolutionRule: ScalarRule<'convolution'> = (op, indices, guard, e
     const fromChannel = algebra.add(algebra.scale(group, inputs), input);
     const left = emitter.emitWhere(lhs, [image, fromChannel, ...place], guard, inside, 0);
     const right = emitter.emit(rhs, [channel, input, ...taps], guard);
-    return body.apply(op.results[0].type.dtype, 'multiply', [left, right]);
+    return multiplied(op, emitter, [left, right]);
   };
   const extents = kept.map((axis) => reduceShape[axis]);
   return contraction(op, extents, indices, guard, emitter, product, 'blocks');
