@@ -136,3 +136,31 @@ test('positions of few bits reach only so far, but count from the end of any axi
   expect(await elements(classes.oneHot(300).argmax(-1))).toEqual([255, 3]);
   expect(await elements(k.nllLoss(k.zeros([2, 300]).sub(1), classes).reshape([1]))).toEqual([1]);
 });
+
+describe('products', () => {
+  const [m, n, depth] = [13, 21, 300];
+  const values = (count: number, seed: number): number[] => Array.from({ length: count }, (_, i) => (i * seed) % 256);
+  const given = (dtype: 'int8' | 'uint8', shape: number[], seed: number): k.Tensor => {
+    const numbers = values(shape[0] * shape[1], seed);
+    const data = dtype === 'int8' ? Int8Array.from(numbers) : Uint8Array.from(numbers);
+    return k.tensor(data, { shape });
+  };
+
+  test.each(['int8', 'uint8'] as const)('of %s are exact as int32, and wrap without being told', async (dtype) => {
+    const [x, y] = [given(dtype, [m, depth], 7919), given(dtype, [depth, n], 104729)];
+    const [a, b] = [Array.from(await x.data(), Number), Array.from(await y.data(), Number)];
+    const expected = Array.from({ length: m * n }, (_, at) => {
+      const [i, j] = [Math.floor(at / n), at % n];
+      let sum = 0;
+      for (let d = 0; d < depth; d++) sum += a[i * depth + d] * b[d * n + j];
+      return sum;
+    });
+    const wide = k.compile((p: k.Tensor, q: k.Tensor) => k.matmul(p, q, { dtype: 'int32' }));
+    expect(Array.from(await wide(x, y).data())).toEqual(expected);
+    expect(Array.from(await x.T.T.matmul(y, { dtype: 'int32' }).data())).toEqual(expected);
+    const all = { contract: [[1], [0]], dtype: 'int32' } as const;
+    expect(Array.from(await k.dotGeneral(x, y, all).data())).toEqual(expected);
+    const wrapped = dtype === 'int8' ? Int8Array.from(expected) : Uint8Array.from(expected);
+    expect(await k.matmul(x, y).data()).toEqual(wrapped);
+  });
+});

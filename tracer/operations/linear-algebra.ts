@@ -22,18 +22,31 @@ import {
   type Promoted,
   promote,
   range,
+  requireDType,
   requireEqualSizes,
   requireTensors,
   toNumber,
 } from './support.ts';
 
 type Product = <X extends Tensor, Y extends Tensor>(x: X, y: Y) => Tensor<Promoted<X, Y>>;
+/** A product whose dtype may be chosen. */
+type ProductIn = Product & (<D extends DType>(x: Tensor, y: Tensor, options: ProductOptions<D>) => Tensor<D>);
+
+export interface ProductOptions<D extends DType = DType> {
+  /**
+   * The dtype in which products are made and added, and of the result: JAX's `preferred_element_type`. Without it the
+   * common dtype of the operands, in which sums of int8 wrap.
+   */
+  readonly dtype?: D;
+}
+type ProductArguments = [x: Tensor, y: Tensor, options?: ProductOptions];
 type AxisPair = readonly [readonly number[], readonly number[]];
 
-/** Two operands in their common dtype; bools count as int32. */
-function operandsOf(op: string, x: Tensor, y: Tensor): readonly [Tensor, Tensor] {
+/** Two operands in their common dtype, or in the one that is asked for; bools count as int32. */
+function operandsOf(op: string, x: Tensor, y: Tensor, wanted?: DType): readonly [Tensor, Tensor] {
   requireTensors(op, x, y);
-  const dtype = promote([x, y]);
+  if (wanted !== undefined) requireDType(op, wanted);
+  const dtype = wanted ?? promote([x, y]);
   return [toNumber(convert(x, dtype)), toNumber(convert(y, dtype))];
 }
 
@@ -56,10 +69,13 @@ function batched(x: Tensor, y: Tensor): readonly [Tensor, Tensor] {
 /**
  * Matrix product with NumPy's rules: the last axis of `x` is summed with the second last of `y`, a vector on the left
  * counts as a row, on the right as a column, further axes are batches and broadcast.
+ *
+ *     matmul(x, w, { dtype: 'int32' })     // int32[8,16] of int8[8,32] and int8[32,16], exact
+ *
  * @throws KilnError `shape_mismatch` when the inner sizes differ, batches do not broadcast, or an operand is 0-d
  */
-export const matmul = operation<[x: Tensor, y: Tensor], Tensor>('matmul', (left, right) => {
-  const [x, y] = operandsOf('matmul', left, right);
+export const matmul = operation<ProductArguments, Tensor>('matmul', (left, right, options) => {
+  const [x, y] = operandsOf('matmul', left, right, options?.dtype);
   if (x.ndim === 0 || y.ndim === 0) {
     throw new KilnError('shape_mismatch', 'matmul: an operand has no axes', {
       given: `${describe(x)} and ${describe(y)}`,
@@ -78,15 +94,15 @@ export const matmul = operation<[x: Tensor, y: Tensor], Tensor>('matmul', (left,
   const [a, b] = batched(x, y);
   const axes = range(a.ndim - 2);
   return contract(a, b, [[a.ndim - 1], [b.ndim - 2]], [axes, axes]);
-}) as Product;
+}) as ProductIn;
 
 /**
  * Dot product as NumPy's `dot`: of vectors a number, of matrices the matrix product, else the last axis of `x` summed
  * with the second last of `y`, all other axes side by side.
  * @throws KilnError `shape_mismatch` when the sizes that are summed over differ
  */
-export const dot = operation<[x: Tensor, y: Tensor], Tensor>('dot', (left, right) => {
-  const [x, y] = operandsOf('dot', left, right);
+export const dot = operation<ProductArguments, Tensor>('dot', (left, right, options) => {
+  const [x, y] = operandsOf('dot', left, right, options?.dtype);
   if (x.ndim === 0 || y.ndim === 0) {
     const shape = broadcastShapes('dot', [x.type.shape, y.type.shape]);
     return times(expandTo(x, shape), expandTo(y, shape));
@@ -94,7 +110,7 @@ export const dot = operation<[x: Tensor, y: Tensor], Tensor>('dot', (left, right
   const [inner, outer] = [x.ndim - 1, Math.max(0, y.ndim - 2)];
   requireMatching('dot', x, inner, y, outer);
   return contract(x, y, [[inner], [outer]]);
-}) as Product;
+}) as ProductIn;
 
 /** Sum of products along an axis of both; other axes broadcast. @throws KilnError `shape_mismatch` */
 export const vecdot = operation<[x: Tensor, y: Tensor, axis?: number], Tensor>('vecdot', (left, right, axis = -1) => {
@@ -145,7 +161,7 @@ export const tensordot = operation<[x: Tensor, y: Tensor, axes?: number | AxisPa
   },
 ) as <X extends Tensor, Y extends Tensor>(x: X, y: Y, axes?: number | AxisPair) => Tensor<Promoted<X, Y>>;
 
-export interface DotGeneralOptions {
+export interface DotGeneralOptions<D extends DType = DType> extends ProductOptions<D> {
   /** Axes of the left and of the right operand that are summed over. */
   readonly contract: AxisPair;
   /** Axes of both that go together. */
@@ -160,14 +176,17 @@ export interface DotGeneralOptions {
 export const dotGeneral = operation<[x: Tensor, y: Tensor, options: DotGeneralOptions], Tensor>(
   'dotGeneral',
   (left, right, options) => {
-    const [x, y] = operandsOf('dotGeneral', left, right);
+    const [x, y] = operandsOf('dotGeneral', left, right, options.dtype);
     const resolve = ([a, b]: AxisPair): AxisPair => [
       a.map((axis) => axisOf('dotGeneral', axis, x.ndim)),
       b.map((axis) => axisOf('dotGeneral', axis, y.ndim)),
     ];
     return contract(x, y, resolve(options.contract), resolve(options.batch ?? [[], []]));
   },
-) as <X extends Tensor, Y extends Tensor>(x: X, y: Y, options: DotGeneralOptions) => Tensor<Promoted<X, Y>>;
+) as {
+  <D extends DType>(x: Tensor, y: Tensor, options: DotGeneralOptions<D> & { readonly dtype: D }): Tensor<D>;
+  <X extends Tensor, Y extends Tensor>(x: X, y: Y, options: DotGeneralOptions): Tensor<Promoted<X, Y>>;
+};
 
 /** `x` with zeros wherever two axes have different positions, so that a sum over one of them leaves the diagonal. */
 function onDiagonal(x: Tensor, first: number, second: number): Tensor {
@@ -315,7 +334,9 @@ export const einsum = operation<
 /** Methods of this family; each does what the function of its name does. */
 export interface LinearAlgebraMethods<D extends DType> {
   matmul<Y extends Tensor>(other: Y): Tensor<Promoted<Tensor<D>, Y>>;
+  matmul<W extends DType>(other: Tensor, options: ProductOptions<W>): Tensor<W>;
   dot<Y extends Tensor>(other: Y): Tensor<Promoted<Tensor<D>, Y>>;
+  dot<W extends DType>(other: Tensor, options: ProductOptions<W>): Tensor<W>;
   vecdot<Y extends Tensor>(other: Y, axis?: number): Tensor<Promoted<Tensor<D>, Y>>;
   outer<Y extends Tensor>(other: Y): Tensor<Promoted<Tensor<D>, Y>>;
   tensordot<Y extends Tensor>(other: Y, axes?: number | AxisPair): Tensor<Promoted<Tensor<D>, Y>>;
