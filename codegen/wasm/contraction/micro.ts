@@ -38,7 +38,7 @@ export interface StripShape {
   readonly hasFull: boolean;
   readonly dtype: DType;
   /** Whether elements of the factors are pairs of 16-bit integers, whose products are added. */
-  readonly inPairs: boolean;
+  readonly inPairs?: boolean;
   readonly depth: Dim;
   readonly strides: StripStrides;
   readonly continues: 'whole' | 'blocks' | 'steps';
