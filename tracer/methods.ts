@@ -80,6 +80,7 @@ const functionsOnly: { readonly [N in Exclude<keyof typeof operations, MethodNam
   embedding: true,
   eye: true,
   full: true,
+  interpolate: true,
   fullLike: true,
   huberLoss: true,
   l1Loss: true,

@@ -16,6 +16,7 @@ export * from './losses.ts';
 export * from './pooling.ts';
 export * as random from './random.ts';
 export * from './reduction.ts';
+export * from './resize.ts';
 export * from './shape.ts';
 export * from './slicing.ts';
 export * from './sorting.ts';
