@@ -14,7 +14,8 @@ import { internalError } from '../../../base/error.ts';
 import type { Axis } from '../../../ir/kernel.ts';
 import { contractionBlock } from '../../../ir/kernel.ts';
 import { likelyExtent } from '../../common/cost.ts';
-import type { Contraction } from './match.ts';
+import { coefficientOf } from '../../common/linear-index.ts';
+import type { Contraction, Factor } from './match.ts';
 
 export interface ContractionSchedule {
   /** Rows of a register tile, 1 to 12. */
@@ -34,6 +35,8 @@ const tile = { tileRows: 4, tileColumns: 8 } as const;
 
 /** Elements of the right factors that a chunk should hold: half a megabyte. */
 const chunkElements = 1 << 17;
+/** The same for what should stay in the nearest cache or two. */
+const nearElements = 1 << 15;
 /** Steps up to which the sums of a tile stay in registers from first to last. */
 const wholeDepth = 1024;
 /** Multiplications that are worth a tile of the launch of their own, and tiles that are enough for any machine. */
@@ -52,7 +55,15 @@ export function defaultSchedule({ sums, row, column, outer }: Contraction): Cont
   const depthBlock = depth <= wholeDepth ? wholeDepth : 2 * contractionBlock;
   const [height, width] = [likelyExtent(row.extent), likelyExtent(column.extent)];
   const held = Math.floor(chunkElements / Math.max(1, Math.min(depth, depthBlock)));
-  const isWide = height <= fewRows && width >= wideColumns;
+  const isFew = height <= fewRows;
+  const isAlong = sums.every(({ right }) => isAlongColumn(right, column));
+  // What is packed for few rows is read a few times only: it should not leave the near cache.
+  if (isFew && !isAlong) {
+    const near = Math.floor(nearElements / Math.max(1, depth) / tile.tileColumns) * tile.tileColumns;
+    const chunkColumns = Math.min(leastColumns, Math.max(tile.tileColumns, near));
+    return { ...tile, chunkColumns, blockRows: mostRows, depthBlock };
+  }
+  const isWide = isFew && width >= wideColumns;
   // Rows of a large factor that is read in place should be read in long stretches.
   const fitting = isWide ? Math.min(2 * wideColumns, wideColumns * Math.ceil(fewRows / height)) : Math.min(1024, held);
   let columns = Math.max(leastColumns, leastColumns * Math.floor(fitting / leastColumns));
@@ -64,6 +75,10 @@ export function defaultSchedule({ sums, row, column, outer }: Contraction): Cont
   while (tiles() < wanted && columns > leastColumns && !isWide) columns /= 2;
   return { ...tile, chunkColumns: columns, blockRows: rows, depthBlock };
 }
+
+/** Whether loads of a factor lie along the column. */
+const isAlongColumn = ({ lets }: Factor, column: Axis): boolean =>
+  lets.some(({ expression }) => expression.kind === 'load' && coefficientOf(expression.index, column.name) === 1);
 
 /** @throws an internal error for a schedule that code can not be made for */
 export function checkSchedule(schedule: ContractionSchedule): ContractionSchedule {
