@@ -1,6 +1,7 @@
 /**
  * The side of the run: starts a host's process and asks it one thing after the other. A host that dies or does not
- * answer in time fails the request it was asked last.
+ * answer in time fails the request it was asked last. While it is not asked, the process is stopped: threads of some
+ * runtimes go on spinning for work after a call, and would take a processor from whoever is timed next.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -16,6 +17,20 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 
 /** What one answer may take. */
 const limitMs = 120_000;
+
+const running = new Set<ChildProcess>();
+
+function endAll(): void {
+  for (const child of running) child.kill('SIGKILL');
+}
+
+process.once('exit', endAll);
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.once(signal, () => {
+    endAll();
+    process.kill(process.pid, signal);
+  });
+}
 
 /** What a host said of something it prepared. */
 export interface PreparedAt extends Prepared {
@@ -36,6 +51,7 @@ export class HostClient {
       env: { ...process.env, ...env },
       stdio: ['pipe', 'ignore', 'inherit', 'pipe'],
     });
+    running.add(this.#process);
     const fail = (reason: string): void => this.#waiting?.reject(new Error(`${spec.id}: ${reason}`));
     this.#process.on('error', (error) => fail(error.message));
     this.#process.on('exit', (code, signal) => fail(`the process ended with ${signal ?? code}`));
@@ -52,6 +68,7 @@ export class HostClient {
         this.#waiting = { resolve, reject };
         timer = setTimeout(() => reject(new Error(`${this.spec.id}: no answer in ${limitMs / 1000} s`)), limitMs);
         if (this.#process.exitCode !== null) reject(new Error(`${this.spec.id}: the process has ended`));
+        this.#process.kill('SIGCONT');
         this.#process.stdin!.write(`${JSON.stringify(request)}\n`);
       });
       if ('error' in answer) throw new Error(`${this.spec.id}: ${(answer as Failed).error}`);
@@ -59,6 +76,7 @@ export class HostClient {
     } finally {
       clearTimeout(timer);
       this.#waiting = undefined;
+      this.#process.kill('SIGSTOP');
     }
   }
 
@@ -94,8 +112,9 @@ export class HostClient {
     await this.#ask({ op: 'release', key });
   }
 
+  /** Nothing is asked any more. A process that is stopped can not end by itself. */
   end(): void {
-    this.#process.stdin!.end();
-    setTimeout(() => this.#process.kill('SIGKILL'), 2000).unref();
+    running.delete(this.#process);
+    this.#process.kill('SIGKILL');
   }
 }

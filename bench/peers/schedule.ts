@@ -63,8 +63,8 @@ const sampleMs = 2;
 const warmupMs = 120;
 /** From here on three samples have to do. */
 const slowMs = 200;
-/** Threads of the one before may still be spinning. */
-const restMs = 2;
+/** For what the machine does between two contestants. */
+const restMs = 1;
 
 interface Entry extends Contestant {
   readonly host: Host;
