@@ -35,6 +35,8 @@ export interface AccumulatorCode {
   rotate(): void;
   /** Defines the results. */
   finish(): void;
+  /** The locals of the state by slot and copy: what every step changes, and what only `flush` does. */
+  readonly state?: { readonly inner: readonly (readonly number[])[]; readonly outer: readonly (readonly number[])[] };
 }
 
 /** The op that combines two elements of a kind. */

@@ -72,6 +72,7 @@ function lanes(
   };
   return {
     slots: ordered ? reductionLanes : 1,
+    state: { inner, outer: outer ?? [] },
     step: ({ slot, copy, from, mask }) => {
       const local = inner[slots === 1 ? 0 : slot][copy];
       const value = env.read(accumulator.value, from);

@@ -34,6 +34,7 @@ export function floatExtremum(
   };
   return {
     slots: 1,
+    state: { inner: [...best, ...nan, ...signs], outer: [] },
     step: ({ slot, copy, from, mask }) => {
       const row = slots === 1 ? 0 : slot;
       const read = emitter.env.read(accumulator.value, from);
@@ -108,6 +109,7 @@ export function extremumPosition(emitter: NestEmitter, accumulator: ClosedAccumu
   };
   return {
     slots: 1,
+    state: { inner: [...best, ...where], outer: [] },
     step: ({ slot, copy, from, mask, position }) => {
       const row = slots === 1 ? 0 : slot;
       const read = env.read(accumulator.value, from);

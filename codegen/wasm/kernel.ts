@@ -25,6 +25,7 @@ import {
   writtenBy,
   writtenMemory,
 } from '../common/walk.ts';
+import { ColumnEmitter, type Columns, matchColumns, tileColumns } from './columns.ts';
 import { buildContraction } from './contraction/emit.ts';
 import { type Contraction, matchContraction } from './contraction/match.ts';
 import { type ContractionSchedule, checkSchedule, defaultSchedule, scheduleKey } from './contraction/schedule.ts';
@@ -195,6 +196,7 @@ interface PreparedUnit extends Unit {
   readonly rows?: RowKernel;
   readonly windows?: WindowReduction;
   readonly transpose?: Transpose;
+  readonly columns?: Columns;
   readonly plan?: Plan;
 }
 
@@ -218,6 +220,8 @@ function prepareUnits(
     const transpose = matchTranspose(unit, kernel);
     if (transpose) return { ...unit, transpose, plan: planNodes(unit.nodes, new Set()) };
     const plan = planNodes(unit.nodes, new Set());
+    const columns = matchColumns(unit, plan, written);
+    if (columns) return { ...unit, columns, plan };
     const widened = widenScratch(unit.nodes, scratch, plan);
     if (!widened) return { ...unit, plan };
     scratch = widened.scratch;
@@ -272,7 +276,7 @@ function buildUnit(
   options: KernelOptions & Pick<Kernel, 'packed'>,
   prefix: string,
 ): Part {
-  const { rows, windows, contraction, transpose, plan } = unit;
+  const { rows, windows, contraction, transpose, columns, plan } = unit;
   if (rows) return buildRows(builder, facts, rows, prefix);
   if (windows) return buildWindowReduction(builder, facts, unit, windows, prefix);
   if (contraction) {
@@ -287,6 +291,12 @@ function buildUnit(
   if (!plan) throw internalError('a part of a kernel has no schedule');
   const helpers = new Helpers(prefix);
   const emitter = new NestEmitter(new Environment(builder, facts), plan, helpers);
+  if (columns) {
+    const tiling = tileColumns(columns);
+    const sweeps = new ColumnEmitter(emitter, columns, tiling.columns, prefix);
+    emitTiles(emitter, unit, tiling, (span) => sweeps.emit(span));
+    return { builder, phases: [{ tiles: tiling.tiles, group: 1 }], helpers: helpers.all };
+  }
   const tiling = transpose ? tileTranspose(transpose) : tileUnit(unit, plan);
   if (transpose) emitTranspose(emitter, unit, transpose, tiling);
   else emitTiles(emitter, unit, tiling);

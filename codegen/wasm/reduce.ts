@@ -42,7 +42,7 @@ export function emitReduce(emitter: NestEmitter, node: Reduce): void {
 }
 
 /** One execution of the body, for two vectors of the last axis or for one element of it. */
-class Round {
+export class Round {
   readonly emitter: NestEmitter;
   readonly node: Reduce;
   readonly axis: Axis;
@@ -75,12 +75,12 @@ class Round {
     return this.f.size(this.axis.extent);
   }
 
-  /** One element, into a slot. */
-  along(binding: Omit<AxisBinding, 'scope'>, slot: number): void {
+  /** One element, into a slot. The scope of the position is the current one unless told. */
+  along(binding: Omit<AxisBinding, 'scope'> & Partial<AxisBinding>, slot: number): void {
     const { f } = this;
     const { env } = this.emitter;
     const { i32, i32x4 } = f.module;
-    env.withAxis(this.axis.name, { ...binding, scope: f.scope }, () => {
+    env.withAxis(this.axis.name, { scope: f.scope, ...binding }, () => {
       this.emitter.emit(this.node.body);
       const { local, delta } = binding;
       const at = (): Expression => (local === undefined ? f.size(delta) : i32.add(f.get(local), f.size(delta)));

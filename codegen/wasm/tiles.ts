@@ -31,7 +31,7 @@ export interface Tiling {
 }
 
 /** The perfectly nested parallel loops a node starts with, down to the vector loop. */
-function outerLoops(node: KernelNode, plan?: Plan): readonly Loop[] {
+export function outerLoops(node: KernelNode, plan?: Plan): readonly Loop[] {
   const chain: Loop[] = [];
   for (let at: KernelNode | undefined = node; at?.kind === 'loop' && at.mode === 'parallel'; ) {
     chain.push(at);
@@ -68,8 +68,11 @@ export function tileUnit({ nodes }: Unit, plan: Plan): Tiling {
   return { tiles: ceilDivDims(rowCount, rows), prefix, rows };
 }
 
-/** Builds the loop over tiles `begin` to `end` (parameters 1 and 2 of the function) and what is inside. */
-export function emitTiles(emitter: NestEmitter, unit: Unit, tiling: Tiling): void {
+/**
+ * Builds the loop over tiles `begin` to `end` (parameters 1 and 2 of the function) and what is inside.
+ * @param emitColumns what is done with the columns of a tile, instead of a vector loop
+ */
+export function emitTiles(emitter: NestEmitter, unit: Unit, tiling: Tiling, emitColumns?: (span: Span) => void): void {
   const { f } = emitter.env;
   const { i32 } = f.module;
   const { prefix, columns } = tiling;
@@ -95,7 +98,9 @@ export function emitTiles(emitter: NestEmitter, unit: Unit, tiling: Tiling): voi
       row = () => f.get(rowLocal);
     }
     const body = (): void => {
-      if (span) emitter.vectorLoop(inner.axis.name, span, emitter.plan.copies(inner), () => emitter.emit(inner.body));
+      if (span && emitColumns) emitColumns(span);
+      else if (span)
+        emitter.vectorLoop(inner.axis.name, span, emitter.plan.copies(inner), () => emitter.emit(inner.body));
       else if (inner) emitter.emitLoop(inner);
       else emitter.emit(prefix[prefix.length - 1].body);
     };

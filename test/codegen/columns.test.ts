@@ -1,0 +1,89 @@
+/** Work down the columns of a matrix against the interpreter, bit for bit: every kind, partial tiles, several sweeps. */
+import { describe, expect, it } from 'vitest';
+import { dim, mulDims } from '../../base/dim.ts';
+import type { ReduceKind } from '../../ir/opcodes.ts';
+import { at, KernelMaker, read, write } from '../support/kernel-maker.ts';
+import { compareWithInterpreter, generate, makeInputs } from '../support/kernel-run.ts';
+
+const wave = (_: string, i: number): number => Math.fround(Math.sin(i * 12.9898 + 1) * 3);
+const special = (name: string, i: number): number => (i % 97 === 5 ? Number.NaN : i % 31 === 2 ? -0 : wave(name, i));
+
+function expectSame(kernel: ReturnType<KernelMaker['finish']>, fill = wave, bindings = {}): void {
+  const difference = compareWithInterpreter(kernel, makeInputs(kernel, bindings, fill), bindings, generate(kernel));
+  expect(difference).toBeUndefined();
+}
+
+function reduction(kind: ReduceKind, rows: number, columns: number) {
+  const result = kind === 'argmax' || kind === 'argmin' ? 'int32' : 'float32';
+  const k = new KernelMaker('down', [read('x', rows * columns), write('y', columns, result)]);
+  k.parallel('j', columns, () => {
+    const [r] = k.reduce([{ name: 'i', extent: rows }], [kind], () => [k.load('x', at([columns, 'i'], 'j'))]);
+    k.store('y', at('j'), r);
+  });
+  return k.finish();
+}
+
+describe('columns', () => {
+  it.each(['sum', 'product', 'max', 'min', 'argmax', 'argmin'] as const)('%s', (kind) => {
+    for (const [rows, columns] of [
+      [16, 32],
+      [17, 33],
+      [23, 300],
+      [1025, 37],
+      [2055, 40],
+    ]) {
+      expectSame(reduction(kind, rows, columns));
+      expectSame(reduction(kind, rows, columns), special);
+    }
+  });
+
+  it('goes through several axes and outer rows', () => {
+    const k = new KernelMaker('several', [read('x', 3 * 20 * 5 * 70), write('y', 3 * 70)]);
+    k.parallel('b', 3, () =>
+      k.parallel('j', 70, () => {
+        const axes = [
+          { name: 'i', extent: 20 },
+          { name: 'l', extent: 5 },
+        ];
+        const [r] = k.reduce(axes, ['sum'], () => [k.load('x', at([7000, 'b'], [350, 'i'], [70, 'l'], 'j'))]);
+        k.store('y', at([70, 'b'], 'j'), r);
+      }),
+    );
+    expectSame(k.finish());
+  });
+
+  it('reduces, reduces what follows, and writes columns', () => {
+    const [n, m] = [dim('N', { min: 1 }), dim('M', { min: 1 })];
+    const k = new KernelMaker('norm', [
+      read('x', mulDims(m, n)),
+      read('g', n),
+      write('y', mulDims(m, n)),
+      write('s', n),
+    ]);
+    k.parallel('j', n, () => {
+      const g = k.load('g', at('j'));
+      const x = () => k.load('x', at([n, 'i'], 'j'));
+      const [greatest] = k.reduce([{ name: 'i', extent: m }], ['max'], () => [x()]);
+      const shift = k.apply('multiply', greatest, g);
+      const [sum] = k.reduce([{ name: 'i', extent: m }], ['sum'], () => [k.apply('subtract', x(), shift)]);
+      k.store('s', at('j'), sum);
+      k.parallel('i', m, () => k.store('y', at([n, 'i'], 'j'), k.apply('add', k.apply('subtract', x(), shift), sum)));
+    });
+    const kernel = k.finish();
+    for (const N of [1, 31, 64, 301]) for (const M of [1, 7, 16, 1030]) expectSame(kernel, wave, { N, M });
+  });
+
+  it('carries values down', () => {
+    const k = new KernelMaker('running', [read('x', 50 * 90), write('y', 50 * 90), write('last', 90)]);
+    k.parallel('j', 90, () => {
+      const zero = k.constant(0);
+      const [end] = k.sequential('i', 50, [zero], 'float32', ([running]) => {
+        const next = k.apply('add', running, k.load('x', at([90, 'i'], 'j')));
+        k.store('y', at([90, 'i'], 'j'), next);
+        return [next];
+      });
+      k.store('last', at('j'), end);
+    });
+    expectSame(k.finish());
+  });
+});
