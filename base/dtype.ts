@@ -37,6 +37,8 @@ export const dtypes = Object.keys(table) as readonly DType[];
 /** The dtypes that this release computes with, on every device and in the reference evaluator; others are only data. */
 export const computedDTypes: readonly DType[] = [
   'float32',
+  'float16',
+  'bfloat16',
   'int32',
   'uint32',
   'int16',
@@ -59,6 +61,12 @@ export const byteSize = (dtype: DType): number => table[dtype].bytes;
 
 /** Whether the values of a dtype are integers of fewer than 32 bits: computed in 32, they must be brought into range. */
 export const isNarrowInteger = (dtype: DType): boolean => isInteger(dtype) && table[dtype].bytes < 4;
+
+/** Whether a dtype is a float of 16 bits: computed as float32, and rounded. */
+export const isHalf = (dtype: DType): dtype is 'float16' | 'bfloat16' => dtype === 'float16' || dtype === 'bfloat16';
+
+/** The dtype that elements are computed in: float32 for floats of 16 bits, which are only stored as such. */
+export const computeDType = (dtype: DType): DType => (isHalf(dtype) ? 'float32' : dtype);
 
 const byShortName = new Map<string, DType>(dtypes.map((dtype) => [table[dtype].short, dtype]));
 

@@ -4,14 +4,15 @@
  *
  *     evaluateModule(module, [splat('float32', [2, 2], 0.5)], { mode: 'double' })
  *
- * Mode `double` computes float32 in double precision throughout. Mode `rounded` rounds inputs and each op's result to
+ * Mode `double` computes floats in double precision throughout. Mode `rounded` rounds inputs and each op's result to
  * the dtype; within an op (a reduction, a contraction) everything is double and rounded once at its end. Integers are
  * exact and wrap in both.
  */
 import { bindDims } from '../base/bind-dims.ts';
 import { type Dim, type DimBindings, evaluateDim } from '../base/dim.ts';
-import { computedDTypes } from '../base/dtype.ts';
+import { computedDTypes, isFloat } from '../base/dtype.ts';
 import { internalError, KilnError } from '../base/error.ts';
+import { roundFloat } from '../base/half.ts';
 import type { Opcode } from './opcodes.ts';
 import type { ConcreteType, EvaluationMode, OpDefinition } from './ops/definition.ts';
 import { definitions, traitsOf } from './ops/index.ts';
@@ -124,6 +125,7 @@ function requireComputed(type: TensorType): void {
 
 /** Elements rounded to what the dtype can hold, in mode `rounded`. */
 function roundTo(array: Literal, mode: EvaluationMode): Literal {
-  if (mode === 'double' || array.dtype !== 'float32' || array.data instanceof Float32Array) return array;
-  return { ...array, data: Float32Array.from(array.data) };
+  const { dtype, data } = array;
+  if (mode === 'double' || !isFloat(dtype) || (dtype === 'float32' && data instanceof Float32Array)) return array;
+  return { ...array, data: Float32Array.from(data, (value) => roundFloat(dtype, value)) };
 }

@@ -5,8 +5,9 @@
  *     interpretKernel(kernel, [new Float32Array([1, 2]), new Float32Array(2)], new Map([['N', 2]]));
  */
 import { type Dim, type DimBindings, evaluateDim } from '../base/dim.ts';
-import { computedDTypes, type DType, integerRange, isSigned } from '../base/dtype.ts';
+import { computeDType, computedDTypes, type DType, integerRange, isFloat, isSigned } from '../base/dtype.ts';
 import { internalError, KilnError } from '../base/error.ts';
+import { decodeBfloat16, decodeFloat16, encodeBfloat16, encodeFloat16, roundFloat } from '../base/half.ts';
 import {
   type ClosedAccumulator,
   contractionBlock,
@@ -27,11 +28,13 @@ import {
 import { bitcastFunction, compareFunction, convertFunction, scalarFunction, wrapInteger } from './ops/scalar.ts';
 import { sortedPositions } from './ops/sort.ts';
 
-/** Elements of a buffer; bool as one byte of 0 or 1. */
+/** Elements of a buffer; bool as one byte of 0 or 1, floats of 16 bits as their bits. */
 export type BufferData = Float32Array | Int32Array | Uint32Array | Int16Array | Uint16Array | Int8Array | Uint8Array;
 
 const arrays: { readonly [D in DType]?: new (elements: number) => BufferData } = {
   float32: Float32Array,
+  float16: Uint16Array,
+  bfloat16: Uint16Array,
   int32: Int32Array,
   uint32: Uint32Array,
   int16: Int16Array,
@@ -46,10 +49,16 @@ const notComputed = (dtype: DType): KilnError =>
 
 /** Rounds a number to what a dtype holds. */
 export function roundTo(dtype: DType, value: number): number {
-  if (dtype === 'float32') return Math.fround(value);
+  if (isFloat(dtype)) return roundFloat(dtype, value);
   if (!computedDTypes.includes(dtype)) throw notComputed(dtype);
   return wrapInteger(dtype, value);
 }
+
+/** The number that an element of a buffer is, and the element for a number. */
+const decoded = (dtype: DType, element: number): number =>
+  dtype === 'float16' ? decodeFloat16(element) : dtype === 'bfloat16' ? decodeBfloat16(element) : element;
+const encoded = (dtype: DType, value: number): number =>
+  dtype === 'float16' ? encodeFloat16(value) : dtype === 'bfloat16' ? encodeBfloat16(value) : value;
 
 /** An array for the elements of a dtype. */
 export function newBufferData(dtype: DType, elements: number): BufferData {
@@ -128,7 +137,7 @@ class Interpreter {
       case 'load': {
         const { memory, index, when, otherwise = 0 } = expression;
         if (when !== undefined && this.value(when) === 0) return otherwise;
-        return convertFunction(this.dtypeOf(memory), dtype)(this.read(memory, index), 0, 0);
+        return convertFunction(computeDType(this.dtypeOf(memory)), dtype)(this.read(memory, index), 0, 0);
       }
       case 'apply': {
         const { opcode, operands, direction } = expression;
@@ -177,18 +186,21 @@ class Interpreter {
 
   read(name: string, index: IndexExpression): number {
     const [data, at] = this.place(name, index);
-    return data[at];
+    return decoded(this.dtypeOf(name), data[at]);
   }
 
   store({ memory, index, value, combine, when }: Store): void {
     if (when !== undefined && this.value(when) === 0) return;
     const dtype = this.dtypeOf(memory);
-    const stored = roundTo(dtype, convertFunction(this.dtypes.get(value) ?? dtype, dtype)(this.value(value), 0, 0));
+    const computed = computeDType(dtype);
+    const from = this.dtypes.get(value) ?? computed;
+    const stored = roundTo(computed, convertFunction(from, computed)(this.value(value), 0, 0));
     const [data, at] = this.place(memory, index);
-    if (combine === 'assign') data[at] = stored;
+    if (combine === 'assign') data[at] = encoded(dtype, stored);
     else {
       const opcode = ({ add: 'add', multiply: 'multiply', max: 'maximum', min: 'minimum' } as const)[combine];
-      data[at] = roundTo(dtype, scalarFunction(opcode, dtype)(data[at], stored, 0));
+      const combined = scalarFunction(opcode, computed)(decoded(dtype, data[at]), stored, 0);
+      data[at] = encoded(dtype, roundTo(computed, combined));
     }
   }
 

@@ -7,7 +7,7 @@
  *       given:    %5: f32 = maximum %4, %2
  */
 import { type Dim, dimBounds, isAtMostDim } from '../base/dim.ts';
-import { type DType, dtypeInfo, isFloat, isInteger } from '../base/dtype.ts';
+import { type DType, dtypeInfo, isFloat, isHalf, isInteger } from '../base/dtype.ts';
 import { KilnError } from '../base/error.ts';
 import type {
   Accumulator,
@@ -100,6 +100,7 @@ class Verifier {
   }
 
   define(id: ScalarId, dtype: DType): void {
+    this.require('kernel_c5', !isHalf(dtype), `%${id} is computed as a ${short(dtype)}`);
     this.require('kernel_c2', !this.defined.has(id), `%${id} is defined twice`);
     this.defined.add(id);
     this.scope.set(id, dtype);
@@ -200,6 +201,7 @@ class Verifier {
       return found!.dtype;
     };
     const dtype = scratch(keys, length);
+    this.require('kernel_c12', !isHalf(dtype), `keys are computed as ${short(dtype)}`);
     this.require('kernel_c12', isAtMostDim(count, length) === 'always', `${count} elements of ${length}`);
     if (values !== undefined) this.require('kernel_c12', scratch(values, count) === dtype, `${values} and ${keys}`);
     if (positions !== undefined) {
@@ -332,6 +334,8 @@ const uniform: {
   log_plus_one: [1, 'float'],
   sqrt: [1, 'float'],
   rsqrt: [1, 'float'],
+  round_float16: [1, 'float'],
+  round_bfloat16: [1, 'float'],
   sine: [1, 'float'],
   cosine: [1, 'float'],
   tanh: [1, 'float'],

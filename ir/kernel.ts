@@ -13,7 +13,7 @@
  *
  * Values are numbered; a `let` in a loop is visible in that loop and inside it, the results of a reduce and of a loop
  * with carried values after it. Loads are free of side effects. Storage type and compute type are separate: a load
- * from a `float16` buffer may be computed as `float32`.
+ * from a `float16` buffer is computed as `float32`, as no value has a dtype of 16 float bits; `round_float16` rounds.
  *
  * Sums have ONE order, which depends on the kernel tree alone and never on the schedule (see `SumOrder`).
  */
@@ -121,10 +121,14 @@ export type UnaryScalarOpcode =
   | 'not'
   | 'is_finite';
 
+/** Roundings of a float32 to what a float of 16 bits holds: how ops on those are computed in kernels. */
+export type HalfRounding = 'round_float16' | 'round_bfloat16';
+
 /** Elementwise opcodes of the Tensor IR that may occur in kernels. `compare` carries a direction; the target dtype of
  * `convert` and `bitcast_convert` is the dtype of the `let`. */
 export type ScalarOpcode =
   | UnaryScalarOpcode
+  | HalfRounding
   | 'convert'
   | 'bitcast_convert'
   | 'add'

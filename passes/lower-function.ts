@@ -11,7 +11,6 @@ import { internalError } from '../base/error.ts';
 import type { FusionGroupReport, FusionRefusal } from '../ir/lowered.ts';
 import { flopsOf } from '../ir/ops/index.ts';
 import type { Func, Graph, Literal, Op, OpOf, Value } from '../ir/types.ts';
-import type { Without } from './features.ts';
 import { fuseGraph } from './fuse/fuse-graph.ts';
 import { Refusals } from './fuse/refusals.ts';
 import { groupsByOp, partitionByOp } from './fuse/unfused.ts';
@@ -19,16 +18,14 @@ import { isInlineConstant } from './lower/emitter.ts';
 import { type KernelGroup, writtenBy } from './lower/group.ts';
 import { operationsOf } from './lower/kernel-operations.ts';
 import { forEachNode } from './lower/loops.ts';
-import { type LoweredGroup, lowerGroup } from './lower/lower-group.ts';
+import { type LoweredGroup, type LowerGroupOptions, lowerGroup } from './lower/lower-group.ts';
 import { bytesOf } from './plan/plan-memory.ts';
 import type { SplitGraph } from './prepare/split-graph.ts';
 
-export interface LowerFunctionOptions {
+export interface LowerFunctionOptions extends LowerGroupOptions {
   readonly fusion: 'full' | 'none';
   /** Nodes of a kernel above which its group is taken apart again. */
   readonly mostNodes: number;
-  /** Features of fusion and lowering that are left out. */
-  readonly without: Without;
   /** The function as what is done once and what is done at every call. */
   readonly split?: SplitGraph;
 }
@@ -193,22 +190,22 @@ function renamed(group: LoweredGroup, rename: Renaming): LoweredGroup {
 }
 
 /** Lowers a group that waits for what another does. */
-function lowerAfter(group: KernelGroup, { after }: KernelGroup, without: Without): LoweredGroup | undefined {
-  const lowered = lowerGroup(group, without);
+function lowerAfter(group: KernelGroup, { after }: KernelGroup, options: LowerGroupOptions): LoweredGroup | undefined {
+  const lowered = lowerGroup(group, options);
   return lowered && after ? { ...lowered, after } : lowered;
 }
 
 /** Lowers a group to one kernel, or to one for each op if that kernel came out too large. */
 function lowerBounded(
   group: KernelGroup,
-  { mostNodes: most, without }: LowerFunctionOptions,
+  options: LowerFunctionOptions,
   refusals: Refusals,
 ): readonly FunctionLaunch[] {
-  const lowered = lowerAfter(group, group, without);
+  const lowered = lowerAfter(group, group, options);
   if (!lowered) return [];
   let nodes = 0;
   forEachNode(lowered.kernel.body, () => nodes++);
-  if (nodes <= most || group.ops.length === 1) return [{ lowered, account: accountOf(group, lowered) }];
+  if (nodes <= options.mostNodes || group.ops.length === 1) return [{ lowered, account: accountOf(group, lowered) }];
   const wanted = new Set(group.nests.flatMap(writtenBy));
   const parts = groupsByOp(withOwnValues(group.ops, wanted), wanted);
   const producers = new Map(group.ops.flatMap((op) => op.results.map((value) => [value, op] as const)));
@@ -220,7 +217,7 @@ function lowerBounded(
     }
   }
   return parts.flatMap((part) => {
-    const alone = lowerAfter(part, group, without);
+    const alone = lowerAfter(part, group, options);
     return alone ? [{ lowered: alone, account: accountOf(part, alone) }] : [];
   });
 }

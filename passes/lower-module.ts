@@ -32,7 +32,7 @@ export interface LowerOptions {
   readonly held?: readonly boolean[];
   /** Operations and bytes that keeping a value from call to call must save at each. */
   readonly leastSaved?: number;
-  /** Both give the same kernels: fusing changes no bits. */
+  /** Both give the same kernels but for floats of 16 bits, which `strict` rounds after each op. */
   readonly precision: 'fast' | 'strict';
   /** `none`: one kernel for each op. */
   readonly fusion?: 'full' | 'none';
@@ -112,7 +112,8 @@ function lowerFunctions(
   const splits = held && planPrepared(module, { held, without, ...(leastSaved !== undefined && { leastSaved }) });
   const lower = (func: Func): LoweredFunction => {
     const split = splits?.get(func.name);
-    const result = lowerFunction(func, lowered, { fusion, mostNodes: most, without, ...(split && { split }) });
+    const own = { fusion, mostNodes: most, without, precision: options.precision, ...(split && { split }) };
+    const result = lowerFunction(func, lowered, own);
     lowered.set(func.name, result);
     for (const refusal of result.refusals) refusals.push(refusal);
     return result;

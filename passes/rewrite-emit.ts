@@ -8,6 +8,7 @@
  */
 import { type Dim, equalShapes, isStatic } from '../base/dim.ts';
 import { type DType, isFloat, isInteger } from '../base/dtype.ts';
+import { roundFloat } from '../base/half.ts';
 import type { SourceLocation } from '../base/location.ts';
 import type { OpAttributes, Opcode, PlainOpcode } from '../ir/opcodes.ts';
 import { inferTypes } from '../ir/ops/index.ts';
@@ -78,7 +79,7 @@ export const convert = (sink: OpSink, x: Value, dtype: DType): Value =>
 export function sizeOf(sink: OpSink, size: Dim, dtype: DType): Value {
   if (!isStatic(size)) return sink.op('dimension_size', [], { size, dtype });
   if (isInteger(dtype)) return scalarOf(sink, dtype, wrapInteger(dtype, size));
-  return scalarOf(sink, dtype, dtype === 'float32' ? Math.fround(size) : size);
+  return scalarOf(sink, dtype, roundFloat(dtype, size));
 }
 
 /** `x + 0`, which is what a float sum of one element is; integers need nothing. */

@@ -8,7 +8,7 @@
  *     //  [ 0.1  3. ]]
  */
 import { type DType, isFloat } from '../base/dtype.ts';
-import { decodeBfloat16, decodeFloat16, encodeBfloat16, encodeFloat16 } from './elements.ts';
+import { decodeBfloat16, decodeFloat16, encodeBfloat16, encodeFloat16 } from '../base/half.ts';
 
 const lineWidth = 75;
 const summarizeBeyond = 1000;

@@ -11,6 +11,8 @@ const prices: { readonly [K in ScalarOpcode]?: number } = {
   log: 18,
   log_plus_one: 22,
   rsqrt: 6,
+  round_float16: 24,
+  round_bfloat16: 7,
   sqrt: 4,
   sine: 20,
   cosine: 20,

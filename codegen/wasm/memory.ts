@@ -4,20 +4,23 @@
  * of a loop only `remaining` lanes count, and the others touch nothing that lane 0 does not.
  */
 import { addDims, type Dim, isStatic, mulDims } from '../../base/dim.ts';
-import { byteSize, type DType, isSigned } from '../../base/dtype.ts';
+import { byteSize, computeDType, type DType, isHalf, isSigned } from '../../base/dtype.ts';
 import type { IndexExpression, IndexTerm, ScalarExpression, Store } from '../../ir/kernel.ts';
 import { coefficientOf, normalizeIndex } from '../common/linear-index.ts';
 import { addressExpression, addressOf, factorValue, type LaneChoice, scaled } from './addressing.ts';
 import type { Environment } from './environment.ts';
 import type { FunctionBuilder } from './function-builder.ts';
+import { narrowToHalves, widenHalves } from './half.ts';
 import { callHelper, type Expression, type Helper } from './math/emitter.ts';
 import { applyOperator, combine, requireComputed } from './operators.ts';
 
 type Load = Extract<ScalarExpression, { kind: 'load' }>;
 
-/** Integers in 32-bit lanes as compute lanes: masks for bools. */
-const laneValues = (f: FunctionBuilder, dtype: DType, words: Expression): Expression =>
-  dtype === 'bool' ? f.module.i32x4.gt_s(words, f.splat('int32', 0)) : words;
+/** Stored elements in 32-bit lanes as compute lanes: masks for bools, float32 for floats of 16 bits. */
+function laneValues(f: FunctionBuilder, dtype: DType, words: Expression): Expression {
+  if (isHalf(dtype)) return widenHalves(f, dtype, words);
+  return dtype === 'bool' ? f.module.i32x4.gt_s(words, f.splat('int32', 0)) : words;
+}
 
 /** Four stored elements, from one address, as compute lanes. */
 function loadVector(f: FunctionBuilder, dtype: DType, offset: number, base: Expression): Expression {
@@ -25,7 +28,7 @@ function loadVector(f: FunctionBuilder, dtype: DType, offset: number, base: Expr
   const bytes = byteSize(dtype);
   const suffix = isSigned(dtype) ? 's' : 'u';
   if (bytes === 4) return v128.load(offset, 4, base);
-  if (bytes === 2) return v128[`load16x4_${suffix}`](offset, 2, base);
+  if (bytes === 2) return laneValues(f, dtype, v128[`load16x4_${suffix}`](offset, 2, base));
   const halves = i16x8[`extend_low_i8x16_${suffix}`](v128.load32_zero(offset, 1, base));
   return laneValues(f, dtype, i32x4[`extend_low_i16x8_${suffix}`](halves));
 }
@@ -42,7 +45,7 @@ function loadSplat(f: FunctionBuilder, dtype: DType, offset: number, base: Expre
   const { v128, i8x16, i32x4 } = f.module;
   if (byteSize(dtype) === 4) return v128.load32_splat(offset, 4, base);
   if (dtype === 'bool') return i8x16.ne(v128.load8_splat(offset, 1, base), f.splat('int32', 0));
-  return i32x4.splat(loadWord(f, dtype, offset, base));
+  return laneValues(f, dtype, i32x4.splat(loadWord(f, dtype, offset, base)));
 }
 
 /** Four stored elements from four addresses. */
@@ -139,21 +142,22 @@ export function emitLoad(env: Environment, load: Load, dtype: DType, name: strin
   const { f } = env;
   const stored = f.layout.dtypeOf(load.memory);
   requireComputed(stored, `load from ${load.memory}`);
+  const computed = computeDType(stored);
   const copies = loadVaries(env, load) ? (env.lanes?.copies ?? 1) : 1;
   const locals: number[] = [];
   if (copies > 1 && load.when === undefined) {
     const movement = movementOf(env, load.index);
     if (isTransposed(env, movement)) {
       const transposed = loadTransposed(env, load, stored, movement);
-      return stored === dtype
+      return computed === dtype
         ? transposed
-        : transposed.map((local) => f.let('v128', converted(f, stored, dtype, f.get(local))));
+        : transposed.map((local) => f.let('v128', converted(f, computed, dtype, f.get(local))));
     }
   }
   for (let copy = 0; copy < copies; copy++) {
     const local =
       load.when === undefined ? loadAlways(env, load, stored, copy, name) : loadWhen(env, load, stored, copy, name);
-    locals.push(stored === dtype ? local : f.let('v128', converted(f, stored, dtype, f.get(local))));
+    locals.push(computed === dtype ? local : f.let('v128', converted(f, computed, dtype, f.get(local))));
   }
   return locals;
 }
@@ -255,7 +259,8 @@ function loadWhen(env: Environment, load: Load, stored: DType, copy: number, nam
   const bytes = byteSize(stored);
   const predicate = env.value(when!);
   const mask = predicate.locals[copy % predicate.locals.length];
-  const result = f.let('v128', f.splat(stored, otherwise), name);
+  const outside = (): Expression => f.splat(computeDType(stored), otherwise);
+  const result = f.let('v128', outside(), name);
   const set = (value: Expression): void => f.set(result, value);
   if (!predicate.varying) {
     const plain = plainLoad(env, load, stored, copy);
@@ -272,7 +277,7 @@ function loadWhen(env: Environment, load: Load, stored: DType, copy: number, nam
       return f.module.select(holds, shifted, f.base(memory));
     });
     const loaded = loadLanes(f, stored, [0, 0, 0, 0], safe);
-    set(v128.bitselect(loaded, f.splat(stored, otherwise), f.get(mask)));
+    set(v128.bitselect(loaded, outside(), f.get(mask)));
   };
   if (movement.scattered.length > 0 || movement.stride !== 1) {
     f.when(f.get(bits), byLanes);
@@ -307,8 +312,9 @@ export function emitStore(env: Environment, store: Store): void {
   requireComputed(stored, `store to ${store.memory}`);
   const movement = movementOf(env, store.index);
   const value = env.value(store.value);
+  const computed = computeDType(stored);
   const named = value.locals.map((local) =>
-    value.dtype === stored ? local : f.let('v128', converted(f, value.dtype, stored, f.get(local))),
+    value.dtype === computed ? local : f.let('v128', converted(f, value.dtype, computed, f.get(local))),
   );
   const at = (copy: number): number => named[copy % named.length];
   const moves = movement.scattered.length > 0 || movement.stride !== 0 || movement.copyStride !== 0;
@@ -329,7 +335,7 @@ export function emitStore(env: Environment, store: Store): void {
 
 function merged(f: FunctionBuilder, store: Store, dtype: DType, value: number, old: () => Expression): Expression {
   if (store.combine === 'assign') return f.get(value);
-  return combine(f, combineOpcode[store.combine], dtype, old(), f.get(value));
+  return combine(f, combineOpcode[store.combine], computeDType(dtype), old(), f.get(value));
 }
 
 function storeLane(
@@ -342,7 +348,7 @@ function storeLane(
 ): void {
   const { v128, i32, i32x4 } = f.module;
   const bytes = byteSize(dtype);
-  const word = (): Expression => i32x4.extract_lane(value, lane);
+  const word = (): Expression => i32x4.extract_lane(storedLanes(f, dtype, value), lane);
   if (bytes === 4) f.statement(v128.store32_lane(offset, 4, lane, base, value));
   else if (bytes === 2) f.statement(i32.store16(offset, 2, base, word()));
   else f.statement(i32.store8(offset, 1, base, dtype === 'bool' ? i32.and(word(), f.i32(1)) : word()));
@@ -407,11 +413,16 @@ function storeTransposed(
   });
 }
 
+/** Compute lanes as what is stored of them: for floats of 16 bits their patterns. */
+const storedLanes = (f: FunctionBuilder, dtype: DType, value: Expression): Expression =>
+  isHalf(dtype) ? narrowToHalves(f, dtype, f.let('v128', value)) : value;
+
 /** Four compute lanes as four neighbouring elements, from the first byte on; of masks, bytes of 0 or 1. */
 function pack(f: FunctionBuilder, dtype: DType, value: Expression): Expression {
   const size = byteSize(dtype);
   if (size === 4) return value;
-  const local = f.let('v128', dtype === 'bool' ? f.module.v128.and(value, f.splat('int32', 1)) : value);
+  const lanes = storedLanes(f, dtype, value);
+  const local = f.let('v128', dtype === 'bool' ? f.module.v128.and(lanes, f.splat('int32', 1)) : lanes);
   const low = [0, 4, 8, 12].flatMap((lane) => Array.from({ length: size }, (_, byte) => lane + byte));
   const bytes = Array.from({ length: 16 }, (_, i) => low[i % low.length]);
   return f.module.i8x16.shuffle(f.get(local), f.get(local), bytes);

@@ -16,6 +16,7 @@ import { KilnError } from '../../base/error.ts';
 import type { ScalarOpcode } from '../../ir/kernel.ts';
 import type { CompareDirection } from '../../ir/opcodes.ts';
 import type { FunctionBuilder } from './function-builder.ts';
+import { roundToHalf } from './half.ts';
 import { integerHelpers } from './integer-helpers.ts';
 import { callHelper, type Expression, type Helper, reusable, type Vector, VectorEmitter } from './math/emitter.ts';
 import { vectorMath } from './math/index.ts';
@@ -242,6 +243,8 @@ const rows: { readonly [K in ScalarOpcode]: Row } = {
   log: math('log'),
   log_plus_one: math('log_plus_one'),
   rsqrt: math('rsqrt'),
+  round_float16: (f, a) => roundToHalf(f, 'float16', a.operands[0]),
+  round_bfloat16: (f, a) => roundToHalf(f, 'bfloat16', a.operands[0]),
   sine: math('sine'),
   cosine: math('cosine'),
   tanh: math('tanh'),

@@ -8,6 +8,7 @@ import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
 import { type Dim, isStatic } from '../../base/dim.ts';
 import { byteSize, type DType } from '../../base/dtype.ts';
+import { encodeBfloat16, encodeFloat16 } from '../../base/half.ts';
 import type { Kernel } from '../../ir/kernel.ts';
 import { kernelKey } from '../../ir/kernel-print.ts';
 import type { Lowered } from '../../ir/lowered.ts';
@@ -126,7 +127,9 @@ function programConstant({ dtype, shape, data }: Literal): ProgramConstant {
 function writeElement(view: DataView, dtype: DType, index: number, value: number): void {
   requireComputed(dtype, 'constant');
   const bytes = byteSize(dtype);
-  if (dtype === 'float32') view.setFloat32(4 * index, value, true);
+  if (dtype === 'float16') view.setUint16(2 * index, encodeFloat16(value), true);
+  else if (dtype === 'bfloat16') view.setUint16(2 * index, encodeBfloat16(value), true);
+  else if (dtype === 'float32') view.setFloat32(4 * index, value, true);
   else if (dtype === 'bool') view.setUint8(index, value === 0 ? 0 : 1);
   else if (bytes === 4) view.setInt32(4 * index, value, true);
   else if (bytes === 2) view.setInt16(2 * index, value, true);

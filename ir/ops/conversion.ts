@@ -5,7 +5,7 @@
  *     %1: bool[8] = compare %x, %y {direction=LT}
  *     %2: f32[8] = convert %1 {dtype=f32}
  */
-import { byteSize } from '../../base/dtype.ts';
+import { byteSize, isHalf } from '../../base/dtype.ts';
 import { define, violate } from './definition.ts';
 import { mapElements } from './elementwise.ts';
 import { formatType, requireEqualDTypes, requireEqualShapes } from './rules.ts';
@@ -24,7 +24,8 @@ export const conversionDefinitions = {
     constraints: {},
     notes:
       'Float to integer truncates toward zero and saturates; NaN gives 0. Integer to integer keeps the low bits. To ' +
-      'bool is x != 0, so NaN is true.',
+      'bool is x != 0, so NaN is true. To float16 and bfloat16 numbers round to the nearest, ties to even, integers by way ' +
+      'of float32.',
     infer: ([operand], { dtype }) => [{ dtype, shape: operand.shape }],
     evaluate: (operands, { dtype }, { results }) => [
       mapElements(results[0], operands, convertFunction(operands[0].dtype, dtype)),
@@ -42,10 +43,11 @@ export const conversionDefinitions = {
     operands: ['operand'],
     attributes: { dtype: 'dtype' },
     traits: { elementwise: true, cheap: true, blocksGradient: true, flops: 0 },
-    constraints: { bitcast_convert_c1: 'both dtypes have the same width and neither is bool' },
+    constraints: { bitcast_convert_c1: 'both dtypes have the same width, and neither is bool or a float of 16 bits' },
     notes: 'The bits of a NaN are implementation-defined; the reference evaluator has one NaN, 0x7fc00000.',
     infer: ([operand], { dtype }) => {
-      if (operand.dtype === 'bool' || dtype === 'bool' || byteSize(operand.dtype) !== byteSize(dtype)) {
+      const isPlain = [operand.dtype, dtype].every((one) => one !== 'bool' && !isHalf(one));
+      if (!isPlain || byteSize(operand.dtype) !== byteSize(dtype)) {
         violate('bitcast_convert_c1', 'dtype_mismatch', `${formatType(operand)} to ${dtype}`);
       }
       return [{ dtype, shape: operand.shape }];
@@ -54,7 +56,8 @@ export const conversionDefinitions = {
       mapElements(results[0], operands, bitcastFunction(operands[0].dtype, dtype)),
     ],
     sample: (random) => {
-      const from = random.dtype('number');
+      const drawn = random.dtype('number');
+      const from = isHalf(drawn) ? 'float32' : drawn;
       return { operands: [random.literal(from, random.shape())], attributes: { dtype: random.dtypeOfWidth(from) } };
     },
   }),

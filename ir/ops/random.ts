@@ -5,7 +5,16 @@
  *     const shape = random.shape({ maxRank: 3 });        // [3,0,1], small and often odd, empty or of size 1
  *     random.literal('float32', shape)                   // with NaN, infinities, -0 now and then
  */
-import { byteSize, computedDTypes, type DType, integerRange, isFloat, isNarrowInteger } from '../../base/dtype.ts';
+import {
+  byteSize,
+  computedDTypes,
+  type DType,
+  integerRange,
+  isFloat,
+  isHalf,
+  isNarrowInteger,
+} from '../../base/dtype.ts';
+import { roundFloat } from '../../base/half.ts';
 import type { Literal } from '../types.ts';
 import type { DTypeClass } from './definition.ts';
 import { inClass } from './rules.ts';
@@ -65,13 +74,16 @@ export class Random {
 
   dtype(dtypeClass: DTypeClass = 'any'): DType {
     const all = computedDTypes.filter((dtype) => inClass(dtype, dtypeClass));
-    const narrow = all.filter(isNarrowInteger);
-    return this.pick(narrow.length > 0 && this.boolean(0.2) ? narrow : all.filter((dtype) => !isNarrowInteger(dtype)));
+    const isNarrow = (dtype: DType): boolean => isNarrowInteger(dtype) || isHalf(dtype);
+    const narrow = all.filter(isNarrow);
+    return this.pick(narrow.length > 0 && this.boolean(0.2) ? narrow : all.filter((dtype) => !isNarrow(dtype)));
   }
 
   /** A number dtype of the same width. */
   dtypeOfWidth(dtype: DType): DType {
-    return this.pick(computedDTypes.filter((other) => other !== 'bool' && byteSize(other) === byteSize(dtype)));
+    return this.pick(
+      computedDTypes.filter((other) => other !== 'bool' && !isHalf(other) && byteSize(other) === byteSize(dtype)),
+    );
   }
 
   /** A small size, zero one time in ten unless `least` forbids it. */
@@ -101,8 +113,8 @@ export class Random {
   value(dtype: DType): number {
     if (dtype === 'bool') return this.integer(0, 1);
     if (isFloat(dtype)) {
-      if (this.special && this.boolean(0.15)) return Math.fround(this.pick(specialFloats));
-      return Math.fround((this.next() - 0.5) * this.pick([1, 4, 4, 20]));
+      if (this.special && this.boolean(0.15)) return roundFloat(dtype, this.pick(specialFloats));
+      return roundFloat(dtype, (this.next() - 0.5) * this.pick([1, 4, 4, 20]));
     }
     const [low, high] = integerRange(dtype);
     if (this.special && this.boolean(0.15)) return this.pick([low, high, low + 1, high - 1, 0, 1]);

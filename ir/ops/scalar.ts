@@ -5,8 +5,9 @@
  *     scalarFunction('add', 'int32')(2147483647, 1)      // -2147483648
  *     scalarFunction('divide', 'int32')(7, 0)            // -1
  */
-import { byteSize, type DType, dtypeInfo, integerRange, isFloat, isNarrowInteger } from '../../base/dtype.ts';
+import { byteSize, type DType, dtypeInfo, integerRange, isFloat, isHalf, isNarrowInteger } from '../../base/dtype.ts';
 import { internalError } from '../../base/error.ts';
+import { roundFloat } from '../../base/half.ts';
 import type { ScalarOpcode } from '../kernel.ts';
 import type { CompareDirection } from '../opcodes.ts';
 import { erf } from './erf.ts';
@@ -108,6 +109,8 @@ const functions: Table = {
   log_plus_one: always(Math.log1p),
   sqrt: always(Math.sqrt),
   rsqrt: always((a) => 1 / Math.sqrt(a)),
+  round_float16: always((a) => roundFloat('float16', a)),
+  round_bfloat16: always((a) => roundFloat('bfloat16', a)),
   sine: always(Math.sin),
   cosine: always(Math.cos),
   tanh: always(Math.tanh),
@@ -161,10 +164,11 @@ export const compareFunction = (direction: CompareDirection): ScalarFunction => 
 
 /**
  * Conversion of one number. Float to integer truncates toward zero and saturates, NaN gives 0; integer to integer
- * keeps the low bits; to bool is `x != 0`, so that NaN is true.
+ * keeps the low bits; to bool is `x != 0`, so that NaN is true. Integers become floats of 16 bits by way of float32.
  */
 export function convertFunction(from: DType, to: DType): ScalarFunction {
   if (to === 'bool') return (a) => bit(a !== 0);
+  if (isHalf(to) && !isFloat(from)) return Math.fround;
   if (isFloat(to)) return (a) => a;
   if (!isFloat(from)) return (a) => wrapInteger(to, a);
   const [low, high] = integerRange(to);

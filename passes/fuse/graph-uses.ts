@@ -9,7 +9,7 @@
  * Sizes are compared as numbers; a symbolic size counts as `symbolEstimate`, within its bounds.
  */
 import { type Dim, dimProduct, equalDims, equalShapes, evaluateDim, symbolsOf } from '../../base/dim.ts';
-import { byteSize, isNarrowInteger } from '../../base/dtype.ts';
+import { byteSize, type DType, isHalf, isNarrowInteger } from '../../base/dtype.ts';
 import { flopsOf, traitsOf } from '../../ir/ops/index.ts';
 import type { Graph, Op, OpOf, Value } from '../../ir/types.ts';
 import { nothing, type Without } from '../features.ts';
@@ -26,6 +26,8 @@ export function estimate(size: Dim): number {
   );
   return evaluateDim(size, new Map(values));
 }
+
+const isWidened = (dtype: DType): boolean => isNarrowInteger(dtype) || isHalf(dtype);
 
 /** The number of elements of a shape. */
 export const estimateCount = (shape: readonly Dim[]): number =>
@@ -102,9 +104,9 @@ export class GraphUses {
     return this.elementsOf(value) * byteSize(value.type.dtype);
   }
 
-  /** Operations for one element of an op's result. Narrow integers are widened by the load that reads them. */
+  /** Operations for one element of an op's result. What is narrow is widened by the load that reads it. */
   flopsOf(op: Op): number {
-    if (op.opcode === 'convert' && isNarrowInteger(op.operands[0].type.dtype)) return 0;
+    if (op.opcode === 'convert' && isWidened(op.operands[0].type.dtype)) return 0;
     return traitsOf(op.opcode).flops ?? estimate(flopsOf(op)) / Math.max(this.elementsOf(op.results[0]), 1);
   }
 }

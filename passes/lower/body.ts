@@ -8,8 +8,9 @@
  * A `Scope` is a run of nodes under construction: a kernel's top level, the inside of a loop or of a reduce.
  */
 import { type Dim, dimBounds } from '../../base/dim.ts';
-import { type DType, isFloat } from '../../base/dtype.ts';
+import { computeDType, type DType, isFloat, isHalf } from '../../base/dtype.ts';
 import { internalError } from '../../base/error.ts';
+import { roundFloat } from '../../base/half.ts';
 import {
   type Accumulator,
   type Axis,
@@ -66,8 +67,12 @@ export class BodyBuilder {
   #floor: Scope = this.root;
   #axisCount = 0;
 
-  constructor(splits: AxisSplits = new Map()) {
+  readonly #rounds: boolean;
+
+  /** @param precision `strict` rounds what is computed of floats of 16 bits, `fast` only what is converted and stored */
+  constructor(splits: AxisSplits = new Map(), precision: 'fast' | 'strict' = 'strict') {
     this.#splits = splits;
+    this.#rounds = precision === 'strict';
   }
 
   get current(): Scope {
@@ -83,14 +88,15 @@ export class BodyBuilder {
     return this.#open.has(this.#values[id].scope);
   }
 
-  constant(dtype: DType, value: number): ScalarId {
+  constant(of: DType, exact: number): ScalarId {
+    const [dtype, value] = [computeDType(of), isHalf(of) ? roundFloat(of, exact) : exact];
     return this.#let(dtype, { kind: 'constant', value }, `${dtype} ${Object.is(value, -0) ? '-0' : value}`, this.root);
   }
 
-  size(dtype: DType, size: Dim): ScalarId {
-    return typeof size === 'number'
-      ? this.constant(dtype, size)
-      : this.#let(dtype, { kind: 'size', size }, `${dtype} size ${size}`, this.root);
+  size(of: DType, size: Dim): ScalarId {
+    if (typeof size === 'number') return this.constant(of, size);
+    const dtype = computeDType(of);
+    return this.#roundedTo(of, this.#let(dtype, { kind: 'size', size }, `${dtype} size ${size}`, this.root));
   }
 
   /** An index as an int32 scalar. */
@@ -102,13 +108,14 @@ export class BodyBuilder {
 
   /** @param within the scope in which memory is filled, for what the kernel itself writes */
   load(
-    dtype: DType,
+    stored: DType,
     memory: string,
     index: Index,
     when?: ScalarId,
     otherwise = 0,
     within: Scope = this.root,
   ): ScalarId {
+    const dtype = computeDType(stored);
     const scope = when === undefined ? within : deeper(within, this.#values[when].scope);
     const target = deeper(this.#scopeOfIndex(index), scope);
     const condition = when === undefined ? {} : { when, otherwise };
@@ -116,7 +123,26 @@ export class BodyBuilder {
     return this.#let(dtype, expression, `load ${memory} ${index.key} ${when ?? ''} ${otherwise}`, target);
   }
 
-  apply(dtype: DType, opcode: ScalarOpcode, operands: readonly ScalarId[], direction?: CompareDirection): ScalarId {
+  /** An op of the Tensor IR on scalars, whose result has the dtype `of`. */
+  apply(of: DType, opcode: ScalarOpcode, operands: readonly ScalarId[], direction?: CompareDirection): ScalarId {
+    const dtype = computeDType(of);
+    const isConversion = opcode === 'convert';
+    const isSame = isConversion && this.dtypeOf(operands[0]) === dtype && dtype === 'float32';
+    const result = isSame ? operands[0] : this.#apply(dtype, opcode, operands, direction);
+    return isConversion || (this.#rounds && !keepsHalves.has(opcode)) ? this.#roundedTo(of, result) : result;
+  }
+
+  /** What an op computes, rounded to its dtype where ops round. */
+  computed(dtype: DType, id: ScalarId): ScalarId {
+    return this.#rounds ? this.#roundedTo(dtype, id) : id;
+  }
+
+  /** A float32 rounded to what a float of 16 bits holds; of any other dtype the value itself. */
+  #roundedTo(dtype: DType, id: ScalarId): ScalarId {
+    return isHalf(dtype) ? this.#apply('float32', `round_${dtype}`, [id]) : id;
+  }
+
+  #apply(dtype: DType, opcode: ScalarOpcode, operands: readonly ScalarId[], direction?: CompareDirection): ScalarId {
     let scope = this.root;
     for (const operand of operands) scope = deeper(scope, this.#values[operand].scope);
     const expression: ScalarExpression = { kind: 'apply', opcode, operands, ...(direction && { direction }) };
@@ -194,15 +220,17 @@ export class BodyBuilder {
     const value = body(made.map((entry) => entry.index));
     this.#leave(scope);
     this.#current = before;
-    const result = this.#define(details.dtype, target);
+    const dtype = computeDType(details.dtype);
+    const result = this.#define(dtype, target);
     target.nodes.push({
       kind: 'reduce',
       axes,
       body: scope.nodes,
-      accumulators: [{ kind: details.kind, result, dtype: details.dtype, value }],
+      accumulators: [{ kind: details.kind, result, dtype, value }],
       order: details.order,
     });
-    return result;
+    const isComputed = details.kind === 'sum' || details.kind === 'product';
+    return isComputed ? this.computed(details.dtype, result) : result;
   }
 
   /** Builds parallel loops in the outermost scope in which `outer` is known, ahead of whatever is being built. */
@@ -341,5 +369,18 @@ export class BodyBuilder {
     return this.#values.push({ scope, dtype }) - 1;
   }
 }
+
+/** Ops whose results are floats of 16 bits where their operands are. */
+const keepsHalves: ReadonlySet<ScalarOpcode> = new Set<ScalarOpcode>([
+  'abs',
+  'negate',
+  'sign',
+  'floor',
+  'ceil',
+  'round_nearest_even',
+  'maximum',
+  'minimum',
+  'select',
+]);
 
 const deeper = (a: Scope, b: Scope): Scope => (a.depth >= b.depth ? a : b);

@@ -10,7 +10,7 @@
  */
 
 import { type Dim, dimProduct } from '../../base/dim.ts';
-import type { DType } from '../../base/dtype.ts';
+import { computeDType, type DType } from '../../base/dtype.ts';
 import { internalError } from '../../base/error.ts';
 import type { KernelScratch, ScalarId, Sort } from '../../ir/kernel.ts';
 import { elementAt, isSplat } from '../../ir/literal.ts';
@@ -49,9 +49,9 @@ export class Emitter {
   /** Sorted rows of the nest under construction, by value, order and row. */
   readonly #sorted = new Map<string, SortedRow>();
 
-  constructor(source: ValueSource, splits?: AxisSplits) {
+  constructor(source: ValueSource, splits?: AxisSplits, precision?: 'fast' | 'strict') {
     this.#source = source;
-    this.body = new BodyBuilder(splits);
+    this.body = new BodyBuilder(splits, precision);
   }
 
   /** Says that another nest begins, and which values it keeps in scratch memory. */
@@ -142,17 +142,20 @@ export class Emitter {
     const key = `${this.#numberOf(op.results[0])} ${outer.map((index) => index.key).join(' ')}`;
     let row = this.#running.get(key);
     if (!row || !this.body.isOpen(row.scope)) {
-      const [memory, { dtype, shape }] = [this.#addScratch(type.dtype, type.shape[axis]), type];
+      const { shape } = type;
+      const [memory, dtype] = [this.#addScratch(type.dtype, shape[axis]), computeDType(type.dtype)];
       const opcode = kind === 'sum' ? 'add' : 'multiply';
       const details = { memory, dtype, length: shape[axis], opcode, identity: kind === 'sum' ? 0 : 1 } as const;
       const scope = this.body.running(details, outer, (index) => this.emit(operand, outer.toSpliced(axis, 0, index)));
       row = { memory, scope };
       this.#running.set(key, row);
     }
-    return this.body.load(type.dtype, row.memory, indices[axis], guard, 0, row.scope);
+    const element = this.body.load(type.dtype, row.memory, indices[axis], guard, 0, row.scope);
+    return this.body.computed(type.dtype, element);
   }
 
-  #addScratch(dtype: DType, size: Dim): string {
+  #addScratch(of: DType, size: Dim): string {
+    const dtype = computeDType(of);
     const name = `s${this.scratch.length}`;
     this.scratch.push({ name, dtype, size });
     return name;

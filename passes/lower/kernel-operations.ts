@@ -8,7 +8,17 @@
  * them on the way, rather than for every product.
  */
 import { addDims, type Dim, dimProduct, mulDims } from '../../base/dim.ts';
-import type { Axis, IndexExpression, Kernel, KernelNode, Let, Reduce, ScalarId } from '../../ir/kernel.ts';
+import type {
+  Axis,
+  HalfRounding,
+  IndexExpression,
+  Kernel,
+  KernelNode,
+  Let,
+  Reduce,
+  ScalarId,
+  ScalarOpcode,
+} from '../../ir/kernel.ts';
 import { traitsOf } from '../../ir/ops/index.ts';
 import { sortWork } from '../../ir/ops/sort.ts';
 
@@ -93,7 +103,7 @@ class OperationCount {
     if (isIndex) this.#fromIndices.add(id);
     // A choice by position is how padding and concatenation look in a kernel.
     const byPosition = expression.opcode === 'select' && this.#fromIndices.has(first);
-    return isIndex || byPosition ? 0 : (traitsOf(expression.opcode).flops ?? 0);
+    return isIndex || byPosition ? 0 : isRounding(expression.opcode) ? 0 : (traitsOf(expression.opcode).flops ?? 0);
   }
 
   #axesOf({ expression }: Let, around: Axes): ReadonlySet<string> {
@@ -119,3 +129,6 @@ class OperationCount {
     return found;
   }
 }
+
+const isRounding = (opcode: ScalarOpcode): opcode is HalfRounding =>
+  opcode === 'round_float16' || opcode === 'round_bfloat16';

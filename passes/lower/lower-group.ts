@@ -9,7 +9,7 @@
 import { type Dim, dimProduct } from '../../base/dim.ts';
 import type { Kernel, KernelBuffer, ScalarId } from '../../ir/kernel.ts';
 import type { Op, Value } from '../../ir/types.ts';
-import { nothing, type Without } from '../features.ts';
+import type { Without } from '../features.ts';
 import type { AxisSplits } from './body.ts';
 import { Emitter } from './emitter.ts';
 import {
@@ -21,6 +21,7 @@ import {
   type UpdateNest,
   writtenBy,
 } from './group.ts';
+import { dropStoredRoundings } from './half-stores.ts';
 import { findInPlacePairs } from './in-place.ts';
 import { type Index, zeroIndex } from './index-algebra.ts';
 import { joinRunningRows } from './join-rows.ts';
@@ -28,6 +29,13 @@ import { collapseLoops, findSplits } from './loops.ts';
 import { mergeReduces } from './merge-reduces.ts';
 import { shareScratch } from './share-scratch.ts';
 import { emitScatter, emitUpdate } from './updates.ts';
+
+export interface LowerGroupOptions {
+  /** Whether floats of 16 bits are rounded after each op, or only where they are stored. */
+  readonly precision: 'fast' | 'strict';
+  /** Features of lowering that are left out. */
+  readonly without: Without;
+}
 
 export interface LoweredGroup {
   readonly kernel: Kernel;
@@ -44,15 +52,15 @@ export interface LoweredGroup {
  * Lowers a group.
  * @returns `undefined` when every output is empty, so that there is nothing to run
  */
-export function lowerGroup(group: KernelGroup, without: Without = nothing): LoweredGroup | undefined {
+export function lowerGroup(group: KernelGroup, options: LowerGroupOptions): LoweredGroup | undefined {
   const producers = new Map<Value, Op>();
   for (const op of group.ops) for (const result of op.results) producers.set(result, op);
-  const lowered = finishGroup(group, producers, without);
+  const lowered = finishGroup(group, producers, options);
   const nest = updatingNest(group, producers);
   if (!lowered || !nest) return lowered;
   const [operand] = nest.op.operands;
   if (!lowered.reads.includes(operand)) return lowered;
-  const variant = finishGroup({ ...group, nests: [nest] }, producers, without);
+  const variant = finishGroup({ ...group, nests: [nest] }, producers, options);
   if (!variant || variant.reads.includes(operand)) return lowered;
   return { ...lowered, inPlaceVariant: { ...variant, operand } };
 }
@@ -70,21 +78,26 @@ function updatingNest(group: KernelGroup, producers: ReadonlyMap<Value, Op>): Sc
 function finishGroup(
   group: KernelGroup,
   producers: ReadonlyMap<Value, Op>,
-  without: Without,
+  { without, precision }: LowerGroupOptions,
 ): LoweredGroup | undefined {
-  const first = emitGroup(group, producers, new Map());
+  const first = emitGroup(group, producers, new Map(), precision);
   if (first.kernel.body.every((node) => node.kind === 'let')) return undefined;
   const splits = findSplits(first.kernel.body);
-  const emitted = splits.size > 0 ? emitGroup(group, producers, splits) : first;
+  const emitted = splits.size > 0 ? emitGroup(group, producers, splits, precision) : first;
   const nodes = emitted.kernel.body;
   const body = collapseLoops(without.has('lower/mergeReduces') ? nodes : mergeReduces(nodes));
   const joined = joinRunningRows({ ...emitted.kernel, body });
-  const kernel = findInPlacePairs(shareScratch(joined));
+  const kernel = findInPlacePairs(shareScratch(dropStoredRoundings(joined)));
   return { ...emitted, kernel };
 }
 
-function emitGroup(group: KernelGroup, producers: ReadonlyMap<Value, Op>, splits: AxisSplits): LoweredGroup {
-  const emitter = new Emitter({ inlined: (value) => producers.get(value) }, splits);
+function emitGroup(
+  group: KernelGroup,
+  producers: ReadonlyMap<Value, Op>,
+  splits: AxisSplits,
+  precision: LowerGroupOptions['precision'],
+): LoweredGroup {
+  const emitter = new Emitter({ inlined: (value) => producers.get(value) }, splits, precision);
   const writes = [...new Set(group.nests.flatMap(writtenBy))];
   const outputs = new Map(writes.map((value, at) => [value, `y${at}`]));
   const nameOf = (value: Value): string => outputs.get(value) ?? '';

@@ -7,6 +7,7 @@
  */
 import { dimBounds } from '../../base/dim.ts';
 import { integerRange, isFloat, isInteger, isNarrowInteger } from '../../base/dtype.ts';
+import { roundFloat } from '../../base/half.ts';
 import type { Op, OpOf, Value } from '../../ir/types.ts';
 import type { Rewriter } from '../rewrite.ts';
 
@@ -189,7 +190,7 @@ function leastElement(op: OpOf<'constant'>): number {
   if (data.length > mostElements || data.length === 0) return -Infinity;
   let least = Infinity;
   for (let i = 0; i < data.length; i++) {
-    const element = dtype === 'float32' ? Math.fround(data[i]) : data[i];
+    const element = roundFloat(dtype, data[i]);
     if (Number.isNaN(element)) continue;
     least = Math.min(least, Object.is(element, -0) ? -Number.MIN_VALUE : element);
   }

@@ -5,6 +5,7 @@
  * the bounds of docs/accuracy.md, sums the bound of their rounding errors.
  */
 import { describe, expect, test } from 'vitest';
+import { isHalf } from '../../base/dtype.ts';
 import { ulpError } from '../../bench/math-reference.ts';
 import { GraphBuilder } from '../../ir/builder.ts';
 import { evaluateModule } from '../../ir/evaluate.ts';
@@ -18,7 +19,7 @@ import type { Literal, Module } from '../../ir/types.ts';
 import type { Precision } from '../../tracer/settings.ts';
 import { bitDifference, runModule } from '../support/device-run.ts';
 import { isFullRun } from '../support/runs.ts';
-import { accumulationFault, ulpBounds } from '../support/tolerance.ts';
+import { accumulationFault, halfSpacing, ulpBounds } from '../support/tolerance.ts';
 
 const samples = isFullRun ? 400 : 12;
 type AnySample = OpSample<Opcode>;
@@ -66,10 +67,26 @@ function functionFault(given: Literal, exact: Literal, bound: number): string | 
   return undefined;
 }
 
+/** Ops that compute a float32 of many floats of 16 bits, or by a function that is not exact, before they round. */
+const combinesHalves = (opcode: Opcode): boolean =>
+  ['dot_general', 'convolution', 'reduce', 'reduce_window', 'scatter', 'cumulative'].includes(opcode);
+
+/** What is wrong with floats of 16 bits that were rounded from a float32 near the exact number. */
+function halfFault(given: Literal, expected: Literal): string | undefined {
+  for (let i = 0; i < elementCount(expected.shape); i++) {
+    const [a, b] = [elementAt(given, i), elementAt(expected, i)];
+    const bound = halfSpacing[given.dtype as 'float16'] * Math.abs(b) + 2 ** -24;
+    if (!Object.is(a, b) && !(Math.abs(a - b) <= bound)) return `element ${i} is ${a} instead of ${b}`;
+  }
+  return undefined;
+}
+
 function faultOf(opcode: Opcode, sample: AnySample, module: Module, given: readonly Literal[]): string | undefined {
   const evaluate = (mode: 'double' | 'rounded', operands = sample.operands): Literal =>
     evaluateModule(module, operands, { mode })[0];
-  const isFloat = given[0].dtype === 'float32';
+  const { dtype } = given[0];
+  if (isHalf(dtype) && (opcode in ulpBounds || combinesHalves(opcode))) return halfFault(given[0], evaluate('rounded'));
+  const isFloat = dtype === 'float32';
   const kind = accumulation(opcode, sample);
   if (isFloat && kind) {
     const counts = evaluate(

@@ -113,7 +113,9 @@ function gradientOf({ module, inputs }: Runnable): Runnable | undefined {
   const outputs = graph.results.flatMap(({ type }, i) => (isFloat(type.dtype) ? [i] : []));
   if (wrt.length === 0 || outputs.length === 0) return undefined;
   const random = new Random(firstSeed, { special: false });
-  const cotangents = outputs.map((i) => random.literal('float32', graph.results[i].type.shape.map(Number)));
+  const cotangents = outputs.map((i) =>
+    random.literal(graph.results[i].type.dtype, graph.results[i].type.shape.map(Number)),
+  );
   const differentiated = differentiate(graph, wrt, outputs);
   return differentiated && { module: moduleOf(differentiated), inputs: [...inputs, ...cotangents] };
 }

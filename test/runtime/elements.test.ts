@@ -1,12 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import {
-  decodeBfloat16,
-  decodeFloat16,
-  encodeBfloat16,
-  encodeElements,
-  encodeFloat16,
-} from '../../runtime/elements.ts';
+import { decodeBfloat16, decodeFloat16, encodeBfloat16, encodeFloat16 } from '../../base/half.ts';
+import { encodeElements } from '../../runtime/elements.ts';
 
 /** The nearest of two neighbouring encodings, ties to the even one; the definition, by search. */
 function nearest(value: number, decode: (bits: number) => number, infinity: number): number {

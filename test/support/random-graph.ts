@@ -9,7 +9,7 @@
  * and hardly changed by rounding, so that backends can be compared within a small bound.
  */
 import { type Dim, dim, evaluateDim, isAtMostDim, isStatic } from '../../base/dim.ts';
-import { isFloat } from '../../base/dtype.ts';
+import { isFloat, isHalf } from '../../base/dtype.ts';
 import { GraphBuilder } from '../../ir/builder.ts';
 import { evaluateOp } from '../../ir/evaluate.ts';
 import { elementAt, elementCount } from '../../ir/literal.ts';
@@ -265,7 +265,7 @@ const convert: Step = (g) => {
 };
 
 const bitcast: Step = (g) => {
-  const operand = g.pick(ofClass('number'));
+  const operand = g.pick((type) => ofClass('number')(type) && !isHalf(type.dtype));
   return operand && candidate('bitcast_convert', [operand], { dtype: g.random.dtypeOfWidth(operand.type.dtype) });
 };
 

@@ -9,13 +9,13 @@
  */
 import { planArena } from '../../base/arena.ts';
 import { type Dim, type DimBindings, evaluateDim } from '../../base/dim.ts';
-import { byteSize, type DType } from '../../base/dtype.ts';
+import { byteSize, type DType, isHalf } from '../../base/dtype.ts';
 import { type BufferData, interpretKernel, newBufferData } from '../../ir/kernel-interpret.ts';
 import { verifyKernel } from '../../ir/kernel-verify.ts';
 import { denseData, elementCount } from '../../ir/literal.ts';
 import type { LaunchBuffer, Lowered } from '../../ir/lowered.ts';
 import type { Literal, TensorType } from '../../ir/types.ts';
-import { decodeElements } from '../../runtime/elements.ts';
+import { decodeElements, encodeElements } from '../../runtime/elements.ts';
 
 /** Values of the symbols in the input types: an axis that is a bare symbol takes the size of the array. */
 export function bindSymbols(types: readonly TensorType[], inputs: readonly Literal[]): DimBindings {
@@ -34,19 +34,23 @@ export function bindSymbols(types: readonly TensorType[], inputs: readonly Liter
 }
 
 const toBuffer = (literal: Literal): BufferData => {
+  const bytes = encodeElements(literal.dtype, denseData(literal));
   const data = newBufferData(literal.dtype, elementCount(literal.shape));
-  const dense = denseData(literal);
-  for (let at = 0; at < data.length; at++) data[at] = dense[at];
+  new Uint8Array(data.buffer, data.byteOffset, data.byteLength).set(bytes);
   return data;
 };
 
 /** The same bytes as elements of another dtype of equal size. */
 function viewAs(dtype: DType, data: BufferData): BufferData {
   return decodeElements(
-    dtype,
+    isHalf(dtype) ? 'uint16' : dtype,
     new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength),
   ) as BufferData;
 }
+
+/** The elements of a buffer as numbers. */
+const numbersOf = (dtype: DType, data: BufferData): ArrayLike<number> =>
+  decodeElements(dtype, new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength)) as BufferData;
 
 /** Runs a program and gives its outputs; `inputs` themselves are not changed. */
 export function runLowered(lowered: Lowered, inputs: readonly Literal[]): Literal[] {
@@ -89,6 +93,6 @@ export function runLowered(lowered: Lowered, inputs: readonly Literal[]): Litera
   return lowered.outputs.map(({ type }, output) => ({
     dtype: type.dtype,
     shape: type.shape.map(size),
-    data: viewAs(type.dtype, data(output)),
+    data: numbersOf(type.dtype, data(output)),
   }));
 }

@@ -25,6 +25,9 @@ export const ulpBounds = {
   tanh: 2.6,
 } as const;
 
+/** The distance between neighbours of floats of 16 bits, at most, beside the number. */
+export const halfSpacing = { float16: 2 ** -10, bfloat16: 2 ** -7 } as const;
+
 /** Half the distance between 1 and the next float32: the relative error of one rounding. */
 export const unitRoundoff = 2 ** -24;
 const smallest = 2 ** -149;

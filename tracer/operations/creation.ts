@@ -9,6 +9,7 @@
 import { isStaticShape } from '../../base/dim.ts';
 import { byteSize, computedDTypes, type DType, integerRange, isFloat } from '../../base/dtype.ts';
 import { KilnError } from '../../base/error.ts';
+import { roundFloat } from '../../base/half.ts';
 import { elementCount, literal } from '../../ir/literal.ts';
 import { encodeElements } from '../../runtime/elements.ts';
 import { deviceNamed } from '../../runtime/session.ts';
@@ -75,7 +76,7 @@ function requireTraceDevice(op: string, device: string | undefined): void {
 
 /** What a number becomes when it is stored. */
 function storedAs(dtype: DType): (value: number | boolean | bigint) => number {
-  if (dtype === 'float32') return (value) => Math.fround(Number(value));
+  if (isFloat(dtype)) return (value) => roundFloat(dtype, Number(value));
   return dtype === 'bool' ? (value) => (Number(value) === 0 ? 0 : 1) : Number;
 }
 

@@ -7,7 +7,7 @@
  *     mean(x, -1, { keepdims: true })                      // f32[8,1] of f32[8,4]
  */
 import { dimProduct } from '../../base/dim.ts';
-import { type DType, isNarrowInteger, isSigned } from '../../base/dtype.ts';
+import { type DType, isHalf, isNarrowInteger, isSigned } from '../../base/dtype.ts';
 import { KilnError } from '../../base/error.ts';
 import { operation } from '../operation.ts';
 import type { Tensor } from '../tensor.ts';
@@ -66,10 +66,19 @@ function withKept(reduced: Tensor, x: Tensor, axes: readonly number[], keepdims:
     : reduced;
 }
 
+/** Statistics of floats of 16 bits are taken in float32, where sums do not overflow, and then rounded. */
+function inFloat32(body: AxesFunction): AxesFunction {
+  return (operand, axes) => {
+    const x = toFloat(operand);
+    return isHalf(x.dtype) ? convert(body(convert(x, 'float32'), axes), x.dtype) : body(x, axes);
+  };
+}
+
+type AxesFunction = (x: Tensor, axes: readonly number[]) => Tensor;
 type Reduction<R> = (x: Tensor, axis?: Axes, options?: ReduceOptions) => R;
 
 /** A reduction written over the operand and its sorted axes; `keepdims` is dealt with here. */
-function reduction(name: string, body: (x: Tensor, axes: readonly number[]) => Tensor): Reduction<Tensor> {
+function reduction(name: string, body: AxesFunction): Reduction<Tensor> {
   return operation<[x: Tensor, axis?: Axes, options?: ReduceOptions], Tensor>(name, (x, axis, options) => {
     requireTensor(name, x);
     const axes = axesOf(name, axis, x.ndim);
@@ -111,7 +120,10 @@ const meanAxes = (x: Tensor, axes: readonly number[], correction = 0): Tensor =>
  * Arithmetic mean, in float32 for integers and bool. The mean of nothing is NaN.
  * @throws KilnError `invalid_argument` for an axis out of range or named twice
  */
-export const mean = reduction('mean', (x, axes) => meanAxes(toFloat(x), axes)) as FloatReduction;
+export const mean = reduction(
+  'mean',
+  inFloat32((x, axes) => meanAxes(x, axes)),
+) as FloatReduction;
 
 type FloatReduction = <D extends DType>(x: Tensor<D>, axis?: Axes, options?: ReduceOptions) => Tensor<Floating<D>>;
 type SameReduction = <D extends DType>(x: Tensor<D>, axis?: Axes, options?: ReduceOptions) => Tensor<D>;
@@ -187,7 +199,8 @@ const varianceFunction = (name: string, finish: (variance: Tensor) => Tensor): V
   operation<[x: Tensor, axis?: Axes, options?: VarianceOptions], Tensor>(name, (x, axis, options = {}) => {
     requireTensor(name, x);
     const axes = axesOf(name, axis, x.ndim);
-    return withKept(finish(varianceAxes(toFloat(x), axes, options.correction ?? 0)), x, axes, options.keepdims);
+    const body = inFloat32((operand) => finish(varianceAxes(operand, axes, options.correction ?? 0)));
+    return withKept(body(x, axes), x, axes, options.keepdims);
   }) as VarianceFunction;
 
 /**
@@ -239,7 +252,8 @@ export const vectorNorm = operation<[x: Tensor, axis?: Axes, options?: NormOptio
     }
     const axes = axesOf('vectorNorm', axis, x.ndim);
     if (!Number.isFinite(ord)) requireElements('vectorNorm', x, axes);
-    return withKept(normAxes(toFloat(x), axes, ord), x, axes, keepdims);
+    const body = inFloat32((operand) => normAxes(operand, axes, ord));
+    return withKept(body(x, axes), x, axes, keepdims);
   },
 ) as <D extends DType>(x: Tensor<D>, axis?: Axes, options?: NormOptions) => Tensor<Floating<D>>;
 
@@ -247,13 +261,15 @@ export const vectorNorm = operation<[x: Tensor, axis?: Axes, options?: NormOptio
  * `log(Σ exp(x))` along axes, without overflow: the maximum is taken out first. Of nothing, -inf.
  * @throws KilnError `invalid_argument` for a bad axis
  */
-export const logsumexp = reduction('logsumexp', (operand, axes) => {
-  const x = toFloat(operand);
-  const shift = shiftOf(x, axes);
-  const shifted = minus(x, spread(shift, x.type.shape, axes));
-  const total = reduceAxes(plain('exponential', shifted), 'sum', axes);
-  return plus(plain('log', total), shift);
-}) as FloatReduction;
+export const logsumexp = reduction(
+  'logsumexp',
+  inFloat32((x, axes) => {
+    const shift = shiftOf(x, axes);
+    const shifted = minus(x, spread(shift, x.type.shape, axes));
+    const total = reduceAxes(plain('exponential', shifted), 'sum', axes);
+    return plus(plain('log', total), shift);
+  }),
+) as FloatReduction;
 
 /** Methods of this family; each does what the function of its name does. */
 export interface ReductionMethods<D extends DType> {

@@ -3,12 +3,12 @@
  * alone.
  */
 import { internalError } from '../../../base/error.ts';
-import type { ScalarOpcode } from '../../../ir/kernel.ts';
+import type { HalfRounding, ScalarOpcode } from '../../../ir/kernel.ts';
 import { elementAt, isSplat } from '../../../ir/literal.ts';
 import type { Opcode } from '../../../ir/opcodes.ts';
 import type { ScalarRule } from './rule.ts';
 
-type AppliedOpcode = Exclude<ScalarOpcode, 'compare'>;
+type AppliedOpcode = Exclude<ScalarOpcode, 'compare' | HalfRounding>;
 
 function applied<K extends AppliedOpcode & Opcode>(opcode: K): ScalarRule<K> {
   return (op, indices, guard, emitter) => {

@@ -12,7 +12,7 @@
  * Axes of size 1 carry no order and are left out of the last three.
  */
 import { type Dim, dimProduct, floorDivDims } from '../../../base/dim.ts';
-import { byteSize, type DType, isInteger } from '../../../base/dtype.ts';
+import { byteSize, computeDType, type DType, isHalf, isInteger } from '../../../base/dtype.ts';
 import type { ScalarId } from '../../../ir/kernel.ts';
 import { identityOf } from '../../../ir/ops/combine.ts';
 import { otherAxes } from '../../../ir/ops/rules.ts';
@@ -140,11 +140,15 @@ function contraction(
     return body.reduce(axes, { indices, when }, details, product);
   };
   const result = sum();
+  if (isHalf(dtype)) return body.computed(dtype, result);
   return sumDType(dtype) === dtype ? result : body.apply(dtype, 'convert', [result]);
 }
 
-/** Narrow integers are multiplied and added as int32: the low bits of a sum are those of the sum that wraps. */
-const sumDType = (dtype: DType): DType => (isInteger(dtype) && byteSize(dtype) < 4 ? 'int32' : dtype);
+/**
+ * Narrow integers are multiplied and added as int32: the low bits of a sum are those of the sum that wraps. Floats of
+ * 16 bits are as float32.
+ */
+const sumDType = (dtype: DType): DType => (isInteger(dtype) && byteSize(dtype) < 4 ? 'int32' : computeDType(dtype));
 
 function multiplied(
   op: OpOf<'dot_general'> | OpOf<'convolution'>,

@@ -19,7 +19,7 @@ import { isFullRun } from '../../support/runs.ts';
 const samples = isFullRun ? 1000 : 40;
 
 /** Ops that add many numbers: the reference adds in double precision, kernels in the order of `SumOrder`. */
-const adds = new Set<Opcode>(['dot_general', 'convolution', 'reduce', 'reduce_window', 'scatter']);
+const adds = new Set<Opcode>(['dot_general', 'convolution', 'reduce', 'reduce_window', 'cumulative', 'scatter']);
 
 function expectEqual(got: Literal, wanted: Literal, bound: number, context: string): void {
   expect(got.shape, context).toEqual(wanted.shape);
