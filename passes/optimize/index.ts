@@ -2,6 +2,7 @@
  * The optimisation of graphs, as data: which passes run, in which order.
  */
 import { recomputeScores } from '../attention/recompute-scores.ts';
+import { splitDilation } from '../convolution/split-dilation.ts';
 import type { Step } from '../manager.ts';
 import { outlineRepeats } from '../outline/outline-repeats.ts';
 import { trimCalls } from '../outline/trim-calls.ts';
@@ -42,6 +43,7 @@ export const optimizePipeline: readonly Step[] = [
     repeat: [
       eliminateCommonSubexpressions,
       canonicalize,
+      splitDilation,
       foldConstants,
       orderMatmulChains,
       factorProducts,
