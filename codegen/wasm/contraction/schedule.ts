@@ -35,8 +35,6 @@ const tile = { tileRows: 4, tileColumns: 8 } as const;
 
 /** Elements of the right factors that a chunk should hold: half a megabyte. */
 const chunkElements = 1 << 17;
-/** The same for what should stay in the nearest cache or two. */
-const nearElements = 1 << 15;
 /** Steps up to which the sums of a tile stay in registers from first to last. */
 const wholeDepth = 1024;
 /** Multiplications that are worth a tile of the launch of their own, and tiles that are enough for any machine. */
@@ -58,11 +56,7 @@ export function defaultSchedule({ sums, row, column, outer }: Contraction): Cont
   const isFew = height <= fewRows;
   const isAlong = sums.every(({ right }) => isAlongColumn(right, column));
   // What is packed for few rows is read a few times only: it should not leave the near cache.
-  if (isFew && !isAlong) {
-    const near = Math.floor(nearElements / Math.max(1, depth) / tile.tileColumns) * tile.tileColumns;
-    const chunkColumns = Math.min(leastColumns, Math.max(tile.tileColumns, near));
-    return { ...tile, chunkColumns, blockRows: mostRows, depthBlock };
-  }
+  if (isFew && !isAlong) return { ...tile, chunkColumns: leastColumns, blockRows: mostRows, depthBlock };
   const isWide = isFew && width >= wideColumns;
   // Rows of a large factor that is read in place should be read in long stretches.
   const fitting = isWide ? Math.min(2 * wideColumns, wideColumns * Math.ceil(fewRows / height)) : Math.min(1024, held);
