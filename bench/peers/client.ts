@@ -101,9 +101,9 @@ export class HostClient {
     return { ...answer, read };
   }
 
-  /** Milliseconds that so many calls took together. */
-  async run(key: string, calls: number): Promise<number> {
-    const answer = await this.#ask<Ran>({ op: 'run', key, calls });
+  /** Milliseconds that so many calls took together, after `lead` others. */
+  async run(key: string, calls: number, lead = 0): Promise<number> {
+    const answer = await this.#ask<Ran>({ op: 'run', key, calls, lead });
     if ('absent' in answer) throw new Error(`${this.spec.id}: ${answer.absent}`);
     return answer.ms;
   }

@@ -5,7 +5,7 @@
  *
  *     → {"op":"prepare","key":"matmul 512/fast","mode":"fast","work":{…},"inputs":[{"name":"a","file":"…"},…],"folder":"…"}
  *     ← {"firstMs":31.5,"outputs":[{"file":"…","dtype":"float32"}]}
- *     → {"op":"run","key":"matmul 512/fast","calls":4}
+ *     → {"op":"run","key":"matmul 512/fast","calls":4,"lead":1}
  *     ← {"ms":20.7}
  */
 import type { Work } from './rows.ts';
@@ -27,7 +27,13 @@ export type Request =
       /** Where to write results. */
       readonly folder: string;
     }
-  | { readonly op: 'run'; readonly key: string; readonly calls: number }
+  | {
+      readonly op: 'run';
+      readonly key: string;
+      readonly calls: number;
+      /** Calls that are made before, and not timed: threads wake up, caches fill. */
+      readonly lead: number;
+    }
   | { readonly op: 'release'; readonly key: string };
 
 /** What is not there, and why: a package, or an operation of one. */

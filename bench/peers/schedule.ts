@@ -58,7 +58,12 @@ export interface Timing {
 export const defaultTiming: Timing = { budgetMs: 200, minRounds: 5, maxRounds: 40 };
 
 /** A sample takes that long at the least: calls that are shorter are timed in batches. */
-const sampleMs = 2;
+const sampleMs = 4;
+/**
+ * Samples up to here are led by as much work that is not timed: threads that slept wake up, and the scheduler finds
+ * each a processor of its own. Longer ones leave that behind.
+ */
+const ledMs = 50;
 /** What a contestant runs before it is timed, for the engine's second compiler and the caches. */
 const warmupMs = 120;
 /** From here on three samples have to do. */
@@ -74,6 +79,7 @@ interface Entry extends Contestant {
   readonly peakBytes: number | undefined;
   readonly samples: number[];
   calls: number;
+  lead: number;
 }
 
 export const nameOf = ({ peer, threads, simd, mode }: Contestant): string =>
@@ -97,11 +103,11 @@ export async function measureUnit(rows: readonly Row[], hosts: readonly Host[], 
   for (const entry of entries) entry.samples.length = 0;
   const rounds = Math.max(...plans, 0);
   for (let round = 0; round < rounds; round++) {
-    for (const [i, { host, key, calls, samples }] of entries.entries()) {
+    for (const [i, { host, key, calls, lead, samples }] of entries.entries()) {
       // The slow ones take part in some of the rounds, spread over all of them.
       if (Math.floor(((round + 1) * plans[i]) / rounds) === Math.floor((round * plans[i]) / rounds)) continue;
       await pause(restMs);
-      samples.push((await host.run(key, calls)) / calls);
+      samples.push((await host.run(key, calls, lead)) / calls);
     }
   }
   for (const { host, key } of entries) await host.release(key);
@@ -109,8 +115,8 @@ export async function measureUnit(rows: readonly Row[], hosts: readonly Host[], 
 }
 
 /** As many samples as the budget has room for, within the limits. */
-function plannedRounds({ calls, samples }: Entry, { budgetMs, minRounds, maxRounds }: Timing): number {
-  const sample = Math.max(1e-3, calls * (samples.at(-1) ?? 0));
+function plannedRounds({ calls, lead, samples }: Entry, { budgetMs, minRounds, maxRounds }: Timing): number {
+  const sample = Math.max(1e-3, (calls + lead) * (samples.at(-1) ?? 0));
   return Math.min(maxRounds, Math.max(sample > slowMs ? 3 : minRounds, Math.floor(budgetMs / sample)));
 }
 
@@ -148,7 +154,7 @@ async function prepareRow(row: Row, hosts: readonly Host[], blanks: Blank[]): Pr
         }
         first ??= candidate;
         const { firstMs, peakBytes } = prepared;
-        entries.push({ ...contestant, host, row, key, firstMs, peakBytes, samples: [], calls: 1 });
+        entries.push({ ...contestant, host, row, key, firstMs, peakBytes, samples: [], calls: 1, lead: 0 });
       }
     }
     return entries;
@@ -166,14 +172,19 @@ async function warmUp(entry: Entry): Promise<void> {
     if (ms > slowMs) break;
     if (ms < warmupMs / 8) batch = Math.min(batch * 2, 1e5);
   }
-  entry.calls = Math.max(1, Math.ceil(sampleMs / Math.max(entry.samples.at(-1)!, 1e-5)));
+  const ms = Math.max(entry.samples.at(-1)!, 1e-5);
+  entry.calls = Math.max(1, Math.ceil(sampleMs / ms));
+  if (entry.calls * ms <= ledMs) entry.lead = entry.calls;
 }
 
-function figuresOf({ host: _, row, key: __, firstMs, peakBytes, samples, calls: ___, ...contestant }: Entry): Figures {
+function figuresOf({ row, peer, threads, simd, mode, firstMs, peakBytes, samples }: Entry): Figures {
   const sorted = [...samples].sort((a, b) => a - b);
   const at = (share: number): number => sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)];
   return {
-    ...contestant,
+    peer,
+    threads,
+    ...(simd ? { simd } : {}),
+    mode,
     row: row.name,
     mean: sorted.reduce((sum, ms) => sum + ms, 0) / sorted.length,
     p25: at(0.25),

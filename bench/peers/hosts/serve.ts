@@ -55,6 +55,7 @@ class Host {
         return this.#prepare(request);
       case 'run': {
         const prepared = this.#known(request.key);
+        if (request.lead > 0) await prepared.run(request.lead);
         const start = performance.now();
         await prepared.run(request.calls);
         return { ms: performance.now() - start };

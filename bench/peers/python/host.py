@@ -84,6 +84,8 @@ class Host:
             return self.prepare(request)
         if op == "run":
             program, repeat = self.programs[request["key"]]
+            for _ in range(request["lead"] * repeat):
+                program.call()
             calls = request["calls"] * repeat
             start = time.perf_counter()
             for _ in range(calls):
