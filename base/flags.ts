@@ -16,6 +16,11 @@ interface FlagInfo {
 
 /** Every flag, by name. */
 export const flags = {
+  KILN_CACHE_DIR: {
+    values: 'a folder, which is created where needed',
+    default: 'nothing is kept from process to process',
+    meaning: 'Keeps what `autotune` has measured, in a file that processes of this machine share.',
+  },
   KILN_DEBUG: {
     values: 'topics with commas between: trace, passes, fusion, kernels, cache, runtime; or all',
     default: 'nothing is printed',

@@ -10,10 +10,12 @@
  * with it every later launch and read; nothing overtakes. What fails there poisons the outputs: they are 'failed',
  * and reads and dependants get the first cause.
  */
+import type { DimBindings } from '../base/dim.ts';
 import type { DType } from '../base/dtype.ts';
 import type { KilnError } from '../base/error.ts';
 import type { SourceLocation } from '../base/location.ts';
 import type { Program, WasmTier } from './program.ts';
+import type { Trial } from './trial.ts';
 
 /** Element type and concrete shape of a buffer. */
 export interface ArraySpec {
@@ -105,6 +107,12 @@ export interface Device {
   run(source: ProgramSource, inputs: readonly BufferHandle[], outputs: readonly ArraySpec[]): BufferHandle[];
   /** Makes everything of a compiled program that does not depend on inputs, so that its first run is fast. */
   warmup(program: Program): Promise<void>;
+  /**
+   * Runs programs with the same inputs out of turn, to see how long they take.
+   * @param sizes values of symbolic sizes
+   * @throws KilnError `out_of_memory`, `compile_failed`, `shut_down`; nothing is kept then
+   */
+  trial(programs: readonly Program[], sizes: DimBindings): Trial;
   /**
    * A copy of the bytes as they are at this point of the queue. Rejects with the first cause of a failure. Under memory
    * pressure it resolves in a later task, so that buffers whose owners are garbage can be released.

@@ -206,9 +206,20 @@ export class Compilation {
     const precision = options.precision ?? defaultPrecision();
     const donated = this.donatedOf(signed, traced.module);
     const held = this.heldOf(signed, traced.graph);
-    const { name, memoryBudget } = options;
+    const { name, memoryBudget, autotuneMs } = options;
     const budget = memoryBudget !== undefined && { memoryBudget };
-    const { source, isNew } = programFor(traced.module, { name, precision, donated, held, device, ...budget });
+    const actual = signed.arrays.map(typeOfArray);
+    const sizes = solveSizes(types, actual) ?? new Map<string, number>();
+    const autotune = autotuneMs !== undefined && { autotune: { budgetMs: autotuneMs, sizes: [...sizes] } };
+    const { source, isNew } = programFor(traced.module, {
+      name,
+      precision,
+      donated,
+      held,
+      device,
+      ...budget,
+      ...autotune,
+    });
     if (isNew) this.#compiled.add(source);
     else this.#memoryHits++;
     const isSymbolic = types.some(({ shape }) => symbolsOf(...shape).length > 0);

@@ -34,6 +34,12 @@ export interface CompileOptions {
    * again instead of kept, with the same bits; where it can not be met, the compile fails with `memory_budget`.
    */
   readonly memoryBudget?: number;
+  /**
+   * Measures how contractions are best cut up on this machine when the function is compiled, `budgetMs` long at most (2
+   * seconds unless given), and keeps the winners, with KILN_CACHE_DIR for other processes too. In `strict` no bit depends
+   * on what wins. Without it nothing is measured.
+   */
+  readonly autotune?: boolean | { readonly budgetMs?: number };
   /** Most signatures the function may meet beyond the first; 256 unless given. */
   readonly maxRecompiles?: number;
 }
@@ -50,10 +56,25 @@ export interface ResolvedOptions {
   readonly dynamic: readonly unknown[] | undefined;
   readonly precision: Precision | undefined;
   readonly memoryBudget: number | undefined;
+  /** Milliseconds for measuring; `undefined` where nothing is to be measured. */
+  readonly autotuneMs: number | undefined;
   readonly maxRecompiles: number;
 }
 
-const known = ['device', 'name', 'static', 'donate', 'dynamic', 'precision', 'memoryBudget', 'maxRecompiles'];
+/** What measuring a program may take unless the option says more or less. */
+const autotuneBudgetMs = 2000;
+
+const known = [
+  'device',
+  'name',
+  'static',
+  'donate',
+  'dynamic',
+  'precision',
+  'memoryBudget',
+  'autotune',
+  'maxRecompiles',
+];
 
 /** @throws KilnError `invalid_argument` for an option that does not exist or a value that is none; `unknown_device` */
 export function resolveOptions(fn: (...args: never[]) => unknown, options: CompileOptions): ResolvedOptions {
@@ -77,6 +98,13 @@ export function resolveOptions(fn: (...args: never[]) => unknown, options: Compi
       given: `memoryBudget: ${describe(memoryBudget)}`,
       expected: 'a whole number of bytes above 0',
       hint: 'explain(...).peakBytes says how many bytes the function takes without a budget',
+    });
+  }
+  const autotuneMs = autotuneBudget(options.autotune);
+  if (autotuneMs !== undefined && !(autotuneMs > 0 && Number.isFinite(autotuneMs))) {
+    refuse({
+      given: `autotune: ${describe(options.autotune)}`,
+      expected: 'true, false or { budgetMs: a number above 0 }',
     });
   }
   if (typeof maxRecompiles !== 'number' || !(maxRecompiles >= 0)) {
@@ -116,6 +144,16 @@ export function resolveOptions(fn: (...args: never[]) => unknown, options: Compi
     dynamic,
     precision,
     memoryBudget,
+    autotuneMs,
     maxRecompiles,
   };
+}
+
+/** Milliseconds that an option gives; NaN for one that is none. */
+function autotuneBudget(option: unknown): number | undefined {
+  if (option === undefined || option === false) return undefined;
+  if (option === true) return autotuneBudgetMs;
+  if (typeof option !== 'object' || option === null) return Number.NaN;
+  const { budgetMs = autotuneBudgetMs, ...others } = option as { readonly budgetMs?: unknown };
+  return typeof budgetMs === 'number' && Object.keys(others).length === 0 ? budgetMs : Number.NaN;
 }

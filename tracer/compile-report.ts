@@ -3,6 +3,7 @@
  * the compiler runs and travels back from a worker with the program.
  */
 import { type Dim, type DimBindings, evaluateDim } from '../base/dim.ts';
+import type { TunedKernel } from '../codegen/wasm/program.ts';
 import { printKernel } from '../ir/kernel-print.ts';
 import type { Lowered } from '../ir/lowered.ts';
 import { printModule } from '../ir/printer.ts';
@@ -43,6 +44,8 @@ export interface CompileReport {
   /** What one run needs, in bytes. */
   readonly memory: Footprint;
   readonly recomputation: Recomputation | undefined;
+  /** Kernels whose schedules were measured. */
+  readonly tuned: readonly TunedKernel[];
 }
 
 export interface Stages {
@@ -54,13 +57,14 @@ export interface Stages {
   readonly texts: readonly string[];
   /** Threads of the device; 1 unless given. */
   readonly threads?: number;
+  readonly tuned?: readonly TunedKernel[];
   /** How it was made to fit into a budget. */
   readonly fitted?: NonNullable<WithinBudget['fitted']>;
 }
 
 /** @param given values of symbolic sizes; one that is absent counts at its lower bound */
 export function reportOf(
-  { module, optimized, lowered, program, texts, threads, fitted }: Stages,
+  { module, optimized, lowered, program, texts, tuned, threads, fitted }: Stages,
   given: DimBindings,
 ): CompileReport {
   const bindings = new Map(lowered.symbols.map(({ name, min }) => [name, given.get(name) ?? min]));
@@ -85,6 +89,7 @@ export function reportOf(
     flopsBefore: groups.reduce((sum, { flopsBefore }) => sum + flopsBefore, 0),
     bytesBefore: groups.reduce((sum, { bytesBefore }) => sum + bytesBefore, 0),
     memory: footprintOf(program, bindings, threads),
+    tuned: tuned ?? [],
     recomputation: fitted && recomputationOf(fitted, flops, numberOf),
   };
 }

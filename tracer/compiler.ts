@@ -8,8 +8,10 @@
 import { evaluateDim } from '../base/dim.ts';
 import { internalError, KilnError } from '../base/error.ts';
 import { debug, flag, isDebugging, isFlagOn } from '../base/flags.ts';
+import { parseSchedule } from '../codegen/wasm/contraction/candidates.ts';
 import { loadBinaryen } from '../codegen/wasm/load.ts';
-import { generateProgram } from '../codegen/wasm/program.ts';
+import { generateProgram, type TuningOptions } from '../codegen/wasm/program.ts';
+import type { Tunable } from '../codegen/wasm/tunables.ts';
 import { printKernel } from '../ir/kernel-print.ts';
 import type { Lowered } from '../ir/lowered.ts';
 import { printModule } from '../ir/printer.ts';
@@ -43,6 +45,7 @@ export interface CompileRequest {
   readonly memoryBudget?: number;
   /** Passes and features that are left out, to see what they are worth; names in `passes/features.ts`. */
   readonly without?: Without;
+  readonly tuning?: TuningRequest;
   /** Asks for an account of every stage; symbolic sizes take these values in its numbers. */
   readonly report?: {
     readonly bindings: readonly (readonly [string, number])[];
@@ -51,9 +54,21 @@ export interface CompileRequest {
   };
 }
 
+/** Schedules that were measured on the machine that runs the program. */
+export interface TuningRequest {
+  /** By the key of the kernel. */
+  readonly schedules: readonly (readonly [string, string])[];
+  /** Values of symbolic sizes; one that is absent counts as a likely one. */
+  readonly sizes: readonly (readonly [string, number])[];
+  /** Asks for candidates for all other kernels, made within so many milliseconds. */
+  readonly candidateMs?: number;
+}
+
 export interface CompileResult {
   readonly program: Program;
   readonly milliseconds: number;
+  /** What may be measured, where that was asked for. */
+  readonly tunables: readonly Tunable[];
   readonly report?: CompileReport;
   readonly page?: ReportData;
 }
@@ -89,18 +104,19 @@ export function compile(request: CompileRequest): CompileResult {
 function runStages(request: CompileRequest): CompileResult {
   const { name, precision, threads, report: asked } = request;
   const start = performance.now();
-  const { module, lowered, program, texts, fitted } = stagesOf(request);
+  const { module, lowered, program, texts, fitted, tunables, tuned } = stagesOf(request);
   if (isDebugging('fusion')) debug('fusion', fusionText(lowered));
   if (isDebugging('kernels')) debug('kernels', lowered.kernels.map((kernel) => printKernel(kernel)).join('\n'));
   const milliseconds = performance.now() - start;
   const wanted = asked ?? (flag('KILN_DUMP') ? { bindings: [] } : undefined);
-  if (!wanted) return { program, milliseconds };
+  if (!wanted) return { program, milliseconds, tunables };
   const stages = {
     module: request.module,
     optimized: module,
     lowered,
     program,
     texts,
+    tuned,
     ...(threads && { threads }),
     ...(fitted && { fitted }),
   };
@@ -110,6 +126,7 @@ function runStages(request: CompileRequest): CompileResult {
   return {
     program,
     milliseconds,
+    tunables,
     report,
     ...(asked?.page && { page: collectReport(stages, { precision, bindings }) }),
   };
@@ -126,12 +143,14 @@ function stagesOf({
   threads,
   memoryBudget,
   without = nothing,
+  tuning,
 }: CompileRequest): WithinBudget {
   const emitter = binaryen;
   if (!emitter) throw internalError('compile before ready()');
   const context = passContext(precision, without);
   const module = runPasses(traced, optimizePipeline, context);
-  const generate = (lowered: Lowered): Generated => generateProgram(emitter, lowered, { precision, tier });
+  const generate = (lowered: Lowered): Generated =>
+    generateProgram(emitter, lowered, { precision, tier }, tuning && tuningOptions(tuning, lowered));
   const lower = (candidate: Module, others: readonly Feature[]): Lowered =>
     lowerModule(candidate, {
       name,
@@ -145,6 +164,27 @@ function stagesOf({
   }
   const lowered = lower(module, []);
   return { module, ...generate(lowered) };
+}
+
+/** A symbolic size whose value is not known counts as this, within its bounds. */
+const likelySize = 64;
+
+/** Schedules from outside are taken where they are some. */
+function tuningOptions({ schedules, sizes, candidateMs }: TuningRequest, { symbols }: Lowered): TuningOptions {
+  const given = new Map(sizes);
+  const end = candidateMs === undefined ? undefined : performance.now() + candidateMs;
+  return {
+    schedules: new Map(
+      schedules.flatMap(([key, text]) => {
+        const schedule = parseSchedule(text);
+        return schedule ? [[key, schedule] as const] : [];
+      }),
+    ),
+    sizes: new Map(
+      symbols.map(({ name, min, max }) => [name, given.get(name) ?? Math.min(Math.max(likelySize, min), max)]),
+    ),
+    ...(end !== undefined && { mayGoOn: () => performance.now() < end }),
+  };
 }
 
 function passContext(precision: Precision, without: Without): PassContext {

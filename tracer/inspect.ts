@@ -9,6 +9,7 @@ import { KilnError } from '../base/error.ts';
 import type { Footprint } from '../runtime/footprint.ts';
 import { deviceNamed } from '../runtime/session.ts';
 import { typeOfArray } from './array-leaf.ts';
+import { type TunedReport, tunedReports, tuningRequest } from './autotune/tune.ts';
 import type { Compilation } from './compilation.ts';
 import type { CompileReport, Recomputation } from './compile-report.ts';
 import type { CompileRequest } from './compiler.ts';
@@ -68,6 +69,8 @@ export interface Explanation {
   readonly memory: Footprint;
   /** What is computed again so that it fits into `memoryBudget`; `undefined` where the budget makes no difference. */
   readonly recomputation: Recomputation | undefined;
+  /** Kernels whose schedules `autotune` has measured; `explain` measures nothing itself. */
+  readonly autotune: readonly TunedReport[];
   readonly compileMs: number;
   toString(): string;
 }
@@ -101,6 +104,7 @@ export function explain(compilation: Compilation, args: readonly unknown[]): Exp
     peakBytes: memory.peak,
     memory,
     recomputation: report.recomputation,
+    autotune: tunedReports(deviceNamed(compilation.options.device), report.tuned),
     compileMs: milliseconds,
   };
   const { recompiles } = compilation.stats();
@@ -138,6 +142,8 @@ export function reportRequest(compilation: Compilation, args: readonly unknown[]
     const types = compilation.typesToTrace(signed, actual);
     const device = deviceNamed(options.device);
     const { module, graph } = compilation.traceModule(signed, types, device.name);
+    const sizes = [...(solveSizes(types, actual) ?? [])];
+    const { autotuneMs } = options;
     return {
       module,
       name: options.name,
@@ -147,7 +153,8 @@ export function reportRequest(compilation: Compilation, args: readonly unknown[]
       tier: device.tier,
       threads: device.threads,
       ...(options.memoryBudget !== undefined && { memoryBudget: options.memoryBudget }),
-      report: { bindings: [...(solveSizes(types, actual) ?? [])] },
+      ...(autotuneMs !== undefined && { tuning: tuningRequest(device, { budgetMs: autotuneMs, sizes }, true) }),
+      report: { bindings: sizes },
     };
   });
 }
@@ -180,18 +187,27 @@ function explanationText(
   explanation: Omit<Explanation, 'toString'>,
   recompiles: readonly { readonly reason: string }[],
 ): string {
-  const { ops, kernels, groups, preparation, memory, recomputation, compileMs } = explanation;
+  const { ops, kernels, groups, preparation, memory, recomputation, autotune, compileMs } = explanation;
   const lines = [
     `${name}: ${ops} ops in ${kernels} kernels, compiled in ${compileMs.toFixed(1)} ms`,
     ...totalLines(groups),
     ...preparationLines(preparation, memory.prepared),
     `  ${count(memory.peak)} bytes of memory: ${memoryText(memory)}`,
+    ...autotune.map(autotuneLine),
     ...(recomputation ? recomputationLines(recomputation) : []),
     ...fusionLines(explanation),
   ];
   if (recompiles.length > 0) lines.push('  traced again because of:');
   for (const { reason } of recompiles) lines.push(`    ${reason}`);
   return lines.join('\n');
+}
+
+function autotuneLine({ kernel, schedule, from, tried, ms }: TunedReport): string {
+  if (tried.length === 0)
+    return `  autotune: ${kernel} takes ${schedule}, from a ${from === 'file' ? 'file' : 'search'}`;
+  const of = (name: string): string => `${tried.find((each) => each.schedule === name)?.ms.toFixed(3)} ms`;
+  const before = schedule === tried[0].schedule ? '' : ` instead of ${tried[0].schedule} (${of(tried[0].schedule)})`;
+  return `  autotune: ${kernel} takes ${schedule} (${of(schedule)})${before}, ${tried.length} tried in ${ms.toFixed(0)} ms`;
 }
 
 function preparationLines(groups: readonly GroupReport[], bytes: number): string[] {

@@ -5,6 +5,8 @@
  */
 import type { DimBindings } from '../base/dim.ts';
 import { KilnError } from '../base/error.ts';
+import type { TunedKernel } from '../codegen/wasm/program.ts';
+import type { Tunable } from '../codegen/wasm/tunables.ts';
 import type { Lowered } from '../ir/lowered.ts';
 import type { Module } from '../ir/types.ts';
 import type { Feature } from '../passes/features.ts';
@@ -21,6 +23,9 @@ export interface Generated {
   readonly program: Program;
   /** The code of each kernel as text. */
   readonly texts: readonly string[];
+  /** What may be measured, and what was. */
+  readonly tunables: readonly Tunable[];
+  readonly tuned: readonly TunedKernel[];
 }
 
 export interface BudgetedStages {

@@ -12,6 +12,7 @@ import { canonicalModule } from '../ir/canonical.ts';
 import type { Module } from '../ir/types.ts';
 import type { Device, ProgramSource } from '../runtime/device.ts';
 import { type Program, tierName, type WasmTier } from '../runtime/program.ts';
+import { type AutotuneOptions, tune, tuneAside, tuningRequest } from './autotune/tune.ts';
 import type { CompileRequest, CompileResult } from './compiler.ts';
 import { compileInBackground, compileNow } from './compiler-client.ts';
 import type { Precision } from './settings.ts';
@@ -24,9 +25,11 @@ export interface ProgramOptions {
   /** For each parameter, whether calls hand over the same buffer, mostly; without it, nothing is computed only once. */
   readonly held?: readonly boolean[];
   /** Where it will run: what code may use, and how many threads need memory. */
-  readonly device: Pick<Device, 'tier' | 'threads'>;
+  readonly device: Device;
   /** The most bytes that a run may take. */
   readonly memoryBudget?: number;
+  /** Measure schedules that are not known yet. */
+  readonly autotune?: AutotuneOptions;
 }
 
 /** A program that is compiled when it is first needed, at most once. */
@@ -38,6 +41,8 @@ export class CompiledSource implements ProgramSource {
   readonly threads: number;
   readonly memoryBudget: number | undefined;
   readonly #held: readonly boolean[] | undefined;
+  readonly #autotune: AutotuneOptions | undefined;
+  readonly #device: Device;
   readonly #module: Module;
   program: Program | undefined;
   /** Milliseconds that compiling took; 0 until it is done. */
@@ -45,12 +50,14 @@ export class CompiledSource implements ProgramSource {
   #preparing: Promise<Program> | undefined;
   #failure: KilnError | undefined;
 
-  constructor(module: Module, { name, precision, donated, held, device, memoryBudget }: ProgramOptions) {
+  constructor(module: Module, { name, precision, donated, held, device, memoryBudget, autotune }: ProgramOptions) {
     this.#module = module;
     this.name = name;
     this.precision = precision;
     this.donated = donated;
     this.#held = held;
+    this.#autotune = autotune;
+    this.#device = device;
     this.tier = device.tier;
     this.threads = device.threads;
     this.memoryBudget = memoryBudget;
@@ -58,7 +65,7 @@ export class CompiledSource implements ProgramSource {
 
   prepare(): Promise<Program> {
     if (this.program) return Promise.resolve(this.program);
-    this.#preparing ??= compileInBackground(() => (this.program ? undefined : this.requestFor(undefined))).then(
+    this.#preparing ??= this.#compileAside().then(
       (result) => this.#finish(result),
       (error: KilnError) => {
         this.#failure = error;
@@ -71,25 +78,41 @@ export class CompiledSource implements ProgramSource {
   prepareSync(): Program {
     if (this.program) return this.program;
     if (this.#failure) throw this.#failure;
-    return this.#finish(compileNow(this.requestFor(undefined)));
+    const first = compileNow(this.requestFor(undefined));
+    if (!this.#autotune || first.tunables.length === 0) return this.#finish(first);
+    tune(this.#device, first.tunables, this.#autotune);
+    return this.#finish(compileNow(this.requestFor(undefined, true)), first);
   }
 
-  /** A compile of this module that gives an account of it. */
-  requestFor(report: CompileRequest['report']): CompileRequest {
+  async #compileAside(): Promise<CompileResult | undefined> {
+    const request = (isTuned: boolean) => () => (this.program ? undefined : this.requestFor(undefined, isTuned));
+    const first = await compileInBackground(request(false));
+    if (!this.#autotune || !first || first.tunables.length === 0 || this.program) return first;
+    await tuneAside(this.#device, first.tunables, this.#autotune);
+    const second = await compileInBackground(request(true));
+    return second && { ...second, milliseconds: first.milliseconds + second.milliseconds };
+  }
+
+  /**
+   * A compile of this module that gives an account of it.
+   * @param isTuned whether there is nothing left to measure
+   */
+  requestFor(report: CompileRequest['report'], isTuned = report !== undefined): CompileRequest {
     const { name, precision, donated, tier, threads, memoryBudget } = this;
     const optional = {
       ...(this.#held && { held: this.#held }),
       ...(memoryBudget !== undefined && { memoryBudget }),
+      ...(this.#autotune && { tuning: tuningRequest(this.#device, this.#autotune, isTuned) }),
       ...(report && { report }),
     };
     return { module: this.#module, name, precision, donated, tier, threads, ...optional };
   }
 
   /** The first result stands: a background compile that ends later finds the program already there. */
-  #finish(result: CompileResult | undefined): Program {
+  #finish(result: CompileResult | undefined, before?: CompileResult): Program {
     if (result && !this.program) {
       this.program = result.program;
-      this.compileMs = result.milliseconds;
+      this.compileMs = result.milliseconds + (before?.milliseconds ?? 0);
     }
     return this.program!;
   }
@@ -99,11 +122,13 @@ const sources = new Map<string, CompiledSource>();
 
 /** The program of a module: the one made before from an equal module with equal options, or a new one. */
 export function programFor(module: Module, options: ProgramOptions): { source: CompiledSource; isNew: boolean } {
-  const { name, precision, donated, held, device, memoryBudget } = options;
+  const { name, precision, donated, held, device, memoryBudget, autotune } = options;
   // Only a budget depends on how many threads there are; code is the same for any number.
   const budget = memoryBudget === undefined ? '' : `${memoryBudget}/${device.threads}`;
+  // The sizes of a symbolic program are those it was met with first.
+  const tuned = autotune ? `tuned/${device.threads}` : '';
   const flags = [donated, held ?? []].map((of) => of.map(Number).join('')).join();
-  const key = `${precision};${tierName(device.tier)};${budget};${flags};${name.length}:${name};${canonicalModule(module)}`;
+  const key = `${precision};${tierName(device.tier)};${budget};${tuned};${flags};${name.length}:${name};${canonicalModule(module)}`;
   const known = sources.get(key);
   if (isDebugging('cache')) debug('cache', `${name}: ${known ? 'met in memory' : 'new'} (${key.length} characters)`);
   if (known) return { source: known, isNew: false };

@@ -243,12 +243,18 @@ export interface RightFactors {
   readonly rows: number;
 }
 
-/** The right factors of a kernel that is a contraction and nothing else. */
-export function rightFactors(kernel: Kernel): RightFactors | undefined {
+/** The contraction that a kernel is, if it is nothing else and code for it follows a schedule. */
+export function plainContraction(kernel: Kernel): Contraction | undefined {
   const written = writtenMemory(kernel);
   const units = unitsOf(kernel, written);
   const contraction = units.length === 1 ? matchContraction(units[0], written) : undefined;
-  if (!contraction || matchWindow(contraction)) return undefined;
+  return contraction && !matchWindow(contraction) ? contraction : undefined;
+}
+
+/** The right factors of a kernel that is a contraction and nothing else. */
+export function rightFactors(kernel: Kernel): RightFactors | undefined {
+  const contraction = plainContraction(kernel);
+  if (!contraction) return undefined;
   const { sums, outer, row } = contraction;
   const memories = new Set<string>();
   for (const { right } of sums) {

@@ -6,7 +6,7 @@
  */
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
-import { type Dim, isStatic } from '../../base/dim.ts';
+import { type Dim, type DimBindings, isStatic } from '../../base/dim.ts';
 import { byteSize, type DType } from '../../base/dtype.ts';
 import { encodeBfloat16, encodeFloat16 } from '../../base/half.ts';
 import type { Kernel } from '../../ir/kernel.ts';
@@ -20,10 +20,12 @@ import {
   programVersion,
   type Size,
 } from '../../runtime/program.ts';
+import { type ContractionSchedule, scheduleKey } from './contraction/schedule.ts';
 import { keepPacked } from './keep-packed.ts';
 import { type GeneratedKernel, generateKernel, type KernelOptions, optionsKey, rightFactors } from './kernel.ts';
 import type { Binaryen } from './math/emitter.ts';
 import { requireComputed } from './operators.ts';
+import { findTunables, type Tunable } from './tunables.ts';
 
 export interface GeneratedProgram {
   /** What the program does, launch by launch: packing that is done only once has launches of its own. */
@@ -31,6 +33,27 @@ export interface GeneratedProgram {
   readonly program: Program;
   /** The WebAssembly text of each kernel, made when it is read. */
   readonly texts: readonly string[];
+  /** What may be measured, where that was asked for. */
+  readonly tunables: readonly Tunable[];
+  /** Kernels whose schedules were measured. */
+  readonly tuned: readonly TunedKernel[];
+}
+
+export interface TunedKernel {
+  readonly kernel: string;
+  /** What the schedule is stored under. */
+  readonly key: string;
+  readonly schedule: string;
+}
+
+/** Schedules that were measured on this machine. */
+export interface TuningOptions {
+  /** By `Tunable.key`. */
+  readonly schedules: ReadonlyMap<string, ContractionSchedule>;
+  /** The values that symbolic sizes have been measured at, or shall be. */
+  readonly sizes: DimBindings;
+  /** Asks for candidates for all other kernels, as long as it says so. */
+  mayGoOn?(): boolean;
 }
 
 interface CachedKernel {
@@ -46,13 +69,23 @@ const cache = new Map<string, CachedKernel>();
 /** Forgets the code of all kernels, as if nothing had been compiled in this process. */
 export const clearKernels = (): void => cache.clear();
 
-/** Generates all code of a lowered module. @throws KilnError `unsupported_dtype`, `invalid_size` */
-export function generateProgram(binaryen: Binaryen, given: Lowered, options: KernelOptions): GeneratedProgram {
-  const lowered = keepPacked(given, {
-    rightFactors,
-    packedBytes: (kernel) => compileKernel(binaryen, kernel, options).generated.packedBytes,
-  });
-  const compiled = lowered.kernels.map((kernel) => compileKernel(binaryen, kernel, options));
+/**
+ * Generates all code of a lowered module.
+ * @throws KilnError `unsupported_dtype`, `invalid_size`
+ */
+export function generateProgram(
+  binaryen: Binaryen,
+  given: Lowered,
+  options: KernelOptions,
+  tuning?: TuningOptions,
+): GeneratedProgram {
+  const keyOf = (kernel: Kernel): string => tuningKey(kernel, options, tuning?.sizes ?? new Map());
+  const compile = (kernel: Kernel): CachedKernel => {
+    const contraction = tuning && tuning.schedules.size > 0 ? tuning.schedules.get(keyOf(kernel)) : undefined;
+    return compileKernel(binaryen, kernel, contraction ? { ...options, contraction } : options);
+  };
+  const lowered = keepPacked(given, { rightFactors, packedBytes: (kernel) => compile(kernel).generated.packedBytes });
+  const compiled = lowered.kernels.map(compile);
   const { arenaBytes } = lowered;
   const program: Program = {
     version: programVersion,
@@ -82,7 +115,35 @@ export function generateProgram(binaryen: Binaryen, given: Lowered, options: Ker
   compiled.forEach(({ generated }, i) => {
     Object.defineProperty(texts, i, { enumerable: true, get: () => generated.text() });
   });
-  return { lowered, program, texts };
+  const { mayGoOn } = tuning ?? {};
+  const tunables =
+    tuning && mayGoOn
+      ? findTunables({
+          lowered,
+          tier: options.tier,
+          sizes: tuning.sizes,
+          known: new Set(tuning.schedules.keys()),
+          keyOf,
+          codeOf: (kernel, contraction) =>
+            programKernel(kernel, compileKernel(binaryen, kernel, { ...options, contraction })),
+          mayGoOn,
+        })
+      : [];
+  const tuned = lowered.kernels.flatMap((kernel): TunedKernel[] => {
+    const key = tuning && tuning.schedules.size > 0 ? keyOf(kernel) : '';
+    const schedule = tuning?.schedules.get(key);
+    return schedule && kernel.packed !== 'make' ? [{ kernel: kernel.name, key, schedule: scheduleKey(schedule) }] : [];
+  });
+  return { lowered, program, texts, tunables, tuned };
+}
+
+/** What a schedule is stored under: everything that decides how fast code is, but for the machine. */
+function tuningKey(kernel: Kernel, options: KernelOptions, sizes: DimBindings): string {
+  // What packs and what multiplies have one schedule.
+  const { packed, ...plain } = kernel;
+  const at = [...sizes].map(([name, size]) => `${name}=${size}`).sort();
+  const text = `kiln tuning ${codeVersion} ${optionsKey(options)}${packed ? ' packed' : ''} ${at}\n${kernelKey(plain)}`;
+  return bytesToHex(sha256(utf8ToBytes(text)));
 }
 
 /** Generates a kernel, or finds it as it was generated before. */

@@ -3,14 +3,17 @@
  * beside it for what is long enough. A launch whose program is compiled runs inside `run`, unless something waits in the
  * queue; then it waits behind it.
  */
-import type { DType } from '../../base/dtype.ts';
+import type { DimBindings } from '../../base/dim.ts';
+import { byteSize, type DType } from '../../base/dtype.ts';
 import { internalError, KilnError } from '../../base/error.ts';
 import { DeviceBuffer, denseBytes, shutDownError } from '../buffer.ts';
 import { MemoryPressure, provokeCollection } from '../collector.ts';
 import type { ArraySpec, BufferHandle, MemoryStatistics, ProgramSource } from '../device.ts';
-import type { Program, WasmTier } from '../program.ts';
+import type { Program, TensorSpec, WasmTier } from '../program.ts';
 import { TaskQueue } from '../queue.ts';
+import { evaluateSize, symbolTable } from '../sizes.ts';
 import { QueuedAlias, QueuedLaunch, QueuedRead, QueuedSignal, type TaskDevice } from '../tasks.ts';
+import { madeUpBytes, type Trial } from '../trial.ts';
 import { validateProgram } from '../validate.ts';
 import type { Block } from './allocator.ts';
 import { Driver } from './driver.ts';
@@ -119,6 +122,43 @@ export class WasmDevice implements TaskDevice<Block> {
       results.push(buffer);
     }
     return results;
+  }
+
+  trial(programs: readonly Program[], sizes: DimBindings): Trial {
+    const { memory, executables } = this.#open();
+    const [{ inputs, outputs, symbols }] = programs;
+    const table = symbolTable(symbols);
+    const concrete = ({ dtype, shape }: TensorSpec): ArraySpec => ({
+      dtype,
+      shape: shape.map((size) => evaluateSize(size, table, sizes)),
+    });
+    const buffers: WasmBuffer[] = [];
+    const results = outputs.map(concrete);
+    const dispose = (): void => {
+      for (const buffer of buffers) buffer.dispose();
+      for (const program of programs) {
+        executables.get(program)?.resources.releaseAll();
+        executables.delete(program);
+      }
+    };
+    try {
+      for (const { dtype, shape } of inputs.map(concrete)) {
+        const bytes = madeUpBytes(dtype, denseBytes(dtype, shape) / byteSize(dtype));
+        buffers.push(this.#own(this.upload(dtype, shape, bytes)));
+      }
+      for (const program of programs) this.load(program);
+    } catch (error) {
+      dispose();
+      throw error;
+    }
+    const run = (number: number, times: number): void => {
+      for (let i = 0; i < times; i++) {
+        const blocks = this.execute(programs[number], buffers, results);
+        if (blocks instanceof KilnError) throw blocks;
+        for (const block of blocks) memory.release(block);
+      }
+    };
+    return { run, dispose };
   }
 
   async warmup(program: Program): Promise<void> {

@@ -189,8 +189,8 @@ describe('options', () => {
   });
 
   it.each([
-    [{ autotune: true }, /option autotune/],
-    [{ autotune: true }, /option autotune/],
+    [{ autotuned: true }, /option autotune/],
+    [{ autotuned: true }, /option autotune/],
     [{ nmae: 'x' }, /option nmae/],
     [{ precision: 'exact' }, /precision: "exact"/],
     [{ maxRecompiles: Number.NaN }, /maxRecompiles: NaN/],

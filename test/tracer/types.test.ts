@@ -72,7 +72,7 @@ describe('types', () => {
     // @ts-expect-error a number where a tensor belongs
     void (() => f(params, 3, 3));
     // @ts-expect-error no such option
-    void (() => compile(loss, { autotune: true }));
+    void (() => compile(loss, { autotuned: true }));
   });
 
   it('of trees', () => {
