@@ -10,7 +10,7 @@
  *     next:   0, 4, 8, …           whoever adds the grain to it has these tiles
  *
  * A worker counts itself in while the gate is open, which keeps the description as it is until it counts itself out.
- * One that comes late, or lacks the kernel, is not waited for. Between rounds it looks at the epoch for a while, then
+ * One that comes late, lacks the kernel or has not read its messages is not waited for. Between rounds it looks at the epoch for a while, then
  * sleeps on it. Sequentially consistent atomics order everything else: the description is written before the gate opens
  * and read behind it, results are written before a worker counts itself out and read after the caller has seen that.
  */
@@ -146,7 +146,8 @@ const workerText = `
             (then
               (global.set $joined ${atomic(control.epoch)})
               (global.set $inside (i32.const 1))
-              (if (call $knows ${word(control.kernel)})
+              ;; A message may be that memory has grown, which engines notice between calls from JavaScript.
+              (if (i32.and (i32.eq ${atomic(control.mail)} (local.get $received)) (call $knows ${word(control.kernel)}))
                 (then (call $takeTiles ${word(control.kernel)} (call $ownRecord (local.get $index)))))
               (call $leave)))
           (br $again)))

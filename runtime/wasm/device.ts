@@ -56,6 +56,7 @@ export class WasmDevice implements TaskDevice<Block> {
     const memory = new WasmMemory(() => this.#relieve(), {
       ...(options.memoryLimit !== undefined && { limitBytes: options.memoryLimit }),
       shared: this.tier.threads,
+      onGrowth: () => this.#resources?.driver.pool?.renew(),
     });
     const kernels = new KernelTable(memory.memory, (kernel) => driver.forget(kernel));
     const driver = new Driver(memory, kernels.functions, this.threads);

@@ -28,6 +28,8 @@ export interface MemoryOptions {
   readonly limitBytes?: number;
   /** Whether several threads see it. */
   readonly shared?: boolean;
+  /** Told when it has grown. */
+  readonly onGrowth?: () => void;
 }
 
 export class WasmMemory {
@@ -43,6 +45,7 @@ export class WasmMemory {
   readonly #allocator = new Allocator();
   /** Asked once before an allocation fails; true when it released something. */
   readonly #relieve: () => boolean;
+  readonly #onGrowth: () => void;
   /** What the memory may grow to at most, and what was asked for. */
   readonly #limitPages: number;
   readonly #wantedPages: number;
@@ -55,8 +58,9 @@ export class WasmMemory {
    */
   constructor(
     relieve: () => boolean = () => false,
-    { limitBytes = maximumPages * pageBytes, shared = false }: MemoryOptions = {},
+    { limitBytes = maximumPages * pageBytes, shared = false, onGrowth = () => {} }: MemoryOptions = {},
   ) {
+    this.#onGrowth = onGrowth;
     this.#wantedPages = Math.min(maximumPages, Math.floor(limitBytes / pageBytes));
     const initial = Math.min(initialPages, this.#wantedPages);
     [this.memory, this.#limitPages] = reserve(initial, this.#wantedPages, shared);
@@ -156,6 +160,7 @@ export class WasmMemory {
     this.#bytes = new Uint8Array(this.memory.buffer);
     this.#words = new Uint32Array(this.memory.buffer);
     this.#allocator.extend((pages * pageBytes) / unitBytes);
+    this.#onGrowth();
     return true;
   }
 

@@ -65,6 +65,14 @@ export class Pool {
     if (this.#hasStarted && this.#waiting.length > 0) this.#post();
   }
 
+  /**
+   * Has every worker come back to JavaScript before it takes part again: where memory has grown, an engine that checks
+   * bounds in code lets other threads know of it only between calls.
+   */
+  renew(): void {
+    if (this.#hasStarted) this.#post();
+  }
+
   #post(): void {
     const message = this.#waiting;
     this.#waiting = [];

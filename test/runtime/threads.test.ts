@@ -165,6 +165,27 @@ describe.each([2, 3, 4, 7])('with %i threads', (threads) => {
   });
 });
 
+describe('memory that grows', () => {
+  it('is seen by every worker that takes part', async () => {
+    const on = await start(3, blockSumsProgram());
+    const x = upload(on, new Array(tiles * tileElements).fill(0));
+    for (let round = 0; round < 60; round++) {
+      // What is bound now lies in memory that was not there before.
+      const bytes = new Uint8Array(1.6 * on.memory().reservedBytes - on.memory().bytes);
+      const large = on.upload('uint8', [bytes.length], bytes);
+      const program = compiledSource(blockSumsProgram());
+      for (let i = 0; i < 3; i++) on.run(program, [x], vector(tiles * tileElements))[0].dispose();
+      const [y] = on.run(program, [x], vector(tiles * tileElements));
+      expect(y.error).toBeUndefined();
+      y.dispose();
+      large.dispose();
+      if (on.memory().reservedBytes < 2 ** 28) continue;
+      on.shutdown();
+      return;
+    }
+  });
+});
+
 describe('many short launches', () => {
   it('all do their work, with pauses or without', async () => {
     const on = await start(3, sharedAddition);

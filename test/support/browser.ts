@@ -7,7 +7,12 @@
 import chromium from '@sparticuz/chromium';
 import { type Browser, chromium as driver } from 'playwright-core';
 
-export async function launchBrowser(): Promise<Browser> {
+/** Flags for small machines with which no page is isolated. */
+const againstIsolation = /^--(single-process|disable-web-security|disable-site-isolation-trials|disable-features)\b/;
+
+/** @param isIsolating whether pages may be cross-origin isolated: each site then has a process of its own */
+export async function launchBrowser({ isIsolating = false } = {}): Promise<Browser> {
   chromium.setGraphicsMode = false;
-  return driver.launch({ executablePath: await chromium.executablePath(), args: chromium.args, headless: true });
+  const args = isIsolating ? chromium.args.filter((arg) => !againstIsolation.test(arg)) : chromium.args;
+  return driver.launch({ executablePath: await chromium.executablePath(), args, headless: true });
 }
