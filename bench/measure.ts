@@ -1,5 +1,4 @@
 /** Timing of several ways to do one thing, in turn within one run, so that a drifting machine treats all alike. */
-import { cpus } from 'node:os';
 import { summarize } from './index.ts';
 
 export interface Contestant {
@@ -51,12 +50,6 @@ export function assertClose(
       throw new Error(`${name}: element ${i} is ${actual[i]}, expected ${expected[i]} within ${tolerance} of ${scale}`);
     }
   }
-}
-
-/** What the numbers were measured on, without anything that names the machine. */
-export function machine(): string {
-  const { arch, platform, version } = process;
-  return `${cpus().length} cores, ${platform} ${arch}, Node ${version}, WASM SIMD128 without relaxed operations`;
 }
 
 /** Uniform numbers in [-1, 1), the same on every machine. */

@@ -1,7 +1,7 @@
 /** The record of what was measured: `docs/performance.json`, and `docs/performance.md` which is written from it. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { machine } from './measure.ts';
+import { machine } from './machine.ts';
 import { markdownPage, type Recorded } from './report.ts';
 import type { BenchResult } from './result.ts';
 

@@ -19,7 +19,7 @@ const colours: Readonly<Record<Exclude<Peer, 'kiln'>, string>> = {
   tensorflow: '#a3cda6',
 };
 
-const [barHeight, lineGap, labelWidth, panelWidth, panelGap, top, bottom] = [7, 9, 260, 420, 40, 76, 34];
+const [barHeight, lineGap, labelWidth, panelWidth, panelGap, top, bottom] = [7, 9, 260, 420, 56, 76, 34];
 /** The axis, in powers of two; bars beyond it are cut and say so by their figures. */
 const [low, high] = [-4, 7];
 

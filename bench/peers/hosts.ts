@@ -51,7 +51,7 @@ export interface Selection {
 
 const fileOf = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
 
-/** Where `bench/peers/python/README.md` says to install the packages. */
+/** Where `bench/peers/README.md` says to install the packages. */
 export const defaultPython = fileOf('python/.venv/bin/python');
 
 /** The loaders of this process, which a host in TypeScript needs too. */

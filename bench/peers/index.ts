@@ -6,7 +6,7 @@
  *     npm run bench:peers -- --rows matmul --peers kiln,onnxruntime-web --threads 1 --no-write
  */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { machine } from '../measure.ts';
+import { machine } from '../machine.ts';
 import { docs } from '../record.ts';
 import type { BenchResult } from '../result.ts';
 import { peerChart } from './chart.ts';

@@ -35,6 +35,8 @@ export interface AccumulatorCode {
   rotate(): void;
   /** Defines the results. */
   finish(): void;
+  /** Takes in the `inner` state of another sweep, over what comes behind all that this one has seen. */
+  absorb?(inner: readonly number[]): void;
   /** The locals of the state by slot and copy: what every step changes, and what only `flush` does. */
   readonly state?: { readonly inner: readonly (readonly number[])[]; readonly outer: readonly (readonly number[])[] };
 }

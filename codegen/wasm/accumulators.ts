@@ -73,6 +73,11 @@ function lanes(
   return {
     slots: ordered ? reductionLanes : 1,
     state: { inner, outer: outer ?? [] },
+    absorb: (other) => {
+      (outer ?? inner).forEach((row, slot) => {
+        f.set(row[0], join(f.get(row[0]), f.get(other[slot])));
+      });
+    },
     step: ({ slot, copy, from, mask }) => {
       const local = inner[slots === 1 ? 0 : slot][copy];
       const value = env.read(accumulator.value, from);

@@ -35,6 +35,15 @@ export function floatExtremum(
   return {
     slots: 1,
     state: { inner: [...best, ...nan, ...signs], outer: [] },
+    absorb: (other) => {
+      for (let slot = 0; slot < slots; slot++) {
+        const theirs = [0, 1, 2].map((part) => other[part * slots + slot]);
+        merge(
+          [best, nan, signs].map((state) => state[slot][0]),
+          theirs,
+        );
+      }
+    },
     step: ({ slot, copy, from, mask }) => {
       const row = slots === 1 ? 0 : slot;
       const read = emitter.env.read(accumulator.value, from);
@@ -110,6 +119,9 @@ export function extremumPosition(emitter: NestEmitter, accumulator: ClosedAccumu
   return {
     slots: 1,
     state: { inner: [...best, ...where], outer: [] },
+    absorb: (other) => {
+      for (let slot = 0; slot < slots; slot++) merge(best[slot][0], where[slot][0], other[slot], other[slots + slot]);
+    },
     step: ({ slot, copy, from, mask, position }) => {
       const row = slots === 1 ? 0 : slot;
       const read = env.read(accumulator.value, from);

@@ -33,6 +33,7 @@ import { Environment } from './environment.ts';
 import { FunctionBuilder } from './function-builder.ts';
 import type { Binaryen, Module } from './math/emitter.ts';
 import { NestEmitter } from './nest.ts';
+import { emitPartials, matchPartials, type Partials } from './partials.ts';
 import { type Plan, planNodes } from './plan.ts';
 import { RecordLayout } from './record.ts';
 import { buildRows } from './rows/emit.ts';
@@ -197,6 +198,7 @@ interface PreparedUnit extends Unit {
   readonly windows?: WindowReduction;
   readonly transpose?: Transpose;
   readonly columns?: Columns;
+  readonly partials?: Partials;
   readonly plan?: Plan;
 }
 
@@ -222,6 +224,8 @@ function prepareUnits(
     const plan = planNodes(unit.nodes, new Set());
     const columns = matchColumns(unit, plan, written);
     if (columns) return { ...unit, columns, plan };
+    const partials = matchPartials(unit, plan);
+    if (partials) return { ...unit, partials, plan };
     const widened = widenScratch(unit.nodes, scratch, plan);
     if (!widened) return { ...unit, plan };
     scratch = widened.scratch;
@@ -282,7 +286,7 @@ function buildUnit(
   options: KernelOptions & Pick<Kernel, 'packed'>,
   prefix: string,
 ): Part {
-  const { rows, windows, contraction, transpose, columns, plan } = unit;
+  const { rows, windows, contraction, transpose, columns, partials, plan } = unit;
   if (rows) return buildRows(builder, facts, rows, prefix);
   if (windows) return buildWindowReduction(builder, facts, unit, windows, prefix);
   if (contraction) {
@@ -297,6 +301,10 @@ function buildUnit(
   if (!plan) throw internalError('a part of a kernel has no schedule');
   const helpers = new Helpers(prefix);
   const emitter = new NestEmitter(new Environment(builder, facts), plan, helpers);
+  if (partials) {
+    const phases = emitPartials(emitter, unit, partials, prefix).map((tiles) => ({ tiles, group: 1 }));
+    return { builder, phases, helpers: helpers.all };
+  }
   if (columns) {
     const tiling = tileColumns(columns);
     const sweeps = new ColumnEmitter(emitter, columns, tiling.columns, prefix);

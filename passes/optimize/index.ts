@@ -2,6 +2,7 @@
  * The optimisation of graphs, as data: which passes run, in which order.
  */
 import { recomputeScores } from '../attention/recompute-scores.ts';
+import { reducePositions } from '../convolution/reduce-positions.ts';
 import { splitDilation } from '../convolution/split-dilation.ts';
 import type { Step } from '../manager.ts';
 import { outlineRepeats } from '../outline/outline-repeats.ts';
@@ -44,6 +45,7 @@ export const optimizePipeline: readonly Step[] = [
       eliminateCommonSubexpressions,
       canonicalize,
       splitDilation,
+      reducePositions,
       foldConstants,
       orderMatmulChains,
       factorProducts,

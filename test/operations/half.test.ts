@@ -111,6 +111,22 @@ test('results are in the dtypes of JAX', () => {
   ]);
 });
 
+test.each(formats)('few rows times weights of %s, read where they are', async (dtype) => {
+  const elements = (count: number, step: number) => Float32Array.from({ length: count }, (_, i) => Math.sin(i * step));
+  const product = k.compile((x: k.Tensor, w: k.Tensor) => x.matmul(w), { precision: 'strict' });
+  for (const [rows, depth, columns] of [
+    [1, 300, 1030],
+    [3, 17, 45],
+    [7, 260, 513],
+  ]) {
+    const x = k.tensor(elements(rows * depth, 0.7), { shape: [rows, depth] });
+    const w = k.tensor(elements(depth * columns, 0.3), { shape: [depth, columns], dtype });
+    const expected = await product(x, w.astype('float32')).data();
+    expect(await product(x, w).data()).toEqual(expected);
+    expect(await product(x, w.T.add(0).T).data()).toEqual(expected);
+  }
+});
+
 test('weights in 16 bits are widened inside the product, and only their bytes are moved', async () => {
   const x = k.tensor(
     Float32Array.from({ length: 37 * 66 }, (_, i) => Math.sin(i)),

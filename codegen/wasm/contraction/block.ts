@@ -463,6 +463,7 @@ export class ContractionBlock {
         depth,
         strides: stridesOf(product, this.options, isDirect),
         continues: order,
+        ...(product.right && { rightStored: product.right.stored }),
         isRanged: finite !== undefined || order !== 'whole',
       };
       this.helpers.push([name, buildStrip(f, shape)]);
@@ -486,7 +487,7 @@ export class ContractionBlock {
     const start = substituteAxes(index, new Map(sum.reduced.map(({ name }) => [name, { offset: 0, terms: [] }])));
     let expression = -1;
     env.withAxis(own, { local, delta: 0, scope: f.scope }, () => {
-      const address = addressOf(env, memory, byteSize(sum.dtype), start);
+      const address = addressOf(env, memory, byteSize(f.layout.dtypeOf(memory)), start);
       const base = addressExpression(env, address);
       expression = address.offset === 0 ? base : f.module.i32.add(base, f.i32(address.offset));
     });

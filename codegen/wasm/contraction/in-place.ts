@@ -2,7 +2,7 @@
  * Factors that are read where they are: plain loads whose elements lie as a register tile reads them.
  */
 import type { Dim } from '../../../base/dim.ts';
-import { byteSize } from '../../../base/dtype.ts';
+import { byteSize, computeDType, type DType, isHalf } from '../../../base/dtype.ts';
 import type { Axis, IndexExpression } from '../../../ir/kernel.ts';
 import { likelyExtent } from '../../common/cost.ts';
 import { coefficientOf } from '../../common/linear-index.ts';
@@ -14,6 +14,8 @@ const inPlaceElements = 1 << 13;
 /** Rows up to which the right factor is read in place, however large it is: fewer where each step is on another page. */
 const inPlaceRows = 24;
 const inPlaceRowsOfPages = 8;
+/** Rows up to which floats of 16 bits are read in place: every tile of rows widens them again. */
+const widenedRows = 8;
 /** Rows up to which a few steps at a time are done, and up to which that pays where steps do not lie on pages apart. */
 const rowsOfSteps = 32;
 const fewRows = 4;
@@ -26,6 +28,8 @@ const inPlaceSteps = 64;
 /** A factor that is read where it is. */
 export interface InPlace {
   readonly memory: string;
+  /** The dtype of its elements there: that of the sum, or a float of 16 bits that is widened as it is read. */
+  readonly stored: DType;
   readonly index: IndexExpression;
   /** Elements from one position on the factor's own axis to the next. */
   readonly own: Dim;
@@ -38,18 +42,19 @@ function inPlaceLoad(layout: RecordLayout, factor: Factor, own: Axis, { reduced,
   const [only] = factor.lets;
   if (factor.lets.length !== 1 || reduced.length !== 1 || only.expression.kind !== 'load') return undefined;
   const { memory, index, when } = only.expression;
-  if (when !== undefined || layout.dtypeOf(memory) !== dtype) return undefined;
+  const stored = layout.dtypeOf(memory);
+  if (when !== undefined || computeDType(stored) !== dtype) return undefined;
   if (!index.terms.every((term) => term.factor.kind === 'axis')) return undefined;
   const [ownStride, step] = [coefficientOf(index, own.name), coefficientOf(index, reduced[0].name)];
   if (ownStride === undefined || step === undefined) return undefined;
-  return { memory, index, own: ownStride, step };
+  return { memory, stored, index, own: ownStride, step };
 }
 
 /** The left factor, unless its steps lie so far apart that packing it is faster. */
 export function leftInPlace(layout: RecordLayout, sum: Sum, { row }: Contraction): InPlace | undefined {
   const load = inPlaceLoad(layout, sum.left, row, sum);
   const apart = load?.step !== 1 && likelyExtent(sum.depth) > inPlaceSteps;
-  return apart ? undefined : load;
+  return apart || load?.stored !== sum.dtype ? undefined : load;
 }
 
 export interface InPlaceOptions {
@@ -72,16 +77,17 @@ export function rightInPlace(
 ): InPlace | undefined {
   const load = inPlaceLoad(layout, sum.right, column, sum);
   if (load?.own !== 1) return undefined;
+  if (isHalf(load.stored) && likelyExtent(row.extent) > widenedRows) return undefined;
   if (!isChecked && isSmall(sum, column)) return load;
   if (isKept) return undefined;
   const ofPages = mayBeSteps ? rowsOfSteps : inPlaceRowsOfPages;
-  return likelyExtent(row.extent) <= (isOfPages(load, sum) ? ofPages : inPlaceRows) ? load : undefined;
+  return likelyExtent(row.extent) <= (isOfPages(load) ? ofPages : inPlaceRows) ? load : undefined;
 }
 
 const isSmall = (sum: Sum, column: Axis): boolean =>
   likelyExtent(sum.depth) * likelyExtent(column.extent) <= inPlaceElements;
 
-const isOfPages = ({ step }: InPlace, { dtype }: Sum): boolean => likelyExtent(step) * byteSize(dtype) >= pageBytes;
+const isOfPages = ({ step, stored }: InPlace): boolean => likelyExtent(step) * byteSize(stored) >= pageBytes;
 
 /**
  * The steps that are done at a time where a large right factor is read in place for few rows; `undefined` where tiles
@@ -89,6 +95,6 @@ const isOfPages = ({ step }: InPlace, { dtype }: Sum): boolean => likelyExtent(s
  */
 export function stepsInPlace(right: InPlace, sum: Sum, { row, column }: Contraction): number | undefined {
   if (isSmall(sum, column) || likelyExtent(sum.depth) <= stepsAtOnce) return undefined;
-  const pays = likelyExtent(row.extent) <= fewRows || isOfPages(right, sum);
+  const pays = likelyExtent(row.extent) <= fewRows || isOfPages(right);
   return pays ? stepsAtOnce : undefined;
 }

@@ -13,9 +13,10 @@
  *     steps     to the partial sums of a block at `c`; a block does not end between `begin` and `end`
  */
 import { type Dim, isStatic, mulDims } from '../../../base/dim.ts';
-import type { DType } from '../../../base/dtype.ts';
+import { type DType, isHalf } from '../../../base/dtype.ts';
 import { contractionBlock } from '../../../ir/kernel.ts';
 import { FunctionBuilder } from '../function-builder.ts';
+import { widenHalves } from '../half.ts';
 import type { Expression } from '../math/emitter.ts';
 
 /** Distances in bytes. */
@@ -39,6 +40,8 @@ export interface StripShape {
   readonly dtype: DType;
   /** Whether elements of the factors are pairs of 16-bit integers, whose products are added. */
   readonly inPairs?: boolean;
+  /** The dtype of the right factor where it is not that of the sums: a float of 16 bits, widened as it is read. */
+  readonly rightStored?: DType;
   readonly depth: Dim;
   readonly strides: StripStrides;
   readonly continues: 'whole' | 'blocks' | 'steps';
@@ -217,7 +220,7 @@ class Strip {
     const { f } = this;
     const { i32, v128 } = f.module;
     const { leftRow, leftStep, rightStep } = this.shape.strides;
-    const loaded = partial[0].map((_, v) => f.let('v128', v128.load(16 * v, 4, f.get(this.right)), 'right'));
+    const loaded = partial[0].map((_, v) => f.let('v128', this.rightVector(v), 'right'));
     partial.forEach((sums, row) => {
       const offset = isImmediate(leftRow) ? row * leftRow : 0;
       const pointer = this.left[isImmediate(leftRow) ? 0 : row];
@@ -229,6 +232,15 @@ class Strip {
     const advance = (local: number, by: Dim): void => f.set(local, i32.add(f.get(local), f.size(by)));
     for (const pointer of this.left) advance(pointer, leftStep);
     advance(this.right, rightStep);
+  }
+
+  /** A vector of the right factor. */
+  rightVector(vector: number): Expression {
+    const { f } = this;
+    const { v128 } = f.module;
+    const { rightStored } = this.shape;
+    if (rightStored === undefined || !isHalf(rightStored)) return v128.load(16 * vector, 4, f.get(this.right));
+    return widenHalves(f, rightStored, v128.load16x4_s(8 * vector, 2, f.get(this.right)));
   }
 
   store(sums: readonly number[][]): void {

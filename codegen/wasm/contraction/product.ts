@@ -190,8 +190,8 @@ export function stridesOf(product: Product, { schedule, chunk }: BlockOptions, i
   return {
     leftRow: left ? mulDims(left.own, bytes) : bytes,
     leftStep: left ? mulDims(left.step, bytes) : leftWidth(tileRows) * bytes,
-    rightStep: right ? mulDims(right.step, bytes) : tileColumns * bytes,
-    rightTile: right ? columns * bytes : mulDims(depth, tileColumns * bytes),
+    rightStep: right ? mulDims(right.step, byteSize(right.stored)) : tileColumns * bytes,
+    rightTile: right ? columns * byteSize(right.stored) : mulDims(depth, tileColumns * bytes),
     resultRow: isDirect && direct ? direct.row : chunk * bytes,
   };
 }
