@@ -35,7 +35,7 @@ export interface CompileOptions {
    */
   readonly memoryBudget?: number;
   /**
-   * Measures how contractions are best cut up on this machine when the function is compiled, `budgetMs` long at most (2
+   * Measures how contractions and reductions are best cut up here when the function is compiled, `budgetMs` long at most (2
    * seconds unless given), and keeps the winners, with KILN_CACHE_DIR for other processes too. In `strict` no bit depends
    * on what wins. Without it nothing is measured.
    */

@@ -8,9 +8,9 @@
 import { evaluateDim } from '../base/dim.ts';
 import { internalError, KilnError } from '../base/error.ts';
 import { debug, flag, isDebugging, isFlagOn } from '../base/flags.ts';
-import { parseSchedule } from '../codegen/wasm/contraction/candidates.ts';
 import { loadBinaryen } from '../codegen/wasm/load.ts';
 import { generateProgram, type TuningOptions } from '../codegen/wasm/program.ts';
+import { parseSchedule } from '../codegen/wasm/schedules.ts';
 import type { Tunable } from '../codegen/wasm/tunables.ts';
 import { printKernel } from '../ir/kernel-print.ts';
 import type { Lowered } from '../ir/lowered.ts';
@@ -174,12 +174,7 @@ function tuningOptions({ schedules, sizes, candidateMs }: TuningRequest, { symbo
   const given = new Map(sizes);
   const end = candidateMs === undefined ? undefined : performance.now() + candidateMs;
   return {
-    schedules: new Map(
-      schedules.flatMap(([key, text]) => {
-        const schedule = parseSchedule(text);
-        return schedule ? [[key, schedule] as const] : [];
-      }),
-    ),
+    schedules: new Map(schedules.filter(([, text]) => parseSchedule(text) !== undefined)),
     sizes: new Map(
       symbols.map(({ name, min, max }) => [name, given.get(name) ?? Math.min(Math.max(likelySize, min), max)]),
     ),

@@ -33,6 +33,7 @@ import { Environment } from './environment.ts';
 import { FunctionBuilder } from './function-builder.ts';
 import type { Binaryen, Module } from './math/emitter.ts';
 import { NestEmitter } from './nest.ts';
+import { type NestSchedule, nestScheduleKey } from './nest-schedule.ts';
 import { emitPartials, matchPartials, type Partials } from './partials.ts';
 import { type Plan, planNodes } from './plan.ts';
 import { RecordLayout } from './record.ts';
@@ -54,6 +55,8 @@ export interface KernelOptions {
   readonly tier: WasmTier;
   /** The schedule of its contractions, where it was measured; without it one is chosen by the sizes. */
   readonly contraction?: ContractionSchedule;
+  /** The same of its other loops. */
+  readonly nest?: NestSchedule;
 }
 
 /** Whether code may fuse multiplications with additions, which leave other last bits. */
@@ -62,7 +65,8 @@ export const mayFuse = ({ precision, tier }: KernelOptions): boolean => precisio
 /** What of the options shapes code; part of a kernel's hash. */
 export const optionsKey = (options: KernelOptions): string =>
   `${options.precision}${mayFuse(options) ? ' fma' : ''}${options.tier.threads ? ' shared' : ''}` +
-  (options.contraction ? ` ${scheduleKey(options.contraction)}` : '');
+  (options.contraction ? ` ${scheduleKey(options.contraction)}` : '') +
+  (options.nest ? ` ${nestScheduleKey(options.nest)}` : '');
 
 /** A stretch of tiles that may run in any order (`KernelPhase` of the program). */
 export interface TilePhase {
@@ -255,6 +259,15 @@ export function plainContraction(kernel: Kernel): Contraction | undefined {
   return contraction && !matchWindow(contraction) ? contraction : undefined;
 }
 
+/** Whether a kernel is a single nest of loops with a reduction in it, whose code follows a schedule. */
+export function isPlainReduction(kernel: Kernel): boolean {
+  const written = writtenMemory(kernel);
+  const { units } = prepareUnits(unitsOf(kernel, written), kernel, written);
+  const [{ rows, windows, contraction, transpose, columns, partials, nodes }] = units;
+  if (units.length !== 1 || rows || windows || contraction || transpose || columns || partials) return false;
+  return [...walk(nodes)].some((node) => node.kind === 'reduce');
+}
+
 /** The right factors of a kernel that is a contraction and nothing else. */
 export function rightFactors(kernel: Kernel): RightFactors | undefined {
   const contraction = plainContraction(kernel);
@@ -300,7 +313,8 @@ function buildUnit(
   }
   if (!plan) throw internalError('a part of a kernel has no schedule');
   const helpers = new Helpers(prefix);
-  const emitter = new NestEmitter(new Environment(builder, facts), plan, helpers);
+  const scheduled = plan.scheduled(options.nest);
+  const emitter = new NestEmitter(new Environment(builder, facts), scheduled, helpers);
   if (partials) {
     const phases = emitPartials(emitter, unit, partials, prefix).map((tiles) => ({ tiles, group: 1 }));
     return { builder, phases, helpers: helpers.all };
@@ -311,7 +325,7 @@ function buildUnit(
     emitTiles(emitter, unit, tiling, (span) => sweeps.emit(span));
     return { builder, phases: [{ tiles: tiling.tiles, group: 1 }], helpers: helpers.all };
   }
-  const tiling = transpose ? tileTranspose(transpose) : tileUnit(unit, plan);
+  const tiling = transpose ? tileTranspose(transpose) : tileUnit(unit, scheduled);
   if (transpose) emitTranspose(emitter, unit, transpose, tiling);
   else emitTiles(emitter, unit, tiling);
   return { builder, phases: [{ tiles: tiling.tiles, group: 1 }], helpers: helpers.all };

@@ -12,16 +12,25 @@ import { contractionBlock } from '../../ir/kernel.ts';
 import { likelyExtent, priceOf, sortPrice } from '../common/cost.ts';
 import { axesOfIndex, coefficientOf, valuesOfIndex } from '../common/linear-index.ts';
 import { axesOf, operandsOf, walk } from '../common/walk.ts';
+import type { NestSchedule } from './nest-schedule.ts';
 
 type Splittable = Loop | Reduce;
 
 export class Plan {
   readonly #vectors: ReadonlySet<Splittable>;
   readonly #costs: ReadonlyMap<KernelNode, number>;
+  /** What was measured, in the place of what follows from the sizes. */
+  readonly schedule: NestSchedule | undefined;
 
-  constructor(vectors: ReadonlySet<Splittable>, costs: ReadonlyMap<KernelNode, number>) {
+  constructor(vectors: ReadonlySet<Splittable>, costs: ReadonlyMap<KernelNode, number>, schedule?: NestSchedule) {
     this.#vectors = vectors;
     this.#costs = costs;
+    this.schedule = schedule;
+  }
+
+  /** The same plan with a schedule that was measured. */
+  scheduled(schedule: NestSchedule | undefined): Plan {
+    return schedule ? new Plan(this.#vectors, this.#costs, schedule) : this;
   }
 
   isVector(node: Splittable): boolean {
@@ -40,6 +49,7 @@ export class Plan {
    */
   copies(loop: Loop): number {
     if (isStatic(loop.axis.extent) && loop.axis.extent < 8) return 1;
+    if (this.schedule) return this.schedule.copies;
     const nodes = [...walk(loop.body)];
     const isContiguous = (node: KernelNode): boolean => {
       if (node.kind !== 'let' || node.expression.kind !== 'load') return true;

@@ -20,11 +20,11 @@ import {
   programVersion,
   type Size,
 } from '../../runtime/program.ts';
-import { type ContractionSchedule, scheduleKey } from './contraction/schedule.ts';
 import { keepPacked } from './keep-packed.ts';
 import { type GeneratedKernel, generateKernel, type KernelOptions, optionsKey, rightFactors } from './kernel.ts';
 import type { Binaryen } from './math/emitter.ts';
 import { requireComputed } from './operators.ts';
+import { parseSchedule } from './schedules.ts';
 import { findTunables, type Tunable } from './tunables.ts';
 
 export interface GeneratedProgram {
@@ -49,7 +49,7 @@ export interface TunedKernel {
 /** Schedules that were measured on this machine. */
 export interface TuningOptions {
   /** By `Tunable.key`. */
-  readonly schedules: ReadonlyMap<string, ContractionSchedule>;
+  readonly schedules: ReadonlyMap<string, string>;
   /** The values that symbolic sizes have been measured at, or shall be. */
   readonly sizes: DimBindings;
   /** Asks for candidates for all other kernels, as long as it says so. */
@@ -81,8 +81,8 @@ export function generateProgram(
 ): GeneratedProgram {
   const keyOf = (kernel: Kernel): string => tuningKey(kernel, options, tuning?.sizes ?? new Map());
   const compile = (kernel: Kernel): CachedKernel => {
-    const contraction = tuning && tuning.schedules.size > 0 ? tuning.schedules.get(keyOf(kernel)) : undefined;
-    return compileKernel(binaryen, kernel, contraction ? { ...options, contraction } : options);
+    const schedule = tuning && tuning.schedules.size > 0 ? tuning.schedules.get(keyOf(kernel)) : undefined;
+    return compileKernel(binaryen, kernel, { ...options, ...(schedule && parseSchedule(schedule)) });
   };
   const lowered = keepPacked(given, { rightFactors, packedBytes: (kernel) => compile(kernel).generated.packedBytes });
   const compiled = lowered.kernels.map(compile);
@@ -124,15 +124,15 @@ export function generateProgram(
           sizes: tuning.sizes,
           known: new Set(tuning.schedules.keys()),
           keyOf,
-          codeOf: (kernel, contraction) =>
-            programKernel(kernel, compileKernel(binaryen, kernel, { ...options, contraction })),
+          codeOf: (kernel, schedule) =>
+            programKernel(kernel, compileKernel(binaryen, kernel, { ...options, ...parseSchedule(schedule) })),
           mayGoOn,
         })
       : [];
   const tuned = lowered.kernels.flatMap((kernel): TunedKernel[] => {
     const key = tuning && tuning.schedules.size > 0 ? keyOf(kernel) : '';
     const schedule = tuning?.schedules.get(key);
-    return schedule && kernel.packed !== 'make' ? [{ kernel: kernel.name, key, schedule: scheduleKey(schedule) }] : [];
+    return schedule && kernel.packed !== 'make' ? [{ kernel: kernel.name, key, schedule }] : [];
   });
   return { lowered, program, texts, tunables, tuned };
 }

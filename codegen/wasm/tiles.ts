@@ -18,7 +18,7 @@ import { wholeSpan } from './nest.ts';
 import type { Plan } from './plan.ts';
 
 /** Instructions a tile should take, about. */
-const tileCost = 65536;
+const usualCost = 65536;
 
 export interface Tiling {
   readonly tiles: Dim;
@@ -44,6 +44,7 @@ export function outerLoops(node: KernelNode, plan?: Plan): readonly Loop[] {
 export function tileUnit({ nodes }: Unit, plan: Plan): Tiling {
   const [node] = nodes;
   if (nodes.length !== 1 || node.kind !== 'loop' || node.mode !== 'parallel') return { tiles: 1, prefix: [], rows: 1 };
+  const tileCost = plan.schedule?.tileCost ?? usualCost;
   const chain = outerLoops(node, plan);
   const vector = chain.findIndex((loop) => plan.isVector(loop));
   const longest = vector >= 0 ? vector : chain.length;

@@ -1,5 +1,5 @@
 /**
- * What of a program can be tuned: for each contraction the schedules to try, each as a program that runs nothing but
+ * What of a program can be tuned: for each contraction and reduction the schedules to try, each as a program that runs nothing but
  * that kernel on arrays of the right sizes.
  *
  *     { key: '3f0c…', kernel: 'dot_general_add', flops: 2.1e9, candidates: [{ schedule: '4x8x256x64x512', program }, ...] }
@@ -17,8 +17,10 @@ import {
   type WasmTier,
 } from '../../runtime/program.ts';
 import { candidateSchedules } from './contraction/candidates.ts';
-import { type ContractionSchedule, scheduleKey } from './contraction/schedule.ts';
-import { plainContraction } from './kernel.ts';
+import { scheduleKey } from './contraction/schedule.ts';
+import { isPlainReduction, plainContraction } from './kernel.ts';
+import { nestCandidates, nestScheduleKey } from './nest-schedule.ts';
+import { usualSchedule } from './schedules.ts';
 
 export interface Candidate {
   /** The key of the schedule. */
@@ -47,13 +49,20 @@ export interface TunableRequest {
   /** Kernels by `key` that need no measuring. */
   readonly known: ReadonlySet<string>;
   keyOf(kernel: Kernel): string;
-  codeOf(kernel: Kernel, schedule: ContractionSchedule): ProgramKernel;
+  codeOf(kernel: Kernel, schedule: string): ProgramKernel;
   /** Asked before each candidate is made: whether there is time for more. */
   mayGoOn(): boolean;
 }
 
 /** Operations of a launch that is not worth the while. */
 const leastFlops = 1 << 18;
+
+/** The schedules to try for a kernel, that which is taken unmeasured first; none where there is no choice. */
+function schedulesFor(kernel: Kernel): readonly string[] {
+  const contraction = plainContraction(kernel);
+  if (contraction) return candidateSchedules(contraction).map(scheduleKey);
+  return isPlainReduction(kernel) ? [usualSchedule, ...nestCandidates.map(nestScheduleKey)] : [];
+}
 
 /** Kernels worth tuning that are not known yet, those first that take the most time. */
 export function findTunables(request: TunableRequest): Tunable[] {
@@ -70,13 +79,13 @@ export function findTunables(request: TunableRequest): Tunable[] {
   const order = [...flopsOf].sort(([, a], [, b]) => b - a);
   const found: Tunable[] = [];
   for (const [kernel, flops] of order) {
-    const contraction = flops >= leastFlops ? plainContraction(kernel) : undefined;
-    const key = contraction && keyOf(kernel);
-    if (!contraction || !key || known.has(key)) continue;
+    const schedules = flops >= leastFlops ? schedulesFor(kernel) : [];
+    const key = schedules.length > 0 ? keyOf(kernel) : undefined;
+    if (key === undefined || known.has(key)) continue;
     const candidates: Candidate[] = [];
-    for (const schedule of candidateSchedules(contraction)) {
+    for (const schedule of schedules) {
       if (!request.mayGoOn()) break;
-      candidates.push({ schedule: scheduleKey(schedule), program: trialProgram(kernel, schedule, request) });
+      candidates.push({ schedule, program: trialProgram(kernel, schedule, request) });
     }
     if (candidates.length > 1) found.push({ key, kernel: kernel.name, flops, sizes: [...sizes], candidates });
   }
@@ -87,11 +96,7 @@ export function findTunables(request: TunableRequest): Tunable[] {
  * A program that runs one kernel. Every array that the kernel reads is an input, every one that it writes an output, and
  * further inputs tell the values of symbols.
  */
-function trialProgram(
-  kernel: Kernel,
-  schedule: ContractionSchedule,
-  { lowered, tier, codeOf }: TunableRequest,
-): Program {
+function trialProgram(kernel: Kernel, schedule: string, { lowered, tier, codeOf }: TunableRequest): Program {
   const { buffers, packed } = kernel;
   const spec = ({ dtype, size }: { dtype: DType; size: Dim }) => ({ dtype, shape: [sizeOf(size)] });
   const reads = buffers.filter(({ access }) => access === 'read');

@@ -8,7 +8,7 @@
  * the other measures once more some day.
  */
 import { flag } from '../../base/flags.ts';
-import { parseSchedule } from '../../codegen/wasm/contraction/candidates.ts';
+import { parseSchedule } from '../../codegen/wasm/schedules.ts';
 import type { SearchResult } from './search.ts';
 
 interface NodeFiles {

@@ -37,7 +37,7 @@ export function candidateSchedules(contraction: Contraction): ContractionSchedul
 const most = 1 << 16;
 
 /** A schedule from its key; `undefined` for text that is none, whoever wrote it. */
-export function parseSchedule(key: string): ContractionSchedule | undefined {
+export function parseContractionSchedule(key: string): ContractionSchedule | undefined {
   const match = /^(\d{1,6})x(\d{1,6})x(\d{1,6})x(\d{1,6})x(\d{1,6})$/.exec(key);
   if (!match) return undefined;
   const [tileRows, tileColumns, chunkColumns, blockRows, depthBlock] = match.slice(1).map(Number);

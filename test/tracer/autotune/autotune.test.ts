@@ -1,10 +1,12 @@
 /** `compile(fn, { autotune })` from end to end: what is measured, when, and that no bit depends on it. */
 import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { candidateSchedules, parseSchedule } from '../../../codegen/wasm/contraction/candidates.ts';
+import { candidateSchedules } from '../../../codegen/wasm/contraction/candidates.ts';
 import { scheduleKey } from '../../../codegen/wasm/contraction/schedule.ts';
 import { plainContraction } from '../../../codegen/wasm/kernel.ts';
 import { loadBinaryen } from '../../../codegen/wasm/load.ts';
+import { nestCandidates, nestScheduleKey } from '../../../codegen/wasm/nest-schedule.ts';
 import { generateProgram } from '../../../codegen/wasm/program.ts';
+import { parseSchedule } from '../../../codegen/wasm/schedules.ts';
 import { compile, dim, init, relu, shutdown, spec, type Tensor, tensor } from '../../../index.ts';
 import { GraphBuilder } from '../../../ir/builder.ts';
 import type { Literal } from '../../../ir/types.ts';
@@ -115,11 +117,42 @@ describe('candidates', () => {
       return { dtype: 'float32', shape: sizes, data };
     });
     const results = candidateSchedules(contraction).map((schedule) => {
-      expect(parseSchedule(scheduleKey(schedule))).toEqual(schedule);
+      expect(parseSchedule(scheduleKey(schedule))).toEqual({ contraction: schedule });
       const options = { precision: 'strict', tier: device.tier, contraction: schedule } as const;
       return runProgram(generateProgram(binaryen, lowered, options).program, graph, inputs);
     });
     expect(results.length).toBeGreaterThan(8);
     for (const result of results) expect(bitDifference(results[0], result)).toBeUndefined();
+  });
+
+  it('of reductions too', async () => {
+    const binaryen = await loadBinaryen();
+    const { tier } = currentDevice();
+    const shape = [67, 1301];
+    const data = Float32Array.from({ length: shape[0] * shape[1] }, (_, i) => Math.sin(i));
+    for (const axis of [0, 1]) {
+      const b = new GraphBuilder();
+      const x = b.parameter(f32(67, 1301));
+      const graph = b.build([b.op('reduce', [b.op('exponential', [x])], { kind: 'sum', axes: [axis] })]);
+      const lowered = lowerModule(moduleOf(graph), { name: 'tuned', donated: [], precision: 'strict' });
+      const results = [undefined, ...nestCandidates].map((nest) => {
+        if (nest) expect(parseSchedule(nestScheduleKey(nest))).toEqual({ nest });
+        const options = { precision: 'strict', tier, ...(nest && { nest }) } as const;
+        return runProgram(generateProgram(binaryen, lowered, options).program, graph, [
+          { dtype: 'float32', shape, data },
+        ]);
+      });
+      for (const result of results) expect(bitDifference(results[0], result)).toBeUndefined();
+    }
+  });
+
+  it('of reductions are measured', async () => {
+    const rows = compile((x: Tensor) => x.exp().sum(1), tuned);
+    const x = counted(500, 1000);
+    expect(await rows(x).data()).toEqual(
+      await compile((y: Tensor) => y.exp().sum(1), { precision: 'strict' })(x).data(),
+    );
+    expect(trial).toHaveBeenCalledOnce();
+    expect(rows.explain(x).autotune[0].tried[0].schedule).toBe('usual');
   });
 });
