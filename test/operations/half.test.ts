@@ -81,6 +81,7 @@ describe.each(formats)('%s', (dtype, decode, encode) => {
     expect(await ones.reshape([1, 4096]).matmul(ones).item()).toBe(4096);
     expect(await k.full([300], 300, { dtype }).mean().item()).toBe(300);
     expect(await k.full([100], 200, { dtype }).vectorNorm().item()).toBe(2000);
+    expect(await k.arange(0, 3001, 1).div(3000).astype(dtype).quantile(0.75).item()).toBe(0.75);
   });
 
   test('creation, display and gradients', async () => {

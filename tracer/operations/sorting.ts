@@ -6,7 +6,7 @@
  *     topk(logits, 5)                                  // [values, positions] of the five greatest of each row
  *     quantile(x, [0.25, 0.75], 0)
  */
-import { type Dim, dimProduct, isAtMostDim } from '../../base/dim.ts';
+import { type Dim, dimProduct, isAtMostDim, isStatic } from '../../base/dim.ts';
 import type { DType } from '../../base/dtype.ts';
 import { KilnError } from '../../base/error.ts';
 import type { SortDirection, SortResult } from '../../ir/opcodes.ts';
@@ -17,10 +17,12 @@ import { compare, minus, plain, plus, select, times } from './primitives.ts';
 import {
   axisOf,
   constantLike,
+  convert,
   describe,
   expandTo,
   type Floating,
   isAtMost,
+  range,
   requireSize,
   requireTensor,
   scalar,
@@ -109,22 +111,39 @@ export const topk = operation<[x: Tensor, k: Dim, axis?: number, options?: TopkO
   options?: TopkOptions,
 ) => [values: Tensor<D>, positions: Tensor<'int32'>];
 
-/** The sorted row at a float position in it, between two elements by linear interpolation: of the other axes' shape. */
-function valueAt(row: Tensor, position: Tensor, axis: number): Tensor {
-  const { shape } = row.type;
+/** Where a quantile lies in a row: between two int32 positions, and how far. */
+interface Place {
+  readonly below: Tensor;
+  readonly above: Tensor;
+  readonly weight: Tensor;
+}
+
+function placeOf(q: number, size: Dim): Place {
+  if (isStatic(size)) {
+    const position = q * (size - 1);
+    const below = Math.floor(position);
+    const [first, second] = [below, Math.ceil(position)].map((at) => scalar('int32', at));
+    return { below: first, above: second, weight: scalar('float32', position - below) };
+  }
+  const position = times(minus(sizeScalar(size, 'float32'), 1), q);
   const lower = plain('floor', position);
-  const fraction = minus(position, lower);
-  const pick = (at: Tensor): Tensor => {
-    const start = emit('convert', [at], { dtype: 'int32' });
-    const zero = scalar('int32', 0);
-    const starts = shape.map((_, i) => (i === axis ? start : zero));
-    return emit('dynamic_slice', [row, ...starts], { sizes: shape.with(axis, 1) });
-  };
-  const [below, above] = [pick(lower), pick(plain('ceil', position))];
-  const weight = expandTo(fraction, below.type.shape);
+  const [below, above] = [lower, plain('ceil', position)].map((at) => convert(at, 'int32'));
+  return { below, above, weight: minus(position, lower) };
+}
+
+/** The elements of rows at one position, with size 1 in the place of the axis. */
+function elementsAt(rows: Tensor, position: Tensor, axis: number): Tensor {
+  const { shape } = rows.type;
+  const starts = shape.map((_, i) => (i === axis ? position : scalar('int32', 0)));
+  return emit('dynamic_slice', [rows, ...starts], { sizes: shape.with(axis, 1) });
+}
+
+/** Linear interpolation; an element itself where the position is one, which infinite neighbours do not spoil. */
+function interpolated(rows: Tensor, place: Place, axis: number): Tensor {
+  const [below, above] = [elementsAt(rows, place.below, axis), elementsAt(rows, place.above, axis)];
+  const weight = expandTo(place.weight, below.type.shape);
   const between = plus(times(below, minus(constantLike(weight, 1), weight)), times(above, weight));
-  const isWhole = compare(weight, 'EQ', 0);
-  return select(isWhole, below, between);
+  return select(compare(weight, 'EQ', 0), below, between);
 }
 
 function quantileAxis(name: string, operand: Tensor, q: number, axis: number | null, keepdims = false): Tensor {
@@ -135,30 +154,12 @@ function quantileAxis(name: string, operand: Tensor, q: number, axis: number | n
   if (isAtMostDim(1, size) === 'never') {
     throw new KilnError('shape_mismatch', `${name}: no elements`, { given: describe(x), expected: 'at least one' });
   }
-  const row = emitSort(flat, at, 'ascending', size, 'values');
-  const last = minus(sizeScalar(size, x.dtype), 1);
-  const found = valueAt(row, times(last, q), at);
+  const rows = convert(emitSort(flat, at, 'ascending', size, 'values'), 'float32');
   // A NaN anywhere is last in the row, and makes the whole NaN.
-  const greatest = emit(
-    'dynamic_slice',
-    [
-      row,
-      ...row.type.shape.map((_, i) => (i === at ? emit('convert', [last], { dtype: 'int32' }) : scalar('int32', 0))),
-    ],
-    {
-      sizes: row.type.shape.with(at, 1),
-    },
-  );
-  const kept = select(compare(greatest, 'NE', greatest), greatest, found);
-  const shape =
-    axis === null
-      ? shapeWithout(
-          x.type.shape,
-          x.type.shape.map((_, i) => i),
-          keepdims,
-        )
-      : shapeWithout(x.type.shape, [at], keepdims);
-  return emit('reshape', [kept], { shape });
+  const greatest = elementsAt(rows, minus(sizeScalar(size, 'int32'), 1), at);
+  const found = select(compare(greatest, 'NE', greatest), greatest, interpolated(rows, placeOf(q, size), at));
+  const reduced = axis === null ? range(x.ndim) : [at];
+  return convert(emit('reshape', [found], { shape: shapeWithout(x.type.shape, reduced, keepdims) }), x.dtype);
 }
 
 function requireFraction(name: string, q: unknown): asserts q is number {
