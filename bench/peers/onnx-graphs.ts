@@ -254,6 +254,7 @@ const forms: { readonly [K in Kind]: (work: WorkOf<K>) => Form | undefined } = {
   inFlight: () => mlpForward,
   tiny: () => ({ shape: [4], write: (b) => b.node('Add', [b.node('Mul', ['a', 'b']), 'a']) }),
   copy: nothing,
+  read: nothing,
   registerTile: nothing,
 };
 

@@ -155,6 +155,7 @@ const table: { readonly [K in Kind]: (work: WorkOf<K>) => ((inputs: Inputs) => R
   inTurn: agreement,
   inFlight: agreement,
   copy: agreement,
+  read: agreement,
   registerTile: agreement,
 };
 

@@ -24,7 +24,7 @@ const sameConfiguration = (a: Configuration, b: Configuration): boolean =>
   a.threads === b.threads && a.simd === b.simd && a.mode === b.mode;
 
 /** What a target is about, the same for all configurations. */
-const subject = ({ against }: Verdict): string => against.replace(/, a copy .*/, '');
+const subject = ({ against }: Verdict): string => against.replace(/, a plain .*/, '');
 
 function verdictLine(row: Row, about: readonly Verdict[], configurations: readonly Configuration[]): string[] {
   const targets = [...new Set(about.map(targetText))];

@@ -50,8 +50,8 @@ const rivalTargets: Readonly<
 
 const leastOfPeak = 0.85;
 const leastOfRound = 0.8;
-/** Of the reading speed of a copy: a product with a vector reads its matrix once and does little else. */
-const leastOfCopy = 0.8;
+/** Of the speed of reading: a product with a vector reads its matrix once and does little else. */
+const leastOfRead = 0.8;
 const tinyMicroseconds = 5;
 const computeScaling = 1.7;
 const shareOfCopyScaling = 0.9;
@@ -131,8 +131,8 @@ function ofAnother(
 
 const tile = 'register tile';
 const copy = 'plain copy, 16 MiB';
-/** Of as many bytes as the matrix of the product with a vector. */
-const bigCopy = 'plain copy, 64 MiB';
+/** As many bytes as the matrix of the product with a vector. */
+const reading = 'plain read, 64 MiB';
 
 const againstPeak: Check = (row, configuration, measured) => {
   if (row.group !== 'matmul') return [];
@@ -140,27 +140,32 @@ const againstPeak: Check = (row, configuration, measured) => {
   return share === undefined ? [] : [atLeast(row, configuration, tile, leastOfPeak, share)];
 };
 
+/** A product that reads its matrix once: memory is all there is to it. */
+const isMatrixVector = ({ work }: Row): boolean => work.kind === 'matmul' && work.m === 1;
+
 const againstRound: Check = (row, configuration, measured) => {
   if (row.round !== undefined) {
     const share = ofAnother(row, row.round, configuration, measured, flopsOf);
     return share === undefined ? [] : [atLeast(row, configuration, `${row.round}, a FLOP`, leastOfRound, share)];
   }
-  if (row.work.kind !== 'matmul' || row.work.m !== 1) return [];
-  const share = ofAnother(row, bigCopy, configuration, measured, bytesOf);
-  return share === undefined ? [] : [atLeast(row, configuration, `${bigCopy}, a byte`, leastOfCopy, share)];
+  if (!isMatrixVector(row)) return [];
+  const share = ofAnother(row, reading, configuration, measured, bytesOf);
+  return share === undefined ? [] : [atLeast(row, configuration, `${reading}, a byte`, leastOfRead, share)];
 };
 
 const againstOneThread: Check = (row, configuration, measured) => {
   if (configuration.threads !== 2 || row.group === 'machine' || row.group === 'calls') return [];
   const alone = { ...configuration, threads: 1 } as const;
   const [one, two] = [measured.kiln(row.name, alone), measured.kiln(row.name, configuration)];
-  const [copyOne, copyTwo] = [measured.kiln(copy, alone), measured.kiln(copy, configuration)];
+  const floor = isMatrixVector(row) ? reading : copy;
+  const [floorOne, floorTwo] = [measured.kiln(floor, alone), measured.kiln(floor, configuration)];
   if (one === undefined || two === undefined || one < scaledFromMs) return [];
-  const shareOfCopy = ofAnother(row, copy, alone, measured, bytesOf) ?? 0;
-  if (shareOfCopy < memoryBound) return [atLeast(row, configuration, '1 thread', computeScaling, one / two)];
-  if (copyOne === undefined || copyTwo === undefined) return [];
-  const target = shareOfCopyScaling * (copyOne / copyTwo);
-  return [atLeast(row, configuration, `1 thread, a copy ${(copyOne / copyTwo).toFixed(2)}x`, target, one / two)];
+  const share = ofAnother(row, floor, alone, measured, bytesOf) ?? 0;
+  if (share < memoryBound) return [atLeast(row, configuration, '1 thread', computeScaling, one / two)];
+  if (floorOne === undefined || floorTwo === undefined) return [];
+  const scaling = floorOne / floorTwo;
+  const against = `1 thread, a ${floor.split(',')[0]} ${scaling.toFixed(2)}x`;
+  return [atLeast(row, configuration, against, shareOfCopyScaling * scaling, one / two)];
 };
 
 const ofCalls: Check = (row, configuration, measured) => {

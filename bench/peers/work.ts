@@ -115,6 +115,7 @@ const inputTable: PerKind<readonly NamedArray[]> = {
   inFlight: () => modelInputs(modelOf.flight()),
   tiny: () => [floats('a', [4]), floats('b', [4])],
   copy: none,
+  read: none,
   registerTile: none,
 };
 
@@ -166,6 +167,7 @@ const flopTable: PerKind<number | undefined> = {
   elementwise: noFlops,
   tiny: noFlops,
   copy: noFlops,
+  read: noFlops,
 };
 
 /** Floating-point operations of one call, where that is what counts. */
@@ -187,6 +189,7 @@ const byteTable: PerKind<number | undefined> = {
   topk: read,
   elementwise: ({ expression, elements }) => (variablesOf(expression).length + 1) * elements * float,
   copy: ({ bytes }) => 2 * bytes,
+  read: ({ bytes }) => bytes,
   matmul: ({ m, k, n }) => (m * k + k * n + m * n) * float,
   int8Matmul: ({ m, k, n }) => m * k + k * n + m * n * float,
   convolution: (work) => {

@@ -158,7 +158,7 @@ describe('figures', () => {
       'matmul 512, 2, jax-js: 2.40 of 1.5 true',
       'matmul 512, 1, register tile: 0.80 of 0.85 false',
       'matmul 512, 2, 1 thread: 2.00 of 1.7 true',
-      'relu(tanh(2x+1)*x), 4M, 2, 1 thread, a copy 1.25x: 1.07 of 1.125 false',
+      'relu(tanh(2x+1)*x), 4M, 2, 1 thread, a plain copy 1.25x: 1.07 of 1.125 false',
       'tiny call, 1, a call: 2.00 of 5 true',
     ]);
   });

@@ -228,6 +228,7 @@ class Functions {
         ([a, b]) =>
           a.ref.mul(b.ref).add(a.ref),
       copy: () => unknown,
+      read: () => unknown,
       registerTile: () => unknown,
     };
     return ofKind(table, work);

@@ -62,7 +62,7 @@ const algebra = (variables: Readonly<Partial<Record<Variable, Tensor>>>): Algebr
   },
 });
 
-type FunctionKind = Exclude<Kind, 'copy' | 'registerTile'>;
+type FunctionKind = Exclude<Kind, 'copy' | 'read' | 'registerTile'>;
 
 /** A function of the inputs in their order. */
 const ofTensors =
@@ -147,9 +147,10 @@ class KilnHost implements Adapter {
   }
 
   async prepare(work: Work, inputs: readonly NamedArray[], mode: string): Promise<Prepare> {
-    if (work.kind === 'copy' || work.kind === 'registerTile') return this.#ofMachine(work, mode);
+    if (work.kind === 'copy' || work.kind === 'read' || work.kind === 'registerTile')
+      return this.#ofMachine(work, mode);
     const tensors = inputs.map(({ data, shape, dtype }) => tensor(data, { shape: [...shape], dtype }));
-    const { fn, args } = ofKind({ ...functions, copy: never, registerTile: never }, work)(tensors);
+    const { fn, args } = ofKind({ ...functions, copy: never, read: never, registerTile: never }, work)(tensors);
     const compiled: Call = compile(fn, { precision: mode as Precision });
     const call = (): unknown => compiled(...args);
     const release = (): void => {
@@ -185,9 +186,10 @@ class KilnHost implements Adapter {
   }
 
   /** The machine's own figures: strict code knows no fused multiplication and addition. */
-  #ofMachine(work: WorkOf<'copy' | 'registerTile'>, mode: string): Prepare {
+  #ofMachine(work: WorkOf<'copy' | 'read' | 'registerTile'>, mode: string): Prepare {
     const machine = this.#machine(mode === 'fast' && this.#relaxed);
-    return work.kind === 'copy' ? machine.copy(work.bytes) : machine.registerTile();
+    if (!('bytes' in work)) return machine.registerTile();
+    return work.kind === 'copy' ? machine.copy(work.bytes) : machine.read(work.bytes);
   }
 
   #machine(relaxed: boolean): Machine {

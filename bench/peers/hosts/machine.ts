@@ -1,6 +1,6 @@
 /**
- * What the machine does without any runtime, in WASM and in the process of Kiln's host: a copy, and the register tile of
- * a product on operands that stay in the first cache. With two threads each does half. A thread is a worker that waits
+ * What the machine does without any runtime, in WASM and in the process of Kiln's host: a copy, reading, and the register
+ * tile of a product on operands that stay in the first cache. With two threads each does half. A thread is a worker that waits
  * on a word of the shared memory; there is nothing of Kiln in it.
  */
 import { setFlagsFromString } from 'node:v8';
@@ -68,11 +68,21 @@ function tileText(shape: TileShape, relaxed: boolean): string {
     )})`;
 }
 
+/** Sums of vectors that are read, eight at a time. */
+const readText = `(func (export "read") (param $at i32) (param $end i32)
+  ${times(8, (i) => `(local $sum${i} v128)`)}
+  (loop $next
+    ${times(8, (i) => `(local.set $sum${i} (f32x4.add (local.get $sum${i}) (v128.load offset=${16 * i} (local.get $at))))`)}
+    (local.set $at (i32.add (local.get $at) (i32.const 128)))
+    (br_if $next (i32.lt_u (local.get $at) (local.get $end))))
+  ${times(8, (i) => `(v128.store offset=${16 * i} (local.get $end) (local.get $sum${i}))`)})`;
+
 function moduleBytes(relaxed: boolean): Uint8Array {
   const text = `(module
     (import "env" "memory" (memory 1 65536 shared))
     (func (export "copy") (param $to i32) (param $from i32) (param $bytes i32)
       (memory.copy (local.get $to) (local.get $from) (local.get $bytes)))
+    ${readText}
     ${tiles.map((shape) => tileText(shape, relaxed)).join('\n')})`;
   const module = binaryen.parseText(text);
   module.setFeatures(binaryen.Features.All);
@@ -154,6 +164,14 @@ export class Machine {
     const to = at + bytes;
     const once = (): void => this.#both('copy', [to, at, part], [to + part, at + part, part]);
     return prepared(once);
+  }
+
+  /** So many bytes, summed. */
+  read(bytes: number): Prepare {
+    // What is stored behind the first half must not be on the way of the second.
+    const [at, part] = [this.#free + 65536, bytes / this.#threads];
+    const there = at + part + 4096;
+    return prepared(() => this.#both('read', [at, at + part], [there, there + part, 0]));
   }
 
   /** The fastest of the tiles, as many operations as `tileFlops` says. */

@@ -187,6 +187,7 @@ function build(tf: Tf, work: Work, names: readonly string[]): Built | string {
     inFlight: unknown,
     tiny: () => of(([a, b]) => tf.add(tf.mul(a, b), a)),
     copy: unknown,
+    read: unknown,
     registerTile: unknown,
   };
   return ofKind(table, work);
