@@ -13,8 +13,20 @@ import type { Kernel } from '../../ir/kernel.ts';
 import { type BufferData, interpretKernel, newBufferData } from '../../ir/kernel-interpret.ts';
 import { Random } from '../../ir/ops/random.ts';
 import { plainTier } from '../../runtime/program.ts';
-import { engine, type KernelModule, kernelFunction } from '../../runtime/wasm/engine.ts';
+import { engine, type KernelModule, kernelFunction, type LinearMemory } from '../../runtime/wasm/engine.ts';
 import { compileModule } from '../../runtime/wasm/relaxed-simd.ts';
+
+/**
+ * Whether kernels run at the very end of a 32-bit address space, where addresses are negative as signed numbers, and the
+ * last buffer ends 16 bytes before 4 GiB. Pages that nobody touches cost nothing.
+ */
+let highMemory: LinearMemory | undefined;
+const addressSpacePages = 65535;
+
+/** Moves all kernels that run from now on to the end of the address space. */
+export function placeHigh(): void {
+  highMemory = new (engine().Memory)({ initial: addressSpacePages, maximum: addressSpacePages });
+}
 
 const guardBytes = 64;
 const guard = 0xa5;
@@ -139,15 +151,16 @@ export function runGenerated(
   const words = kernel.buffers.length + generated.sizes.length + 2;
   const { placed, scratchAt, pages } = place(kernel, inputs, scratch, 4 * words * hands, last);
   const { Memory } = engine();
-  const memory = new Memory({ initial: pages, maximum: pages });
-  const bytes = new Uint8Array(memory.buffer);
+  const base = highMemory ? (addressSpacePages - pages) * 65536 : 0;
+  const memory = highMemory ?? new Memory({ initial: pages, maximum: pages });
+  const bytes = new Uint8Array(memory.buffer, base);
   bytes.fill(guard);
   kernel.buffers.forEach(({ inPlaceOf }, i) => {
     if (inPlaceOf === undefined) bytes.set(bytesOf(placed[i].data), placed[i].at);
   });
-  const shown = [...placed.map(({ at }) => at), ...generated.sizes.map((size) => evaluateDim(size, values))];
-  const records = scratchAt.slice(0, hands).flatMap((at) => [...shown, at, scratchAt[hands]]);
-  new Int32Array(memory.buffer, 0, records.length).set(records);
+  const shown = [...placed.map(({ at }) => base + at), ...generated.sizes.map((size) => evaluateDim(size, values))];
+  const records = scratchAt.slice(0, hands).flatMap((at) => [...shown, base + at, base + scratchAt[hands]]);
+  new Uint32Array(memory.buffer, base, records.length).set(records);
   const before = bytes.slice();
   let module = modules.get(generated.code);
   if (!module) {
@@ -158,8 +171,8 @@ export function runGenerated(
   const phases = generated.phases.map((phase) => evaluateDim(phase.tiles, values));
   const tiles = phases.reduce((sum, count) => sum + count, 0);
   const calls = 'seed' in split ? dealtCalls(phases, split.seed) : callsInTurn(tiles, split);
-  for (const [hand, begin, end] of calls) run(4 * words * hand, begin, end);
-  const after = new Uint8Array(memory.buffer);
+  for (const [hand, begin, end] of calls) run(base + 4 * words * hand, begin, end);
+  const after = new Uint8Array(memory.buffer, base);
   const masked = after.slice();
   const restore = (from: number, length: number): void => masked.set(before.subarray(from, from + length), from);
   kernel.buffers.forEach(({ access }, i) => {
