@@ -7,6 +7,7 @@ const alone = [
   'test/operations/eager.test.ts',
   'test/runtime/array.test.ts',
   'test/runtime/collector.test.ts',
+  'test/runtime/large-tensors.test.ts',
   'test/runtime/queue.test.ts',
   'test/runtime/session.test.ts',
   'test/tracer/copies.test.ts',

@@ -216,6 +216,9 @@ export const reductionLanes = 8;
 export const reductionBlock = 1024;
 export const contractionBlock = 256;
 
+/** The longest axis that code can count: its counter is an int32, and goes past the end by up to a tile of columns. */
+export const longestAxis = 2 ** 31 - 2 ** 17;
+
 export type Accumulator = ClosedAccumulator | TupleAccumulator;
 
 /** One of the closed kinds. `argmax` and `argmin` give the position on the last reduce axis as int32. */

@@ -6,9 +6,16 @@
  *     parallel i < 1 { ... i ... }                                     →   ... 0 ...
  */
 import { type Dim, equalDims, floorDivDims, isStatic, modDims, mulDims } from '../../base/dim.ts';
-import type { IndexExpression, IndexFactor, IndexTerm, KernelNode, Loop } from '../../ir/kernel.ts';
+import {
+  type IndexExpression,
+  type IndexFactor,
+  type IndexTerm,
+  type KernelNode,
+  type Loop,
+  longestAxis,
+} from '../../ir/kernel.ts';
 import { normalizeIndex } from './linear-index.ts';
-import { indicesOf, longestAxis, mapIndices } from './walk.ts';
+import { indicesOf, mapIndices } from './walk.ts';
 
 const constantIndex = (offset: Dim): IndexExpression => ({ offset, terms: [] });
 

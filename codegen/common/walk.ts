@@ -118,9 +118,6 @@ export function* indicesOf(nodes: readonly KernelNode[]): Generator<IndexExpress
   }
 }
 
-/** The longest axis that code can count: its counter is an int32, and goes past the end by up to a tile of columns. */
-export const longestAxis = 2 ** 31 - 2 ** 17;
-
 /** The axes of a loop or a reduce. */
 export const axesOf = (node: KernelNode): readonly Axis[] =>
   node.kind === 'loop' ? [node.axis] : node.kind === 'reduce' ? node.axes : [];

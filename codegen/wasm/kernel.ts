@@ -10,21 +10,12 @@
 import { addDims, type Dim, equalDims, isStatic } from '../../base/dim.ts';
 import { byteSize } from '../../base/dtype.ts';
 import { internalError, KilnError } from '../../base/error.ts';
-import type { Kernel, KernelNode, KernelScratch } from '../../ir/kernel.ts';
+import { type Kernel, type KernelNode, type KernelScratch, longestAxis } from '../../ir/kernel.ts';
 import type { WasmTier } from '../../runtime/program.ts';
 import { flopsOf, likelyExtent } from '../common/cost.ts';
 import { normalizeNodes } from '../common/normalize.ts';
 import { splitUnits, type Unit } from '../common/units.ts';
-import {
-  axesOf,
-  axisExtents,
-  type KernelFacts,
-  longestAxis,
-  valueDTypes,
-  walk,
-  writtenBy,
-  writtenMemory,
-} from '../common/walk.ts';
+import { axesOf, axisExtents, type KernelFacts, valueDTypes, walk, writtenBy, writtenMemory } from '../common/walk.ts';
 import { ColumnEmitter, type Columns, matchColumns, tileColumns } from './columns.ts';
 import { buildContraction } from './contraction/emit.ts';
 import { type Contraction, matchContraction } from './contraction/match.ts';

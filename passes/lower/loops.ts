@@ -3,8 +3,17 @@
  * `mod(i0,4)` with `i0 < 12`: as two loops of 3 and 4 they need no division. `collapseLoops` joins two loops that only
  * ever occur as `B*i + j`, so that an elementwise kernel is one loop over all elements.
  */
-import { type Dim, equalDims, isAtMostDim, mulDims } from '../../base/dim.ts';
-import type { Axis, IndexExpression, IndexTerm, KernelNode, Let, Loop, Reduce } from '../../ir/kernel.ts';
+import { type Dim, equalDims, isAtMostDim, isStatic, mulDims } from '../../base/dim.ts';
+import {
+  type Axis,
+  type IndexExpression,
+  type IndexTerm,
+  type KernelNode,
+  type Let,
+  type Loop,
+  longestAxis,
+  type Reduce,
+} from '../../ir/kernel.ts';
 import { divideEvenly } from './index-algebra.ts';
 
 /** Axes to build as several loops: extents by axis, outermost first. */
@@ -100,8 +109,13 @@ function collapseReduce(reduce: Reduce): Reduce {
   return { ...reduce, axes, body };
 }
 
-/** The nodes with `extent(inner)*outer + inner` as `inner`; `undefined` where the two also occur otherwise. */
+/**
+ * The nodes with `extent(inner)*outer + inner` as `inner`; `undefined` where the two also occur otherwise, or are too long
+ * together.
+ */
 function joinAxes(nodes: readonly KernelNode[], outer: Axis, inner: Axis): readonly KernelNode[] | undefined {
+  const extent = mulDims(outer.extent, inner.extent);
+  if (isStatic(extent) && extent > longestAxis) return undefined;
   let possible = true;
   forEachIndexExpression(nodes, (index) => {
     possible &&= movesTogether(index, outer, inner);
