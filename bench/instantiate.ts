@@ -2,6 +2,7 @@
  * Runs modules of this folder that import `env.memory`, with the few types that takes: the project compiles without the
  * DOM's types, which declare WebAssembly.
  */
+import { compileModule } from '../runtime/wasm/relaxed-simd.ts';
 
 /** A linear memory. */
 export interface WasmMemory {
@@ -13,7 +14,6 @@ export type WasmFunction = (...operands: number[]) => void;
 
 interface Engine {
   readonly Memory: new (descriptor: { initial: number }) => WasmMemory;
-  readonly Module: new (code: Uint8Array) => object;
   readonly Instance: new (
     module: object,
     imports: { readonly env: { readonly memory: WasmMemory } },
@@ -29,6 +29,6 @@ export function createMemory(pages: number): WasmMemory {
 
 /** Compiles and links a module; gives its exports. */
 export function instantiate(code: Uint8Array, memory: WasmMemory): Readonly<Record<string, WasmFunction>> {
-  const { Instance, Module } = engine();
-  return new Instance(new Module(code), { env: { memory } }).exports;
+  const { Instance } = engine();
+  return new Instance(compileModule(code), { env: { memory } }).exports;
 }

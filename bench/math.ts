@@ -13,7 +13,7 @@
 import { writeFileSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import { loadBinaryen } from '../codegen/wasm/load.ts';
-import { binaryMath, unaryMath } from '../codegen/wasm/math/index.ts';
+import { fastVectorMath, vectorMath } from '../codegen/wasm/math/index.ts';
 import { buildMap } from '../codegen/wasm/math/map.ts';
 import { createMemory, instantiate, type WasmFunction } from './instantiate.ts';
 import { type BinaryName, binaryReferences, type UnaryName, ulpError, unaryReferences } from './math-reference.ts';
@@ -139,47 +139,58 @@ function timePerElement(map: WasmFunction): number {
   return (best * 1e6) / block;
 }
 
+/** How a function is built. */
+const ways = {
+  strict: { functions: vectorMath, isFused: false },
+  fast: { functions: fastVectorMath, isFused: false },
+  fused: { functions: fastVectorMath, isFused: true },
+} as const;
+type Way = keyof typeof ways;
+const wayNames = Object.keys(ways) as Way[];
+
+interface Measured {
+  readonly worst: Worst;
+  readonly nanoseconds: number;
+}
+
 interface Row {
   readonly name: string;
-  readonly worst: Worst;
   readonly arguments: string;
-  readonly nanoseconds: number;
+  readonly measured: Readonly<Record<Way, Measured>>;
 }
 
 const preamble = `# Accuracy and speed of the float32 functions in WASM
 
-Made by \`npx tsx bench/math.ts --exhaustive --write\`; do not edit.
+Made by \`npx tsx bench/math.ts --write\`; do not edit.
 
 The largest distance from the exact result in units in the last place (ULP) of float32, the reference being double
-precision; correct rounding would be 0.5. Functions of one operand are measured on all 2^32 arguments: subnormal numbers,
-infinities, NaN and zeros of both signs included, huge arguments of sine and cosine too. (Odd and even functions are
-compared with the reference for one sign; for the other the bits are checked to be the same but for the sign.)
+precision; correct rounding would be 0.5. The arguments of functions of one operand are spread evenly over all bit
+patterns: subnormal numbers, infinities, NaN and zeros of both signs included, huge arguments of sine and cosine too.
+With \`--exhaustive\` they are all 2^32 of them. (Odd and even functions are compared with the reference for one sign; for
+the other the bits are checked to be the same but for the sign.)
 
-The code is plain SIMD128 without fused multiply-add, so results are the same bits on every engine. In \`fast\`
-precision an engine with fused multiply-add may give other last bits.
+- strict: plain SIMD128, each product and sum rounded. The same bits on every engine.
+- fast: the same instructions, with shorter ways to some functions (\`codegen/wasm/math/fast.ts\`).
+- fused: \`fast\` on an engine with relaxed SIMD that fuses products and sums.
 
 NaN gives NaN (but \`power(NaN, 0)\` and \`power(1, NaN)\` are 1, as in C), results overflow to infinity and underflow
 through the subnormal numbers, and \`-0\` is kept where the function is 0 at 0.
 
-The time is the best of many runs over 65,536 elements in cache, one thread, plain SIMD128, on a 2-core x86-64 machine
-with Node 20; loading and storing, about 0.1 ns, is included. \`abs\`, \`sqrt\`, \`floor\`, \`ceil\` and
-\`round_nearest_even\` are single instructions and exact.
+The time is the best of many runs over 65,536 elements in cache, one thread, on a 2-core x86-64 machine; loading and
+storing, about 0.1 ns, is included. \`abs\`, \`sqrt\`, \`floor\`, \`ceil\` and \`round_nearest_even\` are single instructions
+and exact.
 
 `;
 
 function table(rows: readonly Row[]): string {
-  const lines = rows.map(({ name, worst, arguments: range, nanoseconds }) => {
-    const at = worst.at.length > 0 ? worst.at.map((value) => `\`${value}\``).join(', ') : '';
-    const error = worst.error === 0 ? 'exact' : (Math.ceil(worst.error * 100) / 100).toFixed(2);
-    return `| \`${name}\` | ${error} | ${at} | ${range} | ${nanoseconds.toFixed(2)} |`;
+  const errorText = (error: number): string => (error === 0 ? 'exact' : (Math.ceil(error * 100) / 100).toFixed(2));
+  const lines = rows.map(({ name, arguments: range, measured }) => {
+    const errors = wayNames.map((way) => errorText(measured[way].worst.error));
+    const times = wayNames.map((way) => measured[way].nanoseconds.toFixed(2));
+    return `| ${[`\`${name}\``, ...errors, ...times, range].join(' | ')} |`;
   });
-  return [
-    '| function | largest error, ULP | at | arguments | ns/element |',
-    '| --- | --- | --- | --- | --- |',
-    ...lines,
-  ]
-    .join('\n')
-    .concat('\n');
+  const columns = ['function', ...wayNames.map((way) => `${way}, ULP`), ...wayNames.map((way) => `${way}, ns/element`)];
+  return [`| ${[...columns, 'arguments'].join(' | ')} |`, `|${' --- |'.repeat(8)}`, ...lines].join('\n').concat('\n');
 }
 
 async function main(): Promise<void> {
@@ -188,26 +199,29 @@ async function main(): Promise<void> {
   const wanted = flags.filter((flag) => !flag.startsWith('--'));
   const isWanted = (name: string): boolean => wanted.length === 0 || wanted.includes(name);
   const binaryen = await loadBinaryen();
-  const load = (f: Parameters<typeof buildMap>[1]): WasmFunction => instantiate(buildMap(binaryen, f, 4), memory).map;
   const rows: Row[] = [];
-  const report = (row: Row): void => {
-    rows.push(row);
-    console.log(`${row.name}: ${row.worst.error.toFixed(3)} ULP at ${row.worst.at}, ${row.nanoseconds.toFixed(2)} ns`);
+  const measureWays = (name: UnaryName | BinaryName, range: string, worstOf: (map: WasmFunction) => Worst): void => {
+    if (!isWanted(name)) return;
+    const measured = Object.fromEntries(
+      wayNames.map((way) => {
+        const { functions, isFused } = ways[way];
+        const { map } = instantiate(buildMap(binaryen, functions[name], { unroll: 4, isFused }), memory);
+        const nanoseconds = timePerElement(map);
+        const worst = worstOf(map);
+        console.log(`${name}, ${way}: ${worst.error.toFixed(3)} ULP at ${worst.at}, ${nanoseconds.toFixed(2)} ns`);
+        return [way, { worst, nanoseconds }];
+      }),
+    ) as Record<Way, Measured>;
+    rows.push({ name, arguments: range, measured });
   };
+  const stride = exhaustive ? 1 : 499;
   for (const name of Object.keys(unaryReferences) as UnaryName[]) {
-    if (!isWanted(name)) continue;
-    const map = load(unaryMath[name]);
-    const nanoseconds = timePerElement(map);
-    const worst = unaryError(name, map, exhaustive ? 1 : 499);
-    report({ name, worst, arguments: exhaustive ? 'all' : 'each 499th', nanoseconds });
+    measureWays(name, exhaustive ? 'all' : `each ${stride}th`, (map) => unaryError(name, map, stride));
   }
+  const blocks = exhaustive ? 4096 : 64;
   for (const name of Object.keys(binaryReferences) as BinaryName[]) {
-    if (!isWanted(name)) continue;
-    const map = load(binaryMath[name]);
-    const nanoseconds = timePerElement(map);
-    const blocks = exhaustive ? 4096 : 64;
     const range = `${((blocks * block) / 1e6).toFixed(0)} million random pairs`;
-    report({ name, worst: binaryError(name, map, blocks), arguments: range, nanoseconds });
+    measureWays(name, range, (map) => binaryError(name, map, blocks));
   }
   const text = table(rows);
   console.log(`\n${text}`);

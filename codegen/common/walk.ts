@@ -13,6 +13,7 @@ import type {
   Let,
   ScalarExpression,
   ScalarId,
+  ScalarOpcode,
   Store,
 } from '../../ir/kernel.ts';
 import { substituteAxes, valuesOfIndex } from './linear-index.ts';
@@ -158,7 +159,28 @@ export interface KernelFacts {
   readonly extents: ReadonlyMap<string, Dim>;
   readonly written: ReadonlySet<string>;
   readonly dtypes: ReadonlyMap<ScalarId, DType>;
+  /** Products that are computed where they are added to something, if at all. */
+  readonly products: ReadonlyMap<ScalarId, Let>;
 }
+
+/** Products of float32 that are used once, by an addition or a subtraction. */
+export function addedProducts(nodes: readonly KernelNode[]): Map<ScalarId, Let> {
+  const products = new Map<ScalarId, Let>();
+  const uses = new Map<ScalarId, number>();
+  for (const node of walk(nodes)) {
+    if (isFloatApply(node, 'multiply')) products.set(node.id, node);
+    const isSum = isFloatApply(node, 'add') || isFloatApply(node, 'subtract');
+    for (const id of ownOperands(node)) uses.set(id, (uses.get(id) ?? 0) + (isSum ? 1 : 2));
+  }
+  for (const id of products.keys()) if (uses.get(id) !== 1) products.delete(id);
+  return products;
+}
+
+const isFloatApply = (node: KernelNode, opcode: ScalarOpcode): node is Let =>
+  node.kind === 'let' &&
+  node.dtype === 'float32' &&
+  node.expression.kind === 'apply' &&
+  node.expression.opcode === opcode;
 
 /** Dtypes of all values in a tree. */
 export function valueDTypes(nodes: readonly KernelNode[]): Map<ScalarId, DType> {

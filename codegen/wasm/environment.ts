@@ -9,7 +9,7 @@
 import type { Dim } from '../../base/dim.ts';
 import type { DType } from '../../base/dtype.ts';
 import { internalError } from '../../base/error.ts';
-import type { IndexExpression, IndexFactor, ScalarId } from '../../ir/kernel.ts';
+import type { IndexExpression, IndexFactor, Let, ScalarId } from '../../ir/kernel.ts';
 import { visitLeaves } from '../common/linear-index.ts';
 import type { KernelFacts } from '../common/walk.ts';
 import type { FunctionBuilder, Scope } from './function-builder.ts';
@@ -53,6 +53,8 @@ export class Environment {
   readonly written: ReadonlySet<string>;
   /** The dtype of every value of the kernel, defined yet or not. */
   readonly dtypes: ReadonlyMap<ScalarId, DType>;
+  /** Products that are left to the additions that use them, which may fuse them. */
+  readonly products: ReadonlyMap<ScalarId, Let>;
   lanes: Lanes | undefined;
 
   constructor(f: FunctionBuilder, facts: KernelFacts) {
@@ -60,6 +62,7 @@ export class Environment {
     this.extents = facts.extents;
     this.written = facts.written;
     this.dtypes = facts.dtypes;
+    this.products = facts.products;
   }
 
   dtypeOf(id: ScalarId): DType {

@@ -9,8 +9,7 @@
 import { type Dim, equalDims, isStatic } from '../../base/dim.ts';
 import type { DType } from '../../base/dtype.ts';
 import type { Binaryen, Expression, Module, VectorScope } from './math/emitter.ts';
-import { fusedMulAdd, fusedMulSubFrom } from './math/fused.ts';
-import type { TernaryLanes } from './math/vector.ts';
+import { mulAdd, mulSubFrom } from './math/fused.ts';
 import type { RecordLayout } from './record.ts';
 
 export type WasmType = 'i32' | 'i64' | 'f32' | 'v128';
@@ -69,19 +68,24 @@ export class FunctionBuilder implements VectorScope {
     return this.layout.mayFuse;
   }
 
+  get isFused(): boolean {
+    return this.layout.mayFuse;
+  }
+
+  /** Whether code is for `fast` precision, which has shorter ways to some functions. */
+  get isFast(): boolean {
+    return this.layout.isFast;
+  }
+
   /** `a * b + c`: fused in `fast` code on an engine that can, else the product is rounded first. */
-  readonly mulAdd: TernaryLanes = (lanes, a, b, c) => {
-    if (this.mayFuse) return fusedMulAdd(this, lanes, a, b, c);
-    const { add, mul } = this.module[lanes];
-    return add(mul(a, b), c);
-  };
+  mulAdd(lanes: 'f32x4' | 'f64x2', a: Expression, b: Expression, c: Expression): Expression {
+    return mulAdd(this, lanes, a, b, c);
+  }
 
   /** `c - a * b`, likewise. */
-  readonly mulSubFrom: TernaryLanes = (lanes, a, b, c) => {
-    if (this.mayFuse) return fusedMulSubFrom(this, lanes, a, b, c);
-    const { sub, mul } = this.module[lanes];
-    return sub(c, mul(a, b));
-  };
+  mulSubFrom(lanes: 'f32x4' | 'f64x2', a: Expression, b: Expression, c: Expression): Expression {
+    return mulSubFrom(this, lanes, a, b, c);
+  }
 
   /** A fresh local; the name is for the text form. */
   newLocal(type: WasmType | number, name?: string): number {

@@ -15,7 +15,16 @@ import type { WasmTier } from '../../runtime/program.ts';
 import { flopsOf, likelyExtent } from '../common/cost.ts';
 import { normalizeNodes } from '../common/normalize.ts';
 import { splitUnits, type Unit } from '../common/units.ts';
-import { axesOf, axisExtents, type KernelFacts, valueDTypes, walk, writtenBy, writtenMemory } from '../common/walk.ts';
+import {
+  addedProducts,
+  axesOf,
+  axisExtents,
+  type KernelFacts,
+  valueDTypes,
+  walk,
+  writtenBy,
+  writtenMemory,
+} from '../common/walk.ts';
 import { ColumnEmitter, type Columns, matchColumns, tileColumns } from './columns.ts';
 import { buildContraction } from './contraction/emit.ts';
 import { type Contraction, matchContraction } from './contraction/match.ts';
@@ -81,7 +90,8 @@ export interface GeneratedKernel {
 }
 
 /**
- * Generates the code of a kernel. Nothing here contracts or reassociates, so both precisions give the same code.
+ * Generates the code of a kernel. Code for `fast` has shorter ways to some functions, and contracts products and sums
+ * where the tier can.
  * @throws KilnError `unsupported_dtype`; `invalid_size` for an axis that is too long to count
  */
 export function generateKernel(binaryen: Binaryen, kernel: Kernel, options: KernelOptions): GeneratedKernel {
@@ -121,8 +131,12 @@ function buildModule(binaryen: Binaryen, kernel: Kernel, options: KernelOptions,
     extents: axisExtents(body),
     written,
     dtypes: valueDTypes(body),
+    products: mayFuse(options) ? addedProducts(body) : new Map(),
   };
-  const layout = new RecordLayout({ ...kernel, scratch }, { named, mayFuse: mayFuse(options) });
+  const layout = new RecordLayout(
+    { ...kernel, scratch },
+    { named, isFast: options.precision === 'fast', mayFuse: mayFuse(options) },
+  );
   const module = newModule(binaryen, options.tier);
   const parts = units.map((unit, i): Part => {
     const builder = new FunctionBuilder(binaryen, module, layout, runParameters);

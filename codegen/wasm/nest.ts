@@ -31,6 +31,15 @@ export interface Span {
   readonly multiple: number;
 }
 
+/** `product + addend`, `addend - product` or `product - addend` (negated), computed at once. */
+interface FusedSum {
+  readonly product: Let;
+  readonly factors: readonly ScalarId[];
+  readonly addend: ScalarId;
+  readonly opcode: 'add' | 'subtract';
+  readonly isNegated: boolean;
+}
+
 export class NestEmitter {
   readonly env: Environment;
   readonly plan: Plan;
@@ -61,21 +70,69 @@ export class NestEmitter {
     emitSort(this.env.f, node, this.#helpers);
   }
 
-  /** Computes a value in the outermost scope that knows its operands. */
+  /** Computes a value in the outermost scope that knows its operands; a product that is added, with the sum. */
   emitLet(node: Let): void {
     const { env } = this;
-    if (env.values.has(node.id)) return;
+    if (env.values.has(node.id) || env.products.has(node.id)) return;
+    this.#emitNow(node);
+  }
+
+  #emitNow(node: Let): void {
+    const { env } = this;
     requireComputed(node.dtype, `%${node.id}`);
     const { expression } = node;
-    const depth = this.#depthOf(node);
+    const fused = this.#fusedSum(node);
+    const operands = fused ? [...fused.factors, fused.addend] : operandsOf(expression);
+    for (const id of operands) {
+      const product = env.products.get(id);
+      if (product && !env.values.has(id)) this.#emitNow(product);
+    }
+    const depth = fused ? this.#depthOf(fused.product) : this.#depthOf(node);
     const varying =
       expression.kind === 'load'
         ? loadVaries(env, expression)
         : expression.kind === 'index'
           ? env.indexVaries(expression.index)
-          : operandsOf(expression).some((id) => env.value(id).varying);
+          : operands.some((id) => env.value(id).varying);
     env.f.at(env.f.scopeAt(depth), () => {
-      env.values.set(node.id, { dtype: node.dtype, locals: this.#compute(node, varying), varying, depth });
+      const locals = fused ? this.#computeFused(node, fused, varying) : this.#compute(node, varying);
+      env.values.set(node.id, { dtype: node.dtype, locals, varying, depth });
+    });
+  }
+
+  /** A sum that takes a product in, unless the product is left to an outer loop. */
+  #fusedSum({ expression }: Let): FusedSum | undefined {
+    const { env } = this;
+    if (expression.kind !== 'apply' || (expression.opcode !== 'add' && expression.opcode !== 'subtract')) return;
+    const { opcode, operands } = expression;
+    for (const at of [1, 0]) {
+      const product = env.products.get(operands[at]);
+      if (!product || env.values.has(product.id) || product.expression.kind !== 'apply') continue;
+      const addend = operands[1 - at];
+      const isNegated = opcode === 'subtract' && at === 0;
+      const other = env.products.get(addend);
+      if (other && !env.values.has(addend)) this.#emitNow(other);
+      // `a * b - c` is fused where -c costs nothing.
+      if (isNegated && !this.#constants.has(addend)) continue;
+      if (this.#depthOf(product) < env.value(addend).depth) continue;
+      return { product, factors: product.expression.operands, addend, opcode, isNegated };
+    }
+    return undefined;
+  }
+
+  #computeFused({ id }: Let, { factors, addend, opcode, isNegated }: FusedSum, varying: boolean): number[] {
+    const { env } = this;
+    const { f } = env;
+    const copies = varying ? (env.lanes?.copies ?? 1) : 1;
+    return Array.from({ length: copies }, (_, copy) => {
+      const [a, b] = factors.map((factor) => env.read(factor, copy));
+      if (isNegated) {
+        const negative = f.splat('float32', -(this.#constants.get(addend) ?? 0));
+        return f.let('v128', f.mulAdd('f32x4', a, b, negative), `v${id}`);
+      }
+      const c = env.read(addend, copy);
+      const sum = opcode === 'add' ? f.mulAdd('f32x4', a, b, c) : f.mulSubFrom('f32x4', a, b, c);
+      return f.let('v128', sum, `v${id}`);
     });
   }
 

@@ -19,7 +19,7 @@ import type { FunctionBuilder } from './function-builder.ts';
 import { roundToHalf } from './half.ts';
 import { integerHelpers } from './integer-helpers.ts';
 import { callHelper, type Expression, type Helper, reusable, type Vector, VectorEmitter } from './math/emitter.ts';
-import { vectorMath } from './math/index.ts';
+import { fastVectorMath, vectorMath } from './math/index.ts';
 
 /** What a row sees of its op. */
 export interface Application {
@@ -108,7 +108,7 @@ const math =
   (opcode: VectorMathOpcode): Row =>
   (f, a) => {
     const [first, second] = a.operands.map((local): Vector => reusable(() => f.get(local)));
-    return vectorMath[opcode](new VectorEmitter(f), first, second).take();
+    return (f.isFast ? fastVectorMath : vectorMath)[opcode](new VectorEmitter(f), first, second).take();
   };
 
 /** Applies a helper (i32, i32) → i32 to each lane. */

@@ -37,9 +37,16 @@ export class RecordLayout {
   /** Whether code may fuse multiplications with additions (`mayFuse` of the options). */
   readonly mayFuse: boolean;
 
-  constructor(kernel: Kernel, { named = false, mayFuse = false }: { named?: boolean; mayFuse?: boolean } = {}) {
-    this.named = named;
-    this.mayFuse = mayFuse;
+  /** Whether code is for `fast` precision. */
+  readonly isFast: boolean;
+
+  constructor(
+    kernel: Kernel,
+    options: { readonly named?: boolean; readonly isFast?: boolean; readonly mayFuse?: boolean } = {},
+  ) {
+    this.named = options.named ?? false;
+    this.isFast = options.isFast ?? false;
+    this.mayFuse = options.mayFuse ?? false;
     const { length } = kernel.buffers;
     this.#packedWord = kernel.packed && length;
     this.#bufferWords = kernel.packed ? length + 1 : length;

@@ -70,8 +70,9 @@ export function compileModuleAside(code: Uint8Array): Promise<KernelModule> {
 
 /**
  * A module whose `probe` gives 1 where all of these hold: 3 * 5 + 7 is 22 and 7 - 3 * 5 is -8 in each lane of
- * `relaxed_madd` and `relaxed_nmadd`, of `f32x4` and of `f64x2`; and (1 + 2^-12)^2 - (1 + 2^-11) is 2^-24, as when fused,
- * or 0, as when rounded twice. Its bytes are by https://webassembly.github.io/spec/core/binary/.
+ * `relaxed_madd` and `relaxed_nmadd`, of `f32x4` and of `f64x2`; and (1 + 2^-12)^2 - (1 + 2^-11) is 2^-24, as when fused.
+ * An engine may round twice and give 0, where the processor has no such instruction: then nothing is gained, and code
+ * that counts on exact products would be wrong. Its bytes are by https://webassembly.github.io/spec/core/binary/.
  */
 function probeModule(): Uint8Array<ArrayBuffer> {
   const section = (id: number, content: readonly number[]): number[] => [id, ...leb(content.length), ...content];
@@ -98,7 +99,6 @@ function probeBody(): number[] {
   const equals = { f32x4: simd(0x41), f64x2: simd(0x47) };
   const madd = { f32x4: simd(0x105), f64x2: simd(0x107) };
   const nmadd = { f32x4: simd(0x106), f64x2: simd(0x108) };
-  const or = simd(0x50);
   const allTrue = simd(0xa3);
   const and = [0x71];
   const close = [...single(1 + 2 ** -12), ...single(1 + 2 ** -12), ...single(-1 - 2 ** -11), ...madd.f32x4];
@@ -107,7 +107,7 @@ function probeBody(): number[] {
     [...single(3), ...single(5), ...single(7), ...nmadd.f32x4, ...single(-8), ...equals.f32x4],
     [...double(3), ...double(5), ...double(7), ...madd.f64x2, ...double(22), ...equals.f64x2],
     [...double(3), ...double(5), ...double(7), ...nmadd.f64x2, ...double(-8), ...equals.f64x2],
-    [...close, ...single(2 ** -24), ...equals.f32x4, ...close, ...single(0), ...equals.f32x4, ...or],
+    [...close, ...single(2 ** -24), ...equals.f32x4],
   ];
   return checks.flatMap((check, i) => [...check, ...allTrue, ...(i > 0 ? and : [])]);
 }

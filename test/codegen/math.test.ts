@@ -15,12 +15,19 @@ import {
   ulpError,
   unaryReferences,
 } from '../../bench/math-reference.ts';
-import { binaryMath, unaryMath, vectorMath } from '../../codegen/wasm/math/index.ts';
+import { binaryMath, fastVectorMath, unaryMath, vectorMath } from '../../codegen/wasm/math/index.ts';
 import { buildMap } from '../../codegen/wasm/math/map.ts';
 import { isFullRun, runs } from '../support/runs.ts';
-import { ulpBounds } from '../support/tolerance.ts';
+import { fastUlpBounds, ulpBounds } from '../support/tolerance.ts';
 
-const bounds: { readonly [K in UnaryName | BinaryName]: number } = ulpBounds;
+/** How the functions are built: for `strict`, and for `fast` on an engine without and with fused multiply-add. */
+const ways = {
+  strict: { functions: vectorMath, isFused: false, bounds: ulpBounds },
+  fast: { functions: fastVectorMath, isFused: false, bounds: fastUlpBounds },
+  fused: { functions: fastVectorMath, isFused: true, bounds: fastUlpBounds },
+} as const;
+type Way = keyof typeof ways;
+const wayNames = Object.keys(ways) as Way[];
 
 const unaryNames = Object.keys(unaryReferences) as UnaryName[];
 const binaryNames = Object.keys(binaryReferences) as BinaryName[];
@@ -33,16 +40,17 @@ const largest = (2 - 2 ** -23) * 2 ** 127;
 type OnArrays = (x: readonly number[] | Float32Array, y?: readonly number[] | Float32Array) => Float32Array;
 const compiled = new Map<string, OnArrays>();
 
-function run(name: keyof typeof vectorMath, x: readonly number[] | Float32Array, y = x): Float32Array {
-  return compiled.get(name)!(x, y);
+function run(way: Way, name: keyof typeof vectorMath, x: readonly number[] | Float32Array, y = x): Float32Array {
+  return compiled.get(`${way} ${name}`)!(x, y);
 }
 
 beforeAll(() => {
   const memory = createMemory(64);
   const third = 1 << 20;
-  for (const [name, f] of Object.entries(vectorMath)) {
-    const { map } = instantiate(buildMap(binaryen, f), memory);
-    compiled.set(name, (x, y = x) => {
+  const all = wayNames.flatMap((way) => Object.entries(ways[way].functions).map(([name, f]) => ({ way, name, f })));
+  for (const { way, name, f } of all) {
+    const { map } = instantiate(buildMap(binaryen, f, ways[way]), memory);
+    compiled.set(`${way} ${name}`, (x, y = x) => {
       new Float32Array(memory.buffer, 0, x.length).set(x);
       new Float32Array(memory.buffer, third, x.length).set(y);
       map(0, third, 2 * third, Math.ceil(x.length / 4) * 16);
@@ -63,8 +71,13 @@ function everyBinade(): Float32Array {
 }
 
 /** The largest error and its argument, for a message that says where. */
-function worstOf(name: UnaryName | BinaryName, x: Float32Array, y: Float32Array = x): { error: number; at: string } {
-  const result = run(name, x, y);
+function worstOf(
+  way: Way,
+  name: UnaryName | BinaryName,
+  x: Float32Array,
+  y: Float32Array = x,
+): { error: number; at: string } {
+  const result = run(way, name, x, y);
   const reference: (x: number, y: number) => number = { ...unaryReferences, ...binaryReferences }[name];
   let worst = { error: 0, at: '' };
   for (let i = 0; i < x.length; i++) {
@@ -76,8 +89,10 @@ function worstOf(name: UnaryName | BinaryName, x: Float32Array, y: Float32Array 
 }
 
 function expectWithinBound(name: UnaryName | BinaryName, x: Float32Array, y?: Float32Array): void {
-  const worst = worstOf(name, x, y);
-  expect(worst.error, worst.at).toBeLessThanOrEqual(bounds[name]);
+  for (const way of wayNames) {
+    const worst = worstOf(way, name, x, y);
+    expect(worst.error, `${way}: ${worst.at}`).toBeLessThanOrEqual(ways[way].bounds[name]);
+  }
 }
 
 describe.each(unaryNames)('%s', (name) => {
@@ -192,15 +207,18 @@ describe('special values', () => {
 
   it.each(Object.entries(tables))('%s', (name, table) => {
     const rows = [...table, [nan, nan] as const];
-    const results = run(
-      name as UnaryName,
-      rows.map(([x]) => x),
-    );
-    expect([...results]).toEqual(rows.map(([, y]) => Math.fround(y)));
+    for (const way of wayNames) {
+      const results = run(
+        way,
+        name as UnaryName,
+        rows.map(([x]) => x),
+      );
+      expect([...results], way).toEqual(rows.map(([, y]) => Math.fround(y)));
+    }
   });
 
   it('is_finite is a mask', () => {
-    const mask = run('is_finite', [0, -0, 1, -largest, smallest, inf, -inf, nan]);
+    const mask = run('strict', 'is_finite', [0, -0, 1, -largest, smallest, inf, -inf, nan]);
     expect([...new Int32Array(mask.buffer)]).toEqual([-1, -1, -1, -1, -1, 0, 0, 0]);
   });
 });
@@ -257,14 +275,16 @@ describe('lanes', () => {
     );
     const lane = fc.tuple(number, number);
     const property = fc.property(fc.tuple(lane, lane, lane, lane), (lanes) => {
-      for (const name of Object.keys(vectorMath) as (keyof typeof vectorMath)[]) {
+      const names = Object.keys(vectorMath) as (keyof typeof vectorMath)[];
+      for (const [way, name] of wayNames.flatMap((way) => names.map((name) => [way, name] as const))) {
         const together = run(
+          way,
           name,
           lanes.map(([x]) => x),
           lanes.map(([, y]) => y),
         );
-        const alone = lanes.map(([x, y]) => run(name, [x, x, x, x], [y, y, y, y])[0]);
-        expect(together, name).toEqual(Float32Array.from(alone));
+        const alone = lanes.map(([x, y]) => run(way, name, [x, x, x, x], [y, y, y, y])[0]);
+        expect(together, `${way} ${name}`).toEqual(Float32Array.from(alone));
       }
     });
     fc.assert(property, runs(300));
@@ -301,17 +321,21 @@ describe('the references', () => {
   });
 
   it('a bound that is too tight fails: the measurement sees errors', () => {
-    expect(worstOf('tanh', everyBinade()).error).toBeGreaterThan(0.5);
+    expect(worstOf('strict', 'tanh', everyBinade()).error).toBeGreaterThan(0.5);
   });
 });
 
 describe('docs/accuracy.md', () => {
-  it('states errors within the bounds of these tests, for every function', () => {
+  it('states errors within the bounds of these tests, for every function in every way', () => {
     const text = readFileSync(new URL('../../docs/accuracy.md', import.meta.url), 'utf8');
-    for (const name of [...Object.keys(unaryReferences), ...Object.keys(binaryReferences)] as (keyof typeof bounds)[]) {
-      const row = new RegExp(`\\| \`${name}\` \\| (exact|[\\d.]+) \\|`).exec(text);
+    for (const name of [...unaryNames, ...binaryNames]) {
+      const row = new RegExp(`^\\| \`${name}\` \\|(.*)\\|$`, 'm').exec(text);
       expect(row, name).not.toBeNull();
-      expect(row?.[1] === 'exact' ? 0 : Number(row?.[1]), name).toBeLessThanOrEqual(bounds[name]);
+      const cells = row![1].split('|').map((cell) => cell.trim());
+      wayNames.forEach((way, i) => {
+        const stated = cells[i] === 'exact' ? 0 : Number(cells[i]);
+        expect(stated, `${name}, ${way}`).toBeLessThanOrEqual(ways[way].bounds[name]);
+      });
     }
     expect(Object.keys({ ...unaryMath, ...binaryMath }).sort()).toEqual(
       [...unaryNames, ...binaryNames, 'is_finite'].sort(),

@@ -19,7 +19,7 @@ import type { Literal, Module } from '../../ir/types.ts';
 import type { Precision } from '../../tracer/settings.ts';
 import { bitDifference, runModule } from '../support/device-run.ts';
 import { isFullRun } from '../support/runs.ts';
-import { accumulationFault, halfSpacing, ulpBounds } from '../support/tolerance.ts';
+import { accumulationFault, fastUlpBounds, halfSpacing } from '../support/tolerance.ts';
 
 const samples = isFullRun ? 400 : 12;
 type AnySample = OpSample<Opcode>;
@@ -85,7 +85,7 @@ function faultOf(opcode: Opcode, sample: AnySample, module: Module, given: reado
   const evaluate = (mode: 'double' | 'rounded', operands = sample.operands): Literal =>
     evaluateModule(module, operands, { mode })[0];
   const { dtype } = given[0];
-  if (isHalf(dtype) && (opcode in ulpBounds || combinesHalves(opcode))) return halfFault(given[0], evaluate('rounded'));
+  if (isHalf(dtype) && (opcode in fastUlpBounds || combinesHalves(opcode))) return halfFault(given[0], evaluate('rounded'));
   const isFloat = dtype === 'float32';
   const kind = accumulation(opcode, sample);
   if (isFloat && kind) {
@@ -100,7 +100,7 @@ function faultOf(opcode: Opcode, sample: AnySample, module: Module, given: reado
     );
     return accumulationFault(given[0], evaluate('double'), factors, magnitudes);
   }
-  const bound = isFloat && opcode in ulpBounds ? ulpBounds[opcode as keyof typeof ulpBounds] : 0;
+  const bound = isFloat && opcode in fastUlpBounds ? fastUlpBounds[opcode as keyof typeof fastUlpBounds] : 0;
   return bound > 0 ? functionFault(given[0], evaluate('double'), bound) : bitDifference(given, [evaluate('rounded')]);
 }
 

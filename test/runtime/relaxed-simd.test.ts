@@ -4,7 +4,7 @@ import { Worker } from 'node:worker_threads';
 import binaryen from 'binaryen';
 import { build } from 'esbuild';
 import { describe, expect, it, vi } from 'vitest';
-import { fusedMulAdd } from '../../codegen/wasm/math/fused.ts';
+import { mulAdd } from '../../codegen/wasm/math/fused.ts';
 import { engine } from '../../runtime/wasm/engine.ts';
 import { compileModule, compileModuleAside, hasRelaxedSimd } from '../../runtime/wasm/relaxed-simd.ts';
 import { launchBrowser } from '../support/browser.ts';
@@ -15,7 +15,7 @@ function squarePlusOne(): Uint8Array<ArrayBuffer> {
   module.setFeatures(binaryen.Features.SIMD128 | binaryen.Features.RelaxedSIMD);
   const { f32, f32x4 } = module;
   const x = (): number => f32x4.splat(module.local.get(0, binaryen.f32));
-  const sum = fusedMulAdd({ binaryen, module }, 'f32x4', x(), x(), f32x4.splat(f32.const(1)));
+  const sum = mulAdd({ binaryen, module, isFused: true }, 'f32x4', x(), x(), f32x4.splat(f32.const(1)));
   module.addFunction('run', binaryen.createType([binaryen.f32]), binaryen.f32, [], f32x4.extract_lane(sum, 0));
   module.addFunctionExport('run', 'run');
   const code = new Uint8Array(module.emitBinary());

@@ -8,7 +8,7 @@
 import { elementAt, elementCount } from '../../ir/literal.ts';
 import type { Literal } from '../../ir/types.ts';
 
-/** Largest error of a function in ULP of the exact result. */
+/** Largest error of a function of `strict` in ULP of the exact result. */
 export const ulpBounds = {
   atan2: 2,
   cosine: 1.6,
@@ -27,6 +27,9 @@ export const ulpBounds = {
 
 /** The distance between neighbours of floats of 16 bits, at most, beside the number. */
 export const halfSpacing = { float16: 2 ** -10, bfloat16: 2 ** -7 } as const;
+
+/** The same for `fast`, on engines with fused multiply-add and without. */
+export const fastUlpBounds = { ...ulpBounds, cosine: 2.6, sine: 2.4 } as const;
 
 /** Half the distance between 1 and the next float32: the relative error of one rounding. */
 export const unitRoundoff = 2 ** -24;

@@ -65,6 +65,11 @@ export class VectorEmitter {
     this.i64 = integerLanes(scope, 'i64x2');
   }
 
+  /** Whether `mulAdd` and `mulSubFrom` round once. */
+  get isFused(): boolean {
+    return this.scope.isFused ?? false;
+  }
+
   /** Computes the vector now and names it, so that it can be used any number of times. */
   let(vector: Vector): Vector {
     if (isReusable(vector)) return vector;
@@ -153,6 +158,21 @@ export class VectorEmitter {
     return once(this.module.if(condition, this.call(helper, ...vectors).take(), usual.take()));
   }
 
+  /**
+   * A value that needs mending where a rare mask is set: `mended` is computed only if any lane of the mask is set, and
+   * taken for those lanes.
+   */
+  mend(mask: Vector, value: Vector, mended: () => Vector): Vector {
+    const { module, scope } = this;
+    const local = scope.newLocal(scope.binaryen.v128);
+    const result = reusable(() => module.local.get(local, scope.binaryen.v128));
+    scope.statement(module.local.set(local, value.take()));
+    scope.when(module.v128.any_true(mask.take()), () => {
+      scope.statement(module.local.set(local, this.select(mask, mended(), result).take()));
+    });
+    return result;
+  }
+
   /** Applies a helper from float32 scalars to a float32 scalar to each lane. */
   callEachLane(helper: Helper, ...vectors: readonly Vector[]): Vector {
     const { f32x4 } = this.module;
@@ -184,8 +204,7 @@ export function polynomial(lanes: FloatLanes, x: Vector, coefficients: readonly 
 export class FunctionScope implements VectorScope {
   readonly binaryen: Binaryen;
   readonly module: Module;
-  readonly mulAdd?: VectorScope['mulAdd'];
-  readonly mulSubFrom?: VectorScope['mulSubFrom'];
+  readonly isFused: boolean;
   readonly #parameters: readonly binaryen.Type[];
   readonly #locals: binaryen.Type[] = [];
   readonly #constants = new Map<string, number>();
@@ -193,14 +212,10 @@ export class FunctionScope implements VectorScope {
   #block: Expression[] = [];
 
   /** `model` is the scope that the function is called from; what it fuses is fused here too. */
-  constructor(
-    model: Pick<VectorScope, 'binaryen' | 'module' | 'mulAdd' | 'mulSubFrom'>,
-    parameters: readonly ValueType[],
-  ) {
+  constructor(model: Pick<VectorScope, 'binaryen' | 'module' | 'isFused'>, parameters: readonly ValueType[]) {
     this.binaryen = model.binaryen;
     this.module = model.module;
-    if (model.mulAdd) this.mulAdd = model.mulAdd;
-    if (model.mulSubFrom) this.mulSubFrom = model.mulSubFrom;
+    this.isFused = model.isFused ?? false;
     this.#parameters = parameters.map((type) => this.binaryen[type]);
   }
 
@@ -248,6 +263,10 @@ export class FunctionScope implements VectorScope {
     const block = this.module.block(null, this.#block);
     this.#block = outer;
     return block;
+  }
+
+  when(condition: Expression, build: () => void): void {
+    this.statement(this.module.if(condition, this.block(build)));
   }
 
   /** Adds the function to the module; `value` is what it returns, if anything. */

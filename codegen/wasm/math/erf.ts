@@ -36,6 +36,6 @@ export function erf(e: VectorEmitter, operand: Vector): Vector {
   const r = e.let(f32.sub(f32.mul(n, f32.constant(Math.LN2)), q));
   const minusOne = f32.mulAdd(f32.mul(r, r), polynomial(f32, r, minusOneTail), r);
   const power = e.let(i32.sub(f32.constant(1), i32.shl(shifted, 23)));
-  const y = f32.sub(f32.sub(f32.constant(1), power), f32.mul(power, minusOne));
+  const y = f32.mulSubFrom(power, minusOne, f32.sub(f32.constant(1), power));
   return e.or(y, sign);
 }

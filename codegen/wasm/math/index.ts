@@ -10,6 +10,7 @@ import { finite, rsqrt, sign } from './basic.ts';
 import type { Vector, VectorEmitter } from './emitter.ts';
 import { erf } from './erf.ts';
 import { exponential, exponentialMinusOne } from './exponential.ts';
+import { fastCosine, fastExponential, fastSine } from './fast.ts';
 import { log, logPlusOne } from './logarithm.ts';
 import { power } from './power.ts';
 import { remainder } from './remainder.ts';
@@ -46,3 +47,11 @@ export const binaryMath = { atan2, power, remainder } as const satisfies { reado
 
 /** All of them. */
 export const vectorMath = { ...unaryMath, ...binaryMath } as const;
+
+/** All of them for `fast` precision. */
+export const fastVectorMath: { readonly [K in keyof typeof vectorMath]: BinaryMath } = {
+  ...vectorMath,
+  cosine: fastCosine,
+  exponential: fastExponential,
+  sine: fastSine,
+};

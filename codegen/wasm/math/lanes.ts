@@ -4,6 +4,7 @@
  *     const f32 = floatLanes(scope, 'f32x4');
  *     f32.add(x, f32.constant(1))
  */
+import { mulAdd, mulSubFrom } from './fused.ts';
 import { type Expression, once, reusable, type Vector, type VectorScope } from './vector.ts';
 
 export type Unary = (a: Vector) => Vector;
@@ -83,11 +84,11 @@ export function floatLanes(scope: VectorScope, lanes: 'f32x4' | 'f64x2'): FloatL
     div: binary(ops.div),
     mulAdd: (a, b, c) => {
       const [left, right, sum] = [a.take(), b.take(), c.take()];
-      return once(scope.mulAdd?.(lanes, left, right, sum) ?? ops.add(ops.mul(left, right), sum));
+      return once(mulAdd(scope, lanes, left, right, sum));
     },
     mulSubFrom: (a, b, c) => {
       const [left, right, from] = [a.take(), b.take(), c.take()];
-      return once(scope.mulSubFrom?.(lanes, left, right, from) ?? ops.sub(from, ops.mul(left, right)));
+      return once(mulSubFrom(scope, lanes, left, right, from));
     },
     pmin: binary(ops.pmin),
     pmax: binary(ops.pmax),

@@ -10,14 +10,15 @@ import { type Binaryen, FunctionScope, reusable, type Vector, VectorEmitter } fr
 export function buildMap(
   binaryen: Binaryen,
   f: (e: VectorEmitter, x: Vector, y: Vector) => Vector,
-  unroll = 1,
+  { unroll = 1, isFused = false }: { readonly unroll?: number; readonly isFused?: boolean } = {},
 ): Uint8Array<ArrayBuffer> {
   const module = new binaryen.Module();
-  module.setFeatures(binaryen.Features.SIMD128);
+  const { SIMD128, RelaxedSIMD } = binaryen.Features;
+  module.setFeatures(isFused ? SIMD128 | RelaxedSIMD : SIMD128);
   // At least one page, and no upper limit.
   module.setMemory(1, -1, null, [], false, false, 'memory');
   module.addMemoryImport('memory', 'env', 'memory');
-  const scope = new FunctionScope({ binaryen, module }, ['i32', 'i32', 'i32', 'i32']);
+  const scope = new FunctionScope({ binaryen, module, isFused }, ['i32', 'i32', 'i32', 'i32']);
   const e = new VectorEmitter(scope);
   const offset = scope.newLocal(binaryen.i32);
   const at = (array: number) => module.i32.add(scope.parameter(array), module.local.get(offset, binaryen.i32));

@@ -42,9 +42,6 @@ export function isReusable(vector: Vector): boolean {
   return reusables.has(vector);
 }
 
-/** An operation on three vectors of lanes. */
-export type TernaryLanes = (lanes: 'f32x4' | 'f64x2', a: Expression, b: Expression, c: Expression) => Expression;
-
 /** What the surrounding emitter provides. `FunctionScope` is a straightforward one. */
 export interface VectorScope {
   readonly binaryen: Binaryen;
@@ -59,8 +56,8 @@ export interface VectorScope {
    * that do not stay in registers are reloaded once a round: loops of four to eight vectors a round spread that cost.)
    */
   constant?(bytes: Uint8Array): Expression;
-  /** `a * b + c`, where a fused one exists and may be used. Left out, the product is rounded before the addition. */
-  readonly mulAdd?: TernaryLanes;
-  /** `c - a * b`, likewise. */
-  readonly mulSubFrom?: TernaryLanes;
+  /** `if (condition) { ... }`, with the statements that `build` appends. */
+  when(condition: Expression, build: () => void): void;
+  /** Whether `a * b + c` is computed by the fused instruction (`fused.ts`); else the product is rounded first. */
+  readonly isFused?: boolean;
 }
