@@ -29,6 +29,8 @@ export interface CompileReport {
   readonly kernels: string;
   readonly code: string;
   readonly program: string;
+  /** What the code needs of the engine: `wasm+threads+relaxed-simd`. */
+  readonly tier: string;
   /** Ops traced, in all functions. */
   readonly tracedOps: number;
   readonly kernelCount: number;
@@ -79,6 +81,7 @@ export function reportOf(
       .map(({ name }, i) => `${codeHeader(name, [...preparation, ...groups])}${texts[i]}`)
       .join('\n'),
     program: programText(program),
+    tier: tierName(program.tier),
     tracedOps: module.functions.reduce((sum, { graph }) => sum + graph.ops.length, 0),
     kernelCount: lowered.kernels.length,
     groups,

@@ -45,6 +45,8 @@ export interface Explanation {
   readonly ops: number;
   /** Kernels launched by one run. */
   readonly kernels: number;
+  /** What the code uses of the engine: `wasm`, `wasm+threads+relaxed-simd`. */
+  readonly tier: string;
   /** What each launch computes. */
   readonly groups: readonly GroupReport[];
   /**
@@ -94,6 +96,7 @@ export function explain(compilation: Compilation, args: readonly unknown[]): Exp
   const explanation = {
     ops: tracedOps,
     kernels: groups.length,
+    tier: report.tier,
     groups,
     preparation,
     refusals,
@@ -187,9 +190,9 @@ function explanationText(
   explanation: Omit<Explanation, 'toString'>,
   recompiles: readonly { readonly reason: string }[],
 ): string {
-  const { ops, kernels, groups, preparation, memory, recomputation, autotune, compileMs } = explanation;
+  const { ops, kernels, tier, groups, preparation, memory, recomputation, autotune, compileMs } = explanation;
   const lines = [
-    `${name}: ${ops} ops in ${kernels} kernels, compiled in ${compileMs.toFixed(1)} ms`,
+    `${name}: ${ops} ops in ${kernels} kernels for ${tier}, compiled in ${compileMs.toFixed(1)} ms`,
     ...totalLines(groups),
     ...preparationLines(preparation, memory.prepared),
     `  ${count(memory.peak)} bytes of memory: ${memoryText(memory)}`,

@@ -54,7 +54,7 @@ describe('kiln', () => {
     expect(stdout).toMatch(/= dot_general %\w+, %\w+ \{contract=\[\[1\],\[0\]\]/);
     expect(stdout).toMatch(/one kernel: dot_general_tanh/);
     expect(stdout).toMatch(/kernel dot_general_tanh\(read/);
-    expect(stdout).toMatch(/\(loop[\s\S]*f32x4\.mul/);
+    expect(stdout).toMatch(/\(loop[\s\S]*f32x4\.(?:mul|relaxed_madd)/);
     expect(stdout).toMatch(/eager[\s\S]*compiled[\s\S]*compiled is/);
     expect(stdout).toMatch(/odds: the journey/);
   });
