@@ -1,7 +1,17 @@
 /** `memoryBudget`: a compiled function takes no more than it was allowed, and gives the same bits. */
 import { afterAll, describe, expect, it } from 'vitest';
 import { gpt, type Model, mlp, stepModel } from '../../bench/models/index.ts';
-import { compile, init, memory, resetPeakMemory, shutdown, type Tensor, tensor, tree } from '../../index.ts';
+import {
+  compile,
+  type Explanation,
+  init,
+  memory,
+  resetPeakMemory,
+  shutdown,
+  type Tensor,
+  tensor,
+  tree,
+} from '../../index.ts';
 import { errorOf } from '../support/errors.ts';
 
 await shutdown();
@@ -22,13 +32,15 @@ const bitsOf = (value: unknown): number[][] =>
     return [...new Uint32Array(data.buffer, data.byteOffset, data.length)];
   });
 
+/** What is left when a third of the temporaries has to go; no recomputation does without packing and scratch. */
+const withFewerTemporaries = ({ peakBytes, memory }: Explanation): number => peakBytes - Math.floor(memory.arena / 3);
+
 describe('memoryBudget', () => {
-  it('gives the same bits within 75 % of the memory', () => {
+  it('gives the same bits with two thirds of the temporaries', () => {
     const [model] = models;
     const plain = compile(model.fn);
     const args = model.make(1);
-    const { peakBytes: peak } = plain.explain(...args);
-    const memoryBudget = Math.floor(0.75 * peak);
+    const memoryBudget = withFewerTemporaries(plain.explain(...args));
     const tight = compile(model.fn, { memoryBudget });
     const explanation = tight.explain(...args);
     expect(explanation.peakBytes).toBeLessThanOrEqual(memoryBudget);
@@ -37,10 +49,10 @@ describe('memoryBudget', () => {
     expect(bitsOf(tight(...args))).toEqual(bitsOf(plain(...args)));
   });
 
-  it('is what the device holds at most: a GPT step within 70 %, with the same bits', async () => {
+  it('is what the device holds at most: a GPT step with two thirds of the temporaries, with the same bits', async () => {
     const model = models[1];
     const plain = compile(model.fn);
-    const memoryBudget = Math.floor(0.7 * plain.explain(...model.specs()).peakBytes);
+    const memoryBudget = withFewerTemporaries(plain.explain(...model.specs()));
     const tight = compile(model.fn, { memoryBudget });
     const { peakBytes } = tight.explain(...model.specs());
     await shutdown();
