@@ -1,6 +1,7 @@
 /** A run's figures as tables: what each target says, and everybody's times. */
 import type { BenchTable } from '../result.ts';
 import { formatBytes, formatMs } from '../table.ts';
+import { explanationOf } from './explanations.ts';
 import type { PeerFigures } from './figures.ts';
 import { type Peer, peers, type Threads, threadCounts } from './hosts.ts';
 import { type Row, rows } from './rows.ts';
@@ -66,9 +67,11 @@ export function missed({ figures }: PeerFigures): Verdict[] {
     .sort((a, b) => shareOfTarget(a) - shareOfTarget(b));
 }
 
-export const missedLine = (verdict: Verdict): string =>
-  `${verdict.row} against ${verdict.against} (${configurationName(verdict)}): ${figureText(verdict)}, target ${targetText(verdict)}, ` +
-  `missed by ${percent(shareOfTarget(verdict))}`;
+export function missedLine(verdict: Verdict): string {
+  const figure = `${figureText(verdict)}, target ${targetText(verdict)}, missed by ${percent(shareOfTarget(verdict))}`;
+  const why = explanationOf(verdict);
+  return `${verdict.row} against ${verdict.against} (${configurationName(verdict)}): ${figure}${why ? `. ${why}` : ''}`;
+}
 
 /** A median, and the quarter and three quarters of the samples around it. */
 export const timeText = ({ p25, p50, p75 }: Figures): string =>

@@ -130,7 +130,7 @@ class Functions {
       const [q, k, v] = numpy
         .split(dense(norm(x(), 'attentionNorm'), 'qkv'), 3, 1)
         .map((part) => part.reshape([time, heads, size]).transpose([1, 0, 2]));
-      const ones = numpy.array(
+      const mask = numpy.array(
         Float32Array.from({ length: time * time }, (_, i) => (i % time <= Math.floor(i / time) ? 0 : -1e9)),
         {
           shape: [1, time, time],
@@ -140,7 +140,7 @@ class Functions {
       const scores = numpy
         .matmul(q, k.transpose([0, 2, 1]))
         .mul(1 / Math.sqrt(size))
-        .add(ones);
+        .add(mask);
       const mixed = numpy.matmul(nn.softmax(scores, 2), v).transpose([1, 0, 2]).reshape([time, width]);
       const attended = x().add(dense(mixed, 'out'));
       const hidden = nn.gelu(dense(norm(attended.ref, 'mlpNorm'), 'up'), { approximate: false });
