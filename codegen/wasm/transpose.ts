@@ -20,6 +20,7 @@ import { walk } from '../common/walk.ts';
 import type { Expression } from './math/emitter.ts';
 import type { NestEmitter } from './nest.ts';
 import { emitRows, type Tiling } from './tiles.ts';
+import { byteSide, emitByteTile, matchByteMove } from './transpose-bytes.ts';
 
 /** Elements of a block along either axis, of a strip of it, and of a register tile. */
 const block = 256;
@@ -138,42 +139,49 @@ function emitBlock(emitter: NestEmitter, { down, across, body }: Transpose): voi
   const { env } = emitter;
   const { f } = env;
   const { i32 } = f.module;
+  const isLarge = [down, across].every(({ axis }) => dimBounds(axis.extent)[0] >= byteSide);
+  const bytes = isLarge ? matchByteMove(body, f.layout) : undefined;
+  const size = bytes ? byteSide : side;
   /** A position that leaves room for a register tile. */
   const fitted = (position: () => Expression, extent: Dim): Expression => {
-    const last = (): Expression => i32.sub(f.size(extent), f.i32(side));
+    const last = (): Expression => i32.sub(f.size(extent), f.i32(size));
     return f.module.select(i32.lt_s(position(), last()), position(), last());
   };
   const [downStart, downEnd] = blockRange(emitter, down);
   const [acrossStart, acrossEnd] = blockRange(emitter, across);
   const counter = f.newLocal('i32', `${down.axis.name}_strip`);
   f.loop({ counter, start: downStart(), step: strip, limit: downEnd, nonEmpty: true }, () => {
-    const whole = isMultiple(down.axis.extent, side);
-    const tiles = isStatic(down.axis.extent) && down.axis.extent <= side ? 1 : strip / side;
+    const whole = isMultiple(down.axis.extent, size);
+    const tiles = isStatic(down.axis.extent) && down.axis.extent <= size ? 1 : strip / size;
     const stripScope = f.scope;
     const starts = Array.from({ length: tiles }, (_, at) => {
-      const position = (): Expression => i32.add(f.get(counter), f.i32(side * at));
+      const position = (): Expression => i32.add(f.get(counter), f.i32(size * at));
       return f.let(
         'i32',
-        whole && tiles * side === strip && isMultiple(down.axis.extent, strip)
+        whole && tiles * size === strip && isMultiple(down.axis.extent, strip)
           ? position()
           : fitted(position, down.axis.extent),
       );
     });
     const at = f.newLocal('i32', across.axis.name);
-    f.loop({ counter: at, start: acrossStart(), step: side, limit: acrossEnd, nonEmpty: true }, () => {
-      const even = isMultiple(across.axis.extent, side);
+    f.loop({ counter: at, start: acrossStart(), step: size, limit: acrossEnd, nonEmpty: true }, () => {
+      const even = isMultiple(across.axis.extent, size);
       const position = even
         ? at
         : f.let(
             'i32',
             fitted(() => f.get(at), across.axis.extent),
           );
-      const binding = { local: position, delta: 0, scope: f.scope, ...(even && { step: side }) };
+      const binding = { local: position, delta: 0, scope: f.scope, ...(even && { step: size }) };
       env.withAxis(across.axis.name, binding, () => {
         for (const start of starts) {
-          env.withAxis(down.axis.name, { local: start, delta: 0, scope: stripScope }, () =>
-            env.withLanes({ axis: across.axis.name, copies: side, copyAxis: down.axis.name }, () => emitter.emit(body)),
-          );
+          env.withAxis(down.axis.name, { local: start, delta: 0, scope: stripScope }, () => {
+            if (bytes) emitByteTile(env, bytes, down.axis.name, across.axis.name);
+            else {
+              const lanes = { axis: across.axis.name, copies: size, copyAxis: down.axis.name };
+              env.withLanes(lanes, () => emitter.emit(body));
+            }
+          });
         }
       });
     });
