@@ -10,8 +10,8 @@
  *     next:   0, 4, 8, …           whoever adds the grain to it has these tiles
  *
  * A worker counts itself in while the gate is open, which keeps the description as it is until it counts itself out.
- * One that comes late, lacks the kernel or has not read its messages is not waited for. Between rounds it looks at the epoch for a while, then
- * sleeps on it. Sequentially consistent atomics order everything else: the description is written before the gate opens
+ * One that comes late, lacks the kernel or does not see all of the memory yet is not waited for. Between rounds it looks
+ * at the epoch for a while, then sleeps on it. Sequentially consistent atomics order everything else: the description is written before the gate opens
  * and read behind it, results are written before a worker counts itself out and read after the caller has seen that.
  */
 import { control, launchLayout, launchModes } from '../../runtime/wasm/launch-layout.ts';
@@ -89,6 +89,7 @@ const callerText = `
     (i32.store ${at(control.scratchWord)} ${field(scratchWord)})
     (i32.store ${at(control.stride)} ${field(stride)})
     (i32.store ${at(control.copy)} ${field(copy)})
+    (i32.store ${at(control.pages)} (memory.size))
     (i32.atomic.store ${at(control.next)} (local.get $base))
     (i32.atomic.store ${at(control.gate)} (i32.const 0))
     (drop (i32.atomic.rmw.add ${at(control.epoch)} (i32.const 1)))
@@ -146,8 +147,8 @@ const workerText = `
             (then
               (global.set $joined ${atomic(control.epoch)})
               (global.set $inside (i32.const 1))
-              ;; A message may be that memory has grown, which engines notice between calls from JavaScript.
-              (if (i32.and (i32.eq ${atomic(control.mail)} (local.get $received)) (call $knows ${word(control.kernel)}))
+              ;; Engines may tell a thread late that another one has let the memory grow.
+              (if (i32.and (i32.ge_u (memory.size) ${word(control.pages)}) (call $knows ${word(control.kernel)}))
                 (then (call $takeTiles ${word(control.kernel)} (call $ownRecord (local.get $index)))))
               (call $leave)))
           (br $again)))

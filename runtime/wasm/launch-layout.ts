@@ -70,6 +70,8 @@ export const control = {
   scratchWord: controlAddress + 208,
   stride: controlAddress + 212,
   copy: controlAddress + 216,
+  /** Pages of the memory as the caller sees it: a thread that sees fewer must not touch what lies beyond. */
+  pages: controlAddress + 232,
   /** 1 when the caller may sleep while it waits for workers; a page's main thread may not. */
   mayWait: controlAddress + 220,
   /** Not 0 when a worker's kernel has failed in the round. */
