@@ -123,10 +123,12 @@ export function peerChart({ figures }: PeerFigures): string {
     return { shade, marks: [label, ...bars].join('\n') };
   });
   const axes = threads.map((count, p) => drawAxis(leftOf(p), height, `${count} thread${count === 1 ? '' : 's'}`));
+  const title = `Kiln (fast${simd === 'relaxed' ? ', relaxed SIMD' : ''}): how many times faster than each rival`;
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${at(height)}" viewBox="0 0 ${width} ${at(height)}" font-family="Helvetica, Arial, sans-serif">`,
+    `<title>${title}</title>`,
     `<rect width="${width}" height="${at(height)}" fill="#ffffff"/>`,
-    `<text x="${labelWidth}" y="18" font-size="14" font-weight="bold" fill="#222">Kiln (fast${simd === 'relaxed' ? ', relaxed SIMD' : ''}): how many times faster than each rival</text>`,
+    `<text x="${labelWidth}" y="18" font-size="14" font-weight="bold" fill="#222">${title}</text>`,
     drawLegend(shown),
     ...drawn.map(({ shade }) => shade).filter((shade) => shade !== ''),
     ...axes,

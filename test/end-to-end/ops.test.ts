@@ -85,7 +85,8 @@ function faultOf(opcode: Opcode, sample: AnySample, module: Module, given: reado
   const evaluate = (mode: 'double' | 'rounded', operands = sample.operands): Literal =>
     evaluateModule(module, operands, { mode })[0];
   const { dtype } = given[0];
-  if (isHalf(dtype) && (opcode in fastUlpBounds || combinesHalves(opcode))) return halfFault(given[0], evaluate('rounded'));
+  if (isHalf(dtype) && (opcode in fastUlpBounds || combinesHalves(opcode)))
+    return halfFault(given[0], evaluate('rounded'));
   const isFloat = dtype === 'float32';
   const kind = accumulation(opcode, sample);
   if (isFloat && kind) {
