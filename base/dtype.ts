@@ -59,7 +59,9 @@ export const isInteger = (dtype: DType): boolean => table[dtype].kind === 'signe
 export const isSigned = (dtype: DType): boolean => table[dtype].kind === 'signed' || table[dtype].kind === 'float';
 export const byteSize = (dtype: DType): number => table[dtype].bytes;
 
-/** Whether the values of a dtype are integers of fewer than 32 bits: computed in 32, they must be brought into range. */
+/**
+ * Whether the values of a dtype are integers of fewer than 32 bits: computed in 32, they must be brought into range.
+ */
 export const isNarrowInteger = (dtype: DType): boolean => isInteger(dtype) && table[dtype].bytes < 4;
 
 /** Whether a dtype is a float of 16 bits: computed as float32, and rounded. */

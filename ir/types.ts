@@ -51,7 +51,9 @@ export interface Graph {
 export interface Func {
   readonly name: string;
   readonly graph: Graph;
-  /** Whether gradients compute what is inside again instead of keeping it: a mark for `passes/grad`, no part of keys. */
+  /**
+   * Whether gradients compute what is inside again instead of keeping it: a mark for `passes/grad`, no part of keys.
+   */
   readonly checkpoint?: boolean;
 }
 

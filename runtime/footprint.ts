@@ -54,8 +54,8 @@ export interface WorkspacePlan {
 const aligned = (bytes: number): number => Math.ceil(bytes / arenaAlignment) * arenaAlignment;
 
 /**
- * Plans the workspace of a program whose sizes `evaluate` knows: the arena, the scratch memory of a launch, that of each
- * thread.
+ * Plans the workspace of a program whose sizes `evaluate` knows: the arena, the scratch memory of a launch, that of
+ * each thread.
  */
 export function planWorkspace(program: Program, evaluate: (size: Size) => number, threads = 1): WorkspacePlan {
   const { temporaries, arenaBytes, kernels } = program;

@@ -1,7 +1,7 @@
 /**
- * Arrays as text, in NumPy's layout (`numpy/_core/arrayprint.py` of 2.4, with its default print options): the shortest digits
- * that read back as the same element, eight of them after the point at most, columns aligned, lines of 75 characters,
- * and only the edges of arrays of more than 1000 elements.
+ * Arrays as text, in NumPy's layout (`numpy/_core/arrayprint.py` of 2.4, with its default print options): the shortest
+ * digits that read back as the same element, eight of them after the point at most, columns aligned, lines of 75
+ * characters, and only the edges of arrays of more than 1000 elements.
  *
  *     formatElements('float32', [2, 2], [1, -2.5, 0.1, 3])
  *     // [[ 1.  -2.5]

@@ -24,7 +24,9 @@ export interface WasmTier {
   readonly target: 'wasm';
   /** Kernels import a shared memory, so that several threads can run them. Shared and unshared do not link. */
   readonly threads: boolean;
-  /** Code may use relaxed SIMD. Only `fast` code does, so that strict code is the same in every tier but for the import. */
+  /**
+   * Code may use relaxed SIMD. Only `fast` code does, so that strict code is the same in every tier but for the import.
+   */
   readonly relaxedSimd: boolean;
 }
 
@@ -122,15 +124,17 @@ export interface ProgramKernel {
   readonly name: string;
   /** SHA-256 of the kernel's canonical text and the options that shape its code, in hex. */
   readonly hash: string;
-  /** A WASM module that imports `kiln.memory` (shared or not: the tier) and exports `run(record, begin, end)`, all i32. */
+  /**
+   * A WASM module that imports `kiln.memory` (shared or not: the tier) and exports `run(record, begin, end)`, all i32.
+   */
   readonly code: Uint8Array;
   /** Number of buffers bound. */
   readonly buffers: number;
   /** Sizes the code reads from its record, over the program's symbols. */
   readonly sizes: readonly Size[];
   /**
-   * The range of outer tiles is the phases one after the other: [0, t0), [t0, t0 + t1) … Any split of a phase into calls,
-   * in any order, on any threads, gives the same bytes. One call over several phases does them in order.
+   * The range of outer tiles is the phases one after the other: [0, t0), [t0, t0 + t1) … Any split of a phase into
+   * calls, in any order, on any threads, gives the same bytes. One call over several phases does them in order.
    */
   readonly phases: readonly KernelPhase[];
   /** Scratch bytes of each thread that runs the kernel. No call finds there what another left. */

@@ -66,7 +66,9 @@ export class TaskQueue {
     for (let task = this.#tasks[0]; task; task = this.#tasks[0]) this.#fail(task, error);
   }
 
-  /** Runs tasks as they become ready. Between any two steps here, `drainSync` or `failAll` may have emptied the queue. */
+  /**
+   * Runs tasks as they become ready. Between any two steps here, `drainSync` or `failAll` may have emptied the queue.
+   */
   async #pump(): Promise<void> {
     this.#isPumping = true;
     let relievedFor: QueuedTask | undefined;

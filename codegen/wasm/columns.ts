@@ -3,7 +3,7 @@
  * Column by column, each step of a sweep would be in another row, a cache line and perhaps a page away. So the loops
  * change places: tiles of columns go through memory row by row, and what belongs to a column waits in scratch memory.
  *
- *     parallel j < 2048 { reduce i < 1000 { load x[2048*i + j] } -> sum;  parallel i { load x[...]; ...; store y[...] } }
+ *     parallel j < 2048 { reduce i < 1000 { load x[2048*i + j] } -> sum;  parallel i { load x[...]; ...; store y } }
  *
  *     for 8 rows i: for j in the tile: each of eight partial sums in scratch memory takes an element
  *     for j in the tile: the partial sums become the sum

@@ -3,23 +3,26 @@
  * long launches with worker threads. The runtime ships it as bytes (`runtime/wasm/driver-code.ts`, written by
  * `scripts/build-driver.ts`), since it runs programs without Binaryen.
  *
- * A phase that is worth it is a round. The caller describes the round, opens the gate, lets the epoch go up, takes tiles
- * like everybody else, closes the gate and waits until nobody is inside:
+ * A phase that is worth it is a round. The caller describes the round, opens the gate, lets the epoch go up, takes
+ * tiles like everybody else, closes the gate and waits until nobody is inside:
  *
  *     gate:   closed, 0 inside  →  0 inside  →  2 inside  →  closed, 1 inside  →  closed, 0 inside
  *     next:   0, 4, 8, …           whoever adds the grain to it has these tiles
  *
  * A worker counts itself in while the gate is open, which keeps the description as it is until it counts itself out.
- * One that comes late, lacks the kernel or does not see all of the memory yet is not waited for. Between rounds it looks
- * at the epoch for a while, then sleeps on it. Sequentially consistent atomics order everything else: the description is written before the gate opens
- * and read behind it, results are written before a worker counts itself out and read after the caller has seen that.
+ * One that comes late, lacks the kernel or does not see all of the memory yet is not waited for. Between rounds it
+ * looks at the epoch for a while, then sleeps on it. Sequentially consistent atomics order everything else: the
+ * description is written before the gate opens and read behind it, results are written before a worker counts itself
+ * out and read after the caller has seen that.
  */
 import { control, launchLayout, launchModes } from '../../runtime/wasm/launch-layout.ts';
 import type { Binaryen } from './math/emitter.ts';
 
 /** How often an idle worker looks for work before it sleeps: some 80 µs. */
 const workerSpins = 100_000;
-/** How often the caller looks whether the last workers are done before it sleeps: some 25 µs, as long as sleeping takes. */
+/**
+ * How often the caller looks whether the last workers are done before it sleeps: some 25 µs, as long as sleeping takes.
+ */
 const callerSpins = 30_000;
 /** The sign bit. */
 const closed = '(i32.const 0x80000000)';

@@ -1,9 +1,9 @@
 /**
  * Floats of 16 bits in lanes of float32: widened when they are loaded, rounded to the nearest, ties to even, when they
- * are stored. A float16 is widened by a product with 2^112, which also makes subnormal numbers normal. Its bits are those
- * of the float32 rounded to 10 bits of the fraction, with another bias; where it is subnormal, adding 0.5 makes the
- * adder round at its last bit (Fabian Giesen, https://gist.github.com/rygorous/2156668). A bfloat16 is the upper half of a
- * float32.
+ * are stored. A float16 is widened by a product with 2^112, which also makes subnormal numbers normal. Its bits are
+ * those of the float32 rounded to 10 bits of the fraction, with another bias; where it is subnormal, adding 0.5 makes
+ * the adder round at its last bit (Fabian Giesen, https://gist.github.com/rygorous/2156668). A bfloat16 is the upper
+ * half of a float32.
  *
  *     float16   0x3c01 in the lower half of a lane     1.0009765625
  */

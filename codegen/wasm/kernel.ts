@@ -1,7 +1,7 @@
 /**
  * Kernel → WASM. The module imports `kiln.memory` and exports `run(record: i32, begin: i32, end: i32)`, which does the
- * tiles from `begin` to `end`. The tiles of a phase may be done in any order by any threads; a phase begins when the one
- * before it has ended.
+ * tiles from `begin` to `end`. The tiles of a phase may be done in any order by any threads; a phase begins when the
+ * one before it has ended.
  *
  *     parts of a kernel     first phases    second phases
  *       matmul                pack            compute           tiles [0, t0 + t1): phase 0 is pack and sums,

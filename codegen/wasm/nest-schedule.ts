@@ -1,6 +1,6 @@
 /**
- * How loops that are no contraction are cut up, where that was measured: reductions, and elementwise work beside them. Every
- * schedule gives the same bits; the order of a sum is not its business.
+ * How loops that are no contraction are cut up, where that was measured: reductions, and elementwise work beside them.
+ * Every schedule gives the same bits; the order of a sum is not its business.
  *
  *     { copies: 2, tileCost: 65536 }
  *

@@ -1,7 +1,8 @@
 /**
  * Scalar ops of kernels on vectors of four lanes: one row an opcode. Bools are masks (all ones or all zeros a lane),
- * integers lie in 32-bit lanes, the narrow ones sign- or zero-extended: what may leave their range is wrapped. Functions without an instruction come from `math/`; what SIMD lacks for integers
- * (division, power, shifts by different amounts) is a helper applied lane by lane.
+ * integers lie in 32-bit lanes, the narrow ones sign- or zero-extended: what may leave their range is wrapped.
+ * Functions without an instruction come from `math/`; what SIMD lacks for integers (division, power, shifts by
+ * different amounts) is a helper applied lane by lane.
  */
 import {
   byteSize,

@@ -1,7 +1,7 @@
 /**
- * Long rows in few: a reduction of a whole array, or of a handful of rows, in two phases. The order of sums starts a new
- * partial sum for every `reductionBlock` elements, so blocks can be computed by themselves, wherever and whenever; what
- * they come to is combined in order afterwards, as one sweep over the row would have done. No bit changes.
+ * Long rows in few: a reduction of a whole array, or of a handful of rows, in two phases. The order of sums starts a
+ * new partial sum for every `reductionBlock` elements, so blocks can be computed by themselves, wherever and whenever;
+ * what they come to is combined in order afterwards, as one sweep over the row would have done. No bit changes.
  *
  *     reduce i < 4194304 { load x[i] } -> sum; store y[0]
  *

@@ -1,12 +1,12 @@
 /**
  * What a kernel finds in its record: an array of 32-bit words, first the address of each buffer, then the sizes the
- * code asked for, then the address of the scratch memory of the thread that runs it, then that of the scratch memory that
- * all calls of the launch share.
+ * code asked for, then the address of the scratch memory of the thread that runs it, then that of the scratch memory
+ * that all calls of the launch share.
  *
  *     kernel softmax(read x: f32[B*N], write y: f32[B*N])      words: x, y, B, N, scratch, shared
  *
- * A kernel whose packed factors are kept from launch to launch has them in a further buffer, in the place of memory that
- * the calls of one launch share.
+ * A kernel whose packed factors are kept from launch to launch has them in a further buffer, in the place of memory
+ * that the calls of one launch share.
  */
 import { addDims, type Dim, floorDivDims, isStatic, mulDims } from '../../base/dim.ts';
 import { byteSize, type DType } from '../../base/dtype.ts';

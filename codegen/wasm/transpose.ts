@@ -1,7 +1,7 @@
 /**
  * Transposes: nests that go through one array along an axis `down` and through another along an axis `across`. Tiles of
- * four by four elements are turned in registers; `across` runs over the lanes and `down` over the copies of a vector, so
- * that the body is computed as in any vector loop.
+ * four by four elements are turned in registers; `across` runs over the lanes and `down` over the copies of a vector,
+ * so that the body is computed as in any vector loop.
  *
  *     parallel i < 1024 { parallel j < 4096 { %0 = load x[1024*j + i]; store y[4096*i + j] = %0 } }
  *

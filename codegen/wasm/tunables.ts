@@ -1,8 +1,8 @@
 /**
- * What of a program can be tuned: for each contraction and reduction the schedules to try, each as a program that runs nothing but
- * that kernel on arrays of the right sizes.
+ * What of a program can be tuned: for each contraction and reduction the schedules to try, each as a program that runs
+ * nothing but that kernel on arrays of the right sizes.
  *
- *     { key: '3f0c…', kernel: 'dot_general_add', flops: 2.1e9, candidates: [{ schedule: '4x8x256x64x512', program }, ...] }
+ *     { key: '3f0c…', kernel: 'dot_general_add', flops: 2.1e9, candidates: [{ schedule: '4x8x256x64x512', program }] }
  */
 import { type Dim, type DimBindings, evaluateDim, isStatic } from '../../base/dim.ts';
 import type { DType } from '../../base/dtype.ts';
@@ -93,8 +93,8 @@ export function findTunables(request: TunableRequest): Tunable[] {
 }
 
 /**
- * A program that runs one kernel. Every array that the kernel reads is an input, every one that it writes an output, and
- * further inputs tell the values of symbols.
+ * A program that runs one kernel. Every array that the kernel reads is an input, every one that it writes an output,
+ * and further inputs tell the values of symbols.
  */
 function trialProgram(kernel: Kernel, schedule: string, { lowered, tier, codeOf }: TunableRequest): Program {
   const { buffers, packed } = kernel;

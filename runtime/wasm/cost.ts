@@ -28,7 +28,9 @@ const workPerMicrosecond = 10_000;
 export const costModel = {
   /** A round costs less than a microsecond while workers are awake. */
   leastMicroseconds: 10,
-  /** Waking workers up takes the caller about ten, them more. For less work than this in all launches they may sleep on. */
+  /**
+   * Waking workers up takes the caller about ten, them more. For less work than this in all launches they may sleep on.
+   */
   wakeMicroseconds: 50,
   /** What is taken at a time: long against an atomic addition, short against the wait for the last worker. */
   grainMicroseconds: 30,

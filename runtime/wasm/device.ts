@@ -1,7 +1,7 @@
 /**
  * The wasm device: buffers are blocks of one linear memory, programs run on the calling thread, with worker threads
- * beside it for what is long enough. A launch whose program is compiled runs inside `run`, unless something waits in the
- * queue; then it waits behind it.
+ * beside it for what is long enough. A launch whose program is compiled runs inside `run`, unless something waits in
+ * the queue; then it waits behind it.
  */
 import type { DimBindings } from '../../base/dim.ts';
 import { byteSize, type DType } from '../../base/dtype.ts';

@@ -1,6 +1,6 @@
 /**
- * Runs the launches of a binding through the WASM driver (`codegen/wasm/driver.ts`): one call from JavaScript for all of
- * them. The driver asks back only for launches of kernels that are new, and where the pool has not started.
+ * Runs the launches of a binding through the WASM driver (`codegen/wasm/driver.ts`): one call from JavaScript for all
+ * of them. The driver asks back only for launches of kernels that are new, and where the pool has not started.
  *
  *     driver.run(launches, 0, launches.length)       // throws what a kernel failed with; `step` says which
  */

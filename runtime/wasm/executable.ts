@@ -146,7 +146,9 @@ export class Executable {
     return binding;
   }
 
-  /** Binds a program whose sizes are all known, ahead of its first run. Its launches, none where sizes are not known. */
+  /**
+   * Binds a program whose sizes are all known, ahead of its first run. Its launches, none where sizes are not known.
+   */
   prepare(): readonly BoundLaunch[] {
     if (this.program.symbols.length > 0) return [];
     return (this.#bindings.get('') ?? this.#newBinding('', [])).launches;

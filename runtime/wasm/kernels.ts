@@ -124,7 +124,9 @@ export class KernelTable {
     this.#onRelease(entry.kernel);
   }
 
-  /** Compiles the kernels of a program that are new, off this thread where the engine can, so that `acquire` is quick. */
+  /**
+   * Compiles the kernels of a program that are new, off this thread where the engine can, so that `acquire` is quick.
+   */
   async compileAll(kernels: readonly ProgramKernel[]): Promise<void> {
     await Promise.all(kernels.map((kernel) => !this.#entries.has(kernel.hash) && this.#compile(kernel)));
   }

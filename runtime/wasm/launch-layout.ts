@@ -3,7 +3,8 @@
  * writes, and the control block that threads share. All numbers are byte offsets of 32-bit words.
  *
  *     launches of a binding, one behind the other:
- *       [ kernel | record | tiles | mode | size | scratch word | stride | copy | wakes | phases: n | (tiles, grain) × n | record … ]
+ *       [ kernel | record | tiles | mode | size | scratch word | stride | copy | wakes | phases: n
+ *         | (tiles, grain) × n | record … ]
  */
 
 /** A launch. Its record follows its phases. */

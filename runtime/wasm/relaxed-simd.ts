@@ -1,11 +1,12 @@
 /**
  * Relaxed SIMD: whether this engine has it, found out by running it, and compiling code that uses it.
  *
- * V8 ships it since 11.4. V8 11.3, the one of Node 20, has it finished behind a flag: staged in 11.2, with the opcodes and
- * the order of operands that were standardised (`src/wasm/wasm-feature-flags.h` of V8 11.4). The engine reads the flag
- * when it begins to compile a module, never again for that module: code that it optimises later, and other threads that
- * are sent the module, do without. So the flag is on only inside `compileModule`. Left on, it would change V8's hash
- * of all flags, for which the code caches of Node's own modules no longer count (they then load three times as slowly).
+ * V8 ships it since 11.4. V8 11.3, the one of Node 20, has it finished behind a flag: staged in 11.2, with the opcodes
+ * and the order of operands that were standardised (`src/wasm/wasm-feature-flags.h` of V8 11.4). The engine reads the
+ * flag when it begins to compile a module, never again for that module: code that it optimises later, and other threads
+ * that are sent the module, do without. So the flag is on only inside `compileModule`. Left on, it would change V8's
+ * hash of all flags, for which the code caches of Node's own modules no longer count (they then load three times as
+ * slowly).
  */
 import { isFlagOff } from '../../base/flags.ts';
 import { engine, type KernelModule } from './engine.ts';
@@ -70,9 +71,9 @@ export function compileModuleAside(code: Uint8Array): Promise<KernelModule> {
 
 /**
  * A module whose `probe` gives 1 where all of these hold: 3 * 5 + 7 is 22 and 7 - 3 * 5 is -8 in each lane of
- * `relaxed_madd` and `relaxed_nmadd`, of `f32x4` and of `f64x2`; and (1 + 2^-12)^2 - (1 + 2^-11) is 2^-24, as when fused.
- * An engine may round twice and give 0, where the processor has no such instruction: then nothing is gained, and code
- * that counts on exact products would be wrong. Its bytes are by https://webassembly.github.io/spec/core/binary/.
+ * `relaxed_madd` and `relaxed_nmadd`, of `f32x4` and of `f64x2`; and (1 + 2^-12)^2 - (1 + 2^-11) is 2^-24, as when
+ * fused. An engine may round twice and give 0, where the processor has no such instruction: then nothing is gained, and
+ * code that counts on exact products would be wrong. Its bytes are by https://webassembly.github.io/spec/core/binary/.
  */
 function probeModule(): Uint8Array<ArrayBuffer> {
   const section = (id: number, content: readonly number[]): number[] => [id, ...leb(content.length), ...content];

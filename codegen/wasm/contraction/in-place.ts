@@ -11,7 +11,9 @@ import type { Contraction, Factor, Sum } from './match.ts';
 
 /** Elements of the right factor up to which it is read in place, however many rows use it. */
 const inPlaceElements = 1 << 13;
-/** Rows up to which the right factor is read in place, however large it is: fewer where each step is on another page. */
+/**
+ * Rows up to which the right factor is read in place, however large it is: fewer where each step is on another page.
+ */
 const inPlaceRows = 24;
 const inPlaceRowsOfPages = 8;
 /** Rows up to which floats of 16 bits are read in place: every tile of rows widens them again. */

@@ -1,6 +1,7 @@
 /**
- * The register tiles of some rows: `rows` rows by up to `vectors` vectors of columns at a time, summed over the depth in
- * order within blocks, block by block. The left factor is read by splats, the right one by vectors in adjacent pairs.
+ * The register tiles of some rows: `rows` rows by up to `vectors` vectors of columns at a time, summed over the depth
+ * in order within blocks, block by block. The left factor is read by splats, the right one by vectors in adjacent
+ * pairs.
  *
  *     strip(record, a, b, c, needed, columns)      a: left[row 0][0]     b: right[0][column 0]     c: where the sums go
  *                                                  tiles begin at columns below `needed`; `columns` there are

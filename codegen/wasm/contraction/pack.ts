@@ -44,8 +44,8 @@ const lineElements = 16;
 const stepsAtOnce = 8;
 
 /**
- * Builds `pack(record, ...outer, first, place, count)`: fills panels, from element `place` of the scratch array on, with
- * `count` neighbours from `first` on. What the last panel holds beyond them is unspecified.
+ * Builds `pack(record, ...outer, first, place, count)`: fills panels, from element `place` of the scratch array on,
+ * with `count` neighbours from `first` on. What the last panel holds beyond them is unspecified.
  */
 export function buildPack(
   outer: FunctionBuilder,
@@ -351,7 +351,9 @@ function shuffled(f: FunctionBuilder, a: number, b: number, lanes: readonly numb
   return f.let('v128', f.module.i8x16.shuffle(f.get(a), f.get(b), bytes));
 }
 
-/** Four vectors of small integers as the columns of a 4×4 matrix, to its rows in pairs; lanes that do not count are 0. */
+/**
+ * Four vectors of small integers as the columns of a 4×4 matrix, to its rows in pairs; lanes that do not count are 0.
+ */
 function pairsOf(f: FunctionBuilder, columns: readonly number[], remaining: number | undefined): number[] {
   const { i16x8, i32x4, v128 } = f.module;
   const counted = (local: number): Expression => {

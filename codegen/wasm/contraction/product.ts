@@ -50,8 +50,8 @@ export interface Direct {
 export interface Product {
   readonly sum: Sum;
   /**
-   * Whether steps are taken two at a time, as pairs of 16-bit integers in a lane: for narrow integers, whose products and
-   * sums of two products fit 32 bits (or wrap as they should).
+   * Whether steps are taken two at a time, as pairs of 16-bit integers in a lane: for narrow integers, whose products
+   * and sums of two products fit 32 bits (or wrap as they should).
    */
   readonly inPairs: boolean;
   /** Steps, or pairs of them. */

@@ -20,8 +20,8 @@ export interface VisibleColumns {
 }
 
 /**
- * The columns whose sums reach a store; `undefined` where all may. The bounds are sums of axes, and move with the row by
- * a number. All selects must agree on them.
+ * The columns whose sums reach a store; `undefined` where all may. The bounds are sums of axes, and move with the row
+ * by a number. All selects must agree on them.
  */
 export function visibleColumns({ lets, epilogue, sums, row, column }: Contraction): VisibleColumns | undefined {
   const definitions = new Map<ScalarId, Let>();

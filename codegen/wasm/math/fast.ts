@@ -17,8 +17,8 @@ const exponentialOfRest = [
 ];
 
 /**
- * Shifts that round, with the bias of an exponent less 1 in their low bits: of `shift + n`, shifted left by 23, the bits
- * are 2^(n - 1).
+ * Shifts that round, with the bias of an exponent less 1 in their low bits: of `shift + n`, shifted left by 23, the
+ * bits are 2^(n - 1).
  */
 const halfPowerShift = roundingShift32 + 126;
 
@@ -57,14 +57,14 @@ function reducedByLn2({ f32 }: VectorEmitter, n: Vector, x: Vector): Vector {
 }
 
 /**
- * (sin(r) - r) / r^3 on |r| <= pi/2 as a polynomial in r^2: a minimax fit, error relative to the sine below 2^-27, moved a
- * little so that cos(0) is 1.
+ * (sin(r) - r) / r^3 on |r| <= pi/2 as a polynomial in r^2: a minimax fit, error relative to the sine below 2^-27,
+ * moved a little so that cos(0) is 1.
  */
 const sineTail = [-0.166666597, 0.00833306275, -0.000198093461, 2.60530214e-6];
 
 /**
- * pi in parts: of 24 bits where products with them are fused, else short ones, whose products with 13 bits are exact. All
- * are positive, so that 0 minus 0 times them is a zero of the same sign.
+ * pi in parts: of 24 bits where products with them are fused, else short ones, whose products with 13 bits are exact.
+ * All are positive, so that 0 minus 0 times them is a zero of the same sign.
  */
 const piFused = [3.141592502593994, 1.5099578831723193e-7, 1.078060505991553e-14];
 const piPlain = [3.140625, 9.675025939941406e-4, 1.5099067240953445e-7, 5.126688136514179e-12];
@@ -80,7 +80,8 @@ function fastSineShifted(e: VectorEmitter, operand: Vector, isCosine: boolean): 
   const size = e.let(f32.abs(given));
   // The cosine is even in every bit, for the angle is made positive; the sine is odd because rounding is.
   const x = isCosine ? size : given;
-  // One more for the cosine, whose sign is that of an odd number of half turns: cos(m pi + pi/2 + r) = (-1)^(m + 1) sin(r).
+  // One more for the cosine, whose sign is that of an odd number of half turns:
+  // cos(m pi + pi/2 + r) = (-1)^(m + 1) sin(r).
   const shift = f32.constant(isCosine ? roundingShift32 + 1 : roundingShift32);
   const turns = isCosine
     ? f32.add(f32.mulAdd(x, f32.constant(1 / Math.PI), f32.constant(-0.5)), shift)

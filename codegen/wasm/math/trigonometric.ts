@@ -115,8 +115,8 @@ const cosineLanes = largeLanes('math.cosine_lanes', {
 /**
  * The binary digits of 2/pi, three zeros in front: bit 0 of this string has the weight 2^2. A float32 beyond 2^22 is
  * `m 2^e` with 24 bits of `m` and -1 <= e <= 104. Times 2/pi, modulo 4, it depends on the bits from bit `e + 1` on; 96
- * of them give it to 2^-62. The distance to the next integer is never below 2^-29.9 (at 16367173 * 2^72, found by trying
- * all of them), so that the reduced argument has a relative error below 2^-32.
+ * of them give it to 2^-62. The distance to the next integer is never below 2^-29.9 (at 16367173 * 2^72, found by
+ * trying all of them), so that the reduced argument has a relative error below 2^-32.
  */
 const twoOverPi = [0x145f306dc9c882a5n, 0x3f84eafa3ea69bb8n, 0x1b6c52b327887208n, 0x3fca2c757bd778acn];
 

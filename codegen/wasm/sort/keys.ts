@@ -1,7 +1,7 @@
 /**
  * Keys: unsigned 32-bit integers whose order is that of the numbers they stand for, so that numbers of every dtype are
- * sorted by their bytes. For a float the sign bit says whether to flip it alone or all bits; -0 is made 0 first, and all
- * bits of a NaN are set, which makes it the greatest. For the descending order all bits are flipped once more.
+ * sorted by their bytes. For a float the sign bit says whether to flip it alone or all bits; -0 is made 0 first, and
+ * all bits of a NaN are set, which makes it the greatest. For the descending order all bits are flipped once more.
  *
  *     float32  -1.5  0xbfc00000 → 0x403fffff        1.5  0x3fc00000 → 0xbfc00000
  *     int32    -2    0xfffffffe → 0x7ffffffe

@@ -1,7 +1,7 @@
 /**
  * Sorting of entries by their keys, four passes of a least-significant-digit radix sort (Knuth, The Art of Computer
- * Programming 3, 5.2.5) over the bytes of the key; bytes that are the same in all keys are passed over. Entries are keys
- * alone, or pairs of 8 bytes whose lower half is the position, so that pairs are all different and in the order of
+ * Programming 3, 5.2.5) over the bytes of the key; bytes that are the same in all keys are passed over. Entries are
+ * keys alone, or pairs of 8 bytes whose lower half is the position, so that pairs are all different and in the order of
  * whole 64-bit numbers. Few pairs are sorted by insertion.
  *
  *     entries at `source`, as much memory at `other`     the result is in one of the two, whose address is written

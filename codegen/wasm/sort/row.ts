@@ -1,7 +1,7 @@
 /**
- * The function that sorts one row: elements become keys (`keys.ts`), keys are sorted (`radix.ts`), and the first of them
- * become elements or positions again. Where only a few are wanted, the row is swept once, and what is less than the
- * greatest of the least so far is collected; whenever the collection is full, all but the least are dropped.
+ * The function that sorts one row: elements become keys (`keys.ts`), keys are sorted (`radix.ts`), and the first of
+ * them become elements or positions again. Where only a few are wanted, the row is swept once, and what is less than
+ * the greatest of the least so far is collected; whenever the collection is full, all but the least are dropped.
  *
  *     sort s0 < 1000000 descending -> values s1, positions s2 < 10
  *       first 148 pairs, sorted, 10 of them kept, then all that is less than the tenth ...

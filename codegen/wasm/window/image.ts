@@ -1,6 +1,6 @@
 /**
- * Images that windows look at, in scratch memory: planes, one for each element of the axes that are no positions and for
- * each phase, each rows of neighbours.
+ * Images that windows look at, in scratch memory: planes, one for each element of the axes that are no positions and
+ * for each phase, each rows of neighbours.
  *
  *     x[64, 56, 56], 3×3, padding 1, stride 1      [64][1][58][58], the border zeros
  *     x[3, 224, 224], 7×7, padding 3, stride 2     [3][2 * 2][115][115]
@@ -210,8 +210,8 @@ interface RowPart {
 }
 
 /**
- * A row cut where comparisons of the column with numbers change: in the middle part all of them hold. What a part computes
- * beyond its end, the next part or row overwrites.
+ * A row cut where comparisons of the column with numbers change: in the middle part all of them hold. What a part
+ * computes beyond its end, the next part or row overwrites.
  */
 function partsOfRow(lets: readonly Let[], extent: number): readonly RowPart[] {
   const definitions = new Map(lets.map((node) => [node.id, node]));

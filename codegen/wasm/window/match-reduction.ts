@@ -22,7 +22,9 @@ export interface WindowReduction {
   readonly accumulator: ClosedAccumulator;
   /** What each element of the reduction is made of, in order, the image's element left out. */
   readonly lets: readonly Let[];
-  /** The definitions of the image's element, where it is read where it is: a plain load that moves by single elements. */
+  /**
+   * The definitions of the image's element, where it is read where it is: a plain load that moves by single elements.
+   */
   readonly inPlace: readonly Let[] | undefined;
   /** Whether these depend on positions. */
   readonly dependsOnPosition: boolean;
@@ -81,8 +83,8 @@ const indexAxes = (expression: Let['expression']): string[] =>
   expression.kind === 'load' || expression.kind === 'index' ? [...axesOfIndex(expression.index)] : [];
 
 /**
- * The value that windows look at, as an image: the last one that moves with positions and taps alike. `undefined` for none
- * or several.
+ * The value that windows look at, as an image: the last one that moves with positions and taps alike. `undefined` for
+ * none or several.
  */
 function imageOf(
   reduce: Reduce,

@@ -1,7 +1,7 @@
 /**
  * Recognises contractions over windows: products whose right factor depends on positions and taps only through sums of
- * the two, as a convolution's does. Such a factor is an image that overlapping windows look at, and is computed once for
- * each element of the image, not once for each element of each window.
+ * the two, as a convolution's does. Such a factor is an image that overlapping windows look at, and is computed once
+ * for each element of the image, not once for each element of each window.
  *
  *     reduce c < 64, r < 3, t < 3 { ... x[3136*c + 56*(h + r) + (w + t) - 57] when 0 <= h + r - 1 ... }
  *

@@ -1,7 +1,7 @@
 /**
- * The transforms of Winograd's convolution F(4×4, 3×3): 6×6 elements of the image, of which neighbouring tiles share two
- * rows and columns, give 4×4 results. With the points 0, ±1, ±2 and ∞ (Lavin and Gray, "Fast Algorithms for Convolutional
- * Neural Networks", 2015):
+ * The transforms of Winograd's convolution F(4×4, 3×3): 6×6 elements of the image, of which neighbouring tiles share
+ * two rows and columns, give 4×4 results. With the points 0, ±1, ±2 and ∞ (Lavin and Gray, "Fast Algorithms for
+ * Convolutional Neural Networks", 2015):
  *
  *     Y = Aᵀ [ (G g Gᵀ) ⊙ (Bᵀ d B) ] A        g: 3×3 weights    d: 6×6 of the image    ⊙ becomes 36 matrix products
  *

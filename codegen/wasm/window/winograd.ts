@@ -134,7 +134,9 @@ class WinogradSchedule extends WindowPhases {
     return this.cut.slab * this.cut.depth + lineElements;
   }
 
-  /** Columns of a line of the strip, and elements of one of its rows: the tiles' lines, and four for what is no tile. */
+  /**
+   * Columns of a line of the strip, and elements of one of its rows: the tiles' lines, and four for what is no tile.
+   */
   get #stripLine(): number {
     return tileSize * this.cut.across;
   }
@@ -246,7 +248,9 @@ class WinogradSchedule extends WindowPhases {
     return f;
   }
 
-  /** `back(record, products, places, strip)`: the products of four tiles of one row, transformed back into the strip. */
+  /**
+   * `back(record, products, places, strip)`: the products of four tiles of one row, transformed back into the strip.
+   */
   #buildBack(): FunctionBuilder {
     const f = this.#function('products', 'places', 'strip');
     const { i32, v128 } = f.module;
