@@ -44,7 +44,9 @@ export interface FunctionLaunch {
 }
 
 export interface LoweredFunction {
-  /** In the order in which they run, but that those which prepare come first; those of calls stand where the calls do. */
+  /**
+   * In the order in which they run, but that those which prepare come first; those of calls stand where the calls do.
+   */
   readonly launches: readonly FunctionLaunch[];
   /** For each result the value in whose memory it lies: written by a launch, a parameter or a constant. */
   readonly results: readonly Value[];
@@ -80,7 +82,9 @@ export function lowerFunction(
   };
 }
 
-/** Fuses and lowers a graph, and adds its launches and those of its calls. @param prepares whether it is run only once */
+/**
+ * Fuses and lowers a graph, and adds its launches and those of its calls. @param prepares whether it is run only once
+ */
 function expandGraph(
   graph: Graph,
   expansion: Expansion,

@@ -45,7 +45,10 @@ export function planAllStreams(analysis: GraphUses): StreamPlan {
   return { ...withoutCycles(plans, refusals, analysis), regions: found, refusals };
 }
 
-/** Others are refused in silence, as nearly all products are: any two dense layers with a norm between them make a region. */
+/**
+ * Others are refused in silence, as nearly all products are: any two dense layers with a norm between them make a
+ * region.
+ */
 const looksLikeAttention = (region: ScoreRegion, analysis: GraphUses): boolean =>
   region.exits.some(({ kind }) => kind === 'statistic') &&
   (region.axes.batch.length > 0 || hasExponentials(region, analysis));

@@ -1,7 +1,7 @@
 /**
  * Which scores a stream keeps in scratch rows. Operands of its contractions always are, since each score is read for
- * every column of the result; others where several sweeps of a row need them, and where two contractions would otherwise
- * stand in one loop:
+ * every column of the result; others where several sweeps of a row need them, and where two contractions would
+ * otherwise stand in one loop:
  *
  *     s = dot(q, k); t = mask(s * scale); m = max(t); e = exp(t - m); l = sum(e); p = e / l; o = dot(p, v)
  *     kept     t (read for m and for e), e (for l and for p), p (for o)

@@ -1,6 +1,7 @@
 /**
- * Depthwise convolutions with a large window and few results, as the gradients of depthwise convolutions for their weights
- * are: each result is a sum over a whole plane, so it is written as one, and the sum runs along the plane as vector code.
+ * Depthwise convolutions with a large window and few results, as the gradients of depthwise convolutions for their
+ * weights are: each result is a sum over a whole plane, so it is written as one, and the sum runs along the plane as
+ * vector code.
  *
  *     convolution(x: [1,64,56,56], w: [64,1,56,56], padding=[[1,1],[1,1]], groups=64): [1,64,3,3]
  *     = nine sums over planes, of a part of x times a part of w each

@@ -1,13 +1,13 @@
 /**
- * Convolutions of an image with gaps, as transposed convolutions and the gradients of strided ones are: of `s` taps in a
- * row all but one meet a zero. Results whose positions leave the same rest when divided by `s` use the same taps, so each
- * rest is a convolution of its own, without gaps, and their results are interleaved.
+ * Convolutions of an image with gaps, as transposed convolutions and the gradients of strided ones are: of `s` taps in
+ * a row all but one meet a zero. Results whose positions leave the same rest when divided by `s` use the same taps, so
+ * each rest is a convolution of its own, without gaps, and their results are interleaved.
  *
  *     convolution(x: [1,8,14,14], w: [8,8,3,3], lhs_dilation=[2,2], padding=[[1,2],[1,2]])
  *     = interleave of four convolutions of x with every other tap of w: [8,8,1,1], [8,8,1,2], [8,8,2,1], [8,8,2,2]
  *
- * The products with zeros are left out, and the others added in other blocks, so that strict mode does without: there an
- * infinite weight over a gap is NaN.
+ * The products with zeros are left out, and the others added in other blocks, so that strict mode does without: there
+ * an infinite weight over a gap is NaN.
  */
 import { type Dim, isStatic } from '../../base/dim.ts';
 import type { OpOf, Value } from '../../ir/types.ts';

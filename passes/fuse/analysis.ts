@@ -1,6 +1,6 @@
 /**
- * Facts about a graph that fusion asks for again and again: beside those of `GraphUses`, what it would cost to compute a
- * value again, and what is likely to be in memory.
+ * Facts about a graph that fusion asks for again and again: beside those of `GraphUses`, what it would cost to compute
+ * a value again, and what is likely to be in memory.
  *
  *     %0 = add %x, %y         flops 1, cone 1, source bytes 8 an element
  *     %1 = multiply %0, %0    flops 1, cone 2 if %0 is not in memory
@@ -165,7 +165,9 @@ export class GraphAnalysis extends GraphUses {
     return operands.reduce((rank, operand) => Math.max(rank, this.#ranks.get(operand) ?? 0), 0);
   }
 
-  /** Whether a value is repeated so often that it is stored rather than computed for each element, like a mean of rows. */
+  /**
+   * Whether a value is repeated so often that it is stored rather than computed for each element, like a mean of rows.
+   */
   #isWorthStoring(value: Value, { opcode, results }: Op): boolean {
     if (opcode !== 'broadcast_in_dim' || this.coneOf(value) <= cheapFlops) return false;
     return this.elementsOf(value) * leastRepeats <= this.elementsOf(results[0]);

@@ -1,6 +1,6 @@
 /**
- * Groups whose loops one kernel can run become one: groups over the same domain, and groups over the same rows, whatever
- * their rows are part of:
+ * Groups whose loops one kernel can run become one: groups over the same domain, and groups over the same rows,
+ * whatever their rows are part of:
  *
  *     normalisation      domain [32,64,56,56], rows over axis 1
  *     sums for the bias  domain [64], rows over axis 0             the same 64 rows: one kernel

@@ -1,6 +1,6 @@
 /**
- * What fusion decides: which ops each kernel computes, in the order in which the kernels run, and which edges go through
- * memory. A call of another function stands between kernels: its operands and results lie in memory.
+ * What fusion decides: which ops each kernel computes, in the order in which the kernels run, and which edges go
+ * through memory. A call of another function stands between kernels: its operands and results lie in memory.
  */
 import type { FusionRefusal } from '../../ir/lowered.ts';
 import type { OpOf, Value } from '../../ir/types.ts';

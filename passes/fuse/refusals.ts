@@ -1,6 +1,6 @@
 /**
- * The account of what was not fused: each edge between two ops once, with the rule that refused it first. An edge may go
- * through memory in one kernel and not in another that computes the consumer too.
+ * The account of what was not fused: each edge between two ops once, with the rule that refused it first. An edge may
+ * go through memory in one kernel and not in another that computes the consumer too.
  */
 import type { FusionRefusal } from '../../ir/lowered.ts';
 import type { Op } from '../../ir/types.ts';

@@ -204,7 +204,9 @@ function refuseEpilogue({ op, value, group, analysis }: Question): Refusal | und
   return { rule: 'epilogue', detail: `${op.opcode} goes with the contraction that makes its operand` };
 }
 
-/** The updates of a scatter run one after the other; what feeds them is computed beforehand, unless it is nearly free. */
+/**
+ * The updates of a scatter run one after the other; what feeds them is computed beforehand, unless it is nearly free.
+ */
 function refuseScatterOperand({ op, value, group, analysis }: Question): Refusal | undefined {
   if (group.kind !== 'scatter' || isFree(op)) return undefined;
   const cone = analysis.coneOf(value);
@@ -275,7 +277,10 @@ export function outputAxes(
   return undefined;
 }
 
-/** The axes of the result of a sort or a running sum in the loops of a group whose rows it is going to make, if each walks one of them. */
+/**
+ * The axes of the result of a sort or a running sum in the loops of a group whose rows it is going to make, if each
+ * walks one of them.
+ */
 function wholeSort({ axes }: View): GroupOutput['axes'] | undefined {
   const tokens = axes.flat();
   const distinct = new Set(tokens).size === tokens.length && axes.every((axis) => axis.length <= 1);

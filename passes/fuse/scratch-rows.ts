@@ -1,6 +1,6 @@
 /**
- * Which values of a row group are computed once for a row and kept in scratch memory. Every reduction of a row sweeps it,
- * and so does what comes after; a value that several sweeps need would be computed again in each, together with all
+ * Which values of a row group are computed once for a row and kept in scratch memory. Every reduction of a row sweeps
+ * it, and so does what comes after; a value that several sweeps need would be computed again in each, together with all
  * that it is made of, which grows with the square of a long chain.
  *
  *     softmax      %e = exponential(...)  is needed by the sweep that sums and by the one that divides: kept

@@ -1,6 +1,6 @@
 /**
- * How a group looks at a value: which of the group's loops walk each of the value's axes. Views start at a group's root,
- * where axis `k` is walked by loop `k`, and go up through the ops.
+ * How a group looks at a value: which of the group's loops walk each of the value's axes. Views start at a group's
+ * root, where axis `k` is walked by loop `k`, and go up through the ops.
  *
  *     root f32[B,N], tokens 0 and 1       the row maximum f32[B], broadcast:  axes [[0]]
  *     inside the reduce that makes it:    its operand f32[B,N]:               axes [[0],[1000]]

@@ -69,7 +69,9 @@ export class BodyBuilder {
 
   readonly #rounds: boolean;
 
-  /** @param precision `strict` rounds what is computed of floats of 16 bits, `fast` only what is converted and stored */
+  /**
+   * @param precision `strict` rounds what is computed of floats of 16 bits, `fast` only what is converted and stored
+   */
   constructor(splits: AxisSplits = new Map(), precision: 'fast' | 'strict' = 'strict') {
     this.#splits = splits;
     this.#rounds = precision === 'strict';

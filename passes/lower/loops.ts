@@ -110,8 +110,8 @@ function collapseReduce(reduce: Reduce): Reduce {
 }
 
 /**
- * The nodes with `extent(inner)*outer + inner` as `inner`; `undefined` where the two also occur otherwise, or are too long
- * together.
+ * The nodes with `extent(inner)*outer + inner` as `inner`; `undefined` where the two also occur otherwise, or are too
+ * long together.
  */
 function joinAxes(nodes: readonly KernelNode[], outer: Axis, inner: Axis): readonly KernelNode[] | undefined {
   const extent = mulDims(outer.extent, inner.extent);

@@ -1,7 +1,7 @@
 /**
  * A fusion group becomes a kernel: loops around the scalars of its outputs.
  *
- *     group { ops [multiply, add], nest over f32[8,4] }   ->   parallel i { parallel j { load, load, multiply, ... store } }
+ *     group { ops [multiply, add], nest over f32[8,4] }  ->  parallel i { parallel j { load, load, multiply, ... store } }
  *
  * A kernel is emitted once to see which axes reshapes want to split, and again with those axes as several loops, so
  * that indices stay linear; afterwards loops that always move together become one (`loops.ts`).

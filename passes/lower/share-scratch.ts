@@ -1,7 +1,7 @@
 /**
  * Scratch rows that take turns in the same memory. Within one iteration of the outer loops the phases of a row run one
- * after the other; a row whose last reader has run is free for the next, and so is one that is read, element by element,
- * by the very loop that fills the next:
+ * after the other; a row whose last reader has run is free for the next, and so is one that is read, element by
+ * element, by the very loop that fills the next:
  *
  *     parallel j { store s0[j] = score }; reduce j { load s0[j] } -> m
  *     parallel j { load s0[j]; store s1[j] = exp(score - m) }              s1 may be s0
@@ -111,7 +111,9 @@ function accessOf(node: KernelNode, name: string): IndexExpression | undefined {
   return node.expression.memory === name ? node.expression.index : undefined;
 }
 
-/** All accesses of a loop to a row, if each stands in the loop itself and touches the element of its iteration alone. */
+/**
+ * All accesses of a loop to a row, if each stands in the loop itself and touches the element of its iteration alone.
+ */
 function elementsOf(phase: KernelNode, name: string): Elements | undefined {
   if (phase.kind !== 'loop' || phase.mode !== 'parallel') return undefined;
   const places: number[] = [];

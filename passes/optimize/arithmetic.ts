@@ -296,7 +296,9 @@ const maximumOfGreater = rule({
   },
 });
 
-/** The greatest and the least number of a dtype: `minimum(x, inf)` is `x`; of integers `maximum(x, greatest)` is that. */
+/**
+ * The greatest and the least number of a dtype: `minimum(x, inf)` is `x`; of integers `maximum(x, greatest)` is that.
+ */
 const extremumOfLimit = rule({
   name: 'extremum_of_limit',
   opcodes: ['maximum', 'minimum'],

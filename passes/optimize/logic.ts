@@ -148,8 +148,8 @@ const selectTruth = rule({
 });
 
 /**
- * `x <= c ? c : x` is the greater of the two, NaN included, unless `c` is -0 (0 <= -0 would choose -0); `x >= c ? c : x`
- * the lesser, unless `c` is 0. A maximum with a known number takes one or two instructions, a choice about five.
+ * `x <= c ? c : x` is the greater of the two, NaN included, unless `c` is -0 (0 <= -0 would choose -0); `x >= c ? c :
+ * x` the lesser, unless `c` is 0. A maximum with a known number takes one or two instructions, a choice about five.
  */
 const selectToExtremum = rule({
   name: 'select_to_extremum',

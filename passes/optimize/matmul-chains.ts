@@ -1,7 +1,7 @@
 /**
- * The order in which a chain of matrix products is computed, by dynamic programming over the whole chain (Cormen et al.,
- * Introduction to Algorithms, 15.2). The axes of every factor are labelled: batch axes, which all or some factors have,
- * links, which two neighbours are contracted over, and the free axes of both ends.
+ * The order in which a chain of matrix products is computed, by dynamic programming over the whole chain (Cormen et
+ * al., Introduction to Algorithms, 15.2). The axes of every factor are labelled: batch axes, which all or some factors
+ * have, links, which two neighbours are contracted over, and the free axes of both ends.
  *
  *     dot(dot(a[256,256], b[256,256]), v[256,1])      = dot(a, dot(b, v))
  *

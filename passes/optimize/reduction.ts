@@ -1,6 +1,6 @@
 /**
- * Rules for `reduce`. A reduction reads its operand where it lies: transposes, reshapes, padding and repetition before it
- * vanish where they do not change what is combined. Float sums are only put into another order in fast mode. They
+ * Rules for `reduce`. A reduction reads its operand where it lies: transposes, reshapes, padding and repetition before
+ * it vanish where they do not change what is combined. Float sums are only put into another order in fast mode. They
  * start from 0, so a sum of one element `x` is `x + 0`, which turns -0 into 0 and is kept as it is.
  *
  *     reduce(broadcast_in_dim(x, [8,n]), max, axes=[1])    = x
@@ -34,7 +34,9 @@ const isPositional = (kind: ReduceKind): boolean => kind === 'argmax' || kind ==
 const isOrderFree = (kind: ReduceKind, x: Value): boolean =>
   !isPositional(kind) && (!isFloat(x.type.dtype) || kind === 'max' || kind === 'min');
 
-/** A rewrite that changes the order of a reduction: exact where that is no part of the bits, elsewhere reassociating. */
+/**
+ * A rewrite that changes the order of a reduction: exact where that is no part of the bits, elsewhere reassociating.
+ */
 function inTwoClasses(
   name: string,
   apply: RewriteRule<'reduce'>['apply'],

@@ -20,7 +20,9 @@ type Dot = OpOf<'dot_general'>;
 
 /** Operations to read one element of a joined operand. */
 const joinCost = 4;
-/** Operations to copy an element that would otherwise have been written where it is wanted, or gone on in a register. */
+/**
+ * Operations to copy an element that would otherwise have been written where it is wanted, or gone on in a register.
+ */
 const exposedCost = 16;
 /** What is saved with each kernel, and with each reading of an element of the shared operand, which is in a cache. */
 const [savedLaunch, savedReading] = [10_000, 1];
@@ -115,7 +117,10 @@ function pays({ side, members }: Family, graph: Graph, uses: Uses): boolean {
   return cost < (members.length - 1) * (savedLaunch + savedReading * shared);
 }
 
-/** Where the joint product can stand: at the first member, if all is known there, or the last, if nothing is used before. */
+/**
+ * Where the joint product can stand: at the first member, if all is known there, or the last, if nothing is used
+ * before.
+ */
 function placeOf({ side, members }: Family, uses: Uses): number | undefined {
   const positions = members.map(({ position }) => position);
   const [first, last] = [Math.min(...positions), Math.max(...positions)];

@@ -1,7 +1,7 @@
 /**
- * Rules for `convolution` and `reduce_window`: padding before them becomes padding of theirs, and a window over all there
- * is is a reduction. Convolutions with windows of one element stay: as products they take the same time for one image,
- * and longer for several, whose channels then lie apart.
+ * Rules for `convolution` and `reduce_window`: padding before them becomes padding of theirs, and a window over all
+ * there is is a reduction. Convolutions with windows of one element stay: as products they take the same time for one
+ * image, and longer for several, whose channels then lie apart.
  *
  *     convolution(pad(x, 0), w)                          = convolution(x, w, padding=...)
  *     reduce_window(x: [8,4], max, window=[1,4])         = reduce(x, max, axes=[1]) in another shape

@@ -28,7 +28,9 @@ export const isCheap = (op: Op): boolean =>
 
 export class IndexedGraph {
   readonly graph: Graph;
-  /** For each op, the values it reads; for each value, the op that makes it (-1: a parameter) and those that read it. */
+  /**
+   * For each op, the values it reads; for each value, the op that makes it (-1: a parameter) and those that read it.
+   */
   readonly operands: readonly (readonly number[])[];
   readonly producers: readonly number[];
   readonly users: readonly (readonly number[])[];

@@ -3,8 +3,8 @@
  * can then compute in the kernels that make the gradients. The sites of two blocks are joined where each site of one
  * reads from one site of the other and no two read from the same.
  *
- * Updates that stand alone have no kernel of their own to be part of, but share kernels with each other: as many sites as
- * a kernel has room for become one.
+ * Updates that stand alone have no kernel of their own to be part of, but share kernels with each other: as many sites
+ * as a kernel has room for become one.
  */
 import { wasmTarget } from '../fuse/target.ts';
 import { type Block, endsKernels, equalSites, exampleOf, inputsOf } from './block.ts';

@@ -132,7 +132,8 @@ function bodyOf(
     return copy;
   };
   const ops = withClosedOps(example, indexed).map((op) => graph.ops[op]);
-  // Two inputs may be one value at this site and different ones at others: each gets a parameter, readers the right one.
+  // Two inputs may be one value at this site and different ones at others: each gets a parameter, readers the right
+  // one.
   const parameters = inputs.map((input) => ({ ...values[input.values[at]] }));
   const parameterOf = parametersByEdge(block, inputs, parameters, indexed);
   const body = ops.map((op) => {

@@ -5,8 +5,8 @@
  *     %0 = add %variance, 1e-5;  %1 = rsqrt %0;  %2 = multiply %weight, %1         f32[64]
  *     %3 = broadcast_in_dim %2 to f32[1,64,56,56];  %4 = multiply %x, %3           keeps %2, of which 200,704 are read
  *
- * What keeping a value saves is counted in the unit of fusion (`fuse/target.ts`): the operations that compute it, and the
- * bytes they read, less the bytes of the value. Bytes kept are bounded by those of the captured tensors.
+ * What keeping a value saves is counted in the unit of fusion (`fuse/target.ts`): the operations that compute it, and
+ * the bytes they read, less the bytes of the value. Bytes kept are bounded by those of the captured tensors.
  */
 
 import { flopsOf, traitsOf } from '../../ir/ops/index.ts';

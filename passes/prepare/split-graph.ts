@@ -1,6 +1,6 @@
 /**
- * Takes a graph apart: what computes the values that are kept from call to call, and the rest, to which they are further
- * parameters.
+ * Takes a graph apart: what computes the values that are kept from call to call, and the rest, to which they are
+ * further parameters.
  *
  *     (%w, %x) { %0 = exponential %w;  %1 = multiply %x, %0;  return %1 }      keeps %0
  *

@@ -1,7 +1,8 @@
 /**
- * Minimum cuts: the cheapest set of edges whose removal parts two nodes of a network. By Dinic's algorithm (E. A. Dinic,
- * "Algorithm for solution of a problem of maximum flow in networks with power estimation", 1970) in time O(V² E); a
- * round of it costs O(V E) at worst, and there are at most as many as the longest way from source to sink has edges.
+ * Minimum cuts: the cheapest set of edges whose removal parts two nodes of a network. By Dinic's algorithm (E. A.
+ * Dinic, "Algorithm for solution of a problem of maximum flow in networks with power estimation", 1970) in time O(V²
+ * E); a round of it costs O(V E) at worst, and there are at most as many as the longest way from source to sink has
+ * edges.
  *
  *     const network = new FlowNetwork(3);
  *     network.addEdge(0, 1, 5);

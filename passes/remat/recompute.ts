@@ -5,10 +5,10 @@
  *     launch 3   is the fullest          before: %h = gelu(%z), %z kept for gelu's gradient, %h for the weight's
  *     launch 9   reads %h again          after:  %1 = optimization_barrier %z, %late;  %h' = gelu(%1), in launch 9
  *
- * The moment splits the ops in two: those that some launch up to it computes, and those that come later. The values that
- * later ops need of earlier ones must be kept or computed again, and for that what they are computed from. The cheapest
- * choice is a minimum cut (a project selection problem, after C. Chekuri's notes and J. Picard, 1976), as in functorch's
- * min-cut partitioner (H. He, 2022) where the moment is the border of forward and backward pass:
+ * The moment splits the ops in two: those that some launch up to it computes, and those that come later. The values
+ * that later ops need of earlier ones must be kept or computed again, and for that what they are computed from. The
+ * cheapest choice is a minimum cut (a project selection problem, after C. Chekuri's notes and J. Picard, 1976), as in
+ * functorch's min-cut partitioner (H. He, 2022) where the moment is the border of forward and backward pass:
  *
  *     source → in(v)      price of computing v again        cut: v is computed again
  *     in(v) → out(v)      bytes of v                        cut: v is kept
@@ -16,7 +16,8 @@
  *     out(v) → sink       infinite                          later ops need v
  *
  * What an operation is worth in bytes is sought such that no more is computed again than the wanted saving takes, first
- * what is needed last: it stays away longest. Bits do not change: the copies are the same operations on the same values.
+ * what is needed last: it stays away longest. Bits do not change: the copies are the same operations on the same
+ * values.
  */
 import type { Dim } from '../../base/dim.ts';
 import { flopsOf } from '../../ir/ops/index.ts';
@@ -52,7 +53,9 @@ export interface RecomputeRequest {
   readonly bytesOf: (value: Value) => number;
 }
 
-/** What a floating point operation is worth in bytes: from where nearly nothing is computed again to nearly everything. */
+/**
+ * What a floating point operation is worth in bytes: from where nearly nothing is computed again to nearly everything.
+ */
 const [dearest, cheapest] = [64, 2 ** -20];
 /** Halvings of the way between two rates in the search for the right one. */
 const refinements = 12;

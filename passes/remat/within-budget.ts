@@ -1,7 +1,7 @@
 /**
- * Making a program fit into a number of bytes. What the program plans is compared with the budget; while it is too much,
- * first kernels are no longer batched (which keeps alive what each of them reads until the last can run), then values are
- * computed again, one full moment after the other.
+ * Making a program fit into a number of bytes. What the program plans is compared with the budget; while it is too
+ * much, first kernels are no longer batched (which keeps alive what each of them reads until the last can run), then
+ * values are computed again, one full moment after the other.
  *
  *     withinBudget({ module, budget: 1 << 20, lower })
  *       lowered         a program of at most 1 MiB
