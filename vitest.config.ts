@@ -29,7 +29,8 @@ export default defineConfig({
       // One module graph a worker: the compiler (15 MB of JavaScript) loads twice, not once a file.
       { test: { ...common, name: 'shared', include: ['test/**/*.test.ts'], exclude: alone, isolate: false } },
       { test: { ...common, name: 'alone', include: alone, isolate: true } },
-      // The device with shared memory and worker threads, whatever it is that can be shared, goes through the same suites.
+      // The device with shared memory and worker threads, whatever it is that can be shared, goes through the same
+      // suites.
       {
         test: {
           ...common,

@@ -1,7 +1,7 @@
 /**
- * `npm run bench`: runs the project's benchmarks, each in a process of its own so that none inherits the other's memory,
- * and prints their tables; with `--write`, also writes their sections of `docs/performance.md` and their entries in
- * `docs/performance.json`. Names after `--` select benchmarks. A wrong result ends the run.
+ * `npm run bench`: runs the project's benchmarks, each in a process of its own so that none inherits the other's
+ * memory, and prints their tables; with `--write`, also writes their sections of `docs/performance.md` and their
+ * entries in `docs/performance.json`. Names after `--` select benchmarks. A wrong result ends the run.
  */
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';

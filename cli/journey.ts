@@ -1,6 +1,6 @@
 /**
- * The journey of one line of a user's function, on one screen: source line → IR → the fused group it landed in, with the
- * refusals at its border → the kernel → the code.
+ * The journey of one line of a user's function, on one screen: source line → IR → the fused group it landed in, with
+ * the refusals at its border → the kernel → the code.
  *
  *     const text = journey(compile(step), [params, x, y]);
  */

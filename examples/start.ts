@@ -1,6 +1,6 @@
 /**
- * The main job, `npm start`: a linear regression, a language model, the journey of its training step from source line to
- * kernel, and a table eager against compiled. `npm start -- FILE.ts` does the last two for a user's own functions.
+ * The main job, `npm start`: a linear regression, a language model, the journey of its training step from source line
+ * to kernel, and a table eager against compiled. `npm start -- FILE.ts` does the last two for a user's own functions.
  */
 import { parseArgs } from 'node:util';
 import { benchmark } from '../bench/index.ts';

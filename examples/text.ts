@@ -5,7 +5,9 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
-/** Paths of the README and of every page of docs, from the project's folder, in an order that is the same everywhere. */
+/**
+ * Paths of the README and of every page of docs, from the project's folder, in an order that is the same everywhere.
+ */
 export function documentationPages(): string[] {
   const docs = readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' });
   const pages = docs.filter((page) => page.endsWith('.md')).sort();

@@ -1,6 +1,6 @@
 /**
- * A checkpointed function in a trace: it is traced into a function of the module that is marked `checkpoint`, and called.
- * Gradients compute its body again (`passes/grad/vjp-graph.ts`), everything else sees a call like any other.
+ * A checkpointed function in a trace: it is traced into a function of the module that is marked `checkpoint`, and
+ * called. Gradients compute its body again (`passes/grad/vjp-graph.ts`), everything else sees a call like any other.
  *
  *     %h = call %block.w, %x {function=@block}            func @block(...) -> (...) checkpoint { ... }
  *
@@ -24,7 +24,8 @@ type AnyFunction = (...args: never[]) => unknown;
 
 /**
  * Calls a function so that gradients of `outer` compute it again.
- * @throws KilnError `async_function`, `unreadable_source`, `traced_branch`, `invalid_output`, and what the function throws
+ * @throws KilnError `async_function`, `unreadable_source`, `traced_branch`, `invalid_output`, and what the function
+ *   throws
  */
 export function callCheckpointed(outer: Trace, fn: AnyFunction, label: string, args: readonly unknown[]): unknown {
   assertSynchronous(fn, label);

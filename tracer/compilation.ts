@@ -165,7 +165,9 @@ export class Compilation {
     return `${this.options.precision ?? defaultPrecision()}${tier}${signed.receiver?.key ?? ''};${key}`;
   }
 
-  /** The types by the option `dynamic`, if there is one and the actual types are an instance of them; else the latter. */
+  /**
+   * The types by the option `dynamic`, if there is one and the actual types are an instance of them; else the latter.
+   */
   typesToTrace(signed: SignedCall, actual: readonly TensorType[]): readonly TensorType[] {
     const { dynamic } = this.options;
     if (!dynamic) return actual;

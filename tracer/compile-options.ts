@@ -35,9 +35,9 @@ export interface CompileOptions {
    */
   readonly memoryBudget?: number;
   /**
-   * Measures how contractions and reductions are best cut up here when the function is compiled, `budgetMs` long at most (2
-   * seconds unless given), and keeps the winners, with KILN_CACHE_DIR for other processes too. In `strict` no bit depends
-   * on what wins. Without it nothing is measured.
+   * Measures how contractions and reductions are best cut up here when the function is compiled, `budgetMs` long at
+   * most (2 seconds unless given), and keeps the winners, with KILN_CACHE_DIR for other processes too. In `strict` no
+   * bit depends on what wins. Without it nothing is measured.
    */
   readonly autotune?: boolean | { readonly budgetMs?: number };
   /** Most signatures the function may meet beyond the first; 256 unless given. */

@@ -35,8 +35,9 @@ export interface MadeReport {
 /**
  * The program of `compiled` for these arguments (values or specs) as one HTML page; the same as `compiled.report(...)`,
  * with options.
- * @throws KilnError `invalid_argument` when `compiled` is no compiled function, an option does not exist, `runs` is no positive integer, with
- *   `profile: true` an argument has no data, or a profile holds no run of it; otherwise as a call does; all by rejection
+ * @throws KilnError `invalid_argument` when `compiled` is no compiled function, an option does not exist, `runs` is no
+ *   positive integer, with `profile: true` an argument has no data, or a profile holds no run of it; otherwise as a
+ *   call does; all by rejection
  */
 export async function report<A extends readonly unknown[]>(
   compiled: CompiledMembers<A>,

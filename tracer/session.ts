@@ -31,7 +31,8 @@ export interface InitOptions {
   readonly device?: string;
   /**
    * Threads that kernels run on, the calling one among them: as many as there are cores, unless given here or by
-   * KILN_THREADS. On a page that is not cross-origin isolated it is 1. Results are the same for any number in `'strict'`.
+   * KILN_THREADS. On a page that is not cross-origin isolated it is 1. Results are the same for any number in
+   * `'strict'`.
    */
   readonly threads?: number;
   /** Precision of eager operations, and of `compile` without the option; `'fast'` unless given. */
@@ -41,8 +42,8 @@ export interface InitOptions {
 const known = ['device', 'threads', 'precision'];
 
 /**
- * Chooses for the session and starts its device. Not needed before first use. Another number of threads starts the device
- * anew, which is refused while it holds tensors.
+ * Chooses for the session and starts its device. Not needed before first use. Another number of threads starts the
+ * device anew, which is refused while it holds tensors.
  * @throws KilnError (as a rejection) `invalid_argument`, `unknown_device`; then nothing has changed
  */
 export async function init(options: InitOptions = {}): Promise<void> {

@@ -12,7 +12,9 @@ import { isArrayLeaf, typeOfArray } from './array-leaf.ts';
 import { nodeKind, registrationOf, sortedKeys } from './pytree.ts';
 import { TensorSpec } from './spec.ts';
 
-/** Values of the symbols under which the patterns are the actual types, within bounds; `undefined` if there are none. */
+/**
+ * Values of the symbols under which the patterns are the actual types, within bounds; `undefined` if there are none.
+ */
 export function solveSizes(patterns: readonly TensorType[], actual: readonly TensorType[]): DimBindings | undefined {
   const fits =
     patterns.length === actual.length &&
@@ -33,8 +35,8 @@ export const bindShape = (shape: readonly Dim[], bindings: DimBindings): readonl
   shape.map((size) => evaluateDim(size, bindings));
 
 /**
- * The types that the option `dynamic` gives, by specs or shapes, to the arrays among the arguments, in order; `undefined` where it says
- * nothing.
+ * The types that the option `dynamic` gives, by specs or shapes, to the arrays among the arguments, in order;
+ * `undefined` where it says nothing.
  * @throws KilnError `tree_mismatch` when a tree of specs is not like its argument
  */
 export function dynamicTypes(args: readonly unknown[], dynamic: readonly unknown[]): (TensorType | undefined)[] {

@@ -1,5 +1,6 @@
 /**
- * Paths as people in a project write them: `src/model.ts:12:14` for `/home/me/app/src/model.ts:12:14` in `/home/me/app`.
+ * Paths as people in a project write them: `src/model.ts:12:14` for `/home/me/app/src/model.ts:12:14` in
+ * `/home/me/app`.
  */
 interface NodeProcess {
   cwd?(): string;

@@ -1,4 +1,6 @@
-/** The fused chain `relu(tanh(2x+1)*x)` over 4M float32, one thread, against a hand-written kernel and onnxruntime-web. */
+/**
+ * The fused chain `relu(tanh(2x+1)*x)` over 4M float32, one thread, against a hand-written kernel and onnxruntime-web.
+ */
 import { compile, relu, type Tensor, tensor } from '../../index.ts';
 import { handwrittenChain } from '../handwritten/chain.ts';
 import { assertClose, measureInTurn, randomFloats } from '../measure.ts';

@@ -3,7 +3,7 @@
  * it reads a request a line on standard input and writes an answer a line on file descriptor 3. While it waits it takes
  * no processor, so that hosts can be timed in turn. Arrays go through files.
  *
- *     → {"op":"prepare","key":"matmul 512/fast","mode":"fast","work":{…},"inputs":[{"name":"a","file":"…"},…],"folder":"…"}
+ *     → {"op":"prepare","key":"matmul 512/fast","mode":"fast","work":{…},"inputs":[{"name":"a",…},…],"folder":"…"}
  *     ← {"firstMs":31.5,"outputs":[{"file":"…","dtype":"float32"}]}
  *     → {"op":"run","key":"matmul 512/fast","calls":4,"lead":1}
  *     ← {"ms":20.7}

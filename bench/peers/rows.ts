@@ -24,7 +24,9 @@ export interface ConvolutionWork {
   readonly groups: number;
 }
 
-/** Over the rows of `f32[rows, size]`; `crossEntropy` gives a loss for each row, `topk` the `leaders` greatest elements. */
+/**
+ * Over the rows of `f32[rows, size]`; `crossEntropy` gives a loss for each row, `topk` the `leaders` greatest elements.
+ */
 export interface RowWork {
   readonly kind:
     | 'softmax'
@@ -65,7 +67,9 @@ export interface BlockWork {
   readonly heads: number;
 }
 
-/** The forward pass of a classifier, 50 times: each call awaited before the next, or all begun before any is awaited. */
+/**
+ * The forward pass of a classifier, 50 times: each call awaited before the next, or all begun before any is awaited.
+ */
 export interface FlightWork {
   readonly kind: 'inTurn' | 'inFlight';
   readonly calls: number;

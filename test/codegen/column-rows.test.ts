@@ -10,7 +10,10 @@ import { type Bindings, compareWithInterpreter, generate, makeInputs } from '../
 
 const wave = (_: string, i: number): number => Math.fround(Math.sin(i * 12.9898 + 1) * 3);
 
-/** The pattern of softmax over axis 0 of `[rows, columns]`, for each of `blocks` matrices, with what it sums kept in a scratch row. */
+/**
+ * The pattern of softmax over axis 0 of `[rows, columns]`, for each of `blocks` matrices, with what it sums kept in a
+ * scratch row.
+ */
 function columnSoftmax(blocks: Dim, rows: Dim, columns: Dim): Kernel {
   const matrix = mulDims(rows, columns);
   const size = mulDims(blocks, matrix);

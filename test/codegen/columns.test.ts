@@ -1,4 +1,6 @@
-/** Work down the columns of a matrix against the interpreter, bit for bit: every kind, partial tiles, several sweeps. */
+/**
+ * Work down the columns of a matrix against the interpreter, bit for bit: every kind, partial tiles, several sweeps.
+ */
 import { describe, expect, it } from 'vitest';
 import { dim, mulDims } from '../../base/dim.ts';
 import type { ReduceKind } from '../../ir/opcodes.ts';

@@ -6,7 +6,10 @@ const count = (shape: readonly number[]): number => shape.reduce((a, b) => a * b
 const data = (shape: readonly number[]): Float32Array =>
   Float32Array.from({ length: count(shape) }, (_, i) => Math.fround(Math.sin(i * 12.9898 + 1)));
 
-/** In order within blocks of 1024, or of 1008 where a long axis has few others beside it; blocks before an element and its own apart. */
+/**
+ * In order within blocks of 1024, or of 1008 where a long axis has few others beside it; blocks before an element and
+ * its own apart.
+ */
 function running(
   shape: readonly number[],
   axis: number,

@@ -129,8 +129,8 @@ describe.each(['fast', 'strict'] as const)('%s', (precision) => {
 });
 
 /**
- * Sizes around the widths that kernels work in (4 lanes, 8 lanes, unrolled vectors, tiles, blocks of sums), where a tail
- * may be forgotten or done twice.
+ * Sizes around the widths that kernels work in (4 lanes, 8 lanes, unrolled vectors, tiles, blocks of sums), where a
+ * tail may be forgotten or done twice.
  */
 describe.each(['fast', 'strict'] as const)('%s: long and odd sizes', (precision) => {
   const some = [7, 17, 65, 257, 1025];

@@ -1,7 +1,7 @@
 /**
- * Strict results have the same bits on any number of threads. Here everything with more than one tile is shared, tile by
- * tile, however short; the models are large enough that most of their kernels have several. The suites of single ops,
- * random graphs and models run on shared memory too: the project `threads` (`vitest.config.ts`).
+ * Strict results have the same bits on any number of threads. Here everything with more than one tile is shared, tile
+ * by tile, however short; the models are large enough that most of their kernels have several. The suites of single
+ * ops, random graphs and models run on shared memory too: the project `threads` (`vitest.config.ts`).
  */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import {

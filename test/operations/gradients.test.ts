@@ -1,4 +1,6 @@
-/** Gradients where compositions could go wrong: at kinks, at zeros, and far out. The rest stands in recorded.test.ts. */
+/**
+ * Gradients where compositions could go wrong: at kinks, at zeros, and far out. The rest stands in recorded.test.ts.
+ */
 import { describe, expect, test } from 'vitest';
 import * as k from '../../tracer/operations/index.ts';
 import type { Tensor } from '../../tracer/tensor.ts';

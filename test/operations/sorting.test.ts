@@ -1,4 +1,7 @@
-/** What sorting promises beyond recorded values: symbolic sizes, gradients, kernels shared, errors; see recorded.test.ts. */
+/**
+ * What sorting promises beyond recorded values: symbolic sizes, gradients, kernels shared, errors; see
+ * recorded.test.ts.
+ */
 import { afterAll, expect, test } from 'vitest';
 import * as k from '../../index.ts';
 

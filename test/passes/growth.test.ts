@@ -1,6 +1,6 @@
 /**
- * How the compiler's work grows with the graph, counted rather than timed: passes run, rewrites made, launches, refusals
- * and temporaries of graphs of twice and four times the length. Times are in `bench/compile-time`.
+ * How the compiler's work grows with the graph, counted rather than timed: passes run, rewrites made, launches,
+ * refusals and temporaries of graphs of twice and four times the length. Times are in `bench/compile-time`.
  */
 import { describe, expect, test } from 'vitest';
 import { graphFamilies } from '../../bench/compile-time/graphs.ts';

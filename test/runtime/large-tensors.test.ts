@@ -1,6 +1,6 @@
 /**
- * Tensors of more than 2 GiB on the device: addresses, sizes and positions beyond 2^31, and what happens when the 4 GiB of
- * a WASM memory are used up. They are made on the device, so that their bytes exist once.
+ * Tensors of more than 2 GiB on the device: addresses, sizes and positions beyond 2^31, and what happens when the 4 GiB
+ * of a WASM memory are used up. They are made on the device, so that their bytes exist once.
  */
 import { freemem } from 'node:os';
 import { afterAll, describe, expect, it } from 'vitest';

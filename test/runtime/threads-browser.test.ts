@@ -1,6 +1,6 @@
 /**
- * Threads in Chromium: a page that is cross-origin isolated shares work with Web Workers, from its own origin or another;
- * one that is not runs on one thread, says so once, and gives the same results.
+ * Threads in Chromium: a page that is cross-origin isolated shares work with Web Workers, from its own origin or
+ * another; one that is not runs on one thread, says so once, and gives the same results.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';

@@ -217,7 +217,9 @@ export function attentionBackwardRows(shape: AttentionShape): Kernel {
   return k.finish();
 }
 
-/** Rows are keys: `dk` and `dv`, from `delta`. Not for shared keys. `oneLoop`: both sums in one loop, or in one sweep. */
+/**
+ * Rows are keys: `dk` and `dv`, from `delta`. Not for shared keys. `oneLoop`: both sums in one loop, or in one sweep.
+ */
 export function attentionBackwardColumns(shape: AttentionShape, oneLoop?: 'loop' | 'sweep'): Kernel {
   const { heads, queries, keys, depth, values } = shape;
   const { query, key, value, output } = placesOf(shape);

@@ -1,6 +1,7 @@
 /**
- * Attention in many forms, as graphs of plain ops: masks of several kinds, biases, factors as of dropout, fewer heads of
- * keys than of queries, operands that come as [batch, time, head, size], statistics that gradients flow through or not.
+ * Attention in many forms, as graphs of plain ops: masks of several kinds, biases, factors as of dropout, fewer heads
+ * of keys than of queries, operands that come as [batch, time, head, size], statistics that gradients flow through or
+ * not.
  *
  *     attentionGraph({ batch: 1, heads: 2, queries: 7, keys: 9, size: 4, out: 5, mask: 'causal', gradient: true })
  */
@@ -32,7 +33,9 @@ export interface AttentionForm {
   readonly weightsToo?: boolean;
 }
 
-/** Results: the attention, and with `gradient` what follows for each operand from a cotangent given as last parameter. */
+/**
+ * Results: the attention, and with `gradient` what follows for each operand from a cotangent given as last parameter.
+ */
 export function attentionGraph(form: AttentionForm): Graph {
   const { batch, heads, queries, keys, size, out, share = 1, timeFirst = false } = form;
   const b = new GraphBuilder();

@@ -17,8 +17,8 @@ import { engine, type KernelModule, kernelFunction, type LinearMemory } from '..
 import { compileModule } from '../../runtime/wasm/relaxed-simd.ts';
 
 /**
- * Whether kernels run at the very end of a 32-bit address space, where addresses are negative as signed numbers, and the
- * last buffer ends 16 bytes before 4 GiB. Pages that nobody touches cost nothing.
+ * Whether kernels run at the very end of a 32-bit address space, where addresses are negative as signed numbers, and
+ * the last buffer ends 16 bytes before 4 GiB. Pages that nobody touches cost nothing.
  */
 let highMemory: LinearMemory | undefined;
 const addressSpacePages = 65535;
@@ -60,8 +60,8 @@ interface Placement {
 type ScratchSizes = readonly number[];
 
 /**
- * Lays out scratch memory and buffers with guards between them, from `first`. The buffer `last` ends 16 bytes before the memory does:
- * what reads further traps.
+ * Lays out scratch memory and buffers with guards between them, from `first`. The buffer `last` ends 16 bytes before
+ * the memory does: what reads further traps.
  */
 function place(
   kernel: Kernel,
@@ -239,7 +239,8 @@ export function ulpDistance(a: number, b: number): number {
 const splitsTried: readonly Split[] = [[], [0.5], { seed: 1 }, [0.2, 0.25, 0.9], { seed: 2 }];
 
 /**
- * Generates a kernel, runs it whole, in splits and dealt, with each buffer last in memory, and compares with the interpreter.
+ * Generates a kernel, runs it whole, in splits and dealt, with each buffer last in memory, and compares with the
+ * interpreter.
  * @returns the difference, or `undefined` when all bytes are equal
  */
 export function compareWithInterpreter(

@@ -1,6 +1,7 @@
 /**
  * A network of layers in every way of compiling it that must give the same, and what is different in words: op by op,
- * whole, with parts of the compiler left out, within less memory, with inputs given up, called again, at symbolic sizes.
+ * whole, with parts of the compiler left out, within less memory, with inputs given up, called again, at symbolic
+ * sizes.
  *
  *     faultOfLayers(randomLayers(7), new Random(7))
  */

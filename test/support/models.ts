@@ -1,5 +1,6 @@
 /**
- * Graphs for tests of fusion and lowering: blocks of layers for the builder, and the bench graphs as tracing gives them.
+ * Graphs for tests of fusion and lowering: blocks of layers for the builder, and the bench graphs as tracing gives
+ * them.
  *
  *     const b = new GraphBuilder();
  *     const x = b.parameter(f32(8, 128));

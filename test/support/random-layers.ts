@@ -1,7 +1,8 @@
 /**
  * Random networks as users write them, through the public functions: two to five layers of the same make, now and then
  * with another between, of attention (masks, fewer heads of keys, dropout), norms, gated and low-rank products,
- * convolutions with statistics of the batch; forward, with gradients, or as a training step, with checkpoints or without.
+ * convolutions with statistics of the batch; forward, with gradients, or as a training step, with checkpoints or
+ * without.
  *
  *     const network = randomLayers(7);
  *     network.model()                                  // sizes that the seed chose

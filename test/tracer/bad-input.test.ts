@@ -1,6 +1,6 @@
 /**
- * Bad input: each fault is a `KilnError` with a code, the types involved, the user's line and what to do; and after each
- * the session goes on working.
+ * Bad input: each fault is a `KilnError` with a code, the types involved, the user's line and what to do; and after
+ * each the session goes on working.
  */
 import { readFileSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';

@@ -1,4 +1,6 @@
-/** `checkpoint`: gradients that compute again instead of keeping, with the same bits, in every mixture of transforms. */
+/**
+ * `checkpoint`: gradients that compute again instead of keeping, with the same bits, in every mixture of transforms.
+ */
 import { afterAll, describe, expect, it } from 'vitest';
 import {
   checkGrads,

@@ -1,4 +1,6 @@
-/** Programs by module: one for equal graphs, the same bytes every time, and failures that poison what depends on them. */
+/**
+ * Programs by module: one for equal graphs, the same bytes every time, and failures that poison what depends on them.
+ */
 import { describe, expect, it } from 'vitest';
 import { KilnError } from '../../index.ts';
 import { parseModule } from '../../ir/parser.ts';

@@ -1,4 +1,6 @@
-/** Which truth tests are refused, and which are not. Each case is a function, its arguments, and the construct found. */
+/**
+ * Which truth tests are refused, and which are not. Each case is a function, its arguments, and the construct found.
+ */
 import { describe, expect, it } from 'vitest';
 import type { Tensor } from '../../index.ts';
 import { KilnError, relu, spec, tree, where } from '../../index.ts';

@@ -1,7 +1,7 @@
 /**
- * The search for the fastest of several schedules, within a budget of time. Candidates take turns, so that what else the
- * machine does hits all of them; the fastest of each one's runs counts; those that are far behind leave early. The first
- * candidate is the one taken without measuring, and stays unless another is clearly faster.
+ * The search for the fastest of several schedules, within a budget of time. Candidates take turns, so that what else
+ * the machine does hits all of them; the fastest of each one's runs counts; those that are far behind leave early. The
+ * first candidate is the one taken without measuring, and stays unless another is clearly faster.
  *
  *     searchSchedules(['4x8', '5x8'], { run, now, budgetMs: 200 })
  *     // { winner: '5x8', tried: [{ schedule: '4x8', ms: 1.2 }, { schedule: '5x8', ms: 1.0 }], ms: 87 }

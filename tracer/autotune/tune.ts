@@ -3,7 +3,7 @@
  * program's work it does; the winners are stored for this machine and never measured again.
  *
  *     const request = { ...compileRequest, tuning: tuningRequest(device, options) };
- *     const results = tune(device, compile(request).tunables, options);       // and compile once more, without candidates
+ *     const results = tune(device, compile(request).tunables, options);   // and compile once more, without candidates
  */
 import { debug, isDebugging } from '../../base/flags.ts';
 import type { TunedKernel } from '../../codegen/wasm/program.ts';

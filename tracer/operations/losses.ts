@@ -126,7 +126,9 @@ export const binaryCrossEntropy = elementwiseLoss('binaryCrossEntropy', (x, y) =
 export interface CrossEntropyOptions extends LossOptions {
   /** The axis of the classes: the last unless given (torch has them second). */
   readonly axis?: number;
-  /** How much of each target is spread evenly over all classes, for targets that are positions and for probabilities. */
+  /**
+   * How much of each target is spread evenly over all classes, for targets that are positions and for probabilities.
+   */
   readonly labelSmoothing?: number;
   /** A target that does not count, not in the mean either. */
   readonly ignoreIndex?: number;

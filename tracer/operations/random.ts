@@ -180,7 +180,9 @@ export const gumbel = operation<[key: Tensor, shape: Shape], Tensor>('random.gum
   gumbelNoise('random.gumbel', from, shape),
 ) as Sampler<'float32'>;
 
-/** Exponential float32 of rate 1, `-log1p(-u)`. @throws KilnError `invalid_argument` for what is no key, `invalid_size` */
+/**
+ * Exponential float32 of rate 1, `-log1p(-u)`. @throws KilnError `invalid_argument` for what is no key, `invalid_size`
+ */
 export const exponential = operation<[key: Tensor, shape: Shape], Tensor>('random.exponential', (from, shape) =>
   negative(log1p(negative(uniformBetween('random.exponential', from, shape, 0, 1)))),
 ) as Sampler<'float32'>;
@@ -337,5 +339,7 @@ export class Generator {
   }
 }
 
-/** A source of random numbers that counts its keys. @throws KilnError `invalid_argument` for a seed that is no integer */
+/**
+ * A source of random numbers that counts its keys. @throws KilnError `invalid_argument` for a seed that is no integer
+ */
 export const generator = (seed: number | bigint): Generator => new Generator(seed);

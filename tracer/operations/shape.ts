@@ -284,10 +284,14 @@ const triangle = (name: string, direction: 'GE' | 'LE') =>
     return select(kept, x, constant(x.dtype, x.type.shape, 0));
   }) as <D extends DType>(x: Tensor<D>, k?: number) => Tensor<D>;
 
-/** Matrices (the last two axes) with zeros above the `k`-th diagonal. @throws KilnError `shape_mismatch` below rank 2 */
+/**
+ * Matrices (the last two axes) with zeros above the `k`-th diagonal. @throws KilnError `shape_mismatch` below rank 2
+ */
 export const tril = triangle('tril', 'GE');
 
-/** Matrices (the last two axes) with zeros below the `k`-th diagonal. @throws KilnError `shape_mismatch` below rank 2 */
+/**
+ * Matrices (the last two axes) with zeros below the `k`-th diagonal. @throws KilnError `shape_mismatch` below rank 2
+ */
 export const triu = triangle('triu', 'LE');
 
 /**

@@ -297,7 +297,9 @@ export const spread = (reduced: Tensor, shape: readonly Dim[], axes: readonly nu
     range(shape.length).filter((axis) => !axes.includes(axis)),
   );
 
-/** Greatest element along axes as a constant to gradients, 0 where it is not finite: what exponentials are taken from. */
+/**
+ * Greatest element along axes as a constant to gradients, 0 where it is not finite: what exponentials are taken from.
+ */
 export function shiftOf(x: Tensor, axes: readonly number[]): Tensor {
   const top = emit('stop_gradient', [reduceAxes(x, 'max', axes)], {});
   return emit('select', [emit('is_finite', [top], {}), top, constantLike(top, 0)], {});

@@ -1,7 +1,7 @@
 /**
- * What the machine does without any runtime, in WASM and in the process of Kiln's host: a copy, reading, and the register
- * tile of a product on operands that stay in the first cache. With two threads each does half. A thread is a worker that waits
- * on a word of the shared memory; there is nothing of Kiln in it.
+ * What the machine does without any runtime, in WASM and in the process of Kiln's host: a copy, reading, and the
+ * register tile of a product on operands that stay in the first cache. With two threads each does half. A thread is a
+ * worker that waits on a word of the shared memory; there is nothing of Kiln in it.
  */
 import { setFlagsFromString } from 'node:v8';
 import { Worker } from 'node:worker_threads';

@@ -1,6 +1,7 @@
 /**
- * onnxruntime as a host, in WASM or native: `onnxruntime.ts web 2` or `onnxruntime.ts node 1`. A call is `session.run` on tensors that exist
- * already; what it gives is released with the next collection of garbage, as the package leaves it.
+ * onnxruntime as a host, in WASM or native: `onnxruntime.ts web 2` or `onnxruntime.ts node 1`. A call is `session.run`
+ * on tensors that exist already; what it gives is released with the next collection of garbage, as the package leaves
+ * it.
  */
 import { onnxModel } from '../onnx.ts';
 import { onnxGraphOf } from '../onnx-graphs.ts';

@@ -1,4 +1,6 @@
-/** TensorFlow.js as a host, on its WASM backend and one thread, which is what it has in Node. Images are NHWC for it. */
+/**
+ * TensorFlow.js as a host, on its WASM backend and one thread, which is what it has in Node. Images are NHWC for it.
+ */
 import { createRequire } from 'node:module';
 import { type Algebra, interpret, type Variable } from '../expression.ts';
 import type { Absent } from '../protocol.ts';
