@@ -11,6 +11,7 @@ export const sections = [
   'training',
   'chain',
   'matmul',
+  'contractions',
   'kernels',
   'memory-speed',
   'convolution',

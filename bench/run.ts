@@ -11,6 +11,7 @@ import { attentionCase } from './cases/attention.ts';
 import { callsCase } from './cases/calls.ts';
 import { chainCase } from './cases/chain.ts';
 import { coldStartCase } from './cases/cold-start.ts';
+import { contractionsCase } from './cases/contractions.ts';
 import { convolutionCase } from './cases/convolution.ts';
 import { kernelsCase } from './cases/kernels.ts';
 import { matmulCase } from './cases/matmul.ts';
@@ -27,6 +28,7 @@ const cases: Readonly<Record<Section, () => Promise<BenchResult>>> = {
   training: trainingStepCase,
   chain: chainCase,
   matmul: matmulCase,
+  contractions: contractionsCase,
   kernels: kernelsCase,
   convolution: convolutionCase,
   'memory-speed': memorySpeedCase,

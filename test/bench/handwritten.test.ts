@@ -1,7 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { handwrittenChain } from '../../bench/handwritten/chain.ts';
+import { registerTile } from '../../bench/handwritten/register-tile.ts';
 import { ulpError } from '../../bench/math-reference.ts';
+import { wasmFeatures } from '../../runtime/wasm/features.ts';
 import { runs } from '../support/runs.ts';
 
 describe('the hand-written chain', () => {
@@ -30,5 +32,15 @@ describe('the hand-written chain', () => {
     const result = chain.result();
     expect(result[65536 + 29]).toBeNaN();
     expect(result.filter((y) => Math.abs(y - 0.5 * Math.tanh(2)) < 1e-7).length).toBe(data.length - 1);
+  });
+});
+
+describe('the hand-written register tile', () => {
+  it('sums 256 products of sixteenths, plain and fused', async () => {
+    for (const fused of wasmFeatures().relaxedSimd ? [false, true] : [false]) {
+      const tile = await registerTile({ rows: 5, vectors: 2, fused });
+      tile.run(2);
+      expect(tile.result()).toEqual(new Float32Array(40).fill(1));
+    }
   });
 });
