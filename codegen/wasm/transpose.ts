@@ -20,7 +20,8 @@ import { walk } from '../common/walk.ts';
 import type { Expression } from './math/emitter.ts';
 import type { NestEmitter } from './nest.ts';
 import { emitRows, type Tiling } from './tiles.ts';
-import { byteSide, emitByteTile, matchByteMove } from './transpose-bytes.ts';
+import { type ByteMove, byteSide, emitByteTile, matchByteMove } from './transpose-bytes.ts';
+import { emitStaged, type Range, type Ranges, stage } from './transpose-staged.ts';
 
 /** Elements of a block along either axis, of a strip of it, and of a register tile. */
 const block = 256;
@@ -35,6 +36,8 @@ export interface Transpose {
   readonly down: Loop;
   readonly across: Loop;
   readonly body: readonly KernelNode[];
+  /** Whether elements may be computed again: nothing that is read is overwritten. */
+  readonly mayRepeat: boolean;
 }
 
 /** A nest of parallel loops around plain values and stores that reads along another axis than it writes. */
@@ -67,7 +70,7 @@ export function matchTranspose({ nodes }: Unit, { buffers }: Kernel): Transpose 
   const shared = buffers.some(({ access, inPlaceOf }) => access === 'read_write' || inPlaceOf !== undefined);
   const isWhole = isMultiple(across.axis.extent, side) && isMultiple(down.axis.extent, strip);
   if (shared && !isWhole) return undefined;
-  return { others: loops.filter((loop) => !pair.includes(loop)), down, across, body };
+  return { others: loops.filter((loop) => !pair.includes(loop)), down, across, body, mayRepeat: !shared };
 }
 
 function accessesOf(body: readonly KernelNode[]) {
@@ -123,7 +126,7 @@ export function emitTranspose(emitter: NestEmitter, unit: Unit, transpose: Trans
 }
 
 /** The positions of a block on one axis: `[start, end)`. */
-function blockRange(emitter: NestEmitter, loop: Loop): readonly [start: () => Expression, end: () => Expression] {
+function blockRange(emitter: NestEmitter, loop: Loop): Range {
   const { f } = emitter.env;
   const { i32 } = f.module;
   const { name, extent } = loop.axis;
@@ -135,37 +138,48 @@ function blockRange(emitter: NestEmitter, loop: Loop): readonly [start: () => Ex
   return [() => f.get(start), () => f.get(end)];
 }
 
-function emitBlock(emitter: NestEmitter, { down, across, body }: Transpose): void {
+function emitBlock(emitter: NestEmitter, transpose: Transpose): void {
+  const { down, across, body } = transpose;
+  const ranges = { down: blockRange(emitter, down), across: blockRange(emitter, across) };
+  const { layout } = emitter.env.f;
+  const isLarge = [down, across].every(({ axis }) => dimBounds(axis.extent)[0] >= byteSide);
+  const bytes = isLarge ? matchByteMove(body, layout) : undefined;
+  const staged = bytes && stage(transpose, bytes, layout);
+  if (!staged) emitTurns(emitter, transpose, bytes, ranges);
+  else emitStaged(emitter, transpose, staged, ranges, (parts) => emitTurns(emitter, transpose, staged.turn, parts));
+}
+
+/** Turns all tiles of the given positions. */
+function emitTurns(
+  emitter: NestEmitter,
+  { down, across, body }: Transpose,
+  bytes: ByteMove | undefined,
+  ranges: Ranges,
+): void {
   const { env } = emitter;
   const { f } = env;
   const { i32 } = f.module;
-  const isLarge = [down, across].every(({ axis }) => dimBounds(axis.extent)[0] >= byteSide);
-  const bytes = isLarge ? matchByteMove(body, f.layout) : undefined;
   const size = bytes ? byteSide : side;
+  const { isWhole = false } = ranges;
   /** A position that leaves room for a register tile. */
   const fitted = (position: () => Expression, extent: Dim): Expression => {
     const last = (): Expression => i32.sub(f.size(extent), f.i32(size));
     return f.module.select(i32.lt_s(position(), last()), position(), last());
   };
-  const [downStart, downEnd] = blockRange(emitter, down);
-  const [acrossStart, acrossEnd] = blockRange(emitter, across);
+  const [downStart, downEnd] = ranges.down;
+  const [acrossStart, acrossEnd] = ranges.across;
   const counter = f.newLocal('i32', `${down.axis.name}_strip`);
   f.loop({ counter, start: downStart(), step: strip, limit: downEnd, nonEmpty: true }, () => {
-    const whole = isMultiple(down.axis.extent, size);
     const tiles = isStatic(down.axis.extent) && down.axis.extent <= size ? 1 : strip / size;
     const stripScope = f.scope;
     const starts = Array.from({ length: tiles }, (_, at) => {
       const position = (): Expression => i32.add(f.get(counter), f.i32(size * at));
-      return f.let(
-        'i32',
-        whole && tiles * size === strip && isMultiple(down.axis.extent, strip)
-          ? position()
-          : fitted(position, down.axis.extent),
-      );
+      const fits = isWhole || (tiles * size === strip && isMultiple(down.axis.extent, strip));
+      return f.let('i32', fits ? position() : fitted(position, down.axis.extent));
     });
     const at = f.newLocal('i32', across.axis.name);
     f.loop({ counter: at, start: acrossStart(), step: size, limit: acrossEnd, nonEmpty: true }, () => {
-      const even = isMultiple(across.axis.extent, size);
+      const even = isWhole || isMultiple(across.axis.extent, size);
       const position = even
         ? at
         : f.let(

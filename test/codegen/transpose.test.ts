@@ -64,6 +64,24 @@ describe('transposes', () => {
     expectSame(permutation([19, 23], [1, 0], 'bool'), bits);
   });
 
+  it('copy blocks of bytes whose rows conflict in a cache to scratch memory', () => {
+    const staged: [number[], number[], DType][] = [
+      [[24, 512], [1, 0], 'int8'],
+      [[600, 512], [1, 0], 'uint8'],
+      [[264, 1024], [1, 0], 'bool'],
+      [[16, 32, 48], [2, 1, 0], 'int8'],
+      [[40, 32, 112], [2, 1, 0], 'int8'],
+      [[2, 16, 512], [0, 2, 1], 'int8'],
+    ];
+    for (const [shape, order, dtype] of staged) {
+      const kernel = permutation(shape, order, dtype);
+      expect(generate(kernel).scratchBytes).toBeGreaterThan(0);
+      expectSame(kernel, dtype === 'bool' ? bits : bytes);
+    }
+    for (const columns of [500, 520]) expect(generate(permutation([24, columns], [1, 0], 'int8')).scratchBytes).toBe(0);
+    expect(generate(permutation([1024, 1024], [1, 0])).scratchBytes).toBe(0);
+  });
+
   it('compute on the way, with rows, columns, positions and a second result', () => {
     const [rows, columns] = [21, 18];
     const k = new KernelMaker('fused', [
