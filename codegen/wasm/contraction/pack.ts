@@ -18,6 +18,7 @@ import { FunctionBuilder } from '../function-builder.ts';
 import type { Expression } from '../math/emitter.ts';
 import { NestEmitter, wholeSpan } from '../nest.ts';
 import { planNodes } from '../plan.ts';
+import { shuffled, transposed } from '../shuffles.ts';
 import type { Factor, Sum } from './match.ts';
 
 export interface Panel {
@@ -345,12 +346,6 @@ function depthLoops(emitter: NestEmitter, reduced: readonly Axis[], end: number,
   }
 }
 
-/** Lanes of two vectors. */
-function shuffled(f: FunctionBuilder, a: number, b: number, lanes: readonly number[]): number {
-  const bytes = lanes.flatMap((lane) => [4 * lane, 4 * lane + 1, 4 * lane + 2, 4 * lane + 3]);
-  return f.let('v128', f.module.i8x16.shuffle(f.get(a), f.get(b), bytes));
-}
-
 /**
  * Four vectors of small integers as the columns of a 4×4 matrix, to its rows in pairs; lanes that do not count are 0.
  */
@@ -363,18 +358,4 @@ function pairsOf(f: FunctionBuilder, columns: readonly number[], remaining: numb
   const narrow = (a: number, b: number): number => f.let('v128', i16x8.narrow_i32x4_s(counted(a), counted(b)));
   const [low, high] = [narrow(columns[0], columns[1]), narrow(columns[2], columns[3])];
   return [shuffled(f, low, high, [0, 2, 4, 6]), shuffled(f, low, high, [1, 3, 5, 7])];
-}
-
-/** Four vectors as the columns of a 4×4 matrix, to its rows. */
-function transposed(f: FunctionBuilder, columns: readonly number[]): number[] {
-  const shuffle = (a: number, b: number, lanes: readonly number[]): number => shuffled(f, a, b, lanes);
-  const [a, b, c, d] = columns;
-  const [low, lower] = [shuffle(a, b, [0, 4, 1, 5]), shuffle(c, d, [0, 4, 1, 5])];
-  const [high, higher] = [shuffle(a, b, [2, 6, 3, 7]), shuffle(c, d, [2, 6, 3, 7])];
-  return [
-    shuffle(low, lower, [0, 1, 4, 5]),
-    shuffle(low, lower, [2, 3, 6, 7]),
-    shuffle(high, higher, [0, 1, 4, 5]),
-    shuffle(high, higher, [2, 3, 6, 7]),
-  ];
 }

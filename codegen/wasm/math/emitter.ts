@@ -11,7 +11,9 @@
  * `let` and `constant` give vectors that may be used any number of times. The surrounding emitter provides the scope:
  * it owns the locals and the block under construction, and may hoist constants out of loops.
  */
+
 import type binaryen from 'binaryen';
+import { bytesOfLanes } from '../shuffles.ts';
 import { type FloatLanes, floatLanes, type IntegerLanes, integerLanes } from './lanes.ts';
 import {
   type Binaryen,
@@ -124,18 +126,18 @@ export class VectorEmitter {
   demote(low: Vector, high: Vector): Vector {
     const { f32x4, i8x16 } = this.module;
     const left = f32x4.demote_f64x2_zero(low.take());
-    return once(i8x16.shuffle(left, f32x4.demote_f64x2_zero(high.take()), byteIndices([0, 1, 4, 5])));
+    return once(i8x16.shuffle(left, f32x4.demote_f64x2_zero(high.take()), bytesOfLanes([0, 1, 4, 5])));
   }
 
   /** Reorders 32-bit lanes. */
   shuffleWords(x: Vector, lanes: readonly [number, number, number, number]): Vector {
     const named = this.let(x);
-    return once(this.module.i8x16.shuffle(named.take(), named.take(), byteIndices(lanes)));
+    return once(this.module.i8x16.shuffle(named.take(), named.take(), bytesOfLanes(lanes)));
   }
 
   /** The lower 32 bits of each of two pairs of 64-bit lanes. */
   narrow(low: Vector, high: Vector): Vector {
-    return once(this.module.i8x16.shuffle(low.take(), high.take(), byteIndices([0, 2, 4, 6])));
+    return once(this.module.i8x16.shuffle(low.take(), high.take(), bytesOfLanes([0, 2, 4, 6])));
   }
 
   /** Calls a helper whose parameters and result are vectors. */
@@ -287,9 +289,4 @@ export function callHelper(scope: VectorScope, helper: Helper, operands: readonl
     inner.finish(helper.name, helper.result, helper.build(inner));
   }
   return module.call(helper.name, operands, binaryen[helper.result]);
-}
-
-/** The byte indices of a shuffle that moves 32-bit lanes. */
-function byteIndices(lanes: readonly number[]): number[] {
-  return lanes.flatMap((lane) => [4 * lane, 4 * lane + 1, 4 * lane + 2, 4 * lane + 3]);
 }

@@ -10,6 +10,7 @@
  */
 import type { FunctionBuilder } from '../function-builder.ts';
 import type { Expression } from '../math/emitter.ts';
+import { shuffled, transposed } from '../shuffles.ts';
 
 /** Results and elements of a tile along one direction, and points of the transform. */
 export const tileSize = 4;
@@ -112,23 +113,6 @@ export const transformWeights = (f: FunctionBuilder, g: readonly Locals[]): read
 export const transformProducts = (f: FunctionBuilder, m: readonly Locals[]): readonly Locals[] =>
   both(f, ofProducts, m);
 
-function shuffle(f: FunctionBuilder, a: number, b: number, lanes: readonly number[]): number {
-  const bytes = lanes.flatMap((lane) => [4 * lane, 4 * lane + 1, 4 * lane + 2, 4 * lane + 3]);
-  return f.let('v128', f.module.i8x16.shuffle(f.get(a), f.get(b), bytes));
-}
-
-/** Four vectors as the rows of a 4×4 matrix, to its columns. */
-export function transposed(f: FunctionBuilder, [a, b, c, d]: Locals): Locals {
-  const [low, lower] = [shuffle(f, a, b, [0, 4, 1, 5]), shuffle(f, c, d, [0, 4, 1, 5])];
-  const [high, higher] = [shuffle(f, a, b, [2, 6, 3, 7]), shuffle(f, c, d, [2, 6, 3, 7])];
-  return [
-    shuffle(f, low, lower, [0, 1, 4, 5]),
-    shuffle(f, low, lower, [2, 3, 6, 7]),
-    shuffle(f, high, higher, [0, 1, 4, 5]),
-    shuffle(f, high, higher, [2, 3, 6, 7]),
-  ];
-}
-
 /** Six neighbours at each of four addresses (locals) plus `offset`, with the addresses across the lanes. */
 export function loadSix(f: FunctionBuilder, addresses: Locals, offset: number): Locals {
   const { v128 } = f.module;
@@ -139,5 +123,5 @@ export function loadSix(f: FunctionBuilder, addresses: Locals, offset: number): 
   };
   const [a, b, c, d] = addresses;
   const [low, high] = [pair(a, b), pair(c, d)];
-  return [...transposed(f, first), shuffle(f, low, high, [0, 2, 4, 6]), shuffle(f, low, high, [1, 3, 5, 7])];
+  return [...transposed(f, first), shuffled(f, low, high, [0, 2, 4, 6]), shuffled(f, low, high, [1, 3, 5, 7])];
 }

@@ -16,6 +16,7 @@ import { buildFinish } from '../contraction/finish.ts';
 import { buildStrip } from '../contraction/micro.ts';
 import { buildPack } from '../contraction/pack.ts';
 import { FunctionBuilder } from '../function-builder.ts';
+import { transposed } from '../shuffles.ts';
 import { countOf } from './directions.ts';
 import { buildStage, clearSlack, Image, imageElements } from './image.ts';
 import type { WindowContraction } from './match.ts';
@@ -28,7 +29,6 @@ import {
   transformImage,
   transformProducts,
   transformWeights,
-  transposed,
 } from './winograd-transforms.ts';
 
 const tileColumns = 8;
