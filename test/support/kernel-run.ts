@@ -17,8 +17,8 @@ import { engine, type KernelModule, kernelFunction, type LinearMemory } from '..
 import { compileModule } from '../../runtime/wasm/relaxed-simd.ts';
 
 /**
- * Whether kernels run at the very end of a 32-bit address space, where addresses are negative as signed numbers, and
- * the last buffer ends 16 bytes before 4 GiB. Pages that nobody touches cost nothing.
+ * Whether kernels run at the very end of a 32-bit address space, where addresses are negative as signed numbers, and the
+ * last buffer ends 16 bytes before 4 GiB. Pages that nobody touches cost nothing.
  */
 let highMemory: LinearMemory | undefined;
 const addressSpacePages = 65535;
@@ -28,6 +28,10 @@ export function placeHigh(): void {
   highMemory = new (engine().Memory)({ initial: addressSpacePages, maximum: addressSpacePages });
 }
 
+/** Where the runtime's first block begins; nothing is before it. */
+const firstAddress = 64;
+/** How far loads may go past a buffer. */
+const readableSlack = 16;
 const guardBytes = 64;
 const guard = 0xa5;
 
@@ -53,45 +57,58 @@ interface Placement {
   readonly placed: readonly Placed[];
   /** Where the scratch memory of each hand begins, then that of the launch. */
   readonly scratchAt: readonly number[];
+  readonly recordAt: number;
   readonly pages: number;
 }
 
 /** Bytes of scratch memory of each hand, then of the launch. */
 type ScratchSizes = readonly number[];
 
+/** A stretch of memory that a kernel is given, and where it ends up. */
+interface Region {
+  readonly size: number;
+  at: number;
+}
+
 /**
- * Lays out scratch memory and buffers with guards between them, from `first`. The buffer `last` ends 16 bytes before
- * the memory does: what reads further traps.
+ * Lays out buffers and scratch memory with guards between them, in an order that `turn` turns. The first begins where
+ * the runtime's first block does, so that an address of something before it wraps around; the last ends 16 bytes before
+ * the memory does. What reads further traps.
  */
 function place(
   kernel: Kernel,
   inputs: readonly BufferData[],
   scratch: ScratchSizes,
-  first: number,
-  last: number,
+  recordBytes: number,
+  turn: number,
 ): Placement {
-  let at = 16 * Math.ceil((first + guardBytes) / 16);
-  const scratchAt = scratch.map((size) => {
-    const start = at;
-    at = 16 * Math.ceil((at + size + guardBytes) / 16);
-    return start;
-  });
-  const placed: Placed[] = [];
+  const newRegion = (size: number): Region => ({ size, at: 0 });
+  const own: Region[] = [];
   kernel.buffers.forEach(({ inPlaceOf }, i) => {
-    const data = inputs[i];
-    if (inPlaceOf !== undefined) placed[i] = { at: placed[inPlaceOf].at, data };
-    else {
-      at = 16 * Math.ceil((at + guardBytes) / 16);
-      placed[i] = { at, data };
-      if (i !== last) at += data.byteLength;
-    }
+    own[i] = inPlaceOf === undefined ? newRegion(inputs[i].byteLength) : own[inPlaceOf];
   });
-  const tail = (inputs[last]?.byteLength ?? 0) + 16;
-  const pages = Math.ceil((at + guardBytes + tail) / 65536);
-  kernel.buffers.forEach(({ inPlaceOf }, i) => {
-    if (i === last || inPlaceOf === last) placed[i] = { at: pages * 65536 - tail, data: inputs[i] };
-  });
-  return { placed, scratchAt, pages };
+  const scratchRegions = scratch.map(newRegion);
+  const record = newRegion(recordBytes);
+  // Hands have scratch memory alike: that of the first is tried at the edges.
+  const [mine, ...others] = scratchRegions;
+  const shared = others.pop();
+  const turning = [...new Set(own), ...[mine, shared].filter((region) => region !== undefined && region.size > 0)];
+  const start = turn % turning.length;
+  const [last, ...rest] = [...turning.slice(start), ...turning.slice(0, start)] as Region[];
+  let at = firstAddress;
+  const middle = [record, ...[...others, mine, shared].filter((region) => region && !turning.includes(region))];
+  for (const region of [...rest.slice(0, 1), ...(middle as Region[]), ...rest.slice(1)]) {
+    region.at = at;
+    at = 16 * Math.ceil((at + region.size + guardBytes) / 16);
+  }
+  const pages = Math.ceil((at + last.size + readableSlack) / 65536);
+  last.at = pages * 65536 - readableSlack - last.size;
+  return {
+    placed: own.map((region, i) => ({ at: region.at, data: inputs[i] })),
+    scratchAt: scratchRegions.map((region) => region.at),
+    recordAt: record.at,
+    pages,
+  };
 }
 
 /** Code that has been compiled. */
@@ -134,7 +151,7 @@ const hands = 3;
 
 /**
  * Runs the code on copies of the inputs.
- * @param last the buffer after which only 16 bytes of memory remain
+ * @param turn what lies first in memory, and what lies last (`place`)
  * @throws Error when bytes outside written buffers change; a trap when a read goes too far
  */
 export function runGenerated(
@@ -143,13 +160,13 @@ export function runGenerated(
   inputs: readonly BufferData[],
   bindings: Bindings = {},
   split: Split = [],
-  last = 0,
+  turn = 0,
 ): Run {
   const values = bindingMap(bindings);
   const own = evaluateDim(generated.scratchBytes, values);
   const scratch = [...Array.from({ length: hands }, () => own), evaluateDim(generated.sharedBytes, values)];
   const words = kernel.buffers.length + generated.sizes.length + 2;
-  const { placed, scratchAt, pages } = place(kernel, inputs, scratch, 4 * words * hands, last);
+  const { placed, scratchAt, recordAt, pages } = place(kernel, inputs, scratch, 4 * words * hands, turn);
   const { Memory } = engine();
   const base = highMemory ? (addressSpacePages - pages) * 65536 : 0;
   const memory = highMemory ?? new Memory({ initial: pages, maximum: pages });
@@ -160,7 +177,7 @@ export function runGenerated(
   });
   const shown = [...placed.map(({ at }) => base + at), ...generated.sizes.map((size) => evaluateDim(size, values))];
   const records = scratchAt.slice(0, hands).flatMap((at) => [...shown, base + at, base + scratchAt[hands]]);
-  new Uint32Array(memory.buffer, base, records.length).set(records);
+  new Uint32Array(memory.buffer, base + recordAt, records.length).set(records);
   const before = bytes.slice();
   let module = modules.get(generated.code);
   if (!module) {
@@ -171,7 +188,7 @@ export function runGenerated(
   const phases = generated.phases.map((phase) => evaluateDim(phase.tiles, values));
   const tiles = phases.reduce((sum, count) => sum + count, 0);
   const calls = 'seed' in split ? dealtCalls(phases, split.seed) : callsInTurn(tiles, split);
-  for (const [hand, begin, end] of calls) run(base + 4 * words * hand, begin, end);
+  for (const [hand, begin, end] of calls) run(base + recordAt + 4 * words * hand, begin, end);
   const after = new Uint8Array(memory.buffer, base);
   const masked = after.slice();
   const restore = (from: number, length: number): void => masked.set(before.subarray(from, from + length), from);
@@ -239,8 +256,8 @@ export function ulpDistance(a: number, b: number): number {
 const splitsTried: readonly Split[] = [[], [0.5], { seed: 1 }, [0.2, 0.25, 0.9], { seed: 2 }];
 
 /**
- * Generates a kernel, runs it whole, in splits and dealt, with each buffer last in memory, and compares with the
- * interpreter.
+ * Generates a kernel, runs it whole, in splits and dealt, with each buffer and scratch memory first and last in memory,
+ * and compares with the interpreter.
  * @returns the difference, or `undefined` when all bytes are equal
  */
 export function compareWithInterpreter(
@@ -250,10 +267,10 @@ export function compareWithInterpreter(
   generated: GeneratedKernel = generate(kernel),
 ): string | undefined {
   const expected = runInterpreted(kernel, inputs, bindings);
-  const ways = Math.max(kernel.buffers.length, splitsTried.length);
+  const ways = Math.max(kernel.buffers.length + 2, splitsTried.length);
   for (let way = 0; way < ways; way++) {
     const split = splitsTried[way % splitsTried.length];
-    const { buffers } = runGenerated(kernel, generated, inputs, bindings, split, way % kernel.buffers.length);
+    const { buffers } = runGenerated(kernel, generated, inputs, bindings, split, way);
     for (let i = 0; i < buffers.length; i++) {
       if (kernel.buffers[i].access === 'read') continue;
       const difference = firstDifference(buffers[i], expected[i]);
