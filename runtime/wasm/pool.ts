@@ -40,6 +40,7 @@ export class Pool {
   /** Kernels that have not been sent. */
   #waiting: { slot: number; module: KernelModule | undefined }[] = [];
   #hasStarted = false;
+  #hasEnded = false;
   #lost = 0;
 
   constructor(memory: LinearMemory, driver: KernelModule, size: number) {
@@ -113,7 +114,7 @@ export class Pool {
     const words = this.#words;
     const end = Date.now() + patience;
     const isBehind = (): boolean =>
-      Atomics.load(words, control.received / 4) < words[control.mail / 4] * (this.size - this.#lost);
+      !this.#hasEnded && Atomics.load(words, control.received / 4) < words[control.mail / 4] * (this.size - this.#lost);
     while (isBehind() && Date.now() < end) {
       await new Promise((resolve) => setTimeout(resolve, 1));
     }
@@ -122,6 +123,7 @@ export class Pool {
   /** Ends the workers. No launch may be running. */
   end(): void {
     this.#hasStarted = true;
+    this.#hasEnded = true;
     this.#waiting = [];
     for (const worker of this.#workers.splice(0)) worker.end();
   }

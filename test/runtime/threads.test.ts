@@ -263,6 +263,16 @@ describe('workers', () => {
     expect(warn).not.toHaveBeenCalled();
   });
 
+  it('are not waited for when the device ends while they start', async () => {
+    device = new WasmDevice({ threads: 3 });
+    const warmup = device.warmup(sharedAddition);
+    await vi.waitFor(() => expect(device?.isLoaded(sharedAddition)).toBe(true), { interval: 1 });
+    const start = performance.now();
+    device.shutdown();
+    await warmup.catch(() => {});
+    expect(performance.now() - start).toBeLessThan(500);
+  });
+
   it('that die are reported, and the rest go on', async () => {
     const made = spyOnWorkers();
     const on = await start(3, sharedAddition);
