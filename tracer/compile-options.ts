@@ -153,7 +153,7 @@ export function resolveOptions(fn: (...args: never[]) => unknown, options: Compi
 function autotuneBudget(option: unknown): number | undefined {
   if (option === undefined || option === false) return undefined;
   if (option === true) return autotuneBudgetMs;
-  if (typeof option !== 'object' || option === null) return Number.NaN;
+  if (typeof option !== 'object' || option === null || Array.isArray(option)) return Number.NaN;
   const { budgetMs = autotuneBudgetMs, ...others } = option as { readonly budgetMs?: unknown };
   return typeof budgetMs === 'number' && Object.keys(others).length === 0 ? budgetMs : Number.NaN;
 }

@@ -1,3 +1,4 @@
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { KilnError } from '../../base/error.ts';
@@ -69,6 +70,15 @@ describe('validateProgram', () => {
   it('accepts programs, and gives them back', () => {
     expect(validateProgram(whole)).toBe(whole);
     expect(validateProgram(additionProgram(3)).name).toBe('add');
+  });
+
+  it('accepts bytes of another realm, as compiled in a thread beside a `vm` context', () => {
+    const bytes = runInNewContext('new Uint8Array(8)') as Uint8Array;
+    expect(bytes).not.toBeInstanceOf(Uint8Array);
+    const program = { ...whole, constants: [{ ...whole.constants[0], bytes }] };
+    expect(validateProgram(program)).toBe(program);
+    const words = { ...whole, constants: [{ ...whole.constants[0], bytes: new Uint16Array(8) }] };
+    expect(() => validateProgram(words)).toThrow(/no Uint8Array/);
   });
 
   it.each<[string, (string | number)[], unknown]>([

@@ -94,7 +94,7 @@ describe('autotune', () => {
   });
 
   it('is checked', () => {
-    for (const autotune of [0, 'yes', null, { budget: 3 }, { budgetMs: 0 }, { budgetMs: Number.NaN }]) {
+    for (const autotune of [0, 'yes', null, [], { budget: 3 }, { budgetMs: 0 }, { budgetMs: Number.NaN }]) {
       expect(() => compile(layer, { autotune: autotune as never }), String(autotune)).toThrow(/autotune/);
     }
   });
