@@ -11,4 +11,3 @@ const style =
 export const bold = style('bold');
 export const faint = style('dim');
 export const accent = style('cyan');
-export const warning = style('yellow');

@@ -5,7 +5,7 @@
  *     permute [1,0] of 2048x2048 float32    moves 2 * 16 MiB;   0.9 of the speed of copying 16 MiB to another 16 MiB
  *
  * Work below `cliff` of the copy's speed is flagged. Samples of each result are checked before anything is timed.
- * `KILN_SWEEP=permute,sum npm run bench -- memory-speed` takes only work whose name holds one of the texts.
+ * `SWEEP=permute,sum npm run bench -- memory-speed` takes only work whose name holds one of the texts.
  */
 import {
   argmax,
@@ -376,7 +376,7 @@ async function checkSamples({ name, expected }: Work, result: Tensor, inputs: re
 }
 
 export async function memorySpeedCase(): Promise<BenchResult> {
-  const wanted = process.env.KILN_SWEEP?.split(',');
+  const wanted = process.env.SWEEP?.split(',');
   const speeds: Speed[] = [];
   for (const work of works()) {
     if (wanted && !wanted.some((text) => work.name.includes(text))) continue;
