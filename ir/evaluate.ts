@@ -124,7 +124,7 @@ function requireComputed(type: TensorType): void {
 }
 
 /** Elements rounded to what the dtype can hold, in mode `rounded`. */
-function roundTo(array: Literal, mode: EvaluationMode): Literal {
+export function roundTo(array: Literal, mode: EvaluationMode): Literal {
   const { dtype, data } = array;
   if (mode === 'double' || !isFloat(dtype) || (dtype === 'float32' && data instanceof Float32Array)) return array;
   return { ...array, data: Float32Array.from(data, (value) => roundFloat(dtype, value)) };

@@ -93,11 +93,10 @@ function loadTransposed(env: Environment, { memory }: Load, stored: DType, movem
 }
 
 /** Every other of eight neighbours, the last of which may lie behind the buffer. */
-function everyOther(env: Environment, memory: string, { carried }: Movement, copy: number): () => Expression {
+function everyOther(env: Environment, memory: string, movement: Movement, copy: number): () => Expression {
   const { f } = env;
-  const address = addressOf(env, memory, 4, carried);
-  const half = (part: number): Expression =>
-    f.module.v128.load(address.offset + 32 * copy + 16 * part, 4, addressExpression(env, address));
+  const { base, offset } = copyAddress(env, memory, 4, movement, copy);
+  const half = (part: number): Expression => f.module.v128.load(offset + 16 * part, 4, base());
   const [low, high] = [half(0), half(1)];
   return () => f.module.i8x16.shuffle(low, high, bytesOfLanes([0, 2, 4, 6]));
 }

@@ -8,7 +8,7 @@
 import { isStaticShape } from '../../base/dim.ts';
 import { byteSize } from '../../base/dtype.ts';
 import { KilnError } from '../../base/error.ts';
-import { evaluateOp } from '../../ir/evaluate.ts';
+import { evaluateOp, roundTo } from '../../ir/evaluate.ts';
 import { elementCount } from '../../ir/literal.ts';
 import { opcodes, traitsOf } from '../../ir/ops/index.ts';
 import type { Graph, Literal, Op, Value } from '../../ir/types.ts';
@@ -29,10 +29,14 @@ function fits(op: Op, budget: number): boolean {
   );
 }
 
-/** The value of an op on known operands; `undefined` where sizes or dtypes are beyond the evaluator. */
+/**
+ * The value of an op on known operands; `undefined` where sizes or dtypes are beyond the evaluator. A constant may be
+ * written with more digits than its dtype has: what is computed from it is computed from what a kernel would see.
+ */
 function evaluate(op: Op, operands: readonly Literal[]): Literal | undefined {
   try {
-    return evaluateOp(op, operands, context)[0];
+    const rounded = operands.map((operand) => roundTo(operand, context.mode));
+    return evaluateOp(op, rounded, context)[0];
   } catch (error) {
     const beyond = error instanceof KilnError && (error.code === 'unsupported_dtype' || error.code === 'unknown_size');
     if (beyond) return undefined;

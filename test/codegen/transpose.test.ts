@@ -82,6 +82,24 @@ describe('transposes', () => {
     expect(generate(permutation([1024, 1024], [1, 0])).scratchBytes).toBe(0);
   });
 
+  it('read another array at every other element', () => {
+    const [batch, rows, columns] = [2, 9, 5];
+    const k = new KernelMaker('outer products', [
+      read('x', batch * rows),
+      read('w', batch * columns),
+      write('y', batch * rows * columns),
+    ]);
+    k.parallel('b', batch, () => {
+      k.parallel('i', rows, () => {
+        k.parallel('j', columns, () => {
+          const product = k.apply('multiply', k.load('x', at([rows, 'b'], 'i')), k.load('w', at([batch, 'j'], 'b')));
+          k.store('y', at([rows * columns, 'b'], [columns, 'i'], 'j'), product);
+        });
+      });
+    });
+    expectSame(k.finish());
+  });
+
   it('compute on the way, with rows, columns, positions and a second result', () => {
     const [rows, columns] = [21, 18];
     const k = new KernelMaker('fused', [

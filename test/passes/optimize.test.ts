@@ -177,6 +177,14 @@ describe('single passes', () => {
     );
   });
 
+  it('foldConstants computes from numbers of the dtype, whatever digits they were written with', () => {
+    const b = new GraphBuilder();
+    const module = moduleOf(b.build([b.op('subtract', [scalar(b, 'float32', 1), scalar(b, 'float32', 0.93)])]));
+    const after = optimize(module, 'strict');
+    expect(opcodesOf(after)).toEqual(['constant']);
+    expect(evaluateModule(after, [], { mode: 'double' })[0].data[0]).toBe(Math.fround(1 - Math.fround(0.93)));
+  });
+
   it('a size that is known becomes what the op gives: integers wrap, floats are rounded', () => {
     const folded = (size: number, dtype: 'int32' | 'uint32' | 'float32') => {
       const b = new GraphBuilder();
