@@ -223,35 +223,38 @@ export class ColumnEmitter {
     const { i32 } = f.module;
     const last = node.axes[node.axes.length - 1];
     const flushes = node.axes.length > 1 || dimBounds(last.extent)[1] > reductionBlock;
-    const probe: Probe = { slots: 1, inner: 0, outer: 0 };
+    const probe: Probe = { inner: 0, outer: 0 };
     const begin = (): AccumulatorCode[] => {
       const sweep: Sweep = { across: false, copies: emitter.env.lanes?.copies ?? 1, flushes };
       const codes = node.accumulators.map((accumulator) => beginAccumulator(emitter, accumulator, node.order, sweep));
-      probe.slots = Math.max(...codes.map((code) => code.slots));
       [probe.inner, probe.outer] = [statesOf(codes, 'inner').length, statesOf(codes, 'outer').length];
       return codes;
     };
+    /** All state of a part; or that of one of eight lanes; or the `whole` of what does not go by lanes. */
     const move = (
       codes: readonly AccumulatorCode[],
       part: 'inner' | 'outer',
       direction: 'load' | 'store',
-      only?: number,
+      only?: number | 'whole',
     ): void => {
-      statesOf(codes, part).forEach((locals, at) => {
-        if (only !== undefined && at % reductionLanes !== only) return;
-        const vector = part === 'inner' ? at : probe.inner + at;
-        locals.forEach((local, copy) => {
-          if (direction === 'load') f.set(local, this.#load('state', vector, copy));
-          else this.#store('state', vector, copy, f.get(local));
+      let vector = part === 'inner' ? 0 : probe.inner;
+      for (const code of codes) {
+        statesOf([code], part).forEach((locals, at) => {
+          const place = vector++;
+          const lane = code.slots > 1 ? at % reductionLanes : 'whole';
+          if (only !== undefined && only !== lane) return;
+          locals.forEach((local, copy) => {
+            if (direction === 'load') f.set(local, this.#load('state', place, copy));
+            else this.#store('state', place, copy, f.get(local));
+          });
         });
-      });
+      }
     };
     this.#sweep(1, [], () => {
       const codes = begin();
       move(codes, 'inner', 'store');
       move(codes, 'outer', 'store');
     });
-    const inLanes = probe.slots > 1;
     /** Takes `count` rows from a multiple of eight on, into all columns. */
     const take = (first: number, from: number, count: number, step?: number): void => {
       const { scope } = f;
@@ -259,13 +262,13 @@ export class ColumnEmitter {
         const codes = begin();
         const sweep: Sweep = { across: false, copies: emitter.env.lanes?.copies ?? 1, flushes };
         const round = new Round(emitter, node, last, sweep, codes);
-        if (!inLanes) move(codes, 'inner', 'load');
+        move(codes, 'inner', 'load', 'whole');
         for (let slot = from; slot < from + count; slot++) {
-          if (inLanes) move(codes, 'inner', 'load', slot);
+          move(codes, 'inner', 'load', slot);
           round.along({ local: first, delta: slot, scope, ...(step && { step, fromZero: true }) }, slot);
-          if (inLanes) move(codes, 'inner', 'store', slot);
+          move(codes, 'inner', 'store', slot);
         }
-        if (!inLanes) move(codes, 'inner', 'store');
+        move(codes, 'inner', 'store', 'whole');
       });
     };
     const flush = (): void => {
@@ -345,7 +348,6 @@ export class ColumnEmitter {
 const readsOf = (nodes: readonly KernelNode[]): ScalarId[] => nodes.flatMap((node) => [...freeValues(node)]);
 
 interface Probe {
-  slots: number;
   inner: number;
   outer: number;
 }

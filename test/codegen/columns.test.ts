@@ -39,6 +39,32 @@ describe('columns', () => {
     }
   });
 
+  it('reduces by lanes and in turn at once, in either order', () => {
+    const columns = 37;
+    for (const rows of [16, 17, 23, 1030]) {
+      for (const kinds of [
+        ['sum', 'argmax'],
+        ['argmin', 'sum', 'max'],
+        ['max', 'product', 'sum'],
+      ] as const) {
+        const outputs = kinds.map((kind, at) => write(`y${at}`, columns, kind.startsWith('arg') ? 'int32' : 'float32'));
+        const k = new KernelMaker('together', [read('x', rows * columns), ...outputs]);
+        k.parallel('j', columns, () => {
+          const results = k.reduce([{ name: 'i', extent: rows }], kinds, () => {
+            const x = k.load('x', at([columns, 'i'], 'j'));
+            return kinds.map(() => x);
+          });
+          results.forEach((result, i) => {
+            k.store(`y${i}`, at('j'), result);
+          });
+        });
+        const kernel = k.finish();
+        expectSame(kernel);
+        expectSame(kernel, special);
+      }
+    }
+  });
+
   it('goes through several axes and outer rows', () => {
     const k = new KernelMaker('several', [read('x', 3 * 20 * 5 * 70), write('y', 3 * 70)]);
     k.parallel('b', 3, () =>
