@@ -3,7 +3,7 @@
  * lane by lane (strided and gathered). Loads may run up to 16 bytes past a buffer, stores never; in the last vectors
  * of a loop only `remaining` lanes count, and the others touch nothing that lane 0 does not.
  */
-import { mulDims } from '../../base/dim.ts';
+import { addDims, mulDims } from '../../base/dim.ts';
 import { byteSize, computeDType, type DType } from '../../base/dtype.ts';
 import type { ScalarExpression, Store } from '../../ir/kernel.ts';
 import { addressExpression, addressOf } from './addressing.ts';
@@ -72,6 +72,9 @@ function plainLoad(env: Environment, { memory, index }: Load, stored: DType, cop
   if (bytes === 4 && movement.stride === 2 && movement.scattered.length === 0 && !env.lanes?.remaining) {
     return everyOther(env, memory, movement, copy);
   }
+  if (movement.stride === -1 && movement.scattered.length === 0 && !env.lanes?.remaining) {
+    return backwards(env, memory, stored, movement, copy);
+  }
   if (movement.scattered.length > 0 || (movement.stride !== 0 && movement.stride !== 1)) {
     const { offsets, bases } = laneAddresses(env, memory, bytes, movement, copy);
     const addresses = bases.map((base) => base());
@@ -99,6 +102,24 @@ function everyOther(env: Environment, memory: string, movement: Movement, copy: 
   const half = (part: number): Expression => f.module.v128.load(offset + 16 * part, 4, base());
   const [low, high] = [half(0), half(1)];
   return () => f.module.i8x16.shuffle(low, high, bytesOfLanes([0, 2, 4, 6]));
+}
+
+/** Four neighbours, the last of which is lane 0. */
+function backwards(
+  env: Environment,
+  memory: string,
+  stored: DType,
+  movement: Movement,
+  copy: number,
+): () => Expression {
+  const { f } = env;
+  const first = addDims(mulDims(movement.copyStride, copy), -3);
+  const { base, offset } = shiftedAddress(env, memory, byteSize(stored), movement, first);
+  const address = base();
+  return () => {
+    const vector = f.let('v128', loadVector(f, stored, offset, address));
+    return f.module.i8x16.shuffle(f.get(vector), f.get(vector), bytesOfLanes([3, 2, 1, 0]));
+  };
 }
 
 /** A predicated load. All lanes true: a plain load. Else lanes that are false read the buffer's start instead. */
