@@ -60,10 +60,10 @@ export const defaultTiming: Timing = { budgetMs: 200, minRounds: 5, maxRounds: 4
 /** A sample takes that long at the least: calls that are shorter are timed in batches. */
 const sampleMs = 4;
 /**
- * Samples up to here are led by as much work that is not timed: threads that slept wake up, and the scheduler finds
- * each a processor of its own. Longer ones leave that behind.
+ * Samples up to `ledMs` are led by `leadMs` of work that is not timed: threads that slept wake up, a virtual processor
+ * that was halted comes back, and the scheduler finds each thread one of its own. Longer samples leave that behind.
  */
-const ledMs = 50;
+const [leadMs, ledMs] = [10, 50];
 /** What a contestant runs before it is timed, for the engine's second compiler and the caches. */
 const warmupMs = 120;
 /** From here on three samples have to do. */
@@ -103,7 +103,10 @@ export async function measureUnit(rows: readonly Row[], hosts: readonly Host[], 
   for (const entry of entries) entry.samples.length = 0;
   const rounds = Math.max(...plans, 0);
   for (let round = 0; round < rounds; round++) {
-    for (const [i, { host, key, calls, lead, samples }] of entries.entries()) {
+    // There and back, since who comes before matters a little too.
+    const order = round % 2 === 0 ? [...entries.keys()] : [...entries.keys()].reverse();
+    for (const i of order) {
+      const { host, key, calls, lead, samples } = entries[i];
       // The slow ones take part in some of the rounds, spread over all of them.
       if (Math.floor(((round + 1) * plans[i]) / rounds) === Math.floor((round * plans[i]) / rounds)) continue;
       await pause(restMs);
@@ -174,7 +177,7 @@ async function warmUp(entry: Entry): Promise<void> {
   }
   const ms = Math.max(entry.samples.at(-1)!, 1e-5);
   entry.calls = Math.max(1, Math.ceil(sampleMs / ms));
-  if (entry.calls * ms <= ledMs) entry.lead = entry.calls;
+  if (entry.calls * ms <= ledMs) entry.lead = Math.ceil(leadMs / ms);
 }
 
 function figuresOf({ row, peer, threads, simd, mode, firstMs, peakBytes, samples }: Entry): Figures {

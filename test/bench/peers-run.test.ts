@@ -43,7 +43,7 @@ describe('a unit', () => {
       [100, 2],
     ]);
     expect(asked.slice(0, 2)).toEqual(['one prepare', 'other prepare']);
-    expect(asked.slice(-4)).toEqual(['one run', 'other run', 'one run', 'other run']);
+    expect(asked.slice(-4)).toEqual(['one run', 'other run', 'other run', 'one run']);
   });
 
   test('is not timed at all when one is wrong', async () => {
