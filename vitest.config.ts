@@ -2,6 +2,7 @@ import { defineConfig } from 'vitest/config';
 
 /** Tests of what a fresh process holds, or of the garbage collector: they get a process of their own. */
 const alone = [
+  'test/bench/benchmark.test.ts',
   'test/codegen/high-addresses.test.ts',
   'test/end-to-end/errors.test.ts',
   'test/operations/eager.test.ts',
