@@ -64,10 +64,6 @@ export class FunctionBuilder implements VectorScope {
   }
 
   /** Whether code may fuse multiplications with additions: `fast` on an engine that can. */
-  get mayFuse(): boolean {
-    return this.layout.mayFuse;
-  }
-
   get isFused(): boolean {
     return this.layout.mayFuse;
   }
