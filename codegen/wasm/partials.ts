@@ -26,7 +26,7 @@ import type { Expression } from './math/emitter.ts';
 import type { NestEmitter } from './nest.ts';
 import type { Plan } from './plan.ts';
 import { Round } from './reduce.ts';
-import { emitRows } from './tiles.ts';
+import { emitRows, outerLoops } from './tiles.ts';
 
 /** Blocks that a tile of the first phase takes. */
 const blocksOfTile = 16;
@@ -44,13 +44,10 @@ export interface Partials {
 }
 
 export function matchPartials({ nodes }: Unit, plan: Plan): Partials | undefined {
-  const prefix: Loop[] = [];
-  let body = nodes;
-  for (let [at] = body; body.length === 1 && at.kind === 'loop' && at.mode === 'parallel'; [at] = body) {
-    if (plan.isVector(at)) return undefined;
-    prefix.push(at);
-    body = at.body;
-  }
+  const prefix = nodes.length === 1 ? outerLoops(nodes[0], plan) : [];
+  const innermost = prefix.at(-1);
+  if (innermost && plan.isVector(innermost)) return undefined;
+  const body = innermost?.body ?? nodes;
   const place = body.findIndex((node) => node.kind === 'reduce');
   const reduce = body[place];
   if (reduce?.kind !== 'reduce' || !plan.isVector(reduce) || reduce.axes.length !== 1) return undefined;

@@ -31,11 +31,11 @@ export interface Tiling {
 }
 
 /** The perfectly nested parallel loops a node starts with, down to the vector loop. */
-export function outerLoops(node: KernelNode, plan?: Plan): readonly Loop[] {
+export function outerLoops(node: KernelNode, plan: Plan): readonly Loop[] {
   const chain: Loop[] = [];
   for (let at: KernelNode | undefined = node; at?.kind === 'loop' && at.mode === 'parallel'; ) {
     chain.push(at);
-    if (plan?.isVector(at)) break;
+    if (plan.isVector(at)) break;
     at = at.body.length === 1 ? at.body[0] : undefined;
   }
   return chain;
