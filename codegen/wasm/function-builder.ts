@@ -116,6 +116,16 @@ export class FunctionBuilder implements VectorScope {
     return this.module.i32.const(value | 0);
   }
 
+  /** The lesser of two signed integers. Each is built twice: a local, a size or the like. */
+  least(a: () => Expression, b: () => Expression): Expression {
+    return this.module.select(this.module.i32.lt_s(a(), b()), a(), b());
+  }
+
+  /** The greater of two signed integers, likewise. */
+  greatest(a: () => Expression, b: () => Expression): Expression {
+    return this.module.select(this.module.i32.gt_s(a(), b()), a(), b());
+  }
+
   label(prefix: string): string {
     return `${prefix}${this.#labels++}`;
   }

@@ -358,8 +358,6 @@ function buildDispatch(
 ): FunctionBuilder {
   const f = new FunctionBuilder(binaryen, module, layout, runParameters);
   const { i32 } = module;
-  const least = (a: () => number, b: () => number): number => module.select(i32.lt_s(a(), b()), a(), b());
-  const greatest = (a: () => number, b: () => number): number => module.select(i32.gt_s(a(), b()), a(), b());
   /** Where the next tiles begin in the kernel's range, and in each part's own. */
   let base: Dim = 0;
   const own = parts.map((): Dim => 0);
@@ -372,11 +370,11 @@ function buildDispatch(
       const shifted = (parameter: number) => (): number => i32.sub(f.get(parameter), f.size(start));
       const from = f.let(
         'i32',
-        greatest(shifted(1), () => f.i32(0)),
+        f.greatest(shifted(1), () => f.i32(0)),
       );
       const to = f.let(
         'i32',
-        least(shifted(2), () => f.size(tiles)),
+        f.least(shifted(2), () => f.size(tiles)),
       );
       const inPart = (tile: number): number => {
         return equalDims(ownStart, 0) ? f.get(tile) : i32.add(f.get(tile), f.size(ownStart));

@@ -92,10 +92,9 @@ export function emitPartials(emitter: NestEmitter, unit: Unit, partials: Partial
   };
   emitter.emit(unit.lets);
   const tile = f.newLocal('i32', 'tile');
-  const least = (a: () => Expression, b: () => Expression): Expression => f.module.select(i32.lt_s(a(), b()), a(), b());
   const firstEnd = f.let(
     'i32',
-    least(
+    f.least(
       () => f.get(2),
       () => f.size(first),
     ),
@@ -106,7 +105,7 @@ export function emitPartials(emitter: NestEmitter, unit: Unit, partials: Partial
     const later = f.let('i32', i32.add(f.get(block), f.i32(blocksOfTile)));
     const end = f.let(
       'i32',
-      least(
+      f.least(
         () => f.get(later),
         () => f.size(blocks),
       ),
@@ -126,7 +125,13 @@ export function emitPartials(emitter: NestEmitter, unit: Unit, partials: Partial
     });
   });
   f.layout.addShared(shared, 'float32', dimProduct([rows, blocks, 4 * vectors]));
-  const last = f.let('i32', f.module.select(i32.gt_s(f.get(1), f.size(first)), f.get(1), f.size(first)));
+  const last = f.let(
+    'i32',
+    f.greatest(
+      () => f.get(1),
+      () => f.size(first),
+    ),
+  );
   f.loop({ counter: last, step: 1, limit: () => f.get(2) }, () => {
     f.set(row, i32.sub(f.get(last), f.size(first)));
     inRow(() => {
@@ -157,8 +162,13 @@ function sweepBlock(round: Round, block: number): void {
   const { i32 } = f.module;
   const counter = f.let('i32', i32.mul(f.get(block), f.i32(reductionBlock)), axis.name);
   const later = f.let('i32', i32.add(f.get(counter), f.i32(reductionBlock)));
-  const within = i32.lt_s(f.get(later), round.extent());
-  const end = f.let('i32', f.module.select(within, f.get(later), round.extent()));
+  const end = f.let(
+    'i32',
+    f.least(
+      () => f.get(later),
+      () => round.extent(),
+    ),
+  );
   const whole = isStatic(axis.extent) && axis.extent % reductionLanes === 0;
   const full = whole ? end : f.let('i32', i32.and(f.get(end), f.i32(-reductionLanes)));
   f.loop({ counter, step: reductionLanes, limit: () => f.get(full), nonEmpty: whole }, () => round.across(counter));

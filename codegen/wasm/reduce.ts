@@ -143,7 +143,10 @@ function sweepAcross(round: Round): void {
     else {
       f.loop({ counter, step: 0, limit, nonEmpty }, () => {
         const next = f.let('i32', i32.add(f.get(counter), f.i32(reductionBlock)));
-        const end = f.let('i32', f.module.select(i32.lt_s(f.get(next), limit()), f.get(next), limit()));
+        const end = f.let(
+          'i32',
+          f.least(() => f.get(next), limit),
+        );
         groups(() => f.get(end), true);
         flushAtBlockEnd(round, f.get(counter));
       });

@@ -119,7 +119,11 @@ function columnSpan(emitter: NestEmitter, extent: Dim, columns: number, tile: nu
   const start = f.let('i32', i32.mul(block, f.i32(columns)), 'start');
   const later = f.let('i32', i32.add(f.get(start), f.i32(columns)));
   const { limit } = wholeSpan(emitter.env, extent);
-  const end = f.let('i32', f.module.select(i32.lt_s(f.get(later), limit()), f.get(later), limit()), 'end');
+  const end = f.let(
+    'i32',
+    f.least(() => f.get(later), limit),
+    'end',
+  );
   const multiple = isStatic(extent) ? ([64, 8, 4].find((m) => extent % m === 0) ?? 1) : 1;
   return { start: () => f.get(start), limit: () => f.get(end), multiple };
 }
@@ -138,7 +142,13 @@ export function emitRows(
   const row = f.newLocal('i32', prefix.length === 1 ? prefix[0].axis.name : 'row');
   const first = f.let('i32', rows === 1 ? tileRow() : i32.mul(tileRow(), f.i32(rows)));
   const later = f.let('i32', i32.add(f.get(first), f.i32(rows)));
-  const end = f.let('i32', f.module.select(i32.lt_s(f.get(later), f.size(total)), f.get(later), f.size(total)));
+  const end = f.let(
+    'i32',
+    f.least(
+      () => f.get(later),
+      () => f.size(total),
+    ),
+  );
   const extents = prefix.map((loop) => loop.axis.extent);
   const locals = prefix.length === 1 ? [row] : decode(emitter, extents, first);
   f.loop({ counter: row, start: f.get(first), step: 1, limit: () => f.get(end), nonEmpty: true }, () => {

@@ -119,7 +119,10 @@ function blocks(
   f.loop({ counter, start: start(), step: side, limit, nonEmpty: true }, () => {
     const last = (extent as number) - side;
     const fitted = (): Expression =>
-      f.module.select(i32.lt_s(f.get(counter), f.i32(last)), f.get(counter), f.i32(last));
+      f.least(
+        () => f.get(counter),
+        () => f.i32(last),
+      );
     const origin = (extent as number) % side === 0 ? counter : f.let('i32', fitted());
     const end = f.let('i32', i32.add(f.get(origin), f.i32(side)));
     env.withAxis(originOf(name), { local: origin, delta: 0, scope: f.scope }, () =>

@@ -134,7 +134,10 @@ function blockRange(emitter: NestEmitter, loop: Loop): Range {
   const { local } = emitter.env.axis(`${name}_block`);
   const start = f.let('i32', i32.mul(f.get(local!), f.i32(block)));
   const later = (): Expression => i32.add(f.get(start), f.i32(block));
-  const end = f.let('i32', f.module.select(i32.lt_s(later(), f.size(extent)), later(), f.size(extent)));
+  const end = f.let(
+    'i32',
+    f.least(later, () => f.size(extent)),
+  );
   return [() => f.get(start), () => f.get(end)];
 }
 
@@ -164,7 +167,7 @@ function emitTurns(
   /** A position that leaves room for a register tile. */
   const fitted = (position: () => Expression, extent: Dim): Expression => {
     const last = (): Expression => i32.sub(f.size(extent), f.i32(size));
-    return f.module.select(i32.lt_s(position(), last()), position(), last());
+    return f.least(position, last);
   };
   const [downStart, downEnd] = ranges.down;
   const [acrossStart, acrossEnd] = ranges.across;

@@ -129,8 +129,13 @@ export class ContractionBlock {
   atMost(value: Expression, extent: Dim): number {
     const { f } = this;
     const local = f.let('i32', value);
-    const isLess = f.module.i32.lt_s(f.get(local), f.size(extent));
-    return f.let('i32', f.module.select(isLess, f.get(local), f.size(extent)));
+    return f.let(
+      'i32',
+      f.least(
+        () => f.get(local),
+        () => f.size(extent),
+      ),
+    );
   }
 
   #outerValues(): Expression[] {
@@ -291,7 +296,13 @@ export class ContractionBlock {
       const begin = f.newLocal('i32', 'begin');
       f.loop({ counter: begin, start: f.get(done), step: steps, limit: () => f.get(blockEnd), nonEmpty: true }, () => {
         const end = f.let('i32', i32.add(f.get(begin), f.i32(steps)));
-        f.set(end, f.module.select(i32.lt_s(f.get(end), f.get(blockEnd)), f.get(end), f.get(blockEnd)));
+        f.set(
+          end,
+          f.least(
+            () => f.get(end),
+            () => f.get(blockEnd),
+          ),
+        );
         this.#groups(block, lastRow, from, to, (part) => this.#part(product, part, { begin, end }, target));
       });
       if (!isOne) {
@@ -422,11 +433,23 @@ export class ContractionBlock {
     };
     for (const index of this.visible.from) {
       const least = bound(index, 'least');
-      f.set(first, f.module.select(i32.gt_s(f.get(least), f.get(first)), f.get(least), f.get(first)));
+      f.set(
+        first,
+        f.greatest(
+          () => f.get(least),
+          () => f.get(first),
+        ),
+      );
     }
     for (const index of this.visible.to) {
       const greatest = bound(index, 'greatest');
-      f.set(end, f.module.select(i32.lt_s(f.get(greatest), f.get(end)), f.get(greatest), f.get(end)));
+      f.set(
+        end,
+        f.least(
+          () => f.get(greatest),
+          () => f.get(end),
+        ),
+      );
     }
     return { first, end };
   }

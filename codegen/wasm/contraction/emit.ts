@@ -105,7 +105,13 @@ function emitPacking(block: ContractionBlock): TilePhase {
   const parts = ceilDivDims(c.column.extent, columns);
   const tiles = mulDims(parts, sharedRights(c));
   const limit = f.let('i32', f.get(2), 'packing');
-  f.set(limit, f.module.select(i32.lt_s(f.get(limit), f.size(tiles)), f.get(limit), f.size(tiles)));
+  f.set(
+    limit,
+    f.least(
+      () => f.get(limit),
+      () => f.size(tiles),
+    ),
+  );
   const tile = f.newLocal('i32', 'tile');
   f.loop({ counter: tile, start: f.get(1), step: 1, limit: () => f.get(limit) }, () => {
     const { next, rest } = digitsOf(f, tile);
@@ -134,7 +140,13 @@ function emitTiles(block: ContractionBlock, first: Dim): void {
   const at = f.newLocal('i32', 'at');
   f.set(at, f.get(1));
   if (!isStatic(first) || first > 0) {
-    f.set(at, f.module.select(i32.gt_s(f.get(at), f.size(first)), f.get(at), f.size(first)));
+    f.set(
+      at,
+      f.greatest(
+        () => f.get(at),
+        () => f.size(first),
+      ),
+    );
   }
   f.loop({ counter: at, step: 1, limit: () => f.get(2) }, () => {
     const tile = f.let('i32', i32.sub(f.get(at), f.size(first)), 'tile');

@@ -89,7 +89,13 @@ class Strip {
     if (hasFull) {
       const width = 4 * vectors;
       const stop = f.let('i32', i32.sub(f.get(columns), f.i32(width - 1)), 'stop');
-      f.set(stop, f.module.select(i32.lt_s(f.get(stop), f.get(needed)), f.get(stop), f.get(needed)));
+      f.set(
+        stop,
+        f.least(
+          () => f.get(stop),
+          () => f.get(needed),
+        ),
+      );
       f.loop({ counter: done, start: f.i32(0), step: width, limit: () => f.get(stop) }, () => {
         this.tile(vectors);
         f.set(b, i32.add(f.get(b), f.size(this.shape.strides.rightTile)));
@@ -159,7 +165,10 @@ class Strip {
     const from = isRanged ? f.get(begin) : f.i32(0);
     f.loop({ counter: done, start: from, step: 0, limit, nonEmpty: isNonEmpty }, () => {
       const next = f.let('i32', i32.add(i32.or(f.get(done), f.i32(contractionBlock - 1)), f.i32(1)));
-      f.set(next, f.module.select(i32.lt_s(f.get(next), limit()), f.get(next), limit()));
+      f.set(
+        next,
+        f.least(() => f.get(next), limit),
+      );
       this.zero(partial);
       this.sweep(partial, i32.sub(f.get(next), f.get(done)), true);
       f.set(done, f.get(next));

@@ -114,7 +114,13 @@ class Packing {
     f.loop({ counter: from, start: f.i32(0), step, limit: () => f.size(extent), nonEmpty }, () => {
       const to = f.let('i32', i32.add(f.get(from), f.i32(step)), 'to');
       if (!isStatic(extent) || extent % step !== 0) {
-        f.set(to, f.module.select(i32.lt_s(f.get(to), f.size(extent)), f.get(to), f.size(extent)));
+        f.set(
+          to,
+          f.least(
+            () => f.get(to),
+            () => f.size(extent),
+          ),
+        );
       }
       this.#restart();
       this.#alongAxis((body) => this.#sweep(reduced[0], from, to, body), from);
@@ -206,7 +212,13 @@ class Packing {
         else f.when(i32.eqz(f.get(from)), () => this.#clear());
       }
       const end = f.let('i32', i32.add(f.get(this.at), f.i32(tile)));
-      f.set(end, f.module.select(i32.lt_s(f.get(end), f.get(this.end)), f.get(end), f.get(this.end)));
+      f.set(
+        end,
+        f.least(
+          () => f.get(end),
+          () => f.get(this.end),
+        ),
+      );
       const scope = f.scope;
       env.withAxis(placeAxis, { local: this.shift, delta: 0, scope }, () =>
         sweep((steps) => {
@@ -274,8 +286,13 @@ class Packing {
     const highest = f.let('i32', i32.sub(f.get(this.end), f.i32(1)));
     const positions = Array.from({ length: width }, (_, c) => {
       const position = f.let('i32', i32.add(f.get(this.at), f.i32(c)));
-      const isInside = i32.lt_s(f.get(position), f.get(highest));
-      f.set(position, f.module.select(isInside, f.get(position), f.get(highest)));
+      f.set(
+        position,
+        f.least(
+          () => f.get(position),
+          () => f.get(highest),
+        ),
+      );
       return position;
     });
     env.withAxis(placeAxis, { local: this.#here(), delta: 0, scope }, () =>

@@ -111,8 +111,11 @@ class RowSchedule {
     const first = f.let('i32', i32.mul(f.get(block), f.i32(kernel.rows)), 'first');
     env.axes.set(firstAxis, { local: first, delta: 0, scope: f.scope });
     const left = f.let('i32', i32.sub(f.size(kernel.row.extent), f.get(first)));
-    const isLess = i32.lt_s(f.get(left), f.i32(kernel.rows));
-    const rows = f.let('i32', f.module.select(isLess, f.get(left), f.i32(kernel.rows)), 'rows');
+    const fewest = f.least(
+      () => f.get(left),
+      () => f.i32(kernel.rows),
+    );
+    const rows = f.let('i32', fewest, 'rows');
     const phases = kernel.phases.map((_, i) => this.#phase(i));
     f.when(i32.ne(f.get(key), f.get(packed)), () => {
       f.set(packed, f.get(key));

@@ -139,15 +139,26 @@ class RowBuilder {
     const second = f.let('i32', entryAt(f, pairEntries, f.get(this.entries), f.get(most)), 'second');
     const at = f.let('i32', f.i32(0), 'at');
     const end = (): Expression => entryAt(f, pairEntries, f.get(this.entries), f.get(collected));
-    const shorter = i32.lt_s(f.get(length), f.get(most));
-    const first = f.let('i32', f.module.select(shorter, f.get(length), f.get(most)));
+    const first = f.let(
+      'i32',
+      f.least(
+        () => f.get(length),
+        () => f.get(most),
+      ),
+    );
     f.loop({ counter: at, step: 1, limit: () => f.get(first) }, () => {
       this.#storePair(end(), f.get(at));
       f.set(collected, i32.add(f.get(collected), f.i32(1)));
     });
     const drop = (): void => {
       const sorted = this.#sortEntries(this.sorts.pairs, f.get(second), f.get(collected));
-      f.set(collected, f.module.select(i32.lt_s(f.get(collected), f.get(count)), f.get(collected), f.get(count)));
+      f.set(
+        collected,
+        f.least(
+          () => f.get(collected),
+          () => f.get(count),
+        ),
+      );
       const bytes = i32.shl(f.get(collected), f.i32(3));
       f.statement(f.module.memory.copy(f.get(this.entries), f.get(sorted), bytes));
       f.set(bound, i32.load(0, 4, i32.sub(end(), f.i32(4))));

@@ -196,7 +196,13 @@ function rowsFrom(f: FunctionBuilder, first: number, held: number, all: number):
   if (held >= all) return () => f.i32(all);
   const { i32 } = f.module;
   const rest = f.let('i32', i32.sub(f.i32(all), f.get(first)));
-  const rows = f.let('i32', f.module.select(i32.lt_s(f.get(rest), f.i32(held)), f.get(rest), f.i32(held)));
+  const rows = f.let(
+    'i32',
+    f.least(
+      () => f.get(rest),
+      () => f.i32(held),
+    ),
+  );
   return () => f.get(rows);
 }
 

@@ -69,7 +69,13 @@ export class WindowPhases {
   least(value: Expression, most: Expression): number {
     const { f } = this;
     const [a, b] = [f.let('i32', value), f.let('i32', most)];
-    return f.let('i32', f.module.select(f.module.i32.lt_s(f.get(a), f.get(b)), f.get(a), f.get(b)));
+    return f.let(
+      'i32',
+      f.least(
+        () => f.get(a),
+        () => f.get(b),
+      ),
+    );
   }
 
   /** The number of an element of some axes. */

@@ -122,7 +122,13 @@ class ReductionSchedule {
       }
       const plane = f.let('i32', i32.mul(f.get(tile), f.i32(rounds)), 'plane');
       const later = f.let('i32', i32.add(f.get(plane), f.i32(rounds)));
-      const end = f.let('i32', f.module.select(i32.lt_s(f.get(later), f.i32(planes)), f.get(later), f.i32(planes)));
+      const end = f.let(
+        'i32',
+        f.least(
+          () => f.get(later),
+          () => f.i32(planes),
+        ),
+      );
       f.loop({ counter: plane, step: 1, limit: () => f.get(end), nonEmpty: true }, () =>
         this.#plane(plane, f.let('i32', f.i32(0))),
       );
@@ -145,7 +151,10 @@ class ReductionSchedule {
       f.statement(f.module.call(`${this.prefix}stage`, operands, f.binaryen.none));
     }
     const rest = f.let('i32', i32.sub(f.i32(this.all), f.get(first)));
-    const count = f.module.select(i32.lt_s(f.get(rest), f.i32(this.held)), f.get(rest), f.i32(this.held));
+    const count = f.least(
+      () => f.get(rest),
+      () => f.i32(this.held),
+    );
     const lines = f.let('i32', count, 'lines');
     if (this.#isJoint) this.#sumsOfAll(lines);
     const line = f.newLocal('i32', 'line');

@@ -401,7 +401,10 @@ class WinogradSchedule extends WindowPhases {
         /** Columns before a tile of the line. */
         const columns = (tile: number): number => i32.mul(i32.sub(f.get(tile), f.get(begin)), f.i32(tileSize));
         const start = f.let('i32', columns(first));
-        const from = f.module.select(i32.gt_s(f.get(start), f.i32(0)), f.get(start), f.i32(0));
+        const from = f.greatest(
+          () => f.get(start),
+          () => f.i32(0),
+        );
         const to = this.least(columns(last), f.i32(width));
         const outer = window.contraction.outer.map(({ name }) =>
           f.get(name === window.lines.position?.name ? line : env.axis(name).local!),
