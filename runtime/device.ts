@@ -14,7 +14,7 @@ import type { DimBindings } from '../base/dim.ts';
 import type { DType } from '../base/dtype.ts';
 import type { KilnError } from '../base/error.ts';
 import type { SourceLocation } from '../base/location.ts';
-import type { Program, WasmTier } from './program.ts';
+import type { Program, Tier } from './program.ts';
 import type { Trial } from './trial.ts';
 
 /** Element type and concrete shape of a buffer. */
@@ -87,7 +87,7 @@ export interface MemoryStatistics {
 export interface Device {
   readonly name: string;
   /** What the code of its programs may use; decided when the device is made. */
-  readonly tier: WasmTier;
+  readonly tier: Tier;
   /** Threads that run kernels, the caller's among them. */
   readonly threads: number;
   /**

@@ -9,7 +9,15 @@
 import { arenaAlignment, planArena } from '../base/arena.ts';
 import type { DimBindings } from '../base/dim.ts';
 import { byteSize } from '../base/dtype.ts';
-import type { Program, ProgramKernel, Size, TensorSpec } from './program.ts';
+import {
+  isWasmProgram,
+  type Program,
+  type Size,
+  type TensorSpec,
+  type WasmKernel,
+  type WasmProgram,
+  type WebgpuProgram,
+} from './program.ts';
 import { evaluateSize, symbolTable } from './sizes.ts';
 import { launchWords } from './wasm/launch-layout.ts';
 
@@ -53,17 +61,23 @@ export interface WorkspacePlan {
 
 const aligned = (bytes: number): number => Math.ceil(bytes / arenaAlignment) * arenaAlignment;
 
+/** Where the temporaries of a program begin in their arena. */
+export function planTemporaries(
+  { temporaries, arenaBytes }: Program,
+  evaluate: (size: Size) => number,
+): { readonly offsets: readonly number[]; readonly bytes: number } {
+  if (arenaBytes !== undefined) return { offsets: temporaries.map(({ offset }) => offset ?? 0), bytes: arenaBytes };
+  return planArena(temporaries.map(({ bytes, first, last }) => ({ bytes: evaluate(bytes), first, last })));
+}
+
 /**
  * Plans the workspace of a program whose sizes `evaluate` knows: the arena, the scratch memory of a launch, that of
  * each thread.
  */
-export function planWorkspace(program: Program, evaluate: (size: Size) => number, threads = 1): WorkspacePlan {
-  const { temporaries, arenaBytes, kernels } = program;
-  const { offsets, bytes: arena } =
-    arenaBytes === undefined
-      ? planArena(temporaries.map(({ bytes, first, last }) => ({ bytes: evaluate(bytes), first, last })))
-      : { offsets: temporaries.map(({ offset }) => offset ?? 0), bytes: arenaBytes };
-  const most = (bytesOf: (kernel: ProgramKernel) => Size): number =>
+export function planWorkspace(program: WasmProgram, evaluate: (size: Size) => number, threads = 1): WorkspacePlan {
+  const { kernels } = program;
+  const { offsets, bytes: arena } = planTemporaries(program, evaluate);
+  const most = (bytesOf: (kernel: WasmKernel) => Size): number =>
     kernels.reduce((bytes, kernel) => Math.max(bytes, evaluate(bytesOf(kernel))), 0);
   const shared = most(({ sharedBytes }) => sharedBytes);
   const own = most(({ scratchBytes }) => scratchBytes);
@@ -78,10 +92,10 @@ export function planWorkspace(program: Program, evaluate: (size: Size) => number
 }
 
 /** Words of a launch's record: its buffers, its sizes, and the addresses of scratch memory. */
-export const recordWordsOf = ({ buffers, sizes }: ProgramKernel): number => buffers + sizes.length + 2;
+export const recordWordsOf = ({ buffers, sizes }: WasmKernel): number => buffers + sizes.length + 2;
 
 /** Words of the list of launches: of each what the driver reads, then its record. */
-export const launchListWords = ({ kernels, steps }: Program): number =>
+export const launchListWords = ({ kernels, steps }: WasmProgram): number =>
   steps.reduce((words, { kernel: at }) => {
     const kernel = kernels[at];
     return words + launchWords(kernel.phases.length) + recordWordsOf(kernel);
@@ -99,15 +113,32 @@ export function footprintOf(program: Program, bindings: DimBindings, threads = 1
   const bytesOf = ({ dtype, shape }: TensorSpec): number =>
     shape.reduce<number>((bytes, size) => bytes * evaluate(size), byteSize(dtype));
   const total = (specs: readonly TensorSpec[]): number => specs.reduce((bytes, spec) => bytes + bytesOf(spec), 0);
-  const { arena, scratch, bytes: workspace } = planWorkspace(program, evaluate, threads);
+  const { arena, scratch, records, workspace } = isWasmProgram(program)
+    ? wasmMemory(program, evaluate, threads)
+    : webgpuMemory(program, evaluate);
   const parts = {
     inputs: total(program.inputs),
     outputs: total(program.outputs.filter(({ source }) => source.kind === 'own')),
     constants: total(program.constants),
     prepared: total(program.prepared),
-    records: 4 * launchListWords(program),
+    records,
     workspace,
   };
   const peak = Object.values(parts).reduce((sum, bytes) => sum + bytes, 0);
   return { ...parts, arena, scratch, peak };
+}
+
+type OwnMemory = Pick<Footprint, 'arena' | 'scratch' | 'records' | 'workspace'>;
+
+function wasmMemory(program: WasmProgram, evaluate: (size: Size) => number, threads: number): OwnMemory {
+  const { arena, scratch, bytes: workspace } = planWorkspace(program, evaluate, threads);
+  return { arena, scratch, records: 4 * launchListWords(program), workspace };
+}
+
+function webgpuMemory(program: WebgpuProgram, evaluate: (size: Size) => number): OwnMemory {
+  const { kernels, steps } = program;
+  const arena = planTemporaries(program, evaluate).bytes;
+  const scratch = kernels.reduce((bytes, { scratchBytes }) => Math.max(bytes, evaluate(scratchBytes)), 0);
+  const records = steps.reduce((bytes, { kernel }) => bytes + 4 * kernels[kernel].sizes.length, 0);
+  return { arena, scratch, records, workspace: arena + scratch };
 }

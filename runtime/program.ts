@@ -17,9 +17,9 @@ export interface TensorSpec {
   readonly shape: readonly Size[];
 }
 
-export const programVersion = 2;
+export const programVersion = 3;
 
-/** What code needs of the engine. A device has one tier, and runs programs of no other. */
+/** What WASM code needs of the engine. A device has one tier, and runs programs of no other. */
 export interface WasmTier {
   readonly target: 'wasm';
   /** Kernels import a shared memory, so that several threads can run them. Shared and unshared do not link. */
@@ -30,21 +30,56 @@ export interface WasmTier {
   readonly relaxedSimd: boolean;
 }
 
+/** What WGSL code needs of the adapter. A device runs programs that need no more than it has. */
+export interface WebgpuTier {
+  readonly target: 'webgpu';
+  /** The feature `shader-f16`: float16 buffers are arrays of `f16`. */
+  readonly shaderF16: boolean;
+  /** The feature `subgroups`: reductions and broadcasts within a subgroup. */
+  readonly subgroups: boolean;
+  /** The language feature `packed_4x8_integer_dot_product`. */
+  readonly integerDot: boolean;
+  /** Storage buffers that one kernel may bind, scratch memory included; WebGPU guarantees 8. */
+  readonly storageBuffers: number;
+}
+
+export type Tier = WasmTier | WebgpuTier;
+
 /** One thread, and nothing beyond WebAssembly 2.0. */
 export const plainTier: WasmTier = { target: 'wasm', threads: false, relaxedSimd: false };
 
+/** What every WebGPU adapter has. */
+export const coreWebgpuTier: WebgpuTier = {
+  target: 'webgpu',
+  shaderF16: false,
+  subgroups: false,
+  integerDot: false,
+  storageBuffers: 8,
+};
+
 /** A tier in a key of programs, which every call makes. */
-export const tierKey = ({ threads, relaxedSimd }: WasmTier): string => (threads ? 't' : '') + (relaxedSimd ? 'r' : '');
+export function tierKey(tier: Tier): string {
+  if (tier.target === 'wasm') return (tier.threads ? 't' : '') + (tier.relaxedSimd ? 'r' : '');
+  const { shaderF16, subgroups, integerDot, storageBuffers } = tier;
+  return `g${storageBuffers}${shaderF16 ? 'f' : ''}${subgroups ? 's' : ''}${integerDot ? 'd' : ''}`;
+}
 
-/** A tier as text: `wasm`, `wasm+threads+relaxed-simd`. */
-export const tierName = ({ target, threads, relaxedSimd }: WasmTier): string =>
-  `${target}${threads ? '+threads' : ''}${relaxedSimd ? '+relaxed-simd' : ''}`;
+/** A tier as text: `wasm`, `wasm+threads+relaxed-simd`, `webgpu+subgroups+8-buffers`. */
+export function tierName(tier: Tier): string {
+  if (tier.target === 'wasm') {
+    return `wasm${tier.threads ? '+threads' : ''}${tier.relaxedSimd ? '+relaxed-simd' : ''}`;
+  }
+  const { shaderF16, subgroups, integerDot, storageBuffers } = tier;
+  const features = [shaderF16 && 'shader-f16', subgroups && 'subgroups', integerDot && 'integer-dot'];
+  return ['webgpu', ...features.filter(Boolean), `${storageBuffers}-buffers`].join('+');
+}
 
-export interface Program {
+/** A program of one target: what it needs, and kernels of the kind that target runs. */
+export interface ProgramOf<OwnTier extends Tier, Kernel> {
   readonly version: typeof programVersion;
   readonly name: string;
   /** What the code needs: the target and its features. */
-  readonly tier: WasmTier;
+  readonly tier: OwnTier;
   /** Symbolic sizes. They take their values from the inputs' shapes when the program is bound. */
   readonly symbols: readonly SymbolRange[];
   readonly inputs: readonly ProgramInput[];
@@ -55,7 +90,7 @@ export interface Program {
   readonly temporaries: readonly Temporary[];
   /** Bytes of the arena that holds the temporaries, when every size is a number. */
   readonly arenaBytes?: number;
-  readonly kernels: readonly ProgramKernel[];
+  readonly kernels: readonly Kernel[];
   readonly steps: readonly Step[];
   /**
    * How many steps, from the first on, write the prepared arrays. They read held inputs, constants, and what others of
@@ -63,6 +98,13 @@ export interface Program {
    */
   readonly prepareSteps: number;
 }
+
+export type WasmProgram = ProgramOf<WasmTier, WasmKernel>;
+export type WebgpuProgram = ProgramOf<WebgpuTier, WgslKernel>;
+export type Program = WasmProgram | WebgpuProgram;
+
+export const isWasmProgram = (program: Program): program is WasmProgram => program.tier.target === 'wasm';
+export const isWebgpuProgram = (program: Program): program is WebgpuProgram => program.tier.target === 'webgpu';
 
 export interface ProgramInput extends TensorSpec {
   /** The caller gives the buffer up: once bound, the program may write into it. */
@@ -120,18 +162,24 @@ export interface KernelPhase {
   readonly group: Size;
 }
 
-export interface ProgramKernel {
+/** What kernels of all targets say. */
+interface KernelOfAnyTarget {
   readonly name: string;
   /** SHA-256 of the kernel's canonical text and the options that shape its code, in hex. */
   readonly hash: string;
+  /** Number of buffers bound. */
+  readonly buffers: number;
+  /** Sizes the code reads from its record (WASM) or its uniforms (WGSL), over the program's symbols; as int32. */
+  readonly sizes: readonly Size[];
+  /** A rough count of floating point operations for the whole launch. */
+  readonly flops: Size;
+}
+
+export interface WasmKernel extends KernelOfAnyTarget {
   /**
    * A WASM module that imports `kiln.memory` (shared or not: the tier) and exports `run(record, begin, end)`, all i32.
    */
   readonly code: Uint8Array;
-  /** Number of buffers bound. */
-  readonly buffers: number;
-  /** Sizes the code reads from its record, over the program's symbols. */
-  readonly sizes: readonly Size[];
   /**
    * The range of outer tiles is the phases one after the other: [0, t0), [t0, t0 + t1) … Any split of a phase into
    * calls, in any order, on any threads, gives the same bytes. One call over several phases does them in order.
@@ -141,9 +189,37 @@ export interface ProgramKernel {
   readonly scratchBytes: Size;
   /** Scratch bytes that all calls of one launch share. */
   readonly sharedBytes: Size;
-  /** A rough count of floating point operations for the whole launch, for the split over threads. */
-  readonly flops: Size;
 }
+
+/**
+ * A WGSL module. Everything it binds is in group 0: storage buffers at 0 … `buffers - 1`, then scratch memory of the
+ * launch at `buffers` where `scratchBytes` is not 0, then the uniform block of `sizes` (int32 each) where there are
+ * any. A buffer is bound from its first byte, its size rounded up to a multiple of 16: code may read and write what
+ * lies between, and nobody else does.
+ */
+export interface WgslKernel extends KernelOfAnyTarget {
+  readonly code: string;
+  /** How the storage buffers are declared, in order. A buffer is bound only once: an in-place pair is `read_write`. */
+  readonly access: readonly ('read' | 'read_write')[];
+  /** Entry points, one after the other; each begins when the one before has ended. */
+  readonly dispatches: readonly KernelDispatch[];
+  /**
+   * Scratch bytes of the launch, an `array<u32>` (or what else the code says) that is `read_write`; undefined content.
+   * The binding exists exactly where this is not the number 0.
+   */
+  readonly scratchBytes: Size;
+}
+
+export interface KernelDispatch {
+  readonly entryPoint: string;
+  /**
+   * How many workgroups. The runtime lays them out as `(x, y, 1)` within the limits of the device, with
+   * `x * y >= workgroups`; code counts `workgroup_id.x + workgroup_id.y * num_workgroups.x` and ignores those beyond.
+   */
+  readonly workgroups: Size;
+}
+
+export type ProgramKernel = WasmKernel | WgslKernel;
 
 /**
  * The record of a WASM launch is an array of 32-bit words in linear memory: the address of each buffer, then each

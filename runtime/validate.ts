@@ -13,7 +13,10 @@ import {
   programVersion,
   type Size,
   type Step,
-  type WasmTier,
+  type Tier,
+  type WasmKernel,
+  type WebgpuTier,
+  type WgslKernel,
 } from './program.ts';
 import { parseSize, type symbolTable } from './sizes.ts';
 
@@ -91,8 +94,17 @@ class Validator {
     this.#each('steps', (step, what, index) => this.#step(step, what, index));
   }
 
-  #tier({ target, threads, relaxedSimd }: Fields): void {
-    if (target !== ('wasm' satisfies WasmTier['target'])) fail('its target is not wasm', target);
+  #tier(tier: Fields): void {
+    const target = tier.target as Tier['target'];
+    if (target === 'webgpu') {
+      for (const feature of ['shaderF16', 'subgroups', 'integerDot'] as const satisfies (keyof WebgpuTier)[]) {
+        if (typeof tier[feature] !== 'boolean') fail(`its tier does not say whether it has ${feature}`, tier[feature]);
+      }
+      count(tier.storageBuffers, 'tier.storageBuffers', 1024);
+      return;
+    }
+    if (target !== 'wasm') fail('its target is neither wasm nor webgpu', target);
+    const { threads, relaxedSimd } = tier;
     if (typeof threads !== 'boolean') fail('its tier does not say whether it has threads', threads);
     if (typeof relaxedSimd !== 'boolean') fail('its tier does not say whether it has relaxed SIMD', relaxedSimd);
   }
@@ -187,9 +199,17 @@ class Validator {
     const kernel = value as { readonly [K in keyof ProgramKernel]: unknown };
     text(kernel.name, `${what}.name`);
     if (!/^[0-9a-f]{64}$/.test(text(kernel.hash, `${what}.hash`))) fail(`${what} has no SHA-256 hash`, kernel.hash);
-    bytes(kernel.code, `${what}.code`);
     count(kernel.buffers, `${what}.buffers`, 100_000);
     this.#sizes(kernel.sizes, `${what}.sizes`);
+    this.#size(kernel.flops, `${what}.flops`);
+    this.#size(kernel.scratchBytes, `${what}.scratchBytes`);
+    if (record(this.#program.tier, 'its tier').target === 'wasm') this.#wasmKernel(value, what);
+    else this.#wgslKernel(value, what);
+  }
+
+  #wasmKernel(value: Fields, what: string): void {
+    const kernel = value as { readonly [K in keyof WasmKernel]: unknown };
+    bytes(kernel.code, `${what}.code`);
     const phases = list(kernel.phases, `${what}.phases`);
     if (phases.length === 0) fail(`${what} has no phases`);
     phases.forEach((phase, at) => {
@@ -197,9 +217,26 @@ class Validator {
       this.#size(tiles, `${what}.phases[${at}].tiles`);
       this.#size(group, `${what}.phases[${at}].group`);
     });
-    this.#size(kernel.scratchBytes, `${what}.scratchBytes`);
     this.#size(kernel.sharedBytes, `${what}.sharedBytes`);
-    this.#size(kernel.flops, `${what}.flops`);
+  }
+
+  #wgslKernel(value: Fields, what: string): void {
+    const kernel = value as { readonly [K in keyof WgslKernel]: unknown };
+    text(kernel.code, `${what}.code`);
+    const access = list(kernel.access, `${what}.access`);
+    if (access.length !== kernel.buffers) fail(`${what} declares ${access.length} of its buffers`, kernel.buffers);
+    for (const way of access) {
+      if (way !== 'read' && way !== 'read_write') fail(`${what} has a buffer that is neither read nor written`, way);
+    }
+    const dispatches = list(kernel.dispatches, `${what}.dispatches`);
+    if (dispatches.length === 0) fail(`${what} has no dispatches`);
+    dispatches.forEach((dispatch, at) => {
+      const { entryPoint, workgroups } = record(dispatch, `${what}.dispatches[${at}]`);
+      if (!/^[A-Za-z][A-Za-z0-9_]{0,99}$/.test(text(entryPoint, `${what}.dispatches[${at}].entryPoint`))) {
+        fail(`${what} has an entry point without a name`, entryPoint);
+      }
+      this.#size(workgroups, `${what}.dispatches[${at}].workgroups`);
+    });
   }
 
   #step(value: Fields, what: string, step: number): void {

@@ -9,7 +9,7 @@ import type { Lowered } from '../ir/lowered.ts';
 import { printModule } from '../ir/printer.ts';
 import type { Module } from '../ir/types.ts';
 import { type Footprint, footprintOf } from '../runtime/footprint.ts';
-import { type Program, type Size, tierName } from '../runtime/program.ts';
+import { type Program, type ProgramKernel, type Size, tierName } from '../runtime/program.ts';
 import { describeOp, fusionAccount, type GroupReport, type RefusalReport } from './fusion-account.ts';
 import type { WithinBudget } from './memory-budget.ts';
 
@@ -143,10 +143,16 @@ function programText(program: Program): string {
   });
   if (program.arenaBytes !== undefined) lines.push(`  arena: ${program.arenaBytes} bytes`);
   program.steps.forEach(({ kernel, buffers }, i) => {
-    const { name, phases } = program.kernels[kernel];
-    const tiles = phases.map((phase) => `${phase.tiles}`).join(' then ');
+    const { name } = program.kernels[kernel];
+    const work = workText(program.kernels[kernel]);
     const once = i < program.prepareSteps ? ', only once' : '';
-    lines.push(`  step ${i}: ${name} (${tiles} tiles${once}) ${buffers.map((b) => `${b.kind} ${b.index}`).join(', ')}`);
+    lines.push(`  step ${i}: ${name} (${work}${once}) ${buffers.map((b) => `${b.kind} ${b.index}`).join(', ')}`);
   });
   return `${lines.join('\n')}\n`;
+}
+
+/** How a kernel's work is cut up, phase by phase. */
+function workText(kernel: ProgramKernel): string {
+  if ('phases' in kernel) return `${kernel.phases.map(({ tiles }) => `${tiles}`).join(' then ')} tiles`;
+  return `${kernel.dispatches.map(({ workgroups }) => `${workgroups}`).join(' then ')} workgroups`;
 }

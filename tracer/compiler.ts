@@ -12,6 +12,7 @@ import { loadBinaryen } from '../codegen/wasm/load.ts';
 import { generateProgram, type TuningOptions } from '../codegen/wasm/program.ts';
 import { parseSchedule } from '../codegen/wasm/schedules.ts';
 import type { Tunable } from '../codegen/wasm/tunables.ts';
+import { generateProgram as generateWgslProgram } from '../codegen/wgsl/program.ts';
 import { printKernel } from '../ir/kernel-print.ts';
 import type { Lowered } from '../ir/lowered.ts';
 import { printModule } from '../ir/printer.ts';
@@ -20,7 +21,7 @@ import { type Feature, nothing, type Without } from '../passes/features.ts';
 import { lowerModule } from '../passes/lower-module.ts';
 import { type PassContext, runPasses } from '../passes/manager.ts';
 import { optimizePipeline } from '../passes/optimize/index.ts';
-import type { Program, WasmTier } from '../runtime/program.ts';
+import type { Program, Tier } from '../runtime/program.ts';
 import { type CompileReport, reportOf } from './compile-report.ts';
 import { dumpStages } from './dump.ts';
 import { fusionAccount, fusionLines, totalLines } from './fusion-account.ts';
@@ -38,7 +39,7 @@ export interface CompileRequest {
   /** For each parameter, whether calls hand over the same buffer, mostly; without it, nothing is computed only once. */
   readonly held?: readonly boolean[];
   /** What the code may use: the tier of the device that will run it. */
-  readonly tier: WasmTier;
+  readonly tier: Tier;
   /** Threads of that device, which its memory depends on; 1 unless given. */
   readonly threads?: number;
   /** The most bytes that a run may take. */
@@ -145,12 +146,15 @@ function stagesOf({
   without = nothing,
   tuning,
 }: CompileRequest): WithinBudget {
-  const emitter = binaryen;
-  if (!emitter) throw internalError('compile before ready()');
   const context = passContext(precision, without);
   const module = runPasses(traced, optimizePipeline, context);
-  const generate = (lowered: Lowered): Generated =>
-    generateProgram(emitter, lowered, { precision, tier }, tuning && tuningOptions(tuning, lowered));
+  const generate = (lowered: Lowered): Generated => {
+    if (tier.target === 'webgpu') {
+      return { ...generateWgslProgram(lowered, { precision, tier }), tunables: [], tuned: [] };
+    }
+    if (!binaryen) throw internalError('compile before ready()');
+    return generateProgram(binaryen, lowered, { precision, tier }, tuning && tuningOptions(tuning, lowered));
+  };
   const lower = (candidate: Module, others: readonly Feature[]): Lowered =>
     lowerModule(candidate, {
       name,

@@ -11,7 +11,7 @@ import { debug, isDebugging } from '../base/flags.ts';
 import { canonicalModule } from '../ir/canonical.ts';
 import type { Module } from '../ir/types.ts';
 import type { Device, ProgramSource } from '../runtime/device.ts';
-import { type Program, tierName, type WasmTier } from '../runtime/program.ts';
+import { type Program, type Tier, tierName } from '../runtime/program.ts';
 import { type AutotuneOptions, tune, tuneAside, tuningRequest } from './autotune/tune.ts';
 import type { CompileRequest, CompileResult } from './compiler.ts';
 import { compileInBackground, compileNow } from './compiler-client.ts';
@@ -37,7 +37,7 @@ export class CompiledSource implements ProgramSource {
   readonly name: string;
   readonly donated: readonly boolean[];
   readonly precision: Precision;
-  readonly tier: WasmTier;
+  readonly tier: Tier;
   readonly threads: number;
   readonly memoryBudget: number | undefined;
   readonly #held: readonly boolean[] | undefined;

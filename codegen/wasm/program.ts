@@ -6,31 +6,22 @@
  */
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
-import { type Dim, type DimBindings, isStatic } from '../../base/dim.ts';
-import { byteSize, type DType } from '../../base/dtype.ts';
-import { encodeBfloat16, encodeFloat16 } from '../../base/half.ts';
+import type { DimBindings } from '../../base/dim.ts';
 import type { Kernel } from '../../ir/kernel.ts';
 import { kernelKey } from '../../ir/kernel-print.ts';
 import type { Lowered } from '../../ir/lowered.ts';
-import type { Literal, TensorType } from '../../ir/types.ts';
-import {
-  type Program,
-  type ProgramConstant,
-  type ProgramKernel,
-  programVersion,
-  type Size,
-} from '../../runtime/program.ts';
+import type { WasmKernel, WasmProgram } from '../../runtime/program.ts';
+import { programOf, sizeOf } from '../common/program.ts';
 import { keepPacked } from './keep-packed.ts';
 import { type GeneratedKernel, generateKernel, type KernelOptions, optionsKey, rightFactors } from './kernel.ts';
 import type { Binaryen } from './math/emitter.ts';
-import { requireComputed } from './operators.ts';
 import { parseSchedule } from './schedules.ts';
 import { findTunables, type Tunable } from './tunables.ts';
 
 export interface GeneratedProgram {
   /** What the program does, launch by launch: packing that is done only once has launches of its own. */
   readonly lowered: Lowered;
-  readonly program: Program;
+  readonly program: WasmProgram;
   /** The WebAssembly text of each kernel, made when it is read. */
   readonly texts: readonly string[];
   /** What may be measured, where that was asked for. */
@@ -86,31 +77,11 @@ export function generateProgram(
   };
   const lowered = keepPacked(given, { rightFactors, packedBytes: (kernel) => compile(kernel).generated.packedBytes });
   const compiled = lowered.kernels.map(compile);
-  const { arenaBytes } = lowered;
-  const program: Program = {
-    version: programVersion,
-    name: lowered.name,
+  const program = programOf(lowered, {
     tier: options.tier,
-    symbols: lowered.symbols.map(({ name, min, max }) => ({ name, min, max })),
-    inputs: lowered.inputs.map(({ type, donated, held }) => ({ ...specOf(type), donated, held })),
-    outputs: lowered.outputs.map(({ type, source }) => ({ ...specOf(type), source })),
-    constants: lowered.constants.map(programConstant),
-    prepared: lowered.prepared.map(({ type: { dtype, shape } }) => ({ dtype, shape: [...shape] })),
-    temporaries: lowered.temporaries.map(({ bytes, first, last, offset }) => ({
-      bytes: sizeOf(bytes),
-      first,
-      last,
-      ...(offset !== undefined && { offset }),
-    })),
-    ...(arenaBytes !== undefined && { arenaBytes }),
     kernels: lowered.kernels.map((kernel, i) => programKernel(kernel, compiled[i])),
-    steps: lowered.launches.map(({ kernel, buffers }) => ({
-      kind: 'launch',
-      kernel,
-      buffers: buffers.map(({ kind, index }) => ({ kind, index })),
-    })),
-    prepareSteps: lowered.prepareLaunches,
-  };
+    steps: lowered.launches.map(({ kernel, buffers }) => ({ kind: 'launch', kernel, buffers })),
+  });
   const texts: string[] = [];
   compiled.forEach(({ generated }, i) => {
     Object.defineProperty(texts, i, { enumerable: true, get: () => generated.text() });
@@ -157,7 +128,7 @@ function compileKernel(binaryen: Binaryen, kernel: Kernel, options: KernelOption
   return made;
 }
 
-function programKernel({ name, buffers, packed }: Kernel, { hash, generated }: CachedKernel): ProgramKernel {
+function programKernel({ name, buffers, packed }: Kernel, { hash, generated }: CachedKernel): WasmKernel {
   const { code, sizes, phases, scratchBytes, sharedBytes, flops } = generated;
   return {
     name,
@@ -170,29 +141,4 @@ function programKernel({ name, buffers, packed }: Kernel, { hash, generated }: C
     sharedBytes: sizeOf(sharedBytes),
     flops: sizeOf(flops),
   };
-}
-
-const sizeOf = (d: Dim): Size => (isStatic(d) ? d : String(d));
-
-const specOf = ({ dtype, shape }: TensorType): { dtype: DType; shape: Size[] } => ({ dtype, shape: shape.map(sizeOf) });
-
-/** A literal as dense little-endian bytes. */
-function programConstant({ dtype, shape, data }: Literal): ProgramConstant {
-  const elements = shape.reduce((product, size) => product * size, 1);
-  const bytes = new Uint8Array(elements * byteSize(dtype));
-  const view = new DataView(bytes.buffer);
-  for (let i = 0; i < elements; i++) writeElement(view, dtype, i, data.length === 1 ? data[0] : data[i]);
-  return { dtype, shape: [...shape], bytes };
-}
-
-function writeElement(view: DataView, dtype: DType, index: number, value: number): void {
-  requireComputed(dtype, 'constant');
-  const bytes = byteSize(dtype);
-  if (dtype === 'float16') view.setUint16(2 * index, encodeFloat16(value), true);
-  else if (dtype === 'bfloat16') view.setUint16(2 * index, encodeBfloat16(value), true);
-  else if (dtype === 'float32') view.setFloat32(4 * index, value, true);
-  else if (dtype === 'bool') view.setUint8(index, value === 0 ? 0 : 1);
-  else if (bytes === 4) view.setInt32(4 * index, value, true);
-  else if (bytes === 2) view.setInt16(2 * index, value, true);
-  else view.setInt8(index, value);
 }

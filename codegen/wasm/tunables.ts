@@ -11,9 +11,9 @@ import type { Launch, LaunchBuffer, Lowered } from '../../ir/lowered.ts';
 import {
   type BufferRef,
   type Program,
-  type ProgramKernel,
   programVersion,
   type Size,
+  type WasmKernel,
   type WasmTier,
 } from '../../runtime/program.ts';
 import { candidateSchedules } from './contraction/candidates.ts';
@@ -49,7 +49,7 @@ export interface TunableRequest {
   /** Kernels by `key` that need no measuring. */
   readonly known: ReadonlySet<string>;
   keyOf(kernel: Kernel): string;
-  codeOf(kernel: Kernel, schedule: string): ProgramKernel;
+  codeOf(kernel: Kernel, schedule: string): WasmKernel;
   /** Asked before each candidate is made: whether there is time for more. */
   mayGoOn(): boolean;
 }
@@ -138,6 +138,6 @@ function trialProgram(kernel: Kernel, schedule: string, { lowered, tier, codeOf 
 }
 
 /** What is packed, in elements: code that packs counts its bytes as its operations. */
-const packedElements = ({ flops }: ProgramKernel): number => Number(flops) / 4;
+const packedElements = ({ flops }: WasmKernel): number => Number(flops) / 4;
 
 const sizeOf = (size: Dim): Size => (isStatic(size) ? size : String(size));

@@ -1,5 +1,5 @@
 /**
- * A Program for one choice of its symbolic sizes: every size a number, every launch record written but for the
+ * A WasmProgram for one choice of its symbolic sizes: every size a number, every launch record written but for the
  * addresses that change from run to run. Those are listed as pairs of a word of the linear memory and what goes there:
  *
  *     inputSlots  [1024, 0, 1032, 1]     word 1024 takes the address of input 0, word 1032 that of input 1
@@ -9,7 +9,7 @@ import { internalError, KilnError } from '../../base/error.ts';
 import { denseBytes } from '../buffer.ts';
 import type { ArraySpec } from '../device.ts';
 import { launchListWords, planWorkspace, type WorkspacePlan } from '../footprint.ts';
-import type { BufferRef, Program, Size } from '../program.ts';
+import type { BufferRef, Size, WasmProgram } from '../program.ts';
 import { evaluateInteger, evaluateSize, symbolTable } from '../sizes.ts';
 import type { Block } from './allocator.ts';
 import { isWorthWaking, type PlannedPhase, planPhases, workOf } from './cost.ts';
@@ -56,7 +56,7 @@ export class Binding {
   readonly hasOnlyOwnOutputs: boolean;
   /** Bytes of temporaries and scratch together. */
   readonly workspaceBytes: number;
-  readonly #program: Program;
+  readonly #program: WasmProgram;
   readonly #threads: number;
   readonly #evaluate: (size: Size) => number;
   readonly #evaluateWord: (size: Size) => number;
@@ -73,7 +73,7 @@ export class Binding {
 
   /** @throws KilnError `invalid_size`, `invalid_program`, `out_of_memory`; nothing is kept then */
   constructor(
-    program: Program,
+    program: WasmProgram,
     bindings: DimBindings,
     kernels: readonly LoadedKernel[],
     constants: readonly Block[],

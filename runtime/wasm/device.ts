@@ -17,7 +17,7 @@ import { madeUpBytes, type Trial } from '../trial.ts';
 import { validateProgram } from '../validate.ts';
 import type { Block } from './allocator.ts';
 import { Driver } from './driver.ts';
-import { Executable, type ExecutableContext, type ProgramResources, type WasmBuffer } from './executable.ts';
+import { Executable, type ExecutableContext, ofTier, type ProgramResources, type WasmBuffer } from './executable.ts';
 import { detectTier } from './features.ts';
 import { KernelTable } from './kernels.ts';
 import { WasmMemory } from './memory.ts';
@@ -221,7 +221,8 @@ export class WasmDevice implements TaskDevice<Block> {
   }
 
   async loadAside(program: Program): Promise<void> {
-    await this.#open().kernels.compileAll(validateProgram(program).kernels);
+    const resources = this.#open();
+    await resources.kernels.compileAll(ofTier(validateProgram(program), resources).kernels);
     this.load(program);
   }
 

@@ -13,7 +13,7 @@ import { internalError, KilnError } from '../../base/error.ts';
 import type { DeviceBuffer } from '../buffer.ts';
 import type { ArraySpec } from '../device.ts';
 import { launchObserver } from '../profile.ts';
-import { type Program, type ProgramKernel, tierName, type WasmTier } from '../program.ts';
+import { isWasmProgram, type Program, tierName, type WasmKernel, type WasmProgram, type WasmTier } from '../program.ts';
 import { bindSymbols } from '../sizes.ts';
 import type { Block } from './allocator.ts';
 import { Binding, type BoundLaunch } from './binding.ts';
@@ -57,7 +57,7 @@ export class ProgramResources {
     this.#preparedOfDevice = prepared;
   }
 
-  kernel(kernel: ProgramKernel): LoadedKernel {
+  kernel(kernel: WasmKernel): LoadedKernel {
     const loaded = this.#kernels.acquire(kernel);
     this.#hashes.push(kernel.hash);
     return loaded;
@@ -98,7 +98,7 @@ const maximumBindings = 16;
 let runs = 0;
 
 export class Executable {
-  readonly program: Program;
+  readonly program: WasmProgram;
   /** What must be released when the program is gone. */
   readonly resources: ProgramResources;
   readonly constants: readonly Block[];
@@ -111,8 +111,8 @@ export class Executable {
   readonly #prepared: PreparedSets | undefined;
 
   /** @throws KilnError `invalid_program` of another tier, `compile_failed`, `out_of_memory`; nothing is kept then */
-  constructor(program: Program, context: ExecutableContext) {
-    assertTier(program, context);
+  constructor(given: Program, context: ExecutableContext) {
+    const program = ofTier(given, context);
     this.program = program;
     this.#context = context;
     this.#symbolicAxes = program.inputs.flatMap(({ shape }, input) =>
@@ -304,11 +304,21 @@ export class Executable {
   }
 }
 
-/** A device links kernels of its own kind of memory alone, and may lack what the others use. */
-function assertTier({ name, tier }: Program, { deviceName, tier: own }: ExecutableContext): void {
-  if (tier.threads === own.threads && (!tier.relaxedSimd || own.relaxedSimd)) return;
-  throw new KilnError('invalid_program', `${name} was compiled for another kind of device`, {
-    given: tierName(tier),
+/**
+ * The program, when its code is for this device, which links kernels of its own kind of memory alone and may lack what
+ * others use.
+ * @throws KilnError `invalid_program`
+ */
+export function ofTier(
+  program: Program,
+  { deviceName, tier: own }: Pick<ExecutableContext, 'deviceName' | 'tier'>,
+): WasmProgram {
+  if (isWasmProgram(program)) {
+    const { threads, relaxedSimd } = program.tier;
+    if (threads === own.threads && (!relaxedSimd || own.relaxedSimd)) return program;
+  }
+  throw new KilnError('invalid_program', `${program.name} was compiled for another kind of device`, {
+    given: tierName(program.tier),
     expected: `${tierName(own)}, as the ${deviceName} device here`,
     hint: 'compile it again for this device',
   });

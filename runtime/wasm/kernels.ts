@@ -8,7 +8,7 @@
  * bytes. A launch that threads share is in pieces anyway.
  */
 import { KilnError } from '../../base/error.ts';
-import type { ProgramKernel } from '../program.ts';
+import type { WasmKernel } from '../program.ts';
 import {
   engine,
   type FunctionTable,
@@ -107,7 +107,7 @@ export class KernelTable {
   }
 
   /** The kernel, compiled now where it is new, for one more user. @throws KilnError `compile_failed` */
-  acquire(kernel: ProgramKernel): LoadedKernel {
+  acquire(kernel: WasmKernel): LoadedKernel {
     const entry = this.#entries.get(kernel.hash) ?? this.#add(kernel, () => compileModule(kernel.code));
     entry.users += 1;
     return entry.kernel;
@@ -127,12 +127,12 @@ export class KernelTable {
   /**
    * Compiles the kernels of a program that are new, off this thread where the engine can, so that `acquire` is quick.
    */
-  async compileAll(kernels: readonly ProgramKernel[]): Promise<void> {
+  async compileAll(kernels: readonly WasmKernel[]): Promise<void> {
     await Promise.all(kernels.map((kernel) => !this.#entries.has(kernel.hash) && this.#compile(kernel)));
   }
 
   /** Compiles a new kernel, once however many launches that wait for it ask. */
-  #compile(kernel: ProgramKernel): Promise<void> {
+  #compile(kernel: WasmKernel): Promise<void> {
     let compiling = this.#compiling.get(kernel.hash);
     if (!compiling) {
       compiling = this.#compileNow(kernel).finally(() => this.#compiling.delete(kernel.hash));
@@ -141,7 +141,7 @@ export class KernelTable {
     return compiling;
   }
 
-  async #compileNow(kernel: ProgramKernel): Promise<void> {
+  async #compileNow(kernel: WasmKernel): Promise<void> {
     const module = await compileModuleAside(kernel.code).catch((cause: unknown) =>
       Promise.reject(invalidCode(kernel, cause)),
     );
@@ -149,7 +149,7 @@ export class KernelTable {
     if (!this.#entries.has(kernel.hash)) this.#add(kernel, () => module);
   }
 
-  #add(kernel: ProgramKernel, compile: () => KernelModule): TableEntry {
+  #add(kernel: WasmKernel, compile: () => KernelModule): TableEntry {
     try {
       const module = compile();
       const run = kernelFunction(module, this.#memory);
@@ -165,7 +165,7 @@ export class KernelTable {
   }
 }
 
-function invalidCode(kernel: ProgramKernel, cause: unknown): KilnError {
+function invalidCode(kernel: WasmKernel, cause: unknown): KilnError {
   return new KilnError('compile_failed', `the engine refuses the code of kernel ${kernel.name}`, {
     given: cause instanceof Error ? cause.message : String(cause),
     expected: 'a WASM module that imports kiln.memory and exports run, with the features this engine has',

@@ -9,7 +9,7 @@
  * Arrays go with the first buffer that they follow from, and where memory is short: then the next run fills new ones.
  */
 import { type Dependant, denseBytes } from '../buffer.ts';
-import type { Program } from '../program.ts';
+import type { WasmProgram } from '../program.ts';
 import type { Block } from './allocator.ts';
 import type { ProgramResources, WasmBuffer } from './executable.ts';
 
@@ -71,7 +71,7 @@ export class PreparedSets {
   /** The one used last comes last. */
   #sets: PreparedArrays[] = [];
 
-  constructor({ inputs, prepared }: Program, resources: ProgramResources) {
+  constructor({ inputs, prepared }: WasmProgram, resources: ProgramResources) {
     this.#resources = resources;
     this.#heldInputs = inputs.flatMap(({ held }, input) => (held ? [input] : []));
     this.#bytes = prepared.map(({ dtype, shape }) => denseBytes(dtype, shape));

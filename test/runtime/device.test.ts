@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { BufferHandle } from '../../runtime/device.ts';
 import { observeLaunches } from '../../runtime/profile.ts';
-import type { Program } from '../../runtime/program.ts';
+import type { WasmProgram } from '../../runtime/program.ts';
 import { WasmDevice } from '../../runtime/wasm/device.ts';
 import { codeOf } from '../support/errors.ts';
 import {
@@ -24,7 +24,7 @@ import {
   valuesOf,
 } from './support.ts';
 
-const run = (device: WasmDevice, program: Program, inputs: BufferHandle[], sizes: number[]): BufferHandle[] =>
+const run = (device: WasmDevice, program: WasmProgram, inputs: BufferHandle[], sizes: number[]): BufferHandle[] =>
   device.run(
     compiledSource(program),
     inputs,
@@ -58,7 +58,7 @@ describe('running', () => {
 
   it('hands temporaries from step to step, through memory that programs share', () => {
     const device = new WasmDevice();
-    const twice = (elements: number): Program =>
+    const twice = (elements: number): WasmProgram =>
       programOf({
         inputs: [float32Input([elements])],
         outputs: [ownOutput([elements])],

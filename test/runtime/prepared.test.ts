@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { BufferHandle } from '../../runtime/device.ts';
 import { observeLaunches } from '../../runtime/profile.ts';
-import type { Program } from '../../runtime/program.ts';
+import type { WasmProgram } from '../../runtime/program.ts';
 import { WasmDevice } from '../../runtime/wasm/device.ts';
 import {
   addition,
@@ -19,7 +19,7 @@ import {
 } from './support.ts';
 
 /** `x + 2 * w`, where `2 * w` is kept. */
-const keeping = (elements: number): Program =>
+const keeping = (elements: number): WasmProgram =>
   programOf({
     inputs: [float32Input([elements]), { ...float32Input([elements]), held: true }],
     outputs: [ownOutput([elements])],
@@ -32,7 +32,7 @@ const keeping = (elements: number): Program =>
     prepareSteps: 1,
   });
 
-function runner(program: Program, device: WasmDevice): (x: BufferHandle, w: BufferHandle) => BufferHandle {
+function runner(program: WasmProgram, device: WasmDevice): (x: BufferHandle, w: BufferHandle) => BufferHandle {
   const source = compiledSource(program);
   return (x, w) => device.run(source, [x, w], [{ dtype: 'float32', shape: [...x.shape] }])[0];
 }

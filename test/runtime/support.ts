@@ -10,13 +10,13 @@ import type { BufferHandle, Device, ProgramSource } from '../../runtime/device.t
 import { decodeElements, encodeElements } from '../../runtime/elements.ts';
 import {
   type KernelPhase,
-  type Program,
   type ProgramInput,
-  type ProgramKernel,
   type ProgramOutput,
   plainTier,
   programVersion,
   type Size,
+  type WasmKernel,
+  type WasmProgram,
   type WasmTier,
 } from '../../runtime/program.ts';
 
@@ -53,7 +53,7 @@ export const sharedTier: WasmTier = { ...plainTier, threads: true };
 
 const onePhase = (tiles: Size): KernelPhase[] => [{ tiles, group: 1 }];
 
-export function kernelOf(name: string, text: string, fields: Partial<ProgramKernel>): ProgramKernel {
+export function kernelOf(name: string, text: string, fields: Partial<WasmKernel>): WasmKernel {
   const code = assemble(text);
   const hash = createHash('sha256').update(code).digest('hex');
   return {
@@ -80,7 +80,7 @@ export function elementwise(
   elements: Size,
   body: string,
   memory: MemoryText = unshared,
-): ProgramKernel {
+): WasmKernel {
   const word = (index: number): string => `(i32.load offset=${index * 4} (local.get $record))`;
   const element = (index: number): string => `(i32.add ${word(index)} (i32.shl (local.get $i) (i32.const 2)))`;
   const text = `(module (import "kiln" "memory" ${memory})
@@ -104,14 +104,14 @@ export function elementwise(
   });
 }
 
-export const addition = (elements: Size, memory: MemoryText = unshared): ProgramKernel =>
+export const addition = (elements: Size, memory: MemoryText = unshared): WasmKernel =>
   elementwise('add', 2, elements, '(f32.add (local.get $x0) (local.get $x1))', memory);
 
-export const doubling = (elements: Size): ProgramKernel =>
+export const doubling = (elements: Size): WasmKernel =>
   elementwise('double', 1, elements, '(f32.mul (local.get $x0) (f32.const 2))');
 
 /** Fails as soon as it is called. */
-export const trap = (elements: Size): ProgramKernel =>
+export const trap = (elements: Size): WasmKernel =>
   elementwise('trap', 1, elements, '(block (result f32) (unreachable))');
 
 export const float32Input = (shape: readonly Size[], donated = false): ProgramInput => ({
@@ -126,7 +126,7 @@ export const ownOutput = (shape: readonly Size[]): ProgramOutput => ({
   source: { kind: 'own' },
 });
 
-export function programOf(fields: Partial<Program>): Program {
+export function programOf(fields: Partial<WasmProgram>): WasmProgram {
   return {
     version: programVersion,
     name: 'test',
@@ -142,11 +142,11 @@ export function programOf(fields: Partial<Program>): Program {
     steps: [],
     prepareSteps: 0,
     ...fields,
-  } as Program;
+  } as WasmProgram;
 }
 
 /** `x + y` of float32 vectors. */
-export const additionProgram = (elements: Size, fields: Partial<Program> = {}): Program =>
+export const additionProgram = (elements: Size, fields: Partial<WasmProgram> = {}): WasmProgram =>
   programOf({
     name: 'add',
     inputs: [float32Input([elements]), float32Input([elements])],
@@ -157,7 +157,7 @@ export const additionProgram = (elements: Size, fields: Partial<Program> = {}): 
   });
 
 /** `2 * x`, in the memory of its donated input. */
-export const doublingInPlace = (elements: number): Program =>
+export const doublingInPlace = (elements: number): WasmProgram =>
   programOf({
     name: 'double',
     inputs: [float32Input([elements], true)],
@@ -167,7 +167,7 @@ export const doublingInPlace = (elements: number): Program =>
   });
 
 /** A program whose only kernel traps. */
-export const trappingProgram = (elements: number, donated = false): Program =>
+export const trappingProgram = (elements: number, donated = false): WasmProgram =>
   programOf({
     name: 'broken',
     inputs: [float32Input([elements], donated)],
@@ -182,7 +182,7 @@ export const temporary = (index: number) => ({ kind: 'temporary', index }) as co
 export const constant = (index: number) => ({ kind: 'constant', index }) as const;
 
 /** A source that is compiled. */
-export const compiledSource = (program: Program): ProgramSource => ({
+export const compiledSource = (program: WasmProgram): ProgramSource => ({
   name: program.name,
   program,
   prepare: () => Promise.resolve(program),
@@ -193,15 +193,15 @@ export const compiledSource = (program: Program): ProgramSource => ({
 export class PendingSource implements ProgramSource {
   readonly name: string;
   readonly donated: readonly boolean[];
-  program: Program | undefined;
+  program: WasmProgram | undefined;
   preparations = 0;
   /** What a synchronous compile gives, or throws. */
-  now: () => Program;
-  readonly #promise: Promise<Program>;
-  #resolve!: (program: Program) => void;
+  now: () => WasmProgram;
+  readonly #promise: Promise<WasmProgram>;
+  #resolve!: (program: WasmProgram) => void;
   #reject!: (error: unknown) => void;
 
-  constructor(program: Program, now: () => Program = () => program) {
+  constructor(program: WasmProgram, now: () => WasmProgram = () => program) {
     this.name = program.name;
     this.donated = program.inputs.map((each) => each.donated);
     this.now = now;
@@ -211,17 +211,17 @@ export class PendingSource implements ProgramSource {
     });
   }
 
-  prepare(): Promise<Program> {
+  prepare(): Promise<WasmProgram> {
     this.preparations += 1;
     return this.#promise;
   }
 
-  prepareSync(): Program {
+  prepareSync(): WasmProgram {
     this.program = this.now();
     return this.program;
   }
 
-  complete(program: Program = this.now()): void {
+  complete(program: WasmProgram = this.now()): void {
     this.program = program;
     this.#resolve(program);
   }

@@ -4,7 +4,7 @@
  */
 import type { Worker } from 'node:worker_threads';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import type { Program, ProgramKernel } from '../../runtime/program.ts';
+import type { WasmKernel, WasmProgram } from '../../runtime/program.ts';
 import { costModel } from '../../runtime/wasm/cost.ts';
 import { WasmDevice } from '../../runtime/wasm/device.ts';
 import { errorOf } from '../support/errors.ts';
@@ -34,7 +34,7 @@ const usual = { ...costModel };
 let device: WasmDevice | undefined;
 
 /** A device whose workers have started. */
-async function start(threads: number, program: Program): Promise<WasmDevice> {
+async function start(threads: number, program: WasmProgram): Promise<WasmDevice> {
   device = new WasmDevice({ threads });
   await device.warmup(program);
   return device;
@@ -66,7 +66,7 @@ const sharedAddition = additionProgram(elements, { kernels: [addition(elements, 
  * the sum of the blocks before its own. It is wrong when a phase begins before the one before it has ended. Private
  * scratch holds a copy of each block on the way.
  */
-function blockSums(): ProgramKernel {
+function blockSums(): WasmKernel {
   const word = (index: number): string => `(i32.load offset=${4 * index} (local.get $record))`;
   const text = `(module (import "kiln" "memory" ${shared})
     (func $sum (param $record i32) (param $tile i32)
@@ -109,7 +109,7 @@ function blockSums(): ProgramKernel {
   });
 }
 
-const blockSumsProgram = (): Program =>
+const blockSumsProgram = (): WasmProgram =>
   programOf({
     name: 'blockSums',
     tier: sharedTier,
@@ -120,7 +120,7 @@ const blockSumsProgram = (): Program =>
   });
 
 /** Traps at an element of 13. */
-const thirteen = (): Program => {
+const thirteen = (): WasmProgram => {
   const body = '(if (result f32) (f32.eq (local.get $x0) (f32.const 13)) (then (unreachable)) (else (local.get $x0)))';
   return programOf({
     name: 'thirteen',

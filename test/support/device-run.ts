@@ -16,7 +16,7 @@ import { runPasses } from '../../passes/manager.ts';
 import { optimizePipeline } from '../../passes/optimize/index.ts';
 import type { Device } from '../../runtime/device.ts';
 import { decodeElements, encodeElements } from '../../runtime/elements.ts';
-import type { Program } from '../../runtime/program.ts';
+import type { Program, WasmTier } from '../../runtime/program.ts';
 import { currentDevice } from '../../runtime/session.ts';
 import { runPrimitive } from '../../tracer/eager.ts';
 import { CompiledSource } from '../../tracer/program-cache.ts';
@@ -43,7 +43,7 @@ export function compileModule(module: Module, options: DeviceRunOptions): Progra
   const context = { precision, verify: true, constantBudget: 65_536 };
   const optimized = runPasses(module, optimizePipeline, context);
   const lowered = lowerModule(optimized, { name: 'test', donated, precision, fusion });
-  return generateProgram(binaryen, lowered, { precision, tier: device.tier }).program;
+  return generateProgram(binaryen, lowered, { precision, tier: device.tier as WasmTier }).program;
 }
 
 /** Fills free memory with NaN patterns, so that reading what nobody wrote shows. */

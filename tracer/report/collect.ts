@@ -10,7 +10,7 @@ import { printKernel } from '../../ir/kernel-print.ts';
 import type { FusionGroupReport, Lowered } from '../../ir/lowered.ts';
 import { formatType, printLines } from '../../ir/printer.ts';
 import { type Module, mainOf, type Op, type TensorType, type Value } from '../../ir/types.ts';
-import { footprintOf, planWorkspace } from '../../runtime/footprint.ts';
+import { footprintOf, planTemporaries } from '../../runtime/footprint.ts';
 import { evaluateSize, symbolTable } from '../../runtime/sizes.ts';
 import type { Stages } from '../compile-report.ts';
 import type { Precision } from '../settings.ts';
@@ -186,7 +186,7 @@ class Collector {
   memory({ lowered, program, threads }: Stages, sizes: DimBindings, main: FunctionData): MemoryData {
     const nameOf = (value: number): string => main.values[value].name;
     const symbols = symbolTable(program.symbols);
-    const { offsets } = planWorkspace(program, (size) => evaluateSize(size, symbols, sizes));
+    const { offsets } = planTemporaries(program, (size) => evaluateSize(size, symbols, sizes));
     const held = lowered.temporaries.map((): HeldValue[] => []);
     const touched = {
       input: new Spans(),

@@ -206,6 +206,7 @@ const never = (): never => {
 /** What was asked for must be what is measured. */
 function start(threads: 1 | 2, relaxed: boolean): Adapter | Absent {
   const { tier } = currentDevice();
+  if (tier.target !== 'wasm') return { absent: `the tier is ${tierName(tier)}` };
   if (tier.threads !== threads > 1) return { absent: `no ${threads} threads here: the tier is ${tierName(tier)}` };
   if (tier.relaxedSimd !== relaxed) return { absent: `the tier is ${tierName(tier)}` };
   return new KilnHost(threads, relaxed);

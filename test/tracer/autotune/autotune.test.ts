@@ -11,6 +11,7 @@ import { compile, dim, init, relu, shutdown, spec, type Tensor, tensor } from '.
 import { GraphBuilder } from '../../../ir/builder.ts';
 import type { Literal } from '../../../ir/types.ts';
 import { lowerModule } from '../../../passes/lower-module.ts';
+import type { WasmTier } from '../../../runtime/program.ts';
 import { currentDevice } from '../../../runtime/session.ts';
 import { WasmDevice } from '../../../runtime/wasm/device.ts';
 import { clearSchedules } from '../../../tracer/autotune/store.ts';
@@ -118,7 +119,7 @@ describe('candidates', () => {
     });
     const results = candidateSchedules(contraction).map((schedule) => {
       expect(parseSchedule(scheduleKey(schedule))).toEqual({ contraction: schedule });
-      const options = { precision: 'strict', tier: device.tier, contraction: schedule } as const;
+      const options = { precision: 'strict', tier: device.tier as WasmTier, contraction: schedule } as const;
       return runProgram(generateProgram(binaryen, lowered, options).program, graph, inputs);
     });
     expect(results.length).toBeGreaterThan(8);
@@ -137,7 +138,7 @@ describe('candidates', () => {
       const lowered = lowerModule(moduleOf(graph), { name: 'tuned', donated: [], precision: 'strict' });
       const results = [undefined, ...nestCandidates].map((nest) => {
         if (nest) expect(parseSchedule(nestScheduleKey(nest))).toEqual({ nest });
-        const options = { precision: 'strict', tier, ...(nest && { nest }) } as const;
+        const options = { precision: 'strict', tier: tier as WasmTier, ...(nest && { nest }) } as const;
         return runProgram(generateProgram(binaryen, lowered, options).program, graph, [
           { dtype: 'float32', shape, data },
         ]);
