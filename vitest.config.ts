@@ -17,6 +17,9 @@ const alone = [
   'test/tracer/program-cache.test.ts',
 ];
 
+/** Tests that only WebGPU can run, and tests of every device, which run there too. */
+const onWebgpu = ['test/**/*.webgpu.test.ts', 'test/runtime/webgpu/**/*.test.ts'];
+
 /** A full run tries hundreds of times as many cases. */
 const testTimeout = process.env.KILN_TEST === 'full' ? 3_600_000 : 60_000;
 
@@ -28,7 +31,15 @@ export default defineConfig({
     maxWorkers: 2,
     projects: [
       // One module graph a worker: the compiler (15 MB of JavaScript) loads twice, not once a file.
-      { test: { ...common, name: 'shared', include: ['test/**/*.test.ts'], exclude: alone, isolate: false } },
+      {
+        test: {
+          ...common,
+          name: 'shared',
+          include: ['test/**/*.test.ts'],
+          exclude: [...alone, ...onWebgpu],
+          isolate: false,
+        },
+      },
       { test: { ...common, name: 'alone', include: alone, isolate: true } },
       // The device with shared memory and worker threads, whatever it is that can be shared, goes through the same
       // suites.
@@ -39,6 +50,18 @@ export default defineConfig({
           include: ['ops', 'random-graphs', 'models'].map((name) => `test/end-to-end/${name}.test.ts`),
           setupFiles: ['test/setup.ts', 'test/share-all.ts'],
           env: { KILN_THREADS: '3' },
+          isolate: false,
+        },
+      },
+      {
+        test: {
+          ...common,
+          name: 'webgpu',
+          include: onWebgpu,
+          globalSetup: ['test/webgpu-adapter.ts'],
+          // Filled by the global setup.
+          env: {},
+          setupFiles: ['test/setup.ts', 'test/on-webgpu.ts'],
           isolate: false,
         },
       },

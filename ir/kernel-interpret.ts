@@ -21,6 +21,7 @@ import {
   reductionBlock,
   reductionLanes,
   type ScalarId,
+  type ScalarOpcode,
   type Sort,
   type Store,
   type TupleAccumulator,
@@ -67,12 +68,21 @@ export function newBufferData(dtype: DType, elements: number): BufferData {
   return new array(elements);
 }
 
+/** What an op with a rounding gives in the place of the rounded value. */
+export type Disturb = (opcode: ScalarOpcode, value: number) => number;
+
 /**
  * Runs a kernel on its buffers, in the order of its bindings. Written buffers are changed in place.
+ * @param disturb changes the floats that ops give, so that one sees how far errors of rounding reach
  * @throws KilnError `internal` when an index is out of range
  */
-export function interpretKernel(kernel: Kernel, buffers: readonly BufferData[], bindings: DimBindings): void {
-  new Interpreter(kernel, buffers, bindings).run();
+export function interpretKernel(
+  kernel: Kernel,
+  buffers: readonly BufferData[],
+  bindings: DimBindings,
+  disturb?: Disturb,
+): void {
+  new Interpreter(kernel, buffers, bindings, disturb).run();
 }
 
 class Interpreter {
@@ -82,10 +92,12 @@ class Interpreter {
   readonly values = new Map<ScalarId, number>();
   readonly dtypes = new Map<ScalarId, DType>();
   readonly axes = new Map<string, number>();
+  readonly disturb: Disturb | undefined;
 
-  constructor(kernel: Kernel, buffers: readonly BufferData[], bindings: DimBindings) {
+  constructor(kernel: Kernel, buffers: readonly BufferData[], bindings: DimBindings, disturb?: Disturb) {
     this.kernel = kernel;
     this.bindings = bindings;
+    this.disturb = disturb;
     kernel.buffers.forEach(({ name }, i) => {
       this.memory.set(name, buffers[i]);
     });
@@ -122,7 +134,15 @@ class Interpreter {
   }
 
   let(node: Let): void {
-    this.define(node.id, node.dtype, this.evaluate(node));
+    const { id, dtype, expression } = node;
+    const value = this.evaluate(node);
+    this.define(id, dtype, expression.kind === 'apply' ? this.round(expression.opcode, dtype, value) : value);
+  }
+
+  /** The result of an op in its dtype, disturbed where that is asked for. */
+  round(opcode: ScalarOpcode, dtype: DType, value: number): number {
+    const rounded = roundTo(dtype, value);
+    return this.disturb && isFloat(dtype) ? roundTo(dtype, this.disturb(opcode, rounded)) : rounded;
   }
 
   /** The value of an expression, not yet rounded. */
@@ -200,7 +220,7 @@ class Interpreter {
     else {
       const opcode = ({ add: 'add', multiply: 'multiply', max: 'maximum', min: 'minimum' } as const)[combine];
       const combined = scalarFunction(opcode, computed)(decoded(dtype, data[at]), stored, 0);
-      data[at] = encoded(dtype, roundTo(computed, combined));
+      data[at] = encoded(dtype, this.round(opcode, computed, combined));
     }
   }
 
@@ -271,7 +291,7 @@ class Interpreter {
   combiner({ kind, dtype }: ClosedAccumulator): { identity: number; combine: (a: number, b: number) => number } {
     const [opcode, identity] = combinations[kind as keyof typeof combinations](dtype);
     const f = scalarFunction(opcode, dtype);
-    return { identity: roundTo(dtype, identity), combine: (a, b) => roundTo(dtype, f(a, b, 0)) };
+    return { identity: roundTo(dtype, identity), combine: (a, b) => this.round(opcode, dtype, f(a, b, 0)) };
   }
 
   lanes(accumulator: ClosedAccumulator): AccumulatorState {

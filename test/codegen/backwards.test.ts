@@ -2,8 +2,9 @@
 import { describe, expect, it } from 'vitest';
 import type { DType } from '../../base/dtype.ts';
 import type { IndexExpression } from '../../ir/kernel.ts';
+import { makeInputs } from '../support/kernel-data.ts';
 import { at, KernelMaker, read, write } from '../support/kernel-maker.ts';
-import { compareWithInterpreter, generate, makeInputs } from '../support/kernel-run.ts';
+import { compareWithInterpreter, generate } from '../support/kernel-run.ts';
 
 const fillOf = (dtype: DType) => (_: string, i: number) =>
   dtype === 'bool' ? ((i * 31) % 7) & 1 : dtype === 'float32' ? Math.fround(Math.sin(i) * 3) : ((i * 31) % 251) - 120;

@@ -4,8 +4,9 @@
 import { describe, expect, it } from 'vitest';
 import { dim, mulDims } from '../../base/dim.ts';
 import type { ReduceKind } from '../../ir/opcodes.ts';
+import { makeInputs } from '../support/kernel-data.ts';
 import { at, KernelMaker, read, write } from '../support/kernel-maker.ts';
-import { compareWithInterpreter, generate, makeInputs } from '../support/kernel-run.ts';
+import { compareWithInterpreter, generate } from '../support/kernel-run.ts';
 
 const wave = (_: string, i: number): number => Math.fround(Math.sin(i * 12.9898 + 1) * 3);
 const special = (name: string, i: number): number => (i % 97 === 5 ? Number.NaN : i % 31 === 2 ? -0 : wave(name, i));

@@ -8,8 +8,9 @@ import { generateKernel } from '../../codegen/wasm/kernel.ts';
 import type { Kernel, ScalarId } from '../../ir/kernel.ts';
 import { plainTier, type WasmTier } from '../../runtime/program.ts';
 import { wasmFeatures } from '../../runtime/wasm/features.ts';
+import { type Bindings, makeInputs } from '../support/kernel-data.ts';
 import { at, KernelMaker, read, write } from '../support/kernel-maker.ts';
-import { type Bindings, compareWithInterpreter, generate, makeInputs } from '../support/kernel-run.ts';
+import { compareWithInterpreter, generate } from '../support/kernel-run.ts';
 
 const wave = (_: string, i: number): number => Math.fround(Math.sin(i * 12.9898 + 1) * 3);
 const usesTiles = (kernel: Kernel): boolean =>

@@ -4,16 +4,9 @@ import { addDims, dim, mulDims } from '../../base/dim.ts';
 import type { DType } from '../../base/dtype.ts';
 import type { ReduceKind } from '../../ir/opcodes.ts';
 import { engine, kernelFunction } from '../../runtime/wasm/engine.ts';
+import { type Bindings, makeInputs, runInterpreted } from '../support/kernel-data.ts';
 import { at, floordiv, KernelMaker, mod, read, readWrite, write } from '../support/kernel-maker.ts';
-import {
-  type Bindings,
-  compareWithInterpreter,
-  generate,
-  makeInputs,
-  runGenerated,
-  runInterpreted,
-  ulpDistance,
-} from '../support/kernel-run.ts';
+import { compareWithInterpreter, generate, runGenerated, ulpDistance } from '../support/kernel-run.ts';
 
 const wave = (_: string, i: number): number => Math.fround(Math.sin(i * 12.9898 + 1) * 3);
 const everyLength = [...Array(41).keys(), 63, 64, 65, 1023, 1024, 1025, 2047, 2048, 2049, 3079];

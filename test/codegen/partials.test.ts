@@ -1,8 +1,9 @@
 /** Reductions of long rows in two phases against the interpreter, bit for bit, whatever the split. */
 import { describe, expect, it } from 'vitest';
 import type { ReduceKind } from '../../ir/opcodes.ts';
+import { makeInputs } from '../support/kernel-data.ts';
 import { at, KernelMaker, read, write } from '../support/kernel-maker.ts';
-import { compareWithInterpreter, generate, makeInputs } from '../support/kernel-run.ts';
+import { compareWithInterpreter, generate } from '../support/kernel-run.ts';
 
 const wave = (_: string, i: number): number => Math.fround(Math.sin(i * 12.9898 + 1) * 3);
 const ties = (_: string, i: number): number => (i % 70000 < 2000 ? Number.NEGATIVE_INFINITY : i % 1000 === 3 ? 7 : -0);

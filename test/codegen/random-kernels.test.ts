@@ -8,8 +8,9 @@ import { addDims, type Dim, dim, evaluateDim, mulDims } from '../../base/dim.ts'
 import type { IndexExpression, IndexTerm, Kernel, KernelBuffer, ScalarId } from '../../ir/kernel.ts';
 import { printKernel } from '../../ir/kernel-print.ts';
 import { verifyKernel } from '../../ir/kernel-verify.ts';
+import { makeInputs } from '../support/kernel-data.ts';
 import { floordiv, KernelMaker, mod } from '../support/kernel-maker.ts';
-import { compareWithInterpreter, makeInputs } from '../support/kernel-run.ts';
+import { compareWithInterpreter } from '../support/kernel-run.ts';
 
 const numRuns = process.env.KILN_TEST === 'full' ? 3000 : 150;
 

@@ -5,8 +5,9 @@ import { type Dim, dim, mulDims } from '../../base/dim.ts';
 import type { IndexExpression, Kernel, ScalarId } from '../../ir/kernel.ts';
 import { printKernel } from '../../ir/kernel-print.ts';
 import { verifyKernel } from '../../ir/kernel-verify.ts';
+import { makeInputs } from '../support/kernel-data.ts';
 import { at, KernelMaker, read, write } from '../support/kernel-maker.ts';
-import { compareWithInterpreter, generate, makeInputs } from '../support/kernel-run.ts';
+import { compareWithInterpreter, generate } from '../support/kernel-run.ts';
 
 const numRuns = process.env.KILN_TEST === 'full' ? 300 : 40;
 const symbol = dim('S', { min: 1 });

@@ -16,8 +16,9 @@ import {
   clipped,
   square,
 } from '../support/attention-kernels.ts';
+import { type Bindings, makeInputs } from '../support/kernel-data.ts';
 import { at, KernelMaker, read, write } from '../support/kernel-maker.ts';
-import { type Bindings, compareWithInterpreter, generate, makeInputs } from '../support/kernel-run.ts';
+import { compareWithInterpreter, generate } from '../support/kernel-run.ts';
 
 const wave = (_: string, i: number): number => Math.fround(Math.sin(i * 12.9898 + 1) * 3);
 

@@ -7,8 +7,9 @@ import { printKernel } from '../../ir/kernel-print.ts';
 import { verifyKernel } from '../../ir/kernel-verify.ts';
 import type { SortDirection, SortResult } from '../../ir/opcodes.ts';
 import { Random } from '../../ir/ops/random.ts';
+import { type Bindings, makeInputs } from '../support/kernel-data.ts';
 import { at, KernelMaker, read, write } from '../support/kernel-maker.ts';
-import { type Bindings, compareWithInterpreter, makeInputs } from '../support/kernel-run.ts';
+import { compareWithInterpreter } from '../support/kernel-run.ts';
 
 const rows = 3;
 

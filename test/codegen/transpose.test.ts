@@ -2,8 +2,9 @@
 import { describe, expect, it } from 'vitest';
 import { dim, mulDims } from '../../base/dim.ts';
 import type { DType } from '../../base/dtype.ts';
+import { makeInputs } from '../support/kernel-data.ts';
 import { at, KernelMaker, read, write } from '../support/kernel-maker.ts';
-import { compareWithInterpreter, generate, makeInputs } from '../support/kernel-run.ts';
+import { compareWithInterpreter, generate } from '../support/kernel-run.ts';
 
 const wave = (_: string, i: number): number => Math.fround(Math.sin(i * 12.9898 + 1) * 3);
 const bytes = (_: string, i: number): number => ((i * 31) % 251) - 120;

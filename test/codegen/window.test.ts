@@ -5,7 +5,8 @@ import type { Kernel } from '../../ir/kernel.ts';
 import { Random } from '../../ir/ops/random.ts';
 import { lowerModule } from '../../passes/lower-module.ts';
 import { type ConvolutionCase, convolutionKernels, randomConvolution } from '../support/convolutions.ts';
-import { compareWithInterpreter, generate, makeInputs } from '../support/kernel-run.ts';
+import { makeInputs } from '../support/kernel-data.ts';
+import { compareWithInterpreter, generate } from '../support/kernel-run.ts';
 
 const wave = (_: string, i: number): number => Math.fround(Math.sin(i * 12.9898 + 1) * 3);
 

@@ -8,7 +8,8 @@ import { Random } from '../../ir/ops/random.ts';
 import type { Literal } from '../../ir/types.ts';
 import { plainTier } from '../../runtime/program.ts';
 import { type ConvolutionCase, convolutionKernels, convolutionModule } from '../support/convolutions.ts';
-import { generate, makeInputs, runGenerated } from '../support/kernel-run.ts';
+import { makeInputs } from '../support/kernel-data.ts';
+import { generate, runGenerated } from '../support/kernel-run.ts';
 
 /** What docs/fusion.md promises: 2^-18 of the largest sum of magnitudes. */
 const bound = 64;

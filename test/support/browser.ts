@@ -4,8 +4,11 @@
  *
  *     const browser = await launchBrowser();
  */
+
+import { join } from 'node:path';
 import chromium from '@sparticuz/chromium';
 import { type Browser, chromium as driver } from 'playwright-core';
+import { chromiumFolder } from './chromium-files.ts';
 
 /** Flags for small machines with which no page is isolated. */
 const againstIsolation = /^--(single-process|disable-web-security|disable-site-isolation-trials|disable-features)\b/;
@@ -14,5 +17,5 @@ const againstIsolation = /^--(single-process|disable-web-security|disable-site-i
 export async function launchBrowser({ isIsolating = false } = {}): Promise<Browser> {
   chromium.setGraphicsMode = false;
   const args = isIsolating ? chromium.args.filter((arg) => !againstIsolation.test(arg)) : chromium.args;
-  return driver.launch({ executablePath: await chromium.executablePath(), args, headless: true });
+  return driver.launch({ executablePath: join(chromiumFolder(), 'chromium'), args, headless: true });
 }

@@ -6,15 +6,15 @@
  * dealt in another order to hands with scratch memory of their own, which is as other work left it.
  */
 import binaryen from 'binaryen';
-import { type DimBindings, evaluateDim } from '../../base/dim.ts';
-import { byteSize } from '../../base/dtype.ts';
+import { evaluateDim } from '../../base/dim.ts';
 import { type GeneratedKernel, generateKernel } from '../../codegen/wasm/kernel.ts';
 import type { Kernel } from '../../ir/kernel.ts';
-import { type BufferData, interpretKernel, newBufferData } from '../../ir/kernel-interpret.ts';
+import type { BufferData } from '../../ir/kernel-interpret.ts';
 import { Random } from '../../ir/ops/random.ts';
 import { plainTier } from '../../runtime/program.ts';
 import { engine, type KernelModule, kernelFunction, type LinearMemory } from '../../runtime/wasm/engine.ts';
 import { compileModule } from '../../runtime/wasm/relaxed-simd.ts';
+import { type Bindings, bindingMap, bytesOf, firstDifference, runInterpreted } from './kernel-data.ts';
 
 /**
  * Whether kernels run at the very end of a 32-bit address space, where addresses are negative as signed numbers, and the
@@ -34,10 +34,6 @@ const firstAddress = 64;
 const readableSlack = 16;
 const guardBytes = 64;
 const guard = 0xa5;
-
-export type Bindings = Readonly<Record<string, number>>;
-
-const bindingMap = (bindings: Bindings): DimBindings => new Map(Object.entries(bindings));
 
 export const generate = (kernel: Kernel): GeneratedKernel =>
   generateKernel(binaryen, kernel, { precision: 'strict', tier: plainTier });
@@ -113,8 +109,6 @@ function place(
 
 /** Code that has been compiled. */
 const modules = new WeakMap<Uint8Array, KernelModule>();
-
-const bytesOf = (data: BufferData): Uint8Array => new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 
 /** A call: which hand makes it, and its range of tiles. */
 type Call = readonly [hand: number, begin: number, end: number];
@@ -208,39 +202,6 @@ export function runGenerated(
     return copy;
   });
   return { buffers, tiles };
-}
-
-/** The oracle's buffers after the run. */
-export function runInterpreted(kernel: Kernel, inputs: readonly BufferData[], bindings: Bindings = {}): BufferData[] {
-  const copies = inputs.map((data) => data.slice());
-  kernel.buffers.forEach(({ inPlaceOf }, i) => {
-    if (inPlaceOf !== undefined) copies[i] = copies[inPlaceOf];
-  });
-  interpretKernel(kernel, copies, bindingMap(bindings));
-  return copies;
-}
-
-/** Empty buffers of a kernel's sizes, filled by `fill(name, element)`. */
-export function makeInputs(
-  kernel: Kernel,
-  bindings: Bindings,
-  fill: (name: string, element: number) => number,
-): BufferData[] {
-  return kernel.buffers.map(({ name, dtype, size }) => {
-    const elements = evaluateDim(size, bindingMap(bindings));
-    if (elements * byteSize(dtype) > 2 ** 28) throw new Error(`${name} is too large for a test`);
-    const data = newBufferData(dtype, elements);
-    for (let i = 0; i < elements; i++) data[i] = fill(name, i);
-    return data;
-  });
-}
-
-/** The first difference between two arrays in bits; NaNs are equal. `undefined` when there is none. */
-export function firstDifference(actual: BufferData, expected: BufferData): string | undefined {
-  for (let i = 0; i < expected.length; i++) {
-    if (!Object.is(actual[i], expected[i])) return `element ${i}: got ${actual[i]}, expected ${expected[i]}`;
-  }
-  return undefined;
 }
 
 /** Distance in units in the last place of float32. */

@@ -5,7 +5,9 @@
  *
  *     ulpBounds.tanh          // 2.6: at most 2.6 units in the last place
  */
+import type { ScalarOpcode } from '../../ir/kernel.ts';
 import { elementAt, elementCount } from '../../ir/literal.ts';
+import type { Random } from '../../ir/ops/random.ts';
 import type { Literal } from '../../ir/types.ts';
 
 /** Largest error of a function of `strict` in ULP of the exact result. */
@@ -63,4 +65,39 @@ export function accumulationFault(
     if (!(Math.abs(a - b) <= bound)) return `element ${i} is ${a} instead of ${b}, bound ${bound}`;
   }
   return undefined;
+}
+
+/**
+ * How far the result of a scalar op may be off on WebGPU, in ULP of the float32 result, wherever WGSL bounds the
+ * relative error (https://www.w3.org/TR/WGSL/#floating-point-accuracy). What is correctly rounded there may be rounded
+ * either way. Functions that WGSL leaves weaker than a few ULP are computed by polynomials of Kiln's own, which keep
+ * the row given here. Ops without a row are exact.
+ */
+export const wgslUlp = {
+  add: 1,
+  subtract: 1,
+  multiply: 1,
+  divide: 2.5,
+  remainder: 4,
+  sqrt: 4.5,
+  rsqrt: 2,
+  exponential: 4,
+  exponential_minus_one: 4,
+  log: 4,
+  log_plus_one: 4,
+  power: 16,
+  sine: 4,
+  cosine: 4,
+  tanh: 4,
+  erf: 4,
+  atan2: 4,
+  // A result on the border between two floats of 16 bits may fall on either side.
+  round_float16: 2 ** 10,
+  round_bfloat16: 2 ** 13,
+} as const satisfies Partial<Record<ScalarOpcode, number>>;
+
+/** A number off by what the op allows, up or down. */
+export function disturbance(opcode: ScalarOpcode, value: number, random: Random): number {
+  const ulp = opcode in wgslUlp ? wgslUlp[opcode as keyof typeof wgslUlp] : 0;
+  return ulp === 0 || value === 0 ? value : value * (1 + (random.next() < 0.5 ? -ulp : ulp) * 2 ** -23);
 }
