@@ -5,13 +5,26 @@
  *     let %0 = load rate[0]; parallel i < N {... %0 ...}; parallel j < M {... %0 ...}
  *     →  [%0, parallel i], [%0, parallel j]
  */
-import type { KernelNode, Let, ScalarId } from '../../ir/kernel.ts';
+import type { Kernel, KernelNode, Let, ScalarId } from '../../ir/kernel.ts';
+import { normalizeNodes } from './normalize.ts';
 import { definitionsOf, freeValues } from './walk.ts';
 
 export interface Unit {
   /** Values computed first. */
   readonly lets: readonly Let[];
   readonly nodes: readonly KernelNode[];
+}
+
+/**
+ * The parts of a kernel, normalised. What becomes of one independent node stays in one part: normalising takes loops
+ * apart, and their pieces share scratch memory.
+ */
+export function unitsOf({ body, independent }: Kernel, written: ReadonlySet<string>): readonly Unit[] {
+  const normalized = (nodes: readonly KernelNode[]): readonly KernelNode[] => normalizeNodes(nodes, written);
+  if (!independent) return splitUnits(normalized(body), false, written);
+  return splitUnits(body, true, written).flatMap(({ lets, nodes }) =>
+    splitUnits([...lets, ...normalized(nodes)], false, written),
+  );
 }
 
 /**

@@ -8,16 +8,14 @@
  *       a sum               sums                              phase 1 is compute
  */
 import { addDims, type Dim, equalDims, isStatic } from '../../base/dim.ts';
-import { byteSize } from '../../base/dtype.ts';
-import { internalError, KilnError } from '../../base/error.ts';
-import { type Kernel, type KernelNode, type KernelScratch, longestAxis } from '../../ir/kernel.ts';
+import { internalError } from '../../base/error.ts';
+import type { Kernel, KernelScratch } from '../../ir/kernel.ts';
 import type { WasmTier } from '../../runtime/program.ts';
 import { flopsOf, likelyExtent } from '../common/cost.ts';
-import { normalizeNodes } from '../common/normalize.ts';
-import { splitUnits, type Unit } from '../common/units.ts';
+import { checkExtents } from '../common/extents.ts';
+import { type Unit, unitsOf } from '../common/units.ts';
 import {
   addedProducts,
-  axesOf,
   axisExtents,
   type KernelFacts,
   valueDTypes,
@@ -159,33 +157,6 @@ function buildModule(binaryen: Binaryen, kernel: Kernel, options: KernelOptions,
 }
 
 /** Refuses axes too long to count. Extents with symbols are checked where they become numbers. */
-function checkExtents({ name, buffers }: Kernel, body: readonly KernelNode[]): void {
-  // It never runs: allocating the buffer fails first, and says so better.
-  if (buffers.some(({ size, dtype }) => isStatic(size) && size * byteSize(dtype) > 2 ** 32)) return;
-  for (const node of walk(body)) {
-    for (const { extent } of axesOf(node)) {
-      if (!isStatic(extent) || extent <= longestAxis) continue;
-      throw new KilnError('invalid_size', `${name}: an axis is longer than a kernel can count`, {
-        given: `${extent} elements`,
-        expected: `at most ${longestAxis}`,
-        hint: 'work on parts of the array',
-      });
-    }
-  }
-}
-
-/**
- * The parts of a kernel, normalised. What becomes of one independent node stays in one part: normalising takes loops
- * apart, and their pieces share scratch memory.
- */
-function unitsOf({ body, independent }: Kernel, written: ReadonlySet<string>): readonly Unit[] {
-  const normalized = (nodes: readonly KernelNode[]): readonly KernelNode[] => normalizeNodes(nodes, written);
-  if (!independent) return splitUnits(normalized(body), false, written);
-  return splitUnits(body, true, written).flatMap(({ lets, nodes }) =>
-    splitUnits([...lets, ...normalized(nodes)], false, written),
-  );
-}
-
 function newModule(binaryen: Binaryen, { threads, relaxedSimd }: WasmTier): Module {
   const module = new binaryen.Module();
   const { SIMD128, RelaxedSIMD, BulkMemory, SignExt, NontrappingFPToInt, MutableGlobals } = binaryen.Features;
