@@ -17,27 +17,36 @@ export interface ArenaInterval {
 }
 
 export interface ArenaPlan {
-  /** One for each interval, in order; a multiple of `arenaAlignment`. */
+  /** One for each interval, in order; a multiple of the alignment. */
   readonly offsets: readonly number[];
   /** Size of the arena. */
   readonly bytes: number;
 }
 
-/** Every buffer begins at a multiple of this. */
+/** How buffers lie in an arena. */
+export interface ArenaLayout {
+  /** Every buffer begins at a multiple of this. */
+  readonly alignment: number;
+  /** Bytes after a buffer that belong to it too. */
+  readonly slack: number;
+}
+
+/** Every buffer in linear memory begins at a multiple of this. */
 export const arenaAlignment = 64;
-/** Bytes after a buffer that vector loads may read. */
-const arenaSlack = 16;
+/** Arenas in linear memory: vector loads may read 16 bytes after a buffer. */
+const linearMemory: ArenaLayout = { alignment: arenaAlignment, slack: 16 };
 
 /** What a buffer takes up in an arena. */
-export const reservedBytes = (bytes: number): number =>
-  Math.ceil((bytes + arenaSlack) / arenaAlignment) * arenaAlignment;
+export const reservedBytes = (bytes: number, { alignment, slack }: ArenaLayout = linearMemory): number =>
+  Math.ceil((bytes + slack) / alignment) * alignment;
 
 /** No plan is smaller than this: the greatest sum of what is alive at one step. */
-export function arenaLowerBound(intervals: readonly ArenaInterval[]): number {
+export function arenaLowerBound(intervals: readonly ArenaInterval[], layout: ArenaLayout = linearMemory): number {
   const changes = new Map<number, number>();
   for (const { bytes, first, last } of intervals) {
-    changes.set(first, (changes.get(first) ?? 0) + reservedBytes(bytes));
-    changes.set(last + 1, (changes.get(last + 1) ?? 0) - reservedBytes(bytes));
+    const reserved = reservedBytes(bytes, layout);
+    changes.set(first, (changes.get(first) ?? 0) + reserved);
+    changes.set(last + 1, (changes.get(last + 1) ?? 0) - reserved);
   }
   let [alive, greatest] = [0, 0];
   for (const [, change] of [...changes].sort(([a], [b]) => a - b)) {
@@ -48,18 +57,22 @@ export function arenaLowerBound(intervals: readonly ArenaInterval[]): number {
 }
 
 /** Offsets for buffers; the same for the same intervals. */
-export function planArena(intervals: readonly ArenaInterval[]): ArenaPlan {
-  const bound = arenaLowerBound(intervals);
-  const bySize = place(intervals, ({ bytes }) => bytes);
+export function planArena(intervals: readonly ArenaInterval[], layout: ArenaLayout = linearMemory): ArenaPlan {
+  const bound = arenaLowerBound(intervals, layout);
+  const bySize = place(intervals, layout, ({ bytes }) => bytes);
   if (bySize.bytes === bound) return bySize;
-  const byArea = place(intervals, ({ bytes, first, last }) => bytes * (last - first + 1));
+  const byArea = place(intervals, layout, ({ bytes, first, last }) => bytes * (last - first + 1));
   return byArea.bytes < bySize.bytes ? byArea : bySize;
 }
 
-function place(intervals: readonly ArenaInterval[], weight: (interval: ArenaInterval) => number): ArenaPlan {
+function place(
+  intervals: readonly ArenaInterval[],
+  layout: ArenaLayout,
+  weight: (interval: ArenaInterval) => number,
+): ArenaPlan {
   const order = intervals.map((_, at) => at);
   order.sort((a, b) => weight(intervals[b]) - weight(intervals[a]) || intervals[a].first - intervals[b].first || a - b);
-  const placed = new PlacedIntervals(intervals);
+  const placed = new PlacedIntervals(intervals, layout);
   let total = 0;
   for (const at of order) total = Math.max(total, placed.add(at));
   return { offsets: [...placed.offsets], bytes: total };
@@ -84,11 +97,11 @@ class PlacedIntervals {
   readonly #greatestLast: Float64Array;
   readonly #leaves: number;
 
-  constructor(intervals: readonly ArenaInterval[]) {
+  constructor(intervals: readonly ArenaInterval[], layout: ArenaLayout) {
     this.offsets = new Float64Array(intervals.length);
     this.#firsts = Float64Array.from(intervals, ({ first }) => first);
     this.#lasts = Float64Array.from(intervals, ({ last }) => last);
-    this.#sizes = Float64Array.from(intervals, ({ bytes }) => reservedBytes(bytes));
+    this.#sizes = Float64Array.from(intervals, ({ bytes }) => reservedBytes(bytes, layout));
     this.#byFirst = intervals.map((_, at) => at).sort((a, b) => intervals[a].first - intervals[b].first || a - b);
     const rank = new Array<number>(intervals.length);
     this.#byFirst.forEach((at, position) => {

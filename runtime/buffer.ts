@@ -14,7 +14,8 @@ import type { BufferHandle, BufferState, Device, Disposal } from './device.ts';
 
 /** What a buffer asks of its device. */
 export interface BufferOwner<Storage> extends Device {
-  readonly isShutDown: boolean;
+  /** Why the device and all its buffers are gone; `undefined` while they are not. */
+  readonly end: KilnError | undefined;
   /** Takes one reference off a storage. */
   releaseStorage(storage: Storage): void;
   /** One buffer more or less that its owner may use. */
@@ -63,14 +64,14 @@ export class DeviceBuffer<Storage> implements BufferHandle {
 
   get state(): BufferState {
     if (this.#disposal) return this.#disposal.by === 'donation' ? 'donated' : 'disposed';
-    if (this.device.isShutDown) return 'disposed';
+    if (this.device.end) return 'disposed';
     if (this.error) return 'failed';
     return this.storage === undefined ? 'pending' : 'ready';
   }
 
   assertUsable(): void {
     if (this.#disposal) throw useAfterDispose(this, this.#disposal);
-    if (this.device.isShutDown) throw shutDownError(this.device.name);
+    if (this.device.end) throw this.device.end;
   }
 
   /** The bytes are there; takes over the reference. */

@@ -25,7 +25,7 @@ export interface ArraySpec {
 
 /**
  * - `pending`: its launch waits in the queue.
- * - `ready`: the bytes are there.
+ * - `ready`: the bytes are there, or will be before anything that asks for them from now on.
  * - `failed`: its launch or compile failed; `error` says why.
  * - `donated`: handed to a program that may overwrite it.
  * - `disposed`: released.
@@ -52,7 +52,7 @@ export interface BufferHandle extends ArraySpec {
   readonly state: BufferState;
   /** Why a `failed` buffer has no bytes. */
   readonly error: KilnError | undefined;
-  /** @throws KilnError `use_after_dispose` (disposed or donated) or `shut_down` */
+  /** @throws KilnError `use_after_dispose` (disposed or donated), `shut_down` or `device_lost` */
   assertUsable(): void;
   /** Releases it; again is no error. Launches and reads that were queued before still see the bytes. */
   dispose(disposal?: Disposal): void;
@@ -69,6 +69,8 @@ export interface ProgramSource {
   prepare(): Promise<Program>;
   /** Compiles now. @throws KilnError `blocking_read` where the thread may not block, or what the compiler says */
   prepareSync(): Program;
+  /** What a step of the program computes, with the user's lines, where that is known. */
+  origin?(step: number): string | undefined;
 }
 
 export interface MemoryStatistics {
@@ -90,10 +92,13 @@ export interface Device {
   readonly tier: Tier;
   /** Threads that run kernels, the caller's among them. */
   readonly threads: number;
+  /** Whether launches run beside this thread, so that a buffer that is `ready` may still be computed. */
+  readonly runsAside: boolean;
   /**
    * A buffer with a copy of `data`.
    * @param data dense little-endian elements, as many as `shape` says
-   * @throws KilnError `out_of_memory`, `shut_down`
+   * @throws KilnError `out_of_memory`, `unsupported_dtype`, `invalid_argument` for elements that the device can not
+   *   hold, `shut_down`, `device_lost`
    */
   upload(dtype: DType, shape: readonly number[], data: Uint8Array): BufferHandle;
   /** Another handle to the same bytes, under another shape of the same size. */
@@ -108,17 +113,22 @@ export interface Device {
   /** Makes everything of a compiled program that does not depend on inputs, so that its first run is fast. */
   warmup(program: Program): Promise<void>;
   /**
-   * Runs programs with the same inputs out of turn, to see how long they take.
+   * Runs programs with the same inputs out of turn, to see how long they take. Devices whose programs have no choice of
+   * schedules do without.
    * @param sizes values of symbolic sizes
    * @throws KilnError `out_of_memory`, `compile_failed`, `shut_down`; nothing is kept then
    */
-  trial(programs: readonly Program[], sizes: DimBindings): Trial;
+  trial?(programs: readonly Program[], sizes: DimBindings): Trial;
   /**
    * A copy of the bytes as they are at this point of the queue. Rejects with the first cause of a failure. Under memory
    * pressure it resolves in a later task, so that buffers whose owners are garbage can be released.
    */
   read(handle: BufferHandle): Promise<Uint8Array<ArrayBuffer>>;
-  /** The same now. @throws KilnError `blocking_read` where what it waits for can not be compiled synchronously */
+  /**
+   * The same now.
+   * @throws KilnError `blocking_read` where what it waits for can not be compiled synchronously, or bytes come from the
+   *   device only later
+   */
   readSync(handle: BufferHandle): Uint8Array<ArrayBuffer>;
   /** Resolves when everything queued so far has run, whether it failed or not. */
   synchronize(): Promise<void>;

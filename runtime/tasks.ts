@@ -12,10 +12,13 @@ import type { QueuedTask } from './queue.ts';
 export interface TaskDevice<Storage> extends BufferOwner<Storage> {
   /** Whether a program is ready to run. */
   isLoaded(program: Program): boolean;
-  /** Makes it ready now. */
+  /** Makes it ready now. @throws KilnError `blocking_read` where that takes waiting */
   load(program: Program): void;
-  /** Makes it ready, with what can be done off this thread done there. */
-  loadAside(program: Program): Promise<void>;
+  /**
+   * Makes it ready, with what can be done off this thread done there.
+   * @param source tells messages which lines the program comes from
+   */
+  loadAside(program: Program, source?: ProgramSource): Promise<void>;
   /** Runs a program: the outputs' storages, or the error they get. Throws only while nothing has happened yet. */
   execute(
     program: Program,
@@ -24,8 +27,11 @@ export interface TaskDevice<Storage> extends BufferOwner<Storage> {
   ): readonly Storage[] | KilnError;
   /** Another reference to a storage. */
   shareStorage(storage: Storage): Storage;
-  /** A copy of a buffer's bytes; throws what it failed with. */
-  copyOut(buffer: DeviceBuffer<Storage>): Uint8Array<ArrayBuffer>;
+  /**
+   * A copy of a buffer's bytes as they are now, at once or when the device has come so far. Throws or rejects with what
+   * the buffer failed with.
+   */
+  copyOut(buffer: DeviceBuffer<Storage>): Uint8Array<ArrayBuffer> | Promise<Uint8Array<ArrayBuffer>>;
 }
 
 /** A launch whose turn has not come. Its inputs are usable when it is made. */
@@ -66,7 +72,7 @@ export class QueuedLaunch<Storage> implements QueuedTask {
 
   async #load(): Promise<void> {
     this.#program = await this.#source.prepare();
-    await this.#device.loadAside(this.#program);
+    await this.#device.loadAside(this.#program, this.#source);
   }
 
   prepareSync(): void {
@@ -118,13 +124,13 @@ abstract class ReadyTask implements QueuedTask {
 export class QueuedRead<Storage> extends ReadyTask {
   readonly #buffer: DeviceBuffer<Storage>;
   readonly #device: TaskDevice<Storage>;
-  readonly #resolve: (bytes: Uint8Array<ArrayBuffer>) => void;
+  readonly #resolve: (bytes: Uint8Array<ArrayBuffer> | PromiseLike<Uint8Array<ArrayBuffer>>) => void;
   readonly #reject: (error: unknown) => void;
 
   constructor(
     device: TaskDevice<Storage>,
     buffer: DeviceBuffer<Storage>,
-    resolve: (bytes: Uint8Array<ArrayBuffer>) => void,
+    resolve: (bytes: Uint8Array<ArrayBuffer> | PromiseLike<Uint8Array<ArrayBuffer>>) => void,
     reject: (error: unknown) => void,
   ) {
     super();

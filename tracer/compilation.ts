@@ -17,6 +17,7 @@ import type { BufferHandle, Device } from '../runtime/device.ts';
 import { tierKey } from '../runtime/program.ts';
 import { deviceNamed } from '../runtime/session.ts';
 import { type ArrayLeaf, arraysAsTensors, typeOfArray } from './array-leaf.ts';
+import { assertTunable } from './autotune/tune.ts';
 import { callInTrace } from './call.ts';
 import type { ResolvedOptions } from './compile-options.ts';
 import { assertOpen, currentTrace, type TracedFunctions } from './graph-trace.ts';
@@ -204,6 +205,7 @@ export class Compilation {
     assertComputable(types, this.label);
     const note = this.#recompiles.admit(signed);
     const device = this.#deviceOf(signed.arrays);
+    if (options.autotuneMs !== undefined) assertTunable(device, this.label);
     const traced = this.traceModule(signed, types, device.name);
     const precision = options.precision ?? defaultPrecision();
     const donated = this.donatedOf(signed, traced.module);

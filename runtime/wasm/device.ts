@@ -1,23 +1,21 @@
 /**
  * The wasm device: buffers are blocks of one linear memory, programs run on the calling thread, with worker threads
- * beside it for what is long enough. A launch whose program is compiled runs inside `run`, unless something waits in
- * the queue; then it waits behind it.
+ * beside it for what is long enough.
  */
 import type { DimBindings } from '../../base/dim.ts';
 import { byteSize, type DType } from '../../base/dtype.ts';
 import { internalError, KilnError } from '../../base/error.ts';
-import { DeviceBuffer, denseBytes, shutDownError } from '../buffer.ts';
-import { MemoryPressure, provokeCollection } from '../collector.ts';
-import type { ArraySpec, BufferHandle, MemoryStatistics, ProgramSource } from '../device.ts';
+import { denseBytes, shutDownError } from '../buffer.ts';
+import { provokeCollection } from '../collector.ts';
+import type { ArraySpec, BufferHandle, MemoryStatistics } from '../device.ts';
 import type { Program, TensorSpec, WasmTier } from '../program.ts';
-import { TaskQueue } from '../queue.ts';
+import { QueuedDevice } from '../queued-device.ts';
 import { evaluateSize, symbolTable } from '../sizes.ts';
-import { QueuedAlias, QueuedLaunch, QueuedRead, QueuedSignal, type TaskDevice } from '../tasks.ts';
 import { madeUpBytes, type Trial } from '../trial.ts';
 import { validateProgram } from '../validate.ts';
 import type { Block } from './allocator.ts';
 import { Driver } from './driver.ts';
-import { Executable, type ExecutableContext, ofTier, type ProgramResources, type WasmBuffer } from './executable.ts';
+import { Executable, type ExecutableContext, ofTier, type WasmBuffer, type WasmResources } from './executable.ts';
 import { detectTier } from './features.ts';
 import { KernelTable } from './kernels.ts';
 import { WasmMemory } from './memory.ts';
@@ -33,24 +31,18 @@ export interface WasmDeviceOptions {
 /** Everything that goes with a shutdown. */
 interface Resources extends ExecutableContext {
   readonly executables: WeakMap<Program, Executable>;
-  readonly collectedPrograms: FinalizationRegistry<ProgramResources>;
+  readonly collectedPrograms: FinalizationRegistry<WasmResources>;
 }
 
-export class WasmDevice implements TaskDevice<Block> {
+export class WasmDevice extends QueuedDevice<Block> {
   readonly name = 'wasm';
   readonly tier: WasmTier;
   readonly threads: number;
+  readonly runsAside = false;
   #resources: Resources | undefined;
-  #tensors = 0;
-  readonly #pressure = new MemoryPressure(() => this.memory());
-  readonly #queue = new TaskQueue(async (error) => {
-    if (this.#resources?.memory.isHopeless(error)) return;
-    // Twice, since a collection that had begun before may miss what died since.
-    await this.#pressure.relieve();
-    await this.#pressure.relieve();
-  });
 
   constructor(options: WasmDeviceOptions = {}) {
+    super();
     this.threads = options.threads ?? 1;
     this.tier = detectTier(this.threads);
     const memory = new WasmMemory(() => this.#relieve(), {
@@ -75,54 +67,8 @@ export class WasmDevice implements TaskDevice<Block> {
     };
   }
 
-  get isShutDown(): boolean {
-    return this.#resources === undefined;
-  }
-
-  upload(dtype: DType, shape: readonly number[], data: Uint8Array): BufferHandle {
-    const { memory } = this.#open();
-    const bytes = denseBytes(dtype, shape);
-    if (data.length !== bytes) {
-      throw internalError(`upload of ${data.length} bytes as ${dtype}[${shape}], which takes ${bytes}`);
-    }
-    const block = memory.allocate(bytes, 'tensor');
-    memory.bytes.set(data, block.address);
-    return new DeviceBuffer(this, dtype, shape, bytes, block);
-  }
-
-  alias(handle: BufferHandle, shape: readonly number[] = handle.shape): BufferHandle {
-    this.#open();
-    const buffer = this.#own(handle);
-    if (denseBytes(buffer.dtype, shape) !== buffer.bytes) {
-      throw internalError(`alias of ${buffer.dtype}[${buffer.shape}] as [${shape}]`);
-    }
-    const alias = new DeviceBuffer<Block>(this, buffer.dtype, shape, buffer.bytes, undefined);
-    const isPending = buffer.state === 'pending';
-    const task = new QueuedAlias(this, buffer, alias);
-    if (isPending) this.#queue.push(task);
-    else task.run();
-    return alias;
-  }
-
-  run(source: ProgramSource, inputs: readonly BufferHandle[], outputs: readonly ArraySpec[]): BufferHandle[] {
-    this.#open();
-    const buffers: WasmBuffer[] = [];
-    for (let i = 0; i < inputs.length; i++) buffers.push(this.#own(inputs[i]));
-    const { program } = source;
-    if (program === undefined || !this.#queue.isIdle) {
-      const results = outputs.map((output) => this.#newBuffer(output, undefined));
-      this.#queue.push(new QueuedLaunch(this, source, buffers, results));
-      return results;
-    }
-    const result = this.execute(program, buffers, outputs);
-    const results: WasmBuffer[] = [];
-    for (let i = 0; i < outputs.length; i++) {
-      const isFailure = result instanceof KilnError;
-      const buffer = this.#newBuffer(outputs[i], isFailure ? undefined : result[i]);
-      if (isFailure) buffer.fail(result);
-      results.push(buffer);
-    }
-    return results;
+  get end(): KilnError | undefined {
+    return this.#resources ? undefined : shutDownError(this.name);
   }
 
   trial(programs: readonly Program[], sizes: DimBindings): Trial {
@@ -145,7 +91,7 @@ export class WasmDevice implements TaskDevice<Block> {
     try {
       for (const { dtype, shape } of inputs.map(concrete)) {
         const bytes = madeUpBytes(dtype, denseBytes(dtype, shape) / byteSize(dtype));
-        buffers.push(this.#own(this.upload(dtype, shape, bytes)));
+        buffers.push(this.own(this.upload(dtype, shape, bytes)));
       }
       for (const program of programs) this.load(program);
     } catch (error) {
@@ -165,39 +111,24 @@ export class WasmDevice implements TaskDevice<Block> {
   async warmup(program: Program): Promise<void> {
     await this.loadAside(program);
     const { driver } = this.#open();
-    const launches = this.#executableOf(program).prepare();
+    const launches = this.#executableOf(program).bindAhead()?.launches ?? [];
     if (!launches.some(({ isParallel }) => isParallel)) return;
     driver.pool?.start();
     await driver.pool?.settle();
   }
 
-  async read(handle: BufferHandle): Promise<Uint8Array<ArrayBuffer>> {
-    this.#open();
-    const buffer = this.#own(handle);
-    const bytes = buffer.state === 'pending' ? await this.#readInTurn(buffer) : this.copyOut(buffer);
-    if (this.#pressure.isHigh) await this.#pressure.relieve();
-    return bytes;
-  }
-
   readSync(handle: BufferHandle): Uint8Array<ArrayBuffer> {
-    this.#open();
-    const buffer = this.#own(handle);
-    if (buffer.state === 'pending') this.#queue.drainSync();
+    this.assertOpen();
+    const buffer = this.own(handle);
+    if (buffer.state === 'pending') this.queue.drainSync();
     return this.copyOut(buffer);
-  }
-
-  async synchronize(): Promise<void> {
-    if (this.#queue.isIdle) return;
-    await new Promise<void>((resolve) => {
-      this.#queue.push(new QueuedSignal(resolve));
-    });
   }
 
   memory(): MemoryStatistics {
     const resources = this.#resources;
     if (!resources) return { tensors: 0, bytes: 0, peakBytes: 0, programBytes: 0, reservedBytes: 0 };
     const { tensorBytes, programBytes, peakBytes, reservedBytes } = resources.memory;
-    return { tensors: this.#tensors, bytes: tensorBytes, peakBytes, programBytes, reservedBytes };
+    return { tensors: this.tensors, bytes: tensorBytes, peakBytes, programBytes, reservedBytes };
   }
 
   resetPeak(): void {
@@ -209,7 +140,7 @@ export class WasmDevice implements TaskDevice<Block> {
     if (!this.#resources) return;
     this.#resources.driver.pool?.end();
     this.#resources = undefined;
-    this.#queue.failAll(shutDownError(this.name));
+    this.queue.failAll(shutDownError(this.name));
   }
 
   isLoaded(program: Program): boolean {
@@ -255,18 +186,25 @@ export class WasmDevice implements TaskDevice<Block> {
     this.#resources?.memory.release(block);
   }
 
-  countBuffers(change: 1 | -1): void {
-    this.#tensors += change;
+  protected store(_dtype: DType, data: Uint8Array): Block {
+    const { memory } = this.#open();
+    const block = memory.allocate(data.length, 'tensor');
+    memory.bytes.set(data, block.address);
+    return block;
   }
 
-  #newBuffer({ dtype, shape }: ArraySpec, block: Block | undefined): WasmBuffer {
-    return new DeviceBuffer<Block>(this, dtype, shape, denseBytes(dtype, shape), block);
+  /** Kernels compile on this thread where they have not been compiled beside it. */
+  protected override runsAtOnce(): boolean {
+    return true;
   }
 
-  #readInTurn(buffer: WasmBuffer): Promise<Uint8Array<ArrayBuffer>> {
-    return new Promise((resolve, reject) => {
-      this.#queue.push(new QueuedRead(this, buffer, resolve, reject));
-    });
+  protected isHopeless(error: unknown): boolean {
+    return this.#resources?.memory.isHopeless(error) ?? false;
+  }
+
+  /** A launch has run when its turn has come. */
+  protected settle(): Promise<void> {
+    return Promise.resolve();
   }
 
   #executableOf(program: Program): Executable {
@@ -278,19 +216,6 @@ export class WasmDevice implements TaskDevice<Block> {
       resources.collectedPrograms.register(program, executable.resources);
     }
     return executable;
-  }
-
-  /** A usable buffer of this device. */
-  #own(handle: BufferHandle): WasmBuffer {
-    if (!(handle instanceof DeviceBuffer) || handle.device !== this) {
-      throw new KilnError('device_mismatch', 'the operands live on different devices', {
-        given: `${handle.dtype}[${handle.shape}] on another ${handle.device.name} device`,
-        expected: `operands on one ${this.name} device`,
-        hint: 'arrays made before shutdown() belong to the session that ended; otherwise move them with to(device)',
-      });
-    }
-    handle.assertUsable();
-    return handle;
   }
 
   /** @throws KilnError `shut_down` */

@@ -9,6 +9,7 @@
  *     memory.release(block);                            // gone with its last reference
  */
 import { KilnError } from '../../base/error.ts';
+import { formatBytes } from '../format-bytes.ts';
 import { Allocator, type Block, unitBytes } from './allocator.ts';
 import { engine, type LinearMemory } from './engine.ts';
 import { controlAddress, controlBytes } from './launch-layout.ts';
@@ -196,17 +197,4 @@ function reserve(initial: number, maximum: number, shared: boolean): [LinearMemo
       });
     }
   }
-}
-
-/** Bytes for people: `1.50 MiB`. */
-export function formatBytes(bytes: number): string {
-  if (!(bytes >= 1024)) return `${bytes} bytes`;
-  const units = ['KiB', 'MiB', 'GiB', 'TiB', 'PiB', 'EiB'];
-  let value = bytes / 1024;
-  let unit = 0;
-  while (value >= 1024 && unit < units.length - 1) {
-    value /= 1024;
-    unit += 1;
-  }
-  return `${value.toFixed(2)} ${units[unit]}`;
 }

@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { KilnError } from '../../base/error.ts';
+import { formatBytes } from '../../runtime/format-bytes.ts';
 import { Allocator, type Block } from '../../runtime/wasm/allocator.ts';
-import { formatBytes, WasmMemory } from '../../runtime/wasm/memory.ts';
+import { WasmMemory } from '../../runtime/wasm/memory.ts';
 
 const runs = process.env.KILN_TEST === 'full' ? 2000 : 150;
 

@@ -5,6 +5,7 @@
  *     const request = { ...compileRequest, tuning: tuningRequest(device, options) };
  *     const results = tune(device, compile(request).tunables, options);   // and compile once more, without candidates
  */
+import { internalError, KilnError } from '../../base/error.ts';
 import { debug, isDebugging } from '../../base/flags.ts';
 import type { TunedKernel } from '../../codegen/wasm/program.ts';
 import type { Tunable } from '../../codegen/wasm/tunables.ts';
@@ -19,6 +20,16 @@ export interface AutotuneOptions {
   readonly budgetMs: number;
   /** Values of symbolic sizes, where they are known; measured with others in their place otherwise. */
   readonly sizes: readonly (readonly [string, number])[];
+}
+
+/** @throws KilnError `invalid_argument` for a device whose programs have nothing to measure */
+export function assertTunable(device: Device, label: string): void {
+  if (device.trial) return;
+  throw new KilnError('invalid_argument', `${label}: there is nothing to autotune on the ${device.name} device`, {
+    given: `autotune on '${device.name}'`,
+    expected: "a function that runs on 'wasm'",
+    hint: "leave the option out here: autotune: device !== 'webgpu'",
+  });
 }
 
 /** What is known for a device, and what else to make candidates for. @param isFinal whether no candidates are wanted */
@@ -45,6 +56,7 @@ export async function tuneAside(device: Device, tunables: readonly Tunable[], op
 }
 
 function measure(device: Device, { kernel, candidates, sizes }: Tunable, budgetMs: number): SearchResult | undefined {
+  if (!device.trial) throw internalError(`autotune on the ${device.name} device, which tries nothing`);
   try {
     const trial = device.trial(
       candidates.map(({ program }) => program),

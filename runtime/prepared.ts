@@ -8,18 +8,17 @@
  *
  * Arrays go with the first buffer that they follow from, and where memory is short: then the next run fills new ones.
  */
-import { type Dependant, denseBytes } from '../buffer.ts';
-import type { WasmProgram } from '../program.ts';
-import type { Block } from './allocator.ts';
-import type { ProgramResources, WasmBuffer } from './executable.ts';
+import { type Dependant, type DeviceBuffer, denseBytes } from './buffer.ts';
+import type { Program } from './program.ts';
+import type { ProgramResources } from './program-resources.ts';
 
 /** Sets of held inputs of one program for which arrays are kept: models of one architecture that are used in turn. */
 const mostSets = 4;
 
 /** The arrays that follow from one set of held inputs. */
-export class PreparedArrays implements Dependant {
+export class PreparedArrays<Block> implements Dependant {
   readonly blocks: readonly Block[];
-  readonly sources: readonly WasmBuffer[];
+  readonly sources: readonly DeviceBuffer<Block>[];
   /** Whether the steps that write them have run. */
   isFilled = false;
   isReleased = false;
@@ -27,9 +26,9 @@ export class PreparedArrays implements Dependant {
   #isInUse = false;
   /** A source has ended during a run. */
   #isDue = false;
-  readonly #resources: ProgramResources;
+  readonly #resources: ProgramResources<Block>;
 
-  constructor(blocks: readonly Block[], sources: readonly WasmBuffer[], resources: ProgramResources) {
+  constructor(blocks: readonly Block[], sources: readonly DeviceBuffer<Block>[], resources: ProgramResources<Block>) {
     this.blocks = blocks;
     this.sources = sources;
     this.#resources = resources;
@@ -64,14 +63,14 @@ export class PreparedArrays implements Dependant {
   }
 }
 
-export class PreparedSets {
-  readonly #resources: ProgramResources;
+export class PreparedSets<Block> {
+  readonly #resources: ProgramResources<Block>;
   readonly #heldInputs: readonly number[];
   readonly #bytes: readonly number[];
   /** The one used last comes last. */
-  #sets: PreparedArrays[] = [];
+  #sets: PreparedArrays<Block>[] = [];
 
-  constructor({ inputs, prepared }: WasmProgram, resources: ProgramResources) {
+  constructor({ inputs, prepared }: Program, resources: ProgramResources<Block>) {
     this.#resources = resources;
     this.#heldInputs = inputs.flatMap(({ held }, input) => (held ? [input] : []));
     this.#bytes = prepared.map(({ dtype, shape }) => denseBytes(dtype, shape));
@@ -81,20 +80,20 @@ export class PreparedSets {
    * The arrays for the inputs of a run, in use from now on.
    * @throws KilnError `out_of_memory`; nothing is kept then
    */
-  use(inputs: readonly WasmBuffer[]): PreparedArrays {
+  use(inputs: readonly DeviceBuffer<Block>[]): PreparedArrays<Block> {
     const last = this.#sets[this.#sets.length - 1];
     const found = last && this.#follows(last, inputs) ? last : this.#find(inputs);
     found.beginUse();
     return found;
   }
 
-  #follows({ sources, isReleased }: PreparedArrays, inputs: readonly WasmBuffer[]): boolean {
+  #follows({ sources, isReleased }: PreparedArrays<Block>, inputs: readonly DeviceBuffer<Block>[]): boolean {
     const held = this.#heldInputs;
     for (let i = 0; i < held.length; i++) if (sources[i] !== inputs[held[i]]) return false;
     return !isReleased;
   }
 
-  #find(inputs: readonly WasmBuffer[]): PreparedArrays {
+  #find(inputs: readonly DeviceBuffer<Block>[]): PreparedArrays<Block> {
     const kept = this.#sets.filter(({ isReleased }) => !isReleased);
     const known = kept.findIndex((set) => this.#follows(set, inputs));
     const [found] = known < 0 ? [this.#make(kept, inputs)] : kept.splice(known, 1);
@@ -102,7 +101,7 @@ export class PreparedSets {
     return found;
   }
 
-  #make(kept: PreparedArrays[], inputs: readonly WasmBuffer[]): PreparedArrays {
+  #make(kept: PreparedArrays<Block>[], inputs: readonly DeviceBuffer<Block>[]): PreparedArrays<Block> {
     while (kept.length >= mostSets) kept.shift()?.release();
     const blocks: Block[] = [];
     try {

@@ -1,0 +1,91 @@
+/**
+ * Buffers that a run may overwrite, and where its outputs lie: the same on every device whose storages count their
+ * references.
+ *
+ *     const copies = separateDonated(program, storages, copyOf);      // what others still see is copied
+ *     commitDonations(program, inputs);                               // from here on they are the program's
+ *     … run …
+ *     releaseDonated(program, inputs);
+ */
+import type { DeviceBuffer } from './buffer.ts';
+import type { Program } from './program.ts';
+
+/** Bytes that several handles may share. */
+export interface CountedStorage {
+  references: number;
+  /** Number of the run that looked at it last. */
+  lastRun: number;
+}
+
+let runs = 0;
+
+/**
+ * Replaces donated storages that somebody else can still see by copies, since the program may write into them.
+ * @param copies gets the copies, which the caller releases
+ * @throws KilnError `out_of_memory`, as `copyOf` does
+ */
+export function separateDonated<Storage extends CountedStorage>(
+  { inputs }: Program,
+  storages: Storage[],
+  copies: Storage[],
+  copyOf: (storage: Storage) => Storage,
+): void {
+  runs = (runs + 1) | 0;
+  let isShared = false;
+  for (const storage of storages) {
+    if (storage.references > 1 || storage.lastRun === runs) isShared = true;
+    storage.lastRun = runs;
+  }
+  if (!isShared) return;
+  inputs.forEach(({ donated }, index) => {
+    const storage = storages[index];
+    if (!donated || (storage.references === 1 && storages.indexOf(storage) === storages.lastIndexOf(storage))) return;
+    const copy = copyOf(storage);
+    copies.push(copy);
+    storages[index] = copy;
+  });
+}
+
+/** Takes donated inputs, pinned until the run has ended, since the program still reads them. */
+export function commitDonations({ inputs: specs, name }: Program, inputs: readonly DeviceBuffer<unknown>[]): void {
+  specs.forEach(({ donated }, index) => {
+    if (!donated) return;
+    inputs[index].pin();
+    inputs[index].take(name);
+  });
+}
+
+/** Lets go of donated inputs, whose storages the outputs may have taken over by then. */
+export function releaseDonated({ inputs: specs }: Program, inputs: readonly DeviceBuffer<unknown>[]): void {
+  specs.forEach(({ donated }, index) => {
+    if (donated) inputs[index].unpin();
+  });
+}
+
+/** The storages of all outputs, with a reference each for whoever takes them. @param own those of fresh outputs */
+export function collectOutputs<Storage extends CountedStorage>(
+  { outputs }: Program,
+  inputs: readonly Storage[],
+  constants: readonly Storage[],
+  own: readonly Storage[],
+): readonly Storage[] {
+  const storages: Storage[] = [];
+  let nextOwn = 0;
+  for (const { source } of outputs) {
+    if (source.kind === 'own') {
+      storages.push(own[nextOwn++]);
+      continue;
+    }
+    const storage =
+      source.kind === 'donated'
+        ? inputs[source.input]
+        : source.kind === 'input'
+          ? inputs[source.index]
+          : source.kind === 'constant'
+            ? constants[source.index]
+            : storages[source.index];
+    storage.references += 1;
+    storages.push(storage);
+  }
+  return storages;
+}

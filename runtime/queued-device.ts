@@ -1,0 +1,151 @@
+/**
+ * What devices have in common: handles, the queue, and the order of launches and reads. A device says where bytes are
+ * and how a program runs; a launch whose program is ready runs inside `run`, unless something waits in the queue; then
+ * it waits behind it.
+ */
+import type { DType } from '../base/dtype.ts';
+import { internalError, KilnError } from '../base/error.ts';
+import { DeviceBuffer, denseBytes } from './buffer.ts';
+import { MemoryPressure } from './collector.ts';
+import type { ArraySpec, BufferHandle, MemoryStatistics, ProgramSource } from './device.ts';
+import type { Program, Tier } from './program.ts';
+import { TaskQueue } from './queue.ts';
+import { QueuedAlias, QueuedLaunch, QueuedRead, QueuedSignal, type TaskDevice } from './tasks.ts';
+
+export abstract class QueuedDevice<Storage> implements TaskDevice<Storage> {
+  abstract readonly name: string;
+  abstract readonly tier: Tier;
+  abstract readonly threads: number;
+  abstract readonly runsAside: boolean;
+  /** Buffers that are neither disposed nor donated. */
+  protected tensors = 0;
+  protected readonly pressure = new MemoryPressure(() => this.memory());
+  protected readonly queue = new TaskQueue(async (error) => {
+    if (this.isHopeless(error)) return;
+    // Twice, since a collection that had begun before may miss what died since.
+    await this.pressure.relieve();
+    await this.pressure.relieve();
+  });
+
+  abstract get end(): KilnError | undefined;
+  /** A storage with a copy of dense bytes. @throws KilnError as `upload` */
+  protected abstract store(dtype: DType, data: Uint8Array): Storage;
+  /** Whether an `out_of_memory` error is one that no release of memory helps. */
+  protected abstract isHopeless(error: unknown): boolean;
+  /** Resolves when what has been handed over has run. */
+  protected abstract settle(): Promise<void>;
+  abstract isLoaded(program: Program): boolean;
+  abstract load(program: Program): void;
+  abstract loadAside(program: Program, source?: ProgramSource): Promise<void>;
+  abstract execute(
+    program: Program,
+    inputs: readonly DeviceBuffer<Storage>[],
+    outputs: readonly ArraySpec[],
+  ): readonly Storage[] | KilnError;
+  abstract shareStorage(storage: Storage): Storage;
+  abstract releaseStorage(storage: Storage): void;
+  abstract copyOut(buffer: DeviceBuffer<Storage>): Uint8Array<ArrayBuffer> | Promise<Uint8Array<ArrayBuffer>>;
+  abstract readSync(handle: BufferHandle): Uint8Array<ArrayBuffer>;
+  abstract warmup(program: Program): Promise<void>;
+  abstract memory(): MemoryStatistics;
+  abstract resetPeak(): void;
+  abstract shutdown(): void;
+
+  upload(dtype: DType, shape: readonly number[], data: Uint8Array): BufferHandle {
+    this.assertOpen();
+    const bytes = denseBytes(dtype, shape);
+    if (data.length !== bytes) {
+      throw internalError(`upload of ${data.length} bytes as ${dtype}[${shape}], which takes ${bytes}`);
+    }
+    return new DeviceBuffer(this, dtype, shape, bytes, this.store(dtype, data));
+  }
+
+  alias(handle: BufferHandle, shape: readonly number[] = handle.shape): BufferHandle {
+    this.assertOpen();
+    const buffer = this.own(handle);
+    if (denseBytes(buffer.dtype, shape) !== buffer.bytes) {
+      throw internalError(`alias of ${buffer.dtype}[${buffer.shape}] as [${shape}]`);
+    }
+    const alias = new DeviceBuffer<Storage>(this, buffer.dtype, shape, buffer.bytes, undefined);
+    const isPending = buffer.state === 'pending';
+    const task = new QueuedAlias(this, buffer, alias);
+    if (isPending) this.queue.push(task);
+    else task.run();
+    return alias;
+  }
+
+  run(source: ProgramSource, inputs: readonly BufferHandle[], outputs: readonly ArraySpec[]): BufferHandle[] {
+    this.assertOpen();
+    const buffers: DeviceBuffer<Storage>[] = [];
+    for (let i = 0; i < inputs.length; i++) buffers.push(this.own(inputs[i]));
+    const { program } = source;
+    if (program === undefined || !this.queue.isIdle || !this.runsAtOnce(program)) {
+      const results = outputs.map((output) => this.#newBuffer(output, undefined));
+      this.queue.push(new QueuedLaunch(this, source, buffers, results));
+      return results;
+    }
+    const result = this.execute(program, buffers, outputs);
+    const results: DeviceBuffer<Storage>[] = [];
+    for (let i = 0; i < outputs.length; i++) {
+      const isFailure = result instanceof KilnError;
+      const buffer = this.#newBuffer(outputs[i], isFailure ? undefined : result[i]);
+      if (isFailure) buffer.fail(result);
+      results.push(buffer);
+    }
+    return results;
+  }
+
+  async read(handle: BufferHandle): Promise<Uint8Array<ArrayBuffer>> {
+    this.assertOpen();
+    const buffer = this.own(handle);
+    const bytes = await (buffer.state === 'pending' ? this.#readInTurn(buffer) : this.copyOut(buffer));
+    if (this.pressure.isHigh) await this.pressure.relieve();
+    return bytes;
+  }
+
+  async synchronize(): Promise<void> {
+    if (!this.queue.isIdle) {
+      await new Promise<void>((resolve) => {
+        this.queue.push(new QueuedSignal(resolve));
+      });
+    }
+    await this.settle();
+  }
+
+  countBuffers(change: 1 | -1): void {
+    this.tensors += change;
+  }
+
+  /** Whether a program can run without any wait, making it ready on the way where need be. */
+  protected runsAtOnce(program: Program): boolean {
+    return this.isLoaded(program);
+  }
+
+  /** A usable buffer of this device. */
+  protected own(handle: BufferHandle): DeviceBuffer<Storage> {
+    if (!(handle instanceof DeviceBuffer) || handle.device !== this) {
+      throw new KilnError('device_mismatch', 'the operands live on different devices', {
+        given: `${handle.dtype}[${handle.shape}] on another ${handle.device.name} device`,
+        expected: `operands on one ${this.name} device`,
+        hint: 'arrays made before shutdown() belong to the session that ended; otherwise move them with to(device)',
+      });
+    }
+    handle.assertUsable();
+    return handle;
+  }
+
+  /** @throws KilnError `shut_down`, `device_lost` */
+  protected assertOpen(): void {
+    if (this.end) throw this.end;
+  }
+
+  #newBuffer({ dtype, shape }: ArraySpec, storage: Storage | undefined): DeviceBuffer<Storage> {
+    return new DeviceBuffer<Storage>(this, dtype, shape, denseBytes(dtype, shape), storage);
+  }
+
+  #readInTurn(buffer: DeviceBuffer<Storage>): Promise<Uint8Array<ArrayBuffer>> {
+    return new Promise((resolve, reject) => {
+      this.queue.push(new QueuedRead(this, buffer, resolve, reject));
+    });
+  }
+}
