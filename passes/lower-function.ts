@@ -13,9 +13,11 @@ import { flopsOf } from '../ir/ops/index.ts';
 import type { Func, Graph, Literal, Op, OpOf, Value } from '../ir/types.ts';
 import { fuseGraph } from './fuse/fuse-graph.ts';
 import { Refusals } from './fuse/refusals.ts';
+import type { Refusal } from './fuse/rules.ts';
+import type { FusionTarget } from './fuse/target.ts';
 import { groupsByOp, partitionByOp } from './fuse/unfused.ts';
 import { isInlineConstant } from './lower/emitter.ts';
-import { type KernelGroup, writtenBy } from './lower/group.ts';
+import { type KernelGroup, type Nest, writtenBy } from './lower/group.ts';
 import { operationsOf } from './lower/kernel-operations.ts';
 import { forEachNode } from './lower/loops.ts';
 import { type LoweredGroup, type LowerGroupOptions, lowerGroup } from './lower/lower-group.ts';
@@ -24,8 +26,7 @@ import type { SplitGraph } from './prepare/split-graph.ts';
 
 export interface LowerFunctionOptions extends LowerGroupOptions {
   readonly fusion: 'full' | 'none';
-  /** Nodes of a kernel above which its group is taken apart again. */
-  readonly mostNodes: number;
+  readonly target: FusionTarget;
   /** The function as what is done once and what is done at every call. */
   readonly split?: SplitGraph;
 }
@@ -91,7 +92,8 @@ function expandGraph(
   options: LowerFunctionOptions,
   prepares: boolean,
 ): Pick<LoweredFunction, 'refusals' | 'results'> {
-  const partition = options.fusion === 'none' ? partitionByOp(graph) : fuseGraph(graph, options.without);
+  const partition =
+    options.fusion === 'none' ? partitionByOp(graph) : fuseGraph(graph, options.without, options.target);
   const refusals = new Refusals(partition.refusals);
   const own = partition.groups.map((group) => lowerBounded(group, options, refusals));
   let done = 0;
@@ -199,7 +201,10 @@ function lowerAfter(group: KernelGroup, { after }: KernelGroup, options: LowerGr
   return lowered && after ? { ...lowered, after } : lowered;
 }
 
-/** Lowers a group to one kernel, or to one for each op if that kernel came out too large. */
+/**
+ * Lowers a group to one kernel. If that came out too large, or binds more than the target lets it, it is taken apart:
+ * nests that stand side by side in one kernel each become one, and a nest one for each op.
+ */
 function lowerBounded(
   group: KernelGroup,
   options: LowerFunctionOptions,
@@ -207,9 +212,10 @@ function lowerBounded(
 ): readonly FunctionLaunch[] {
   const lowered = lowerAfter(group, group, options);
   if (!lowered) return [];
-  let nodes = 0;
-  forEachNode(lowered.kernel.body, () => nodes++);
-  if (nodes <= options.mostNodes || group.ops.length === 1) return [{ lowered, account: accountOf(group, lowered) }];
+  const tooMuch = refusalOf(lowered, options.target);
+  if (!tooMuch || group.ops.length === 1) return [{ lowered, account: accountOf(group, lowered) }];
+  const alone = tooMuch.rule === 'bindings' ? nestsAlone(group) : [];
+  if (alone.length > 1) return alone.flatMap((part) => lowerBounded(part, options, refusals));
   const wanted = new Set(group.nests.flatMap(writtenBy));
   const parts = groupsByOp(withOwnValues(group.ops, wanted), wanted);
   const producers = new Map(group.ops.flatMap((op) => op.results.map((value) => [value, op] as const)));
@@ -217,7 +223,7 @@ function lowerBounded(
     for (const operand of consumer.operands) {
       const producer = producers.get(operand);
       if (!producer || producer.opcode === 'constant') continue;
-      refusals.add(producer, [consumer], { rule: 'code-size', detail: `the kernel came out with ${nodes} nodes` });
+      refusals.add(producer, [consumer], tooMuch);
     }
   }
   return parts.flatMap((part) => {
@@ -225,6 +231,41 @@ function lowerBounded(
     return alone ? [{ lowered: alone, account: accountOf(part, alone) }] : [];
   });
 }
+
+/** What of a kernel is more than the target takes. */
+function refusalOf({ kernel, reads, writes }: LoweredGroup, target: FusionTarget): Refusal | undefined {
+  const buffers = reads.length + writes.length;
+  if (buffers > target.mostBuffers) return { rule: 'bindings', detail: `the kernel came out with ${buffers} buffers` };
+  let nodes = 0;
+  forEachNode(kernel.body, () => nodes++);
+  return nodes > target.mostNodes
+    ? { rule: 'code-size', detail: `the kernel came out with ${nodes} nodes` }
+    : undefined;
+}
+
+/** A group for each nest, with the ops that it needs; those that write parts of one value stay together. */
+function nestsAlone({ ops, nests, after }: KernelGroup): readonly KernelGroup[] {
+  const byOutput = new Map<string, Nest[]>();
+  const numbers = new Map<Value, number>();
+  for (const nest of nests) {
+    const written = writtenBy(nest);
+    for (const value of written) if (!numbers.has(value)) numbers.set(value, numbers.size);
+    const key = written.map((value) => numbers.get(value)).join();
+    byOutput.set(key, [...(byOutput.get(key) ?? []), nest]);
+  }
+  return [...byOutput.values()].map((own) => {
+    const needed = new Set<Value>(own.flatMap((nest) => [...writtenBy(nest), ...valuesOf(nest)]));
+    const kept = ops.toReversed().filter((op) => {
+      const isNeeded = op.results.some((result) => needed.has(result));
+      if (isNeeded) for (const operand of op.operands) needed.add(operand);
+      return isNeeded;
+    });
+    return { ops: kept.reverse(), nests: own, ...(after && { after }) };
+  });
+}
+
+const valuesOf = (nest: Nest): readonly Value[] =>
+  nest.kind === 'loops' ? nest.outputs.map(({ value }) => value) : [];
 
 /** Copies of ops with values of their own, so that what other groups compute too is stored apart. */
 function withOwnValues(ops: readonly Op[], kept: ReadonlySet<Value>): Op[] {

@@ -13,13 +13,11 @@ import type { FusionRefusal, Launch, Lowered } from '../ir/lowered.ts';
 import { type Func, type Module, mainOf, type Value } from '../ir/types.ts';
 import { nothing, type Without } from './features.ts';
 import { estimate } from './fuse/graph-uses.ts';
+import { type FusionTarget, wasmTarget } from './fuse/target.ts';
 import { type FunctionLaunch, type LoweredFunction, lowerFunction } from './lower-function.ts';
 import { orderLaunches } from './plan/order-launches.ts';
 import { bytesOf, planMemory } from './plan/plan-memory.ts';
 import { planPrepared } from './prepare/plan-prepared.ts';
-
-/** Nodes of a kernel above which its code would be a burden. Fusion's bounds on ops keep nearly all far below. */
-const mostNodes = 4000;
 
 export interface LowerOptions {
   readonly name: string;
@@ -36,8 +34,8 @@ export interface LowerOptions {
   readonly precision: 'fast' | 'strict';
   /** `none`: one kernel for each op. */
   readonly fusion?: 'full' | 'none';
-  /** Nodes of a kernel above which its group is taken apart again; `mostNodes` unless given. */
-  readonly mostNodes?: number;
+  /** What the kernels will run on; WASM unless given. */
+  readonly target?: FusionTarget;
   /** Features of fusion, lowering and planning that are left out. */
   readonly without?: Without;
 }
@@ -108,11 +106,12 @@ function lowerFunctions(
 ): { readonly main: LoweredFunction; readonly refusals: readonly FusionRefusal[] } {
   const lowered = new Map<string, LoweredFunction>();
   const refusals: FusionRefusal[] = [];
-  const { fusion = 'full', mostNodes: most = mostNodes, without = nothing, held, leastSaved } = options;
-  const splits = held && planPrepared(module, { held, without, ...(leastSaved !== undefined && { leastSaved }) });
+  const { fusion = 'full', target = wasmTarget, without = nothing, held, leastSaved } = options;
+  const splits =
+    held && planPrepared(module, { held, without, target, ...(leastSaved !== undefined && { leastSaved }) });
   const lower = (func: Func): LoweredFunction => {
     const split = splits?.get(func.name);
-    const own = { fusion, mostNodes: most, without, precision: options.precision, ...(split && { split }) };
+    const own = { fusion, target, without, precision: options.precision, ...(split && { split }) };
     const result = lowerFunction(func, lowered, own);
     lowered.set(func.name, result);
     for (const refusal of result.refusals) refusals.push(refusal);

@@ -13,6 +13,7 @@ import { internalError, KilnError } from '../base/error.ts';
 import type { Graph, Module, Op } from '../ir/types.ts';
 import { verifyModule } from '../ir/verifier.ts';
 import type { Without } from './features.ts';
+import type { FusionTarget } from './fuse/target.ts';
 
 /** What every pass may rely on. */
 export interface PassContext {
@@ -22,6 +23,8 @@ export interface PassContext {
   readonly verify: boolean;
   /** The most bytes that one folded constant may hold. */
   readonly constantBudget: number;
+  /** What passes have to know of the target; WASM unless given. */
+  readonly target?: FusionTarget;
   /** Passes and rule families that are left out, to see what they are worth. */
   readonly without?: Without;
   /** Told about each pass after it ran, before its result is verified: the place to time and to print. */

@@ -1,5 +1,5 @@
 /**
- * Reaches the compiler. It is big (Binaryen), so it is loaded on the first miss and never on import. Whoever can wait
+ * Reaches the compiler. It is big (Binaryen, for WASM), so it is loaded on the first miss and never on import. Whoever can wait
  * gets it inline, by dynamic import. Whoever must have a program now, before it is loaded, gets it from a worker
  * thread that is waited for with `Atomics.wait` (Node); where the thread may not block, that is an error. Where a
  * loader such as tsx rewrites every module of this thread, which takes seconds for Binaryen, all use the worker.
@@ -13,22 +13,31 @@ import { CompilerThread, type NodeProcess } from './compiler-thread.ts';
 
 type InlineCompiler = typeof Compiler;
 
-let inline: InlineCompiler | undefined;
-let loading: Promise<InlineCompiler> | undefined;
+type Target = CompileRequest['tier']['target'];
 
-/** Loads the compiler into this thread. Afterwards nothing needs a worker. */
-export function loadCompiler(): Promise<InlineCompiler> {
-  loading ??= import('./compiler.ts').then(async (compiler) => {
-    await compiler.ready();
-    inline = compiler;
-    endWorker();
-    return compiler;
-  });
-  return loading;
+let inline: InlineCompiler | undefined;
+const loading = new Map<Target, Promise<InlineCompiler>>();
+
+/** Loads the compiler for a target into this thread. Afterwards nothing of that target needs a worker. */
+export function loadCompiler(target: Target = 'wasm'): Promise<InlineCompiler> {
+  let load = loading.get(target);
+  if (!load) {
+    load = import('./compiler.ts').then(async (compiler) => {
+      await compiler.ready(target);
+      inline = compiler;
+      if (target === 'wasm') endWorker();
+      return compiler;
+    });
+    loading.set(target, load);
+  }
+  return load;
 }
 
-/** Whether a compile can run in this thread at once. */
-export const isCompilerLoaded = (): boolean => inline !== undefined;
+/** Whether a compile for a target can run in this thread at once. */
+export const isCompilerLoaded = (target: Target = 'wasm'): boolean => loadedFor(target) !== undefined;
+
+/** The compiler of this thread, if it can compile for a target. */
+const loadedFor = (target: Target): InlineCompiler | undefined => (inline?.isReady(target) ? inline : undefined);
 
 /**
  * Compiles without blocking on the compiler's load. It lets the current task finish first: a script that reads its
@@ -41,9 +50,11 @@ export async function compileInBackground(
   if (!inline) await new Promise((resolve) => setTimeout(resolve, 0));
   const first = request();
   if (!first) return undefined;
-  const thread = !inline && isRewritten() ? compilerThread() : undefined;
+  const { target } = first.tier;
+  const loaded = loadedFor(target);
+  const thread = !loaded && target === 'wasm' && isRewritten() ? compilerThread() : undefined;
   if (thread) return thread.compile(first);
-  const compiler = inline ?? (await loadCompiler());
+  const compiler = loaded ?? (await loadCompiler(target));
   const wanted = request();
   return wanted && compiler.compile(wanted);
 }
@@ -53,7 +64,8 @@ export async function compileInBackground(
  * @throws KilnError `blocking_read` where the thread may not wait; whatever the compiler says
  */
 export function compileNow(request: CompileRequest): CompileResult {
-  if (inline) return inline.compile(request);
+  const loaded = loadedFor(request.tier.target);
+  if (loaded) return loaded.compile(request);
   const thread = compilerThread();
   if (thread) return thread.compileNow(request);
   throw new KilnError('blocking_read', 'a value is read synchronously before its program is compiled', {

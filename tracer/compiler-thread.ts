@@ -21,9 +21,14 @@ export type WorkerRequest = Omit<CompileRequest, 'module'> & { readonly id: numb
 
 /** What the worker answers. */
 export type WorkerAnswer = { readonly id: number } & (
-  | { readonly result: CompileResult }
+  | { readonly result: TravelledResult }
   | { readonly failure: WorkerFailure }
 );
+
+/** A result as it travels: lines as plain frames. */
+export type TravelledResult = Omit<CompileResult, 'origins'> & {
+  readonly origins: readonly (SourceFrame | undefined)[];
+};
 
 /** An error as it travels. */
 export interface WorkerFailure {
@@ -151,10 +156,13 @@ export class CompilerThread {
   }
 }
 
+const locationOf = (frame: SourceFrame | undefined): SourceLocation | undefined =>
+  frame && SourceLocation.of(frame.file, frame.line, frame.column);
+
 function resultOf(answer: WorkerAnswer): CompileResult {
-  if ('result' in answer) return answer.result;
+  if ('result' in answer) return { ...answer.result, origins: answer.result.origins.map(locationOf) };
   const { code, summary, details, frame, stack } = answer.failure;
-  const location = frame && SourceLocation.of(frame.file, frame.line, frame.column);
+  const location = locationOf(frame);
   throw new KilnError(code, summary, { ...details, ...(location && { location }), cause: stack });
 }
 

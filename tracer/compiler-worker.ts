@@ -24,17 +24,17 @@ const describeFailure = (id: number, error: unknown): WorkerAnswer => {
   return { id, failure: { code, summary, details, frame: location?.frames[0], stack } };
 };
 
-const compiler = import('./compiler.ts').then(async (loaded) => {
-  await loaded.ready();
-  return loaded;
-});
+const compiler = import('./compiler.ts');
 // Every answer reports it; unhandled, it would end the thread while somebody blocks on it.
 compiler.catch(() => undefined);
 
 async function answer({ id, text, ...options }: WorkerRequest): Promise<void> {
   let message: WorkerAnswer;
   try {
-    message = { id, result: (await compiler).compile({ ...options, module: parseModule(text) }) };
+    const { compile, ready } = await compiler;
+    await ready(options.tier.target);
+    const result = compile({ ...options, module: parseModule(text) });
+    message = { id, result: { ...result, origins: result.origins.map((origin) => origin?.frames[0]) } };
   } catch (error) {
     message = describeFailure(id, error);
   }

@@ -8,6 +8,7 @@
 import { evaluateDim } from '../base/dim.ts';
 import { internalError, KilnError } from '../base/error.ts';
 import { debug, flag, isDebugging, isFlagOn } from '../base/flags.ts';
+import type { SourceLocation } from '../base/location.ts';
 import { loadBinaryen } from '../codegen/wasm/load.ts';
 import { generateProgram, type TuningOptions } from '../codegen/wasm/program.ts';
 import { parseSchedule } from '../codegen/wasm/schedules.ts';
@@ -18,6 +19,7 @@ import type { Lowered } from '../ir/lowered.ts';
 import { printModule } from '../ir/printer.ts';
 import type { Module } from '../ir/types.ts';
 import { type Feature, nothing, type Without } from '../passes/features.ts';
+import { type FusionTarget, wasmTarget, webgpuTarget } from '../passes/fuse/target.ts';
 import { lowerModule } from '../passes/lower-module.ts';
 import { type PassContext, runPasses } from '../passes/manager.ts';
 import { optimizePipeline } from '../passes/optimize/index.ts';
@@ -68,6 +70,8 @@ export interface TuningRequest {
 export interface CompileResult {
   readonly program: Program;
   readonly milliseconds: number;
+  /** For each step of the program the user's line of the last op it computes; no part of the program. */
+  readonly origins: readonly (SourceLocation | undefined)[];
   /** What may be measured, where that was asked for. */
   readonly tunables: readonly Tunable[];
   readonly report?: CompileReport;
@@ -79,10 +83,13 @@ const constantBudget = 1 << 16;
 
 let binaryen: Awaited<ReturnType<typeof loadBinaryen>> | undefined;
 
-/** Loads what code generation needs. */
-export async function ready(): Promise<void> {
-  binaryen ??= await loadBinaryen();
+/** Loads what code generation needs for a target: for WASM Binaryen, for WebGPU nothing. */
+export async function ready(target: Tier['target'] = 'wasm'): Promise<void> {
+  if (target === 'wasm') binaryen ??= await loadBinaryen();
 }
+
+/** Whether `compile` has what it needs for a target. */
+export const isReady = (target: Tier['target']): boolean => target === 'webgpu' || binaryen !== undefined;
 
 /**
  * Compiles a module, whose functions are traced graphs, to a program.
@@ -110,7 +117,8 @@ function runStages(request: CompileRequest): CompileResult {
   if (isDebugging('kernels')) debug('kernels', lowered.kernels.map((kernel) => printKernel(kernel)).join('\n'));
   const milliseconds = performance.now() - start;
   const wanted = asked ?? (flag('KILN_DUMP') ? { bindings: [] } : undefined);
-  if (!wanted) return { program, milliseconds, tunables };
+  const origins = lowered.report.groups.map(({ ops }) => ops.findLast(({ location }) => location)?.location);
+  if (!wanted) return { program, milliseconds, origins, tunables };
   const stages = {
     module: request.module,
     optimized: module,
@@ -127,6 +135,7 @@ function runStages(request: CompileRequest): CompileResult {
   return {
     program,
     milliseconds,
+    origins,
     tunables,
     report,
     ...(asked?.page && { page: collectReport(stages, { precision, bindings }) }),
@@ -146,7 +155,8 @@ function stagesOf({
   without = nothing,
   tuning,
 }: CompileRequest): WithinBudget {
-  const context = passContext(precision, without);
+  const target = tier.target === 'webgpu' ? webgpuTarget(tier) : wasmTarget;
+  const context = passContext(precision, without, target);
   const module = runPasses(traced, optimizePipeline, context);
   const generate = (lowered: Lowered): Generated => {
     if (tier.target === 'webgpu') {
@@ -161,6 +171,7 @@ function stagesOf({
       donated,
       ...(held && { held }),
       precision,
+      target,
       without: others.length === 0 ? without : new Set([...without, ...others]),
     });
   if (memoryBudget !== undefined) {
@@ -186,12 +197,13 @@ function tuningOptions({ schedules, sizes, candidateMs }: TuningRequest, { symbo
   };
 }
 
-function passContext(precision: Precision, without: Without): PassContext {
+function passContext(precision: Precision, without: Without, target: FusionTarget): PassContext {
   const showsPasses = isDebugging('passes');
   return {
     precision,
     verify: isFlagOn('KILN_VERIFY'),
     constantBudget,
+    target,
     without,
     ...(showsPasses && {
       trace: ({ pass, changed, milliseconds, after }) => {

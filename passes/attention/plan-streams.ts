@@ -34,7 +34,7 @@ export function planAllStreams(analysis: GraphUses): StreamPlan {
     if (region.roots.some((root) => taken.has(analysis.positionOf(root.results[0]) ?? -1))) continue;
     const refusal = refuseRegion(region, found, analysis);
     const streams = refusal ? [] : planStreams(region, found, analysis);
-    const reason = refusal ?? refuseStreams(streams);
+    const reason = refusal ?? refuseStreams(streams, analysis);
     if (reason) {
       if (looksLikeAttention(region, analysis)) refusals.push(refusalOf(region, reason, analysis));
       continue;

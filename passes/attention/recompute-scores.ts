@@ -11,7 +11,9 @@
  */
 import { internalError } from '../../base/error.ts';
 import type { Graph, Op, Value } from '../../ir/types.ts';
+import { nothing } from '../features.ts';
 import { GraphUses, isFree } from '../fuse/graph-uses.ts';
+import type { FusionTarget } from '../fuse/target.ts';
 import { mapGraphs, type Pass } from '../manager.ts';
 import { createOp, withOperands } from '../rewrite-emit.ts';
 import { planAllStreams } from './plan-streams.ts';
@@ -23,13 +25,13 @@ const fewestContractions = 3;
 
 export const recomputeScores: Pass = {
   name: 'recomputeScores',
-  run: (module) => mapGraphs(module, withOwnScores),
+  run: (module, { target }) => mapGraphs(module, (graph) => withOwnScores(graph, target)),
 };
 
-function withOwnScores(graph: Graph): Graph {
+function withOwnScores(graph: Graph, target: FusionTarget | undefined): Graph {
   const contractions = graph.ops.reduce((count, { opcode }) => count + Number(opcode === 'dot_general'), 0);
   if (contractions < fewestContractions) return graph;
-  const analysis = new GraphUses(graph);
+  const analysis = new GraphUses(graph, nothing, target);
   const { plans } = planAllStreams(analysis);
   const isGenerated = findGenerated(analysis);
   const copies = new Map<number, Copier>();

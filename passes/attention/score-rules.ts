@@ -39,9 +39,19 @@ export function refuseRegion(region: ScoreRegion, regions: ScoreRegions, analysi
 }
 
 /** Why the streams of a region are not worth having. */
-export function refuseStreams(streams: readonly Stream[]): Refusal | undefined {
+export function refuseStreams(streams: readonly Stream[], analysis: GraphUses): Refusal | undefined {
+  const { mostBuffers } = analysis.target;
+  const wide = streams.find((stream) => buffersOf(stream, analysis) > mostBuffers);
+  if (wide) return { rule: 'bindings', detail: `a kernel would have ${buffersOf(wide, analysis)} buffers` };
   const idle = streams.find(({ exits }) => !exits.some(({ kind }) => kind === 'contraction'));
   return idle && { rule: 'score-use', detail: 'a kernel would compute scores only to store or to reduce them' };
+}
+
+/** Buffers that a stream binds at least: what is made of constants and positions needs none. */
+function buffersOf({ sources, outputs }: Stream, analysis: GraphUses): number {
+  const read = new Set([...sources].map((value) => analysis.storageOf(value)));
+  const inMemory = [...read].filter((value) => analysis.producerOf(value)?.operands.length !== 0);
+  return inMemory.length + outputs.size;
 }
 
 function paysOff(region: ScoreRegion, regions: ScoreRegions, analysis: GraphUses): boolean {

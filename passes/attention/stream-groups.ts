@@ -3,7 +3,7 @@
  * takes part in it like the wishes of any other group.
  */
 import type { Op, Value } from '../../ir/types.ts';
-import { cheapFlops, type GraphAnalysis } from '../fuse/analysis.ts';
+import type { GraphAnalysis } from '../fuse/analysis.ts';
 import { FusionGroup } from '../fuse/fusion-group.ts';
 import { type GraphUses, isAnchor, isFree } from '../fuse/graph-uses.ts';
 import { costText, type Question, type Refusal, refusalToOperand } from '../fuse/rules.ts';
@@ -50,7 +50,7 @@ export function refusalToStream(question: Question, isGenerated: (value: Value) 
   const evaluations = Math.max(...views.map((view) => group.evaluationsOf(view, tokens)));
   if (isGenerated(value) && evaluations < narrowing * elements) return undefined;
   const cone = analysis.coneOf(value);
-  const most = evaluations <= elements ? cheapScore : cheapFlops;
+  const most = evaluations <= elements ? cheapScore : analysis.target.cheapFlops;
   if (cone <= most || cone * evaluations <= analysis.target.launchCost) return undefined;
   return { rule: 'recomputation', detail: `${costText(cone)} for each of ${evaluations} scores` };
 }

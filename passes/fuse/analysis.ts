@@ -14,11 +14,12 @@ import { type ReshapeSegment, reshapeSegments } from '../lower/index-algebra.ts'
 import { GraphUses, isAnchor, isContraction, isFree, isView, readBy } from './graph-uses.ts';
 import type { FusionTarget } from './target.ts';
 
-/** Operations for one element above which a value is not worth computing twice. */
-export const cheapFlops = 4;
 /** How often a value is repeated at least for its own bytes to count for nothing. */
 const leastRepeats = 16;
-/** Operations for one element of an operand that a contraction computes on the way. */
+/**
+ * Operations for one element of an operand that a contraction computes on the way. The same on all targets: each time
+ * an element is loaded it goes into some tens of products, a tile of columns or rows.
+ */
 export const operandFlops = 3;
 /** Shared operands count once for each way to them, so that sums are cut off somewhere. */
 const mostWork = 1e6;
@@ -169,7 +170,7 @@ export class GraphAnalysis extends GraphUses {
    * Whether a value is repeated so often that it is stored rather than computed for each element, like a mean of rows.
    */
   #isWorthStoring(value: Value, { opcode, results }: Op): boolean {
-    if (opcode !== 'broadcast_in_dim' || this.coneOf(value) <= cheapFlops) return false;
+    if (opcode !== 'broadcast_in_dim' || this.coneOf(value) <= this.target.cheapFlops) return false;
     return this.elementsOf(value) * leastRepeats <= this.elementsOf(results[0]);
   }
 
@@ -214,7 +215,7 @@ export class GraphAnalysis extends GraphUses {
     }
     this.#loads.set(result, Math.min(loads, mostWork));
     const isReady = (operand: Value): boolean => this.isReady(operand) || this.#isWorthStoring(operand, op);
-    if (cone <= cheapFlops && readBy(op).every(isReady)) this.#ready.add(result);
+    if (cone <= this.target.cheapFlops && readBy(op).every(isReady)) this.#ready.add(result);
     this.#cones.set(result, cone);
     this.#work.set(result, Math.min(work, mostWork));
     this.#sources.set(result, selectsElements(op) ? Math.min(source, bytes) : source);

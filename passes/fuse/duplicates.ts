@@ -10,7 +10,7 @@
  * of that adds up: after `cheapFlops` operations above the last value that is stored, the next one is stored too.
  */
 import type { Op, Value } from '../../ir/types.ts';
-import { cheapFlops, type GraphAnalysis } from './analysis.ts';
+import type { GraphAnalysis } from './analysis.ts';
 import type { FusionGroup } from './fusion-group.ts';
 import { isAnchor, isFree } from './graph-uses.ts';
 
@@ -49,6 +49,7 @@ export class Duplicates {
     if (isAnchor(op)) return false;
     if (isFree(op)) return true;
     if (analysis.without.has('fuse/duplicates')) return false;
+    const { cheapFlops } = analysis.target;
     const cone = analysis.coneOf(value);
     if (analysis.elementsOf(value) <= 1) return cone <= scalarFlops;
     if (this.#widens(op, value)) return op.opcode === 'convert' || cone <= cheapFlops;

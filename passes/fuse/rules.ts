@@ -5,7 +5,7 @@
  * Costs are compared in one unit, an operation on one element of a vector; the target says what a launch costs.
  */
 import type { Op, Value } from '../../ir/types.ts';
-import { cheapFlops, type GraphAnalysis, operandFlops } from './analysis.ts';
+import { type GraphAnalysis, operandFlops } from './analysis.ts';
 import type { FusionGroup, GroupOutput } from './fusion-group.ts';
 import { estimate, isAnchor, isContraction, isFree, isRowOp } from './graph-uses.ts';
 import type { FusionRule } from './rule-names.ts';
@@ -139,7 +139,7 @@ function refuseRows(
   tokens: readonly number[],
   group: FusionGroup,
   elements: number,
-  { serialElements, leastColumns }: FusionTarget,
+  { serialElements, leastRows, leastColumns }: FusionTarget,
 ): Refusal | undefined {
   if (new Set(tokens).size !== tokens.length) {
     return { rule: 'reduction-index', detail: 'the consumer reads a diagonal' };
@@ -154,7 +154,10 @@ function refuseRows(
     group.domain.reduce<number>((count, size) => count * estimate(size), 1),
   );
   const small = most <= serialElements;
-  if (tokens.length === 0 && !small) return { rule: 'whole-reduction', detail: `${most} elements on one thread` };
+  const rows = tokens.reduce((count, token) => count * estimate(group.domain[token]), 1);
+  if (rows < leastRows && most > rows * serialElements) {
+    return { rule: 'whole-reduction', detail: `${most} elements in ${rows === 1 ? 'one row' : `${rows} rows`}` };
+  }
   const last = Math.max(...tokens);
   if (inner[inner.length - 1] < last && estimate(group.domain[last]) < leastColumns && !small) {
     return { rule: 'strided-rows', detail: `the last axis of [${group.domain}] is not part of a row, and short` };
@@ -210,7 +213,7 @@ function refuseEpilogue({ op, value, group, analysis }: Question): Refusal | und
 function refuseScatterOperand({ op, value, group, analysis }: Question): Refusal | undefined {
   if (group.kind !== 'scatter' || isFree(op)) return undefined;
   const cone = analysis.coneOf(value);
-  return cone > cheapFlops
+  return cone > analysis.target.cheapFlops
     ? { rule: 'scatter-cost', detail: `${cone} operations in a loop that runs in order` }
     : undefined;
 }
@@ -222,12 +225,13 @@ function refuseRecomputation(question: Question): Refusal | undefined {
   const elements = analysis.elementsOf(value);
   const work = analysis.workOf(value);
   // What follows from indices alone, such as a causal mask, costs no more to compute than to load.
-  if (work <= cheapFlops && analysis.sourceBytesOf(value) === 0) return undefined;
+  if (work <= analysis.target.cheapFlops && analysis.sourceBytesOf(value) === 0) return undefined;
   const counts = views.map((view) => group.evaluationsOf(view, tokens));
   const rowReuse = group.kind === 'rows' && counts.every((count) => count <= elements);
   const evaluations = rowReuse ? Math.max(...counts) : counts.reduce((sum, count) => sum + count, 0);
   const extra = (work + analysis.loadsOf(value) - 1) * (evaluations - elements); // its own load falls away
-  const saved = analysis.target.launchCost + 2 * analysis.bytesOf(value);
+  const { launchCost, byteCost } = analysis.target;
+  const saved = launchCost + 2 * byteCost * analysis.bytesOf(value);
   if (extra <= saved) return undefined;
   return {
     rule: 'recomputation',

@@ -12,9 +12,6 @@ import type { FusionGroup } from './fusion-group.ts';
 import { estimate, isAnchor, isFree } from './graph-uses.ts';
 import { unknown, type View } from './view.ts';
 
-/** Operations for an element from which on keeping it beats computing it again. */
-const scratchFlops = 8;
-
 /** Values to keep, with a mark on the axes that lie within the row. */
 export function scratchRows(group: FusionGroup, analysis: GraphAnalysis): ReadonlyMap<Value, readonly boolean[]> {
   const kept = new Map<Value, readonly boolean[]>();
@@ -30,7 +27,7 @@ export function scratchRows(group: FusionGroup, analysis: GraphAnalysis): Readon
     const isOnceARow = isAnchor(op) || analysis.elementsOf(value) <= rows;
     const cost = isOnceARow ? 0 : operands + (isFree(op) ? 0 : Math.max(analysis.flopsOf(op), 1));
     costs.set(value, cost);
-    if (cost < scratchFlops || isFree(op) || (sweeps.get(value)?.size ?? 0) < 2) continue;
+    if (cost < analysis.target.scratchFlops || isFree(op) || (sweeps.get(value)?.size ?? 0) < 2) continue;
     if (analysis.elementsOf(value) / Math.max(rows, 1) > analysis.target.longestScratchRow) continue;
     const marks = rowAxes(value, group.views.get(value) ?? [], group);
     if (!marks) continue;

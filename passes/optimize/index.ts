@@ -15,6 +15,7 @@ import { foldConstants } from './fold-constants.ts';
 import { inlineCalls } from './inline-calls.ts';
 import { orderMatmulChains } from './matmul-chains.ts';
 import { batchSharedMatmuls } from './shared-products.ts';
+import { splitWideOperations } from './split-wide-operations.ts';
 
 export { canonicalize, canonicalRules, ruleFamilies } from './canonicalize.ts';
 export { factorProducts, factorRules } from './common-factors.ts';
@@ -24,6 +25,7 @@ export { foldConstants } from './fold-constants.ts';
 export { inlineCalls } from './inline-calls.ts';
 export { chainRules, orderMatmulChains } from './matmul-chains.ts';
 export { batchSharedMatmuls } from './shared-products.ts';
+export { splitWideOperations } from './split-wide-operations.ts';
 
 /** Rounds of simplification after which the rest is left as it is; two or three are usual. */
 const rounds = 8;
@@ -55,4 +57,5 @@ export const optimizePipeline: readonly Step[] = [
     ],
     rounds,
   },
+  splitWideOperations,
 ];

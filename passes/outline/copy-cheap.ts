@@ -5,8 +5,11 @@
  *
  *     backward block reads  x * 0.5 and 1 + erf(x)     becomes     reads x and erf(x)
  */
-import { cheapFlops, GraphAnalysis, operandFlops } from '../fuse/analysis.ts';
+
+import { nothing } from '../features.ts';
+import { GraphAnalysis, operandFlops } from '../fuse/analysis.ts';
 import { isContraction, isFree } from '../fuse/graph-uses.ts';
+import type { FusionTarget } from '../fuse/target.ts';
 import { type Block, columnsOf, exampleOf, type Input, inputsOf, placeOf } from './block.ts';
 import { excerptOf } from './excerpt.ts';
 import { type IndexedGraph, isCheap } from './indexed-graph.ts';
@@ -23,8 +26,8 @@ export interface Copied {
   readonly outside: ReadonlySet<number>;
 }
 
-export function copyCheapOps(blocks: readonly Block[], indexed: IndexedGraph): Copied {
-  const analysis = new GraphAnalysis(excerptOf(blocks, indexed));
+export function copyCheapOps(blocks: readonly Block[], indexed: IndexedGraph, target?: FusionTarget): Copied {
+  const analysis = new GraphAnalysis(excerptOf(blocks, indexed), nothing, target);
   const carried = carriedValues(blocks, indexed);
   const copied = [...blocks, restOf(blocks, indexed)].map((block) =>
     new Copier(block, indexed, analysis, carried).run(),
@@ -140,7 +143,8 @@ class Copier {
     const [result] = op.results;
     const size = bytes[firstResult[at]];
     if (size < this.#leastBytes || this.#carried.has(firstResult[at]) || this.#isStoredOperand(at)) return false;
-    if (!this.#analysis.producerOf(result) || this.#analysis.coneOf(result) > cheapFlops) return false;
+    if (!this.#analysis.producerOf(result) || this.#analysis.coneOf(result) > this.#analysis.target.cheapFlops)
+      return false;
     if (!op.operands.every((operand) => this.#analysis.isReady(operand))) return false;
     let extra = 0;
     for (const { values } of fresh.values()) extra += bytes[values[this.#example]];

@@ -6,7 +6,7 @@
  * Updates that stand alone have no kernel of their own to be part of, but share kernels with each other: as many sites
  * as a kernel has room for become one.
  */
-import { wasmTarget } from '../fuse/target.ts';
+import type { FusionTarget } from '../fuse/target.ts';
 import { type Block, endsKernels, equalSites, exampleOf, inputsOf } from './block.ts';
 import type { IndexedGraph } from './indexed-graph.ts';
 import { orderOf } from './order.ts';
@@ -116,11 +116,16 @@ function joinTwo(
 }
 
 /** Blocks whose sites do not depend on each other, with several sites in one where a kernel could compute them all. */
-export function groupSites(blocks: readonly Block[], indexed: IndexedGraph, leastSites: number): Block[] {
+export function groupSites(
+  blocks: readonly Block[],
+  indexed: IndexedGraph,
+  leastSites: number,
+  { mostBuffers }: FusionTarget,
+): Block[] {
   return blocks.flatMap((block) => {
     if (endsKernels(block, indexed)) return [block];
     const buffers = inputsOf(block, indexed).size + outputCount(block, indexed);
-    const together = Math.floor(wasmTarget.mostBuffers / buffers);
+    const together = Math.floor(mostBuffers / buffers);
     if (together < 2) return [block];
     const count = Math.floor(block.sites.length / together);
     const rows = Array.from({ length: count }, (_, at) => block.sites.slice(at * together, (at + 1) * together).flat());

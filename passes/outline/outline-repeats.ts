@@ -9,6 +9,7 @@
  * Nothing is computed otherwise than before but for cheap ops that blocks repeat, so no bit changes.
  */
 import { type Module, mainOf } from '../../ir/types.ts';
+import { type FusionTarget, wasmTarget } from '../fuse/target.ts';
 import type { Pass } from '../manager.ts';
 import { withoutDeadOps } from '../optimize/dead-code.ts';
 import { copyCheapOps } from './copy-cheap.ts';
@@ -23,18 +24,18 @@ const usualLimits: OutlineLimits = { leastOps: 12, leastSites: 3, leastSaved: 15
 /** @param limits what a block must be to be worth a function */
 export const outlineRepeatsWith = (limits: OutlineLimits): Pass => ({
   name: 'outlineRepeats',
-  run: (module) => outline(module, limits),
+  run: (module, { target = wasmTarget }) => outline(module, limits, target),
 });
 
 export const outlineRepeats: Pass = outlineRepeatsWith(usualLimits);
 
-function outline(module: Module, limits: OutlineLimits): Module {
+function outline(module: Module, limits: OutlineLimits, target: FusionTarget): Module {
   const { graph } = mainOf(module);
   if (graph.ops.length < limits.leastSaved) return module;
   const indexed = new IndexedGraph(graph);
   const { leastSites, cutsChains } = limits;
   let blocks = joinBlocks(findBlocks(indexed, limits), indexed, leastSites);
-  if (!cutsChains) blocks = groupSites(blocks, indexed, leastSites);
+  if (!cutsChains) blocks = groupSites(blocks, indexed, leastSites, target);
   // Blocks that can not be computed one after the other are given up, the smaller half first.
   while (blocks.length > 0 && !orderOf(blocks, indexed)) {
     const largest = blocks.toSorted((a, b) => savedBy(b) - savedBy(a)).slice(0, blocks.length >> 1);
@@ -42,7 +43,7 @@ function outline(module: Module, limits: OutlineLimits): Module {
   }
   if (blocks.reduce((saved, block) => saved + savedBy(block), 0) < limits.leastSaved) return module;
   if (blocks.length === 0) return module;
-  const { blocks: copied, outside } = copyCheapOps(blocks, indexed);
+  const { blocks: copied, outside } = copyCheapOps(blocks, indexed, target);
   const order = orderOf(copied, indexed, outside);
   if (!order) return module;
   const written = writeCalls(module, copied, order, outside, indexed);

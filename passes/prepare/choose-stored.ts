@@ -157,7 +157,8 @@ class Chooser {
     const { work, evaluations, bytes, sources } = this.#costOf(value, demand);
     const least = Math.max(this.#request.leastSaved, leastShare * demand.contractions);
     const isDear = sources > 0 || work >= leastOfPositions * evaluations;
-    const isWorth = demand.isHandedOver || (isDear && work + bytes - uses.bytesOf(value) >= least);
+    const isWorth =
+      demand.isHandedOver || (isDear && work + uses.target.byteCost * (bytes - uses.bytesOf(value)) >= least);
     if (isWorth && !this.#results.has(value) && budget.take(copies * uses.bytesOf(value), copies * sources)) {
       this.#stored.add(value);
       return;

@@ -10,6 +10,7 @@ import { symbolsOf } from '../../base/dim.ts';
 import { type Func, type Graph, type Module, mainOf, type Value } from '../../ir/types.ts';
 import type { Without } from '../features.ts';
 import { estimate, GraphUses } from '../fuse/graph-uses.ts';
+import { type FusionTarget, wasmTarget } from '../fuse/target.ts';
 import { bytesOf } from '../plan/plan-memory.ts';
 import { chooseStored, leastSaved as leastSavedByDefault, StorageBudget } from './choose-stored.ts';
 import { fixedValues } from './fixed-values.ts';
@@ -20,6 +21,7 @@ export interface PrepareOptions {
   /** For each parameter of the main function, whether it is the same at every call. */
   readonly held: readonly boolean[];
   readonly without: Without;
+  readonly target?: FusionTarget;
   /** Operations and bytes that keeping a value must save at each call. */
   readonly leastSaved?: number;
 }
@@ -27,7 +29,7 @@ export interface PrepareOptions {
 /** The functions of which a part is done once, by name. */
 export function planPrepared(
   module: Module,
-  { held, without, leastSaved = leastSavedByDefault }: PrepareOptions,
+  { held, without, target = wasmTarget, leastSaved = leastSavedByDefault }: PrepareOptions,
 ): ReadonlyMap<string, SplitGraph> {
   const splits = new Map<string, SplitGraph>();
   if (without.has('prepare/values')) return splits;
@@ -45,7 +47,13 @@ export function planPrepared(
   for (const { name, graph: original } of callersFirst(module)) {
     const site = calls.of(name);
     if (!site) continue;
-    const { graph, turned, fixed, uses } = withTurnedFactors(original, { ...site, hasSymbols, budget, without });
+    const { graph, turned, fixed, uses } = withTurnedFactors(original, {
+      ...site,
+      hasSymbols,
+      budget,
+      without,
+      target,
+    });
     const stored = chooseStored({ graph, uses, fixed, budget, copies: site.copies, leastSaved, given: turned });
     if (stored.size > 0) splits.set(name, splitGraph(graph, stored));
     const stays = (value: Value): boolean => {
@@ -63,16 +71,18 @@ interface Site extends CallSite {
   readonly hasSymbols: boolean;
   readonly budget: StorageBudget;
   readonly without: Without;
+  readonly target: FusionTarget;
 }
 
 /** The graph with turned factors, and what is known of it. */
-function withTurnedFactors(original: Graph, { held, copies, hasSymbols, budget, without }: Site) {
+function withTurnedFactors(original: Graph, { held, copies, hasSymbols, budget, without, target }: Site) {
   const known = (graph: Graph) => ({
     graph,
     fixed: fixedValues(graph, held, hasSymbols),
-    uses: new GraphUses(graph, without),
+    uses: new GraphUses(graph, without, target),
   });
   const before = known(original);
+  if (!target.turnsFactors) return { ...before, turned: new Set<Value>() };
   const { graph, turned } = turnFactors({ ...before, budget, copies });
   return { ...(graph === original ? before : known(graph)), turned };
 }

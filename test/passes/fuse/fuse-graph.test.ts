@@ -125,7 +125,12 @@ describe('fusing changes no bit', () => {
         graph.parameters.map(({ type }) => type),
         2,
       );
-      const options = { name: 'test', donated: [], precision: 'strict', mostNodes: 50 } as const;
+      const options = {
+        name: 'test',
+        donated: [],
+        precision: 'strict',
+        target: { ...wasmTarget, mostNodes: 50 },
+      } as const;
       const split = lowerModule(moduleOf(graph), options);
       expectSame(runLowered(lower(moduleOf(graph), 'none'), inputs), runLowered(split, inputs), `seed ${seed}`);
     }
