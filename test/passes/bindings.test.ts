@@ -91,21 +91,21 @@ describe.each(targets)('$storageBuffers storage buffers', ({ storageBuffers, tar
   }
 
   test('wide operations', () => {
-    for (let seed = 0; seed < 30; seed++) {
+    for (let seed = 0; seed < 12; seed++) {
       const { module, inputs } = wideModule(seed);
       expectWithin(module, inputs, seed % 2 === 0 ? [] : inputs.map(() => true));
     }
   });
 
   test('random graphs', () => {
-    for (let seed = 0; seed < 60; seed++) {
+    for (let seed = 0; seed < 30; seed++) {
       const { module, inputs } = randomModule(seed, { ops: 30, special: true });
       expectWithin(module, inputs);
     }
   });
 
   test('random networks with their gradients', () => {
-    for (let seed = 0; seed < 20; seed++) {
+    for (let seed = 0; seed < 10; seed++) {
       const module = moduleOf(randomNetwork(seed, { gradient: true }));
       const lowered = lower(module, target);
       expect(mostBound(lowered)).toBeLessThan(storageBuffers);
