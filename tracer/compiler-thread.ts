@@ -25,10 +25,8 @@ export type WorkerAnswer = { readonly id: number } & (
   | { readonly failure: WorkerFailure }
 );
 
-/** A result as it travels: lines as plain frames. */
-export type TravelledResult = Omit<CompileResult, 'origins'> & {
-  readonly origins: readonly (SourceFrame | undefined)[];
-};
+/** A result as it travels, with what each step computes as text. */
+export type TravelledResult = Omit<CompileResult, 'originOf'> & { readonly origins: readonly (string | undefined)[] };
 
 /** An error as it travels. */
 export interface WorkerFailure {
@@ -156,13 +154,13 @@ export class CompilerThread {
   }
 }
 
-const locationOf = (frame: SourceFrame | undefined): SourceLocation | undefined =>
-  frame && SourceLocation.of(frame.file, frame.line, frame.column);
-
 function resultOf(answer: WorkerAnswer): CompileResult {
-  if ('result' in answer) return { ...answer.result, origins: answer.result.origins.map(locationOf) };
+  if ('result' in answer) {
+    const { origins, ...result } = answer.result;
+    return { ...result, originOf: (step) => origins[step] };
+  }
   const { code, summary, details, frame, stack } = answer.failure;
-  const location = locationOf(frame);
+  const location = frame && SourceLocation.of(frame.file, frame.line, frame.column);
   throw new KilnError(code, summary, { ...details, ...(location && { location }), cause: stack });
 }
 

@@ -33,8 +33,8 @@ async function answer({ id, text, ...options }: WorkerRequest): Promise<void> {
   try {
     const { compile, ready } = await compiler;
     await ready(options.tier.target);
-    const result = compile({ ...options, module: parseModule(text) });
-    message = { id, result: { ...result, origins: result.origins.map((origin) => origin?.frames[0]) } };
+    const { originOf, ...result } = compile({ ...options, module: parseModule(text) });
+    message = { id, result: { ...result, origins: result.program.steps.map((_, step) => originOf(step)) } };
   } catch (error) {
     message = describeFailure(id, error);
   }

@@ -8,7 +8,6 @@
 import { evaluateDim } from '../base/dim.ts';
 import { internalError, KilnError } from '../base/error.ts';
 import { debug, flag, isDebugging, isFlagOn } from '../base/flags.ts';
-import type { SourceLocation } from '../base/location.ts';
 import { loadBinaryen } from '../codegen/wasm/load.ts';
 import { generateProgram, type TuningOptions } from '../codegen/wasm/program.ts';
 import { parseSchedule } from '../codegen/wasm/schedules.ts';
@@ -26,7 +25,7 @@ import { optimizePipeline } from '../passes/optimize/index.ts';
 import type { Program, Tier } from '../runtime/program.ts';
 import { type CompileReport, reportOf } from './compile-report.ts';
 import { dumpStages } from './dump.ts';
-import { fusionAccount, fusionLines, totalLines } from './fusion-account.ts';
+import { describeOps, fusionAccount, fusionLines, totalLines } from './fusion-account.ts';
 import { fitBudget, type Generated, type WithinBudget } from './memory-budget.ts';
 import { collectReport } from './report/collect.ts';
 import type { ReportData } from './report/data.ts';
@@ -70,8 +69,8 @@ export interface TuningRequest {
 export interface CompileResult {
   readonly program: Program;
   readonly milliseconds: number;
-  /** For each step of the program the user's line of the last op it computes; no part of the program. */
-  readonly origins: readonly (SourceLocation | undefined)[];
+  /** What each step of the program computes, with the user's lines; no part of the program, as others may share it. */
+  readonly originOf: (step: number) => string | undefined;
   /** What may be measured, where that was asked for. */
   readonly tunables: readonly Tunable[];
   readonly report?: CompileReport;
@@ -117,8 +116,8 @@ function runStages(request: CompileRequest): CompileResult {
   if (isDebugging('kernels')) debug('kernels', lowered.kernels.map((kernel) => printKernel(kernel)).join('\n'));
   const milliseconds = performance.now() - start;
   const wanted = asked ?? (flag('KILN_DUMP') ? { bindings: [] } : undefined);
-  const origins = lowered.report.groups.map(({ ops }) => ops.findLast(({ location }) => location)?.location);
-  if (!wanted) return { program, milliseconds, origins, tunables };
+  const originOf = (step: number) => lowered.report.groups[step] && describeOps(lowered.report.groups[step].ops);
+  if (!wanted) return { program, milliseconds, originOf, tunables };
   const stages = {
     module: request.module,
     optimized: module,
@@ -135,7 +134,7 @@ function runStages(request: CompileRequest): CompileResult {
   return {
     program,
     milliseconds,
-    origins,
+    originOf,
     tunables,
     report,
     ...(asked?.page && { page: collectReport(stages, { precision, bindings }) }),

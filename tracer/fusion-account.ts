@@ -86,6 +86,16 @@ export const describeOp = ({ opcode, location }: Op): string => {
   return at ? `${opcode} @${at}` : opcode;
 };
 
+/** Ops named at most. */
+const mostDescribed = 8;
+
+/** Several ops, equal ones once: `dot_general @model.ts:12:14, tanh @model.ts:12:20`. */
+export function describeOps(ops: readonly Op[]): string {
+  const distinct = [...new Set(ops.map(describeOp))];
+  const more = distinct.length - mostDescribed;
+  return [...distinct.slice(0, mostDescribed), ...(more > 0 ? [`${more} more`] : [])].join(', ');
+}
+
 function describeRefusal({ producer, consumer, rule, detail }: FusionRefusal): RefusalReport {
   const value = producer.results.find((result) => consumer.operands.includes(result)) ?? producer.results[0];
   const type = formatType(value.type);

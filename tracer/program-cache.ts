@@ -8,7 +8,6 @@
  */
 import type { KilnError } from '../base/error.ts';
 import { debug, isDebugging } from '../base/flags.ts';
-import type { SourceLocation } from '../base/location.ts';
 import { canonicalModule } from '../ir/canonical.ts';
 import type { Module } from '../ir/types.ts';
 import type { Device, ProgramSource } from '../runtime/device.ts';
@@ -50,7 +49,7 @@ export class CompiledSource implements ProgramSource {
   compileMs = 0;
   #preparing: Promise<Program> | undefined;
   #failure: KilnError | undefined;
-  #origins: CompileResult['origins'] = [];
+  #originOf: CompileResult['originOf'] | undefined;
 
   constructor(module: Module, { name, precision, donated, held, device, memoryBudget, autotune }: ProgramOptions) {
     this.#module = module;
@@ -110,16 +109,16 @@ export class CompiledSource implements ProgramSource {
     return { module: this.#module, name, precision, donated, tier, threads, ...optional };
   }
 
-  /** The user's line that a step of the program comes from; of several functions that share it, in the first. */
-  origin(step: number): SourceLocation | undefined {
-    return this.#origins[step];
+  /** What a step of the program computes, with the user's lines; of functions that share it, those of the first. */
+  origin(step: number): string | undefined {
+    return this.#originOf?.(step);
   }
 
   /** The first result stands: a background compile that ends later finds the program already there. */
   #finish(result: CompileResult | undefined, before?: CompileResult): Program {
     if (result && !this.program) {
       this.program = result.program;
-      this.#origins = result.origins;
+      this.#originOf = result.originOf;
       this.compileMs = result.milliseconds + (before?.milliseconds ?? 0);
     }
     return this.program!;

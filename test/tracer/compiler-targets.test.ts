@@ -24,21 +24,23 @@ const request = (tier: CompileRequest['tier']): CompileRequest => ({
   tier,
 });
 
-describe('each step knows the line of the last op it computes', () => {
+describe('each step knows what it computes, and the lines', () => {
+  const origins = ['dot_general @model.ts:3:7, tanh @model.ts:4:7', 'reduce @loss.ts:9:5'];
+
   it('compiled here', async () => {
     await ready();
-    const { program, origins } = compile(request(plainTier));
+    const { program, originOf } = compile(request(plainTier));
     expect(program.steps).toHaveLength(2);
-    expect(origins.map(String)).toEqual(['model.ts:4:7', 'loss.ts:9:5']);
+    expect(program.steps.map((_, step) => originOf(step))).toEqual(origins);
   });
 
   it('compiled by a worker', async () => {
     const threads = await import('node:worker_threads');
     const thread = new CompilerThread(threads, process as unknown as NodeProcess);
-    const { program, origins } = await thread.compile(request(plainTier));
+    const { program, originOf } = await thread.compile(request(plainTier));
     thread.end();
     expect(program.steps).toHaveLength(2);
-    expect(origins.map(String)).toEqual(['model.ts:4:7', 'loss.ts:9:5']);
+    expect(program.steps.map((_, step) => originOf(step))).toEqual(origins);
   });
 });
 
