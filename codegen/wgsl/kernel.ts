@@ -128,7 +128,8 @@ function emitStages(shader: Shader, entryPoint: string, stages: readonly Stage[]
   for (const [at, stage] of stages.entries()) {
     const end = addDims(first, stage.workgroups);
     if (stages.length === 1) {
-      lines.push(`if (workgroup >= u32(${shader.size(end)})) {\n  return;\n}`, stage.emit(shader));
+      if (!stage.guardsWorkgroups) lines.push(`if (workgroup >= u32(${shader.size(end)})) {\n  return;\n}`);
+      lines.push(stage.emit(shader));
       return finish(end);
     }
     const name = `${entryPoint}_part${at}`;

@@ -24,6 +24,8 @@ export interface Stage {
   /** Threads of a workgroup. */
   readonly workgroupSize: number;
   readonly use: BufferUse;
+  /** Whether the statements see to it that workgroups beyond the last do nothing. */
+  readonly guardsWorkgroups?: boolean;
   /**
    * The statements of a thread, which knows `workgroup` and `local` (both u32). Threads beyond the work do nothing;
    * a `return` is allowed where no barrier follows.

@@ -81,6 +81,7 @@ export function planThreads(unit: Unit, context: ScheduleContext): Stage {
     workgroups: axes.length === 0 ? 1 : ceilDivDims(items, workgroupSize),
     workgroupSize,
     use: useOf(unit, lanes),
+    guardsWorkgroups: axes.length > 0,
     emit,
   };
 }
