@@ -1,0 +1,59 @@
+/** The angle of a point, after that of `codegen/wasm/math/atan2.ts`, which explains the formula. */
+import { isNan, magnitudeMask, signBit } from './basic.ts';
+import { floatLiteral, functionTemplate } from './writer.ts';
+
+/** (atan(a) - a) / a^3 as a polynomial in a^2; error relative to atan(a) below 2^-28.5. */
+const atanTail = [
+  -0.33333299089496193, 0.1999854829590005, -0.14264241808888264, 0.10952186467623695, -0.08403452387808873,
+  0.05795762920511025, -0.031177881584215604, 0.010914625005156104, -0.0017936260237931447,
+];
+
+/** The relative error of pi/2 as a float32: what is left is added before the multiple of pi/2. */
+const halfPi = Math.fround(Math.PI / 2);
+const halfPiRest = (Math.PI / 2 - halfPi) / halfPi;
+
+/** Small numbers of the given bits times 2^24; subnormal ones are their bits times 2^-149. */
+const enlarged = functionTemplate(
+  'enlarged',
+  { size: 'u' },
+  'f',
+  (w) => `
+    let is_subnormal = size < ${w.u(0x800000)};
+    return select(${w.float('size')} * ${floatLiteral(2 ** 24)}, ${w.F}(size) * ${floatLiteral(2 ** -125)}, is_subnormal);`,
+);
+
+/**
+ * `atan2(y, x)`, as in C. Sizes are compared as bits. Divisors of WGSL lie between 2^-126 and 2^126: very large and very
+ * small points are scaled.
+ */
+export const atan2 = functionTemplate(
+  'atan2',
+  { y: 'f', x: 'f' },
+  'f',
+  (w) => `
+    let bits_x = ${w.bits('x')};
+    let bits_y = ${w.bits('y')};
+    let size_x = bits_x & ${w.u(magnitudeMask)};
+    let size_y = bits_y & ${w.u(magnitudeMask)};
+    let is_steep = size_x < size_y;
+    let smaller = min(size_x, size_y);
+    let larger = max(size_x, size_y);
+    let scale = select(${w.f(1)}, ${w.f(2 ** -24)}, larger > ${w.u(0x7d000000)});
+    let is_tiny = larger < ${w.u(0x0d000000)};
+    let dividend = select(${w.float('smaller')} * scale, ${w.call(enlarged, 'smaller')}, is_tiny);
+    let divisor = select(${w.float('larger')} * scale, ${w.call(enlarged, 'larger')}, is_tiny);
+    let quotient = dividend / divisor;
+    let ratio = select(quotient, ${w.f(1)}, smaller == larger);
+    let a = select(ratio, ${w.f(0)}, smaller == ${w.u(0)});
+    let z = a * a;
+    ${w.polynomial('tail', 'z', atanTail)}
+    let angle = ${w.bits('fma(a * z, tail, a)')};
+    let is_left = bits_x >= ${w.u(signBit)};
+    let sign = select(${w.u(0)}, ${w.u(signBit)}, is_steep != is_left);
+    let sideways = select(${w.f(0)}, ${w.f(2 * halfPi)}, is_left);
+    let multiple = select(sideways, ${w.f(halfPi)}, is_steep);
+    let sum = fma(multiple, ${w.f(halfPiRest)}, ${w.float('angle ^ sign')}) + multiple;
+    let result = ${w.bits('sum')} | (bits_y & ${w.u(signBit)});
+    let is_invalid = ${w.call(isNan, 'x')} | ${w.call(isNan, 'y')};
+    return ${w.float(`select(result, ${w.u(0x7fc00000)}, is_invalid)`)};`,
+);

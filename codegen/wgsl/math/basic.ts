@@ -1,0 +1,95 @@
+/**
+ * Functions of floats that are a few operations on bits: sign, extrema, comparisons that heed NaN.
+ */
+import { functionTemplate } from './writer.ts';
+
+/** Bits of infinity: a magnitude above is a NaN. */
+export const infinityBits = 0x7f800000;
+export const magnitudeMask = 0x7fffffff;
+export const signBit = 0x80000000;
+const quietNan = 0x7fc00000;
+
+export const isNan = functionTemplate(
+  'is_nan',
+  { x: 'f' },
+  'b',
+  (w) => `return (${w.bits('x')} & ${w.u(magnitudeMask)}) > ${w.u(infinityBits)};`,
+);
+
+/** The value, or NaN where the operand is NaN. */
+export const nanOf = functionTemplate(
+  'nan_of',
+  { operand: 'f', value: 'f' },
+  'f',
+  (w) => `return ${w.float(`select(${w.bits('value')}, ${w.u(quietNan)}, ${w.call(isNan, 'operand')})`)};`,
+);
+
+/** The magnitude (not negative) with the sign of the operand, or NaN where the operand is NaN: ends odd functions. */
+export const oddOf = functionTemplate(
+  'odd_of',
+  { operand: 'f', magnitude: 'f' },
+  'f',
+  (w) => `
+    let signed = ${w.bits('magnitude')} | (${w.bits('operand')} & ${w.u(signBit)});
+    return ${w.float(`select(signed, ${w.u(quietNan)}, ${w.call(isNan, 'operand')})`)};`,
+);
+
+/** -1, 1, or the operand itself where it is zero or NaN: magnitudes less one, as unsigned, are below infinity else. */
+export const sign = functionTemplate(
+  'sign',
+  { x: 'f' },
+  'f',
+  (w) => `
+    let bits = ${w.bits('x')};
+    let unit = (bits & ${w.u(signBit)}) | ${w.u(0x3f800000)};
+    let is_signed = (bits & ${w.u(magnitudeMask)}) - 1u < ${w.u(infinityBits)};
+    return ${w.float('select(bits, unit, is_signed)')};`,
+);
+
+const isUnordered = functionTemplate(
+  'is_unordered',
+  { a: 'f', b: 'f' },
+  'b',
+  (w) => `return ${w.call(isNan, 'a')} | ${w.call(isNan, 'b')};`,
+);
+
+/** `a < b` and so on as IEEE 754 says, whatever the implementation assumes about NaN. */
+export const ordered = (name: string, operator: string) =>
+  functionTemplate(
+    name,
+    { a: 'f', b: 'f' },
+    'b',
+    (w) => `return (a ${operator} b) & !${w.call(isUnordered, 'a', 'b')};`,
+  );
+
+/** `a != b`, which holds where one is NaN. */
+export const differs = functionTemplate(
+  'not_equal',
+  { a: 'f', b: 'f' },
+  'b',
+  (w) => `return (a != b) | ${w.call(isUnordered, 'a', 'b')};`,
+);
+
+/**
+ * Equal numbers have equal bits, but for zeros: of those `both` makes -0 if it joins by `|`, 0 if by `&`. NaN if either
+ * is NaN.
+ */
+const extremum = (name: 'maximum' | 'minimum') =>
+  functionTemplate(
+    name,
+    { a: 'f', b: 'f' },
+    'f',
+    (w) => `
+      let bits_a = ${w.bits('a')};
+      let bits_b = ${w.bits('b')};
+      let chosen = select(bits_b, bits_a, a ${name === 'maximum' ? '>' : '<'} b);
+      let both = bits_a ${name === 'maximum' ? '&' : '|'} bits_b;
+      let number = select(chosen, both, a == b);
+      return ${w.float(`select(number, ${w.u(quietNan)}, ${w.call(isUnordered, 'a', 'b')})`)};`,
+  );
+
+/** The greater; NaN if either is NaN, -0 below 0. */
+export const maximum = extremum('maximum');
+
+/** The lesser, likewise. */
+export const minimum = extremum('minimum');

@@ -1,0 +1,115 @@
+/**
+ * Sine and cosine, after the shorter ones of `codegen/wasm/math/fast.ts`: `sin(r)` with `x = n pi + r`, |r| <= pi/2, n an
+ * integer for the sine and half of an odd one for the cosine. The builtin ones are right to 2^-11, and only up to pi.
+ *
+ * Up to 2^13 the reduction is by a pi in short parts, whose products with n are exact, fused or not. Beyond it is that
+ * of Payne and Hanek ("Radian reduction for trigonometric functions", 1983), exact for every float32, lane by lane.
+ */
+import { signBit } from './basic.ts';
+import { floatLiteral, functionTemplate, laneTemplate } from './writer.ts';
+
+/** (sin(r) - r) / r^3 on |r| <= pi/2 as a polynomial in r^2; error relative to the sine below 2^-27. */
+const sineTail = [-0.166666597, 0.00833306275, -0.000198093461, 2.60530214e-6];
+
+const piParts = [3.140625, 9.675025939941406e-4, 1.5099067240953445e-7, 5.126688136514179e-12];
+
+/** The largest magnitude that the short parts of pi take. */
+const largestModerate = 0x46000000; // the bits of 2^13
+
+/** (sin(r) - r) / r^3 and cos(r) as polynomials in r^2 on |r| <= pi/4. */
+const quarterSineTail = [-0.16666654536604417, 0.008332156052166018, -0.00019514631668513297];
+const quarterCosine = [1, -0.5, 0.041666645554497124, -0.0013887309867696063, 2.443241308699574e-5];
+
+/** The upper 32 bits of a product. */
+const multiplyHigh = laneTemplate(
+  'multiply_high',
+  { a: 'u', b: 'u' },
+  'u',
+  () => `
+    let low = (a & 0xffffu) * (b & 0xffffu);
+    let middle = (a >> 16u) * (b & 0xffffu) + (low >> 16u);
+    let other = (a & 0xffffu) * (b >> 16u) + (middle & 0xffffu);
+    return (a >> 16u) * (b >> 16u) + (middle >> 16u) + (other >> 16u);`,
+);
+
+/** The binary digits of 2/pi behind 35 zeros: the bit 32 has the weight 2^2. */
+const twoOverPi = [0, 0x145f306d, 0xc9c882a5, 0x3f84eafa, 0x3ea69bb8, 0x1b6c52b3, 0x27887208, 0x3fca2c75, 0x7bd778ac];
+
+/**
+ * `sin(x + turns pi/2)` for x of at least 2^13; NaN for infinities and NaN. With `x = m 2^e`, m of 24 bits, the product with 2/pi modulo
+ * 4 depends on the digits from bit e + 33 on; 96 of them give it to 2^-62. It is never closer to an integer than 2^-29.9.
+ */
+const sineOfLarge = laneTemplate(
+  'sine_of_large',
+  { x: 'f', turns: 'u' },
+  'f',
+  (w) => `
+    let bits = bitcast<u32>(x);
+    if (bits >= 0x7f800000u) {
+      return bitcast<f32>(bits | 0x7fc00000u);
+    }
+    let significand = (bits & 0x7fffffu) | 0x800000u;
+    let begin = max(bits >> 23u, 117u) - 117u;
+    var digits = array<u32, ${twoOverPi.length}>(${twoOverPi.map((word) => w.u(word)).join(', ')});
+    let at = begin >> 5u;
+    let shift = begin & 31u;
+    let first = (digits[at] << shift) | ((digits[at + 1u] >> 1u) >> (31u - shift));
+    let second = (digits[at + 1u] << shift) | ((digits[at + 2u] >> 1u) >> (31u - shift));
+    let third = (digits[at + 2u] << shift) | ((digits[at + 3u] >> 1u) >> (31u - shift));
+    let product = significand * second;
+    let low = product + ${w.call(multiplyHigh, 'significand', 'third')};
+    let carry = select(0u, 1u, low < product);
+    let high = significand * first + ${w.call(multiplyHigh, 'significand', 'second')} + carry;
+    // The nearest quarter turn, and the distance to it in units of 2^-64.
+    let quarter = ((high + 0x20000000u) >> 30u) + turns;
+    let upper = (high << 2u) | (low >> 30u);
+    let is_negative = upper >= 0x80000000u;
+    let lower = select(low << 2u, 0u - (low << 2u), is_negative);
+    let distance = select(upper, ~upper + select(0u, 1u, lower == 0u), is_negative);
+    let zeros = countLeadingZeros(distance);
+    let normal = (distance << zeros) | ((lower >> 1u) >> (31u - zeros));
+    let scale = bitcast<f32>((127u - zeros) << 23u);
+    let size = f32(normal) * ${w.f((Math.PI / 2) * 2 ** -32)} * scale;
+    let r = select(size, -size, is_negative);
+    let square = r * r;
+    ${w.polynomial('tail', 'square', quarterSineTail)}
+    ${w.polynomial('cosine', 'square', quarterCosine)}
+    let value = select(fma(r * square, tail, r), cosine, (quarter & 1u) == 1u);
+    return select(value, -value, (quarter & 2u) == 2u);`,
+);
+
+/** Adding it leaves a small integer in the low bits of the sum. */
+const roundingShift = floatLiteral(1.5 * 2 ** 23);
+
+/** The sine, or the cosine, which is even. Both are taken of the size. */
+const sineShifted = (name: 'sine' | 'cosine') =>
+  functionTemplate(name, { x: 'f' }, 'f', (w) => {
+    const isCosine = name === 'cosine';
+    const reduction = piParts.map((part) => `r = fma(n, ${w.f(-part)}, r);`).join('\n');
+    // cos(k pi + pi/2 + r) = (-1)^(k + 1) sin(r).
+    const turns = isCosine
+      ? `let half_turns = floor(size * ${floatLiteral(1 / Math.PI)});
+        let n = half_turns + 0.5;`
+      : `let half_turns = round(size * ${floatLiteral(1 / Math.PI)});
+        let n = half_turns;`;
+    const parity = `${w.bits(`half_turns + ${roundingShift}`)}${isCosine ? ' + 1u' : ''}`;
+    return `
+      let size = abs(x);
+      ${turns}
+      var r = size;
+      ${reduction}
+      let square = r * r;
+      ${w.polynomial('tail', 'square', sineTail)}
+      var result = ${w.bits('fma(r * square, tail, r)')} ^ ((${parity}) << ${w.u(31)});
+      let is_large = ${w.bits('size')} > ${w.u(largestModerate)};
+      if (${w.any('is_large')}) {
+        result = select(result, ${w.bits(w.call(sineOfLarge, 'size', w.u(isCosine ? 1 : 0)))}, is_large);
+      }
+      return ${w.float(isCosine ? 'result' : `result ^ (${w.bits('x')} & ${w.u(signBit)})`)};`;
+  });
+
+/** -0 stays -0; infinities give NaN. */
+export const sine = sineShifted('sine');
+
+/** Infinities give NaN. */
+export const cosine = sineShifted('cosine');
