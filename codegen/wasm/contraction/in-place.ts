@@ -6,8 +6,9 @@ import { byteSize, computeDType, type DType, isHalf } from '../../../base/dtype.
 import type { Axis, IndexExpression } from '../../../ir/kernel.ts';
 import { likelyExtent } from '../../common/cost.ts';
 import { coefficientOf } from '../../common/linear-index.ts';
+import type { Factor, Sum } from '../../common/products.ts';
 import type { RecordLayout } from '../record.ts';
-import type { Contraction, Factor, Sum } from './match.ts';
+import type { Contraction } from './match.ts';
 
 /** Elements of the right factor up to which it is read in place, however many rows use it. */
 const inPlaceElements = 1 << 13;

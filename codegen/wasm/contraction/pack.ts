@@ -11,6 +11,7 @@ import { addDims, ceilDivDims, type Dim, isStatic, mulDims } from '../../../base
 import { byteSize } from '../../../base/dtype.ts';
 import type { Axis, IndexExpression, IndexTerm } from '../../../ir/kernel.ts';
 import { coefficientOf } from '../../common/linear-index.ts';
+import type { Factor, Sum } from '../../common/products.ts';
 import type { KernelFacts } from '../../common/walk.ts';
 import { addressExpression, addressOf } from '../addressing.ts';
 import { Environment, type Value } from '../environment.ts';
@@ -19,7 +20,6 @@ import type { Expression } from '../math/emitter.ts';
 import { NestEmitter, wholeSpan } from '../nest.ts';
 import { planNodes } from '../plan.ts';
 import { shuffled, transposed } from '../shuffles.ts';
-import type { Factor, Sum } from './match.ts';
 
 export interface Panel {
   readonly factor: Factor;

@@ -12,11 +12,12 @@ import { byteSize, type DType } from '../../../base/dtype.ts';
 import { contractionBlock, type IndexExpression } from '../../../ir/kernel.ts';
 import { likelyExtent } from '../../common/cost.ts';
 import { coefficientOf } from '../../common/linear-index.ts';
+import type { Sum } from '../../common/products.ts';
 import type { KernelFacts } from '../../common/walk.ts';
 import type { FunctionBuilder } from '../function-builder.ts';
 import type { RecordLayout } from '../record.ts';
 import { type InPlace, leftInPlace, rightInPlace, stepsInPlace } from './in-place.ts';
-import type { Contraction, Sum } from './match.ts';
+import type { Contraction } from './match.ts';
 import type { StripStrides } from './micro.ts';
 import type { ContractionSchedule } from './schedule.ts';
 

@@ -15,7 +15,8 @@ import type { Axis } from '../../../ir/kernel.ts';
 import { contractionBlock } from '../../../ir/kernel.ts';
 import { likelyExtent } from '../../common/cost.ts';
 import { coefficientOf } from '../../common/linear-index.ts';
-import type { Contraction, Factor } from './match.ts';
+import type { Factor } from '../../common/products.ts';
+import type { Contraction } from './match.ts';
 
 export interface ContractionSchedule {
   /** Rows of a register tile, 1 to 12. */

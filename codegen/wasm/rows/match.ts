@@ -24,16 +24,10 @@ import type {
   ScalarId,
 } from '../../../ir/kernel.ts';
 import { likelyExtent } from '../../common/cost.ts';
+import { placeFactors, productsOf, sumsOfProducts } from '../../common/products.ts';
 import type { Unit } from '../../common/units.ts';
 import { definitionsOf, freeValues, mapIndices, valueDTypes, walk } from '../../common/walk.ts';
-import {
-  type Contraction,
-  leastProducts,
-  mayBeColumn,
-  placeFactors,
-  productsOf,
-  sumsOfProducts,
-} from '../contraction/match.ts';
+import { type Contraction, leastProducts, mayBeColumn } from '../contraction/match.ts';
 
 /** Names of the axes that the row axis is replaced by. */
 export const firstAxis = '$block';
@@ -179,7 +173,7 @@ class Fission {
     const { written } = this.context;
     const before = [...this.#reloads.values(), ...this.#plain];
     const found = sumsOfProducts(node.body, before, (memory) => !written.has(memory));
-    const sums = found && placeFactors(found.sums, slotAxis, node.axis.name);
+    const sums = found && placeFactors(found.sums, new Set([slotAxis]), new Set([node.axis.name]));
     if (!found || !sums || sums.some(({ right }) => right.axes.has(firstAxis))) return undefined;
     const outside = new Set<KernelNode>(before);
     const isOutside = (inner: KernelNode): inner is Let => outside.has(inner);

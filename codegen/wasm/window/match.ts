@@ -9,7 +9,8 @@
  */
 import type { Axis } from '../../../ir/kernel.ts';
 import { coefficientOf } from '../../common/linear-index.ts';
-import type { Contraction, Sum } from '../contraction/match.ts';
+import type { Sum } from '../../common/products.ts';
+import type { Contraction } from '../contraction/match.ts';
 import {
   type CountedAxis,
   countOf,
