@@ -2,19 +2,8 @@
  * A character-level language model: the last 16 characters are embedded, go through two hidden layers of 256 and give
  * the odds of the next one. Trained with cross-entropy and Adam, in one compiled step.
  */
-import {
-  compile,
-  crossEntropy,
-  random,
-  type Tensor,
-  take,
-  tensor,
-  tidy,
-  tree,
-  valueAndGrad,
-  zeros,
-  zerosLike,
-} from '../index.ts';
+import { compile, crossEntropy, random, type Tensor, take, tensor, tidy, valueAndGrad, zeros } from '../index.ts';
+import { type AdamState, adam, adamState } from './adam.ts';
 
 export const context = 16;
 export const width = 32;
@@ -23,7 +12,7 @@ export const batch = 16;
 
 export type Layer = { weight: Tensor; bias: Tensor };
 export type Parameters = { embedding: Tensor; first: Layer; second: Layer; output: Layer };
-export type TrainingState = { parameters: Parameters; mean: Parameters; variance: Parameters; step: Tensor };
+export type TrainingState = AdamState<Parameters>;
 
 /** The odds of the next character: tokens int32[B, context] to logits float32[B, vocabulary]. */
 export function predict({ embedding, first, second, output }: Parameters, tokens: Tensor): Tensor {
@@ -37,28 +26,10 @@ export function predict({ embedding, first, second, output }: Parameters, tokens
 export const lossOf = (parameters: Parameters, tokens: Tensor, targets: Tensor) =>
   crossEntropy(predict(parameters, tokens), targets);
 
-const [learningRate, beta1, beta2, epsilon] = [1e-3, 0.9, 0.999, 1e-8];
-
-/** One step of Adam (Kingma and Ba, 2015): `[loss, next state]`. */
+/** One step of training: `[loss, next state]`. */
 export function trainingStep(state: TrainingState, tokens: Tensor, targets: Tensor) {
   const [loss, gradients] = valueAndGrad(lossOf)(state.parameters, tokens, targets);
-  const step = state.step.add(1);
-  const mean = tree.map((m, g) => m.mul(beta1).add(g.mul(1 - beta1)), state.mean, gradients);
-  const variance = tree.map((v, g) => v.mul(beta2).add(g.square().mul(1 - beta2)), state.variance, gradients);
-  const rate = step
-    .mul(Math.log(beta2))
-    .expm1()
-    .neg()
-    .sqrt()
-    .mul(learningRate)
-    .div(step.mul(Math.log(beta1)).expm1().neg());
-  const parameters = tree.map(
-    (p, m, v) => p.sub(rate.mul(m).div(v.sqrt().add(epsilon))),
-    state.parameters,
-    mean,
-    variance,
-  );
-  return [loss, { parameters, mean, variance, step }] as const;
+  return [loss, adam(state, gradients, { learningRate: 1e-3 })] as const;
 }
 
 /** Fresh parameters, scaled by the square root of the fan-in. */
@@ -74,12 +45,7 @@ export function initialState(vocabulary: number, seed: number): TrainingState {
     second: layer(keys[2], hidden, hidden),
     output: layer(keys[3], hidden, vocabulary),
   };
-  return {
-    parameters,
-    mean: tree.map(zerosLike, parameters),
-    variance: tree.map(zerosLike, parameters),
-    step: tensor(0),
-  };
+  return adamState(parameters);
 }
 
 /** Text as numbers: each distinct character is a token. */

@@ -1,9 +1,13 @@
-/** Builds `dist/`: an empty folder, then one JavaScript and one declaration file for each source file. */
+/**
+ * Builds `dist/`: an empty folder, then one JavaScript and one declaration file for each source file, and in
+ * `dist/browser` the bundle for pages.
+ */
 import { execFileSync } from 'node:child_process';
 import { chmodSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { bundleForBrowser } from './bundle-browser.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const compiler = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin', 'tsc');
@@ -11,3 +15,4 @@ const compiler = join(dirname(createRequire(import.meta.url).resolve('typescript
 rmSync(join(root, 'dist'), { recursive: true, force: true });
 execFileSync(process.execPath, [compiler, '-p', 'tsconfig.build.json'], { cwd: root, stdio: 'inherit' });
 chmodSync(join(root, 'dist', 'cli', 'main.js'), 0o755);
+await bundleForBrowser(join(root, 'dist', 'browser'));

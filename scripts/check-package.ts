@@ -1,10 +1,10 @@
 /**
  * Packs the package and checks it as its users meet it: `publint` and `attw` on the tarball, then an empty project that
- * installs the tarball, imports and requires it, runs a compiled function, calls the command line tool, and
- * type-checks a file against its declarations.
+ * installs the tarball, imports and requires it, runs a compiled function, also with the browser bundle, calls the
+ * command line tool, and type-checks a file against its declarations.
  */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -76,6 +76,20 @@ try {
   step('import', () => run(process.execPath, ['import.mjs'], consumer));
   writeFileSync(join(consumer, 'require.cjs'), `const { compile, tensor } = require('kilnjs');${example}`);
   step('require', () => run(process.execPath, ['require.cjs'], consumer));
+  const browserExample = `import { compile, tensor } from 'kilnjs/browser';${example}`;
+  writeFileSync(join(consumer, 'browser.mjs'), browserExample);
+  step('browser bundle', () => run(process.execPath, ['browser.mjs'], consumer));
+  step('delivery networks', () => {
+    const folder = join(consumer, 'node_modules', 'kilnjs');
+    const { unpkg, jsdelivr } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as Record<
+      string,
+      string
+    >;
+    for (const file of [unpkg, jsdelivr]) {
+      if (!existsSync(join(folder, file))) throw new Error(`the package lacks ${file}`);
+    }
+    return unpkg;
+  });
   step('command', () => run(process.execPath, [join('node_modules', '.bin', 'kiln'), '--version'], consumer));
   writeFileSync(join(consumer, 'types.ts'), typed);
   const options = {

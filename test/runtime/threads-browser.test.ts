@@ -2,73 +2,34 @@
  * Threads in Chromium: a page that is cross-origin isolated shares work with Web Workers, from its own origin or
  * another; one that is not runs on one thread, says so once, and gives the same results.
  */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { bundleForBrowser } from '../../scripts/bundle-browser.ts';
+import { forOtherOrigins, type Headers, isolation, type ServedFolder, serveFolder } from '../../scripts/serve.ts';
 import { launchBrowser } from '../support/browser.ts';
 
-const source = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'kiln-browser-'));
-const servers: Server[] = [];
+const servers: ServedFolder[] = [];
 let browser: Browser;
 
-const isolation = {
-  'Cross-Origin-Opener-Policy': 'same-origin',
-  'Cross-Origin-Embedder-Policy': 'require-corp',
-};
-/** What a host of libraries sends, so that isolated pages of other origins may load them. */
-const forOthers = { 'Access-Control-Allow-Origin': '*', 'Cross-Origin-Resource-Policy': 'cross-origin' };
-
-/** Serves the folder. @returns the origin */
-async function serve(headers: Readonly<Record<string, string>>): Promise<string> {
-  const server = createServer(({ url = '/' }, response) => {
-    const { pathname } = new URL(url, 'http://localhost');
-    if (pathname === '/') {
-      response.writeHead(200, { ...headers, 'Content-Type': 'text/html' });
-      response.end('<!doctype html><title>page</title>');
-      return;
-    }
-    try {
-      const file = readFileSync(join(folder, pathname));
-      response.writeHead(200, { ...headers, 'Content-Type': 'text/javascript' });
-      response.end(file);
-    } catch {
-      response.writeHead(404, headers);
-      response.end();
-    }
-  });
+async function serve(headers: Headers): Promise<string> {
+  const server = await serveFolder(folder, { headers });
   servers.push(server);
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return `http://localhost:${(server.address() as AddressInfo).port}`;
+  return server.origin;
 }
 
 beforeAll(async () => {
-  // As a bundler does it: the package in chunks, and the worker as a file beside them.
-  await build({
-    entryPoints: { kiln: source('index.ts'), 'pool-worker': source('runtime/wasm/pool-worker.ts') },
-    outdir: folder,
-    bundle: true,
-    splitting: true,
-    format: 'esm',
-    platform: 'browser',
-    target: 'es2022',
-    external: ['node:*'],
-    // `sideEffects` of the package names files of `dist`.
-    ignoreAnnotations: true,
-    logLevel: 'error',
-  });
+  await bundleForBrowser(folder);
+  writeFileSync(join(folder, 'index.html'), '<!doctype html><title>page</title>');
   writeFileSync(join(folder, 'page.js'), pageScript);
   browser = await launchBrowser({ isIsolating: true });
 });
 afterAll(async () => {
   await browser?.close();
-  for (const server of servers) server.close();
+  for (const { close } of servers) close();
   rmSync(folder, { recursive: true, force: true });
 });
 
@@ -117,7 +78,7 @@ async function visit(origin: string, threads?: number, library = origin): Promis
 
 describe('a page', () => {
   it('that is isolated shares work with workers, from its own origin or another; one that is not says so once', async () => {
-    const [isolated, plain, host] = await Promise.all([serve(isolation), serve({}), serve(forOthers)]);
+    const [isolated, plain, host] = await Promise.all([serve(isolation), serve({}), serve(forOtherOrigins)]);
     const alone = await visit(isolated, 1);
     expect(alone).toMatchObject({ isolated: true, workers: 0, messages: [] });
     const shared = await visit(isolated, 3);

@@ -1,0 +1,74 @@
+/**
+ * What the page and the trainer say to each other. The trainer runs in the page's own thread or in a Web Worker; either
+ * way all that passes between the two is these messages, over a port.
+ */
+
+/** From the page. */
+export type Request =
+  | { readonly type: 'train'; readonly device: DeviceName; readonly steps: number }
+  | { readonly type: 'stop' }
+  /** Asks for the code of all kernels. */
+  | { readonly type: 'code' };
+
+export type DeviceName = 'wasm' | 'webgpu';
+
+/** From the trainer. A run is one `started`, then `progress` and `picture`, then `done`; or, at any time, `failed`. */
+export type Answer =
+  | { readonly type: 'started'; readonly about: About; readonly kernels: readonly KernelRow[]; readonly data: Points }
+  | {
+      readonly type: 'progress';
+      /** Steps, and the loss of each in nats, that were not told before. */
+      readonly losses: readonly (readonly [step: number, loss: number])[];
+      /** Milliseconds a step, so far. */
+      readonly stepMilliseconds: number;
+    }
+  | {
+      readonly type: 'picture';
+      /** How likely each class is: float32[grid, grid, classes], rows from the top. */
+      readonly odds: Float32Array;
+      readonly grid: number;
+      /** Of the training points, from 0 to 1. */
+      readonly accuracy: number;
+    }
+  | { readonly type: 'done'; readonly result: Result; readonly kernels: readonly KernelRow[] }
+  | { readonly type: 'failed'; readonly title: string; readonly message: string }
+  | { readonly type: 'code'; readonly code: readonly (readonly [kernel: string, text: string])[] };
+
+export interface About {
+  readonly device: DeviceName;
+  /** What the code uses of the engine: `wasm+threads+relaxed-simd`. */
+  readonly tier: string;
+  /** The processor or the graphics adapter, as far as the browser says. */
+  readonly hardware: string;
+  /** From the first call to the first result: loading the compiler, compiling, making the kernels callable. */
+  readonly compileMilliseconds: number;
+  readonly parameters: number;
+}
+
+export interface Points {
+  /** x and y of each, within [-1, 1]. */
+  readonly points: Float32Array;
+  /** The class of each. */
+  readonly labels: Int32Array;
+  readonly classes: number;
+}
+
+export interface KernelRow {
+  readonly name: string;
+  /** What it computes: opcodes with their counts, most frequent first. */
+  readonly ops: readonly string[];
+  /** In one step. */
+  readonly launches: number;
+  /** Of all its launches in one step, in milliseconds; `undefined` until it was measured. */
+  readonly milliseconds: number | undefined;
+}
+
+export interface Result {
+  readonly device: DeviceName;
+  readonly steps: number;
+  readonly loss: number;
+  readonly accuracy: number;
+  /** Without compiling and without pictures. */
+  readonly stepMilliseconds: number;
+  readonly compileMilliseconds: number;
+}

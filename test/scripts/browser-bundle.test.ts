@@ -1,0 +1,192 @@
+/**
+ * The browser bundle as pages meet it: loaded from another origin by a script tag, with the compiler fetched at the
+ * first compile and not before; small; the same bytes wherever it is made.
+ */
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
+import type { Browser } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { compile, type Tensor, tensor } from '../../index.ts';
+import { bundleForBrowser } from '../../scripts/bundle-browser.ts';
+import { forOtherOrigins, type Headers, isolation, type ServedFolder, serveFolder } from '../../scripts/serve.ts';
+import { launchBrowser } from '../support/browser.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'kiln-bundle-'));
+const bundle = join(folder, 'bundle');
+const site = join(folder, 'site');
+const served: ServedFolder[] = [];
+let browser: Browser;
+let host: string;
+
+async function serve(path: string, headers: Headers): Promise<string> {
+  const server = await serveFolder(path, { headers });
+  served.push(server);
+  return server.origin;
+}
+
+beforeAll(async () => {
+  const [opened] = await Promise.all([launchBrowser({ isIsolating: true }), bundleForBrowser(bundle)]);
+  browser = opened;
+  host = await serve(bundle, forOtherOrigins);
+  mkdirSync(site);
+  writeFileSync(
+    join(site, 'index.html'),
+    `<!doctype html><title>page</title><script type="module" src="page.js"></script>`,
+  );
+  writeFileSync(join(site, 'page.js'), pageScript(host));
+});
+afterAll(async () => {
+  await browser?.close();
+  for (const { close } of served) close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const size = 256;
+
+/** What the page runs, and this process too. Many rows, so that the work is worth sharing. */
+const values = (): Float32Array =>
+  Float32Array.from({ length: size * size }, (_, i) => ((i * 7919) % 1000) / 1000 - 0.5);
+
+const pageScript = (origin: string): string => `
+  import { compile, tensor, init } from '${origin}/kiln.js';
+  const size = ${size};
+  const values = ${values};
+  window.imported = true;
+  window.run = async (threads) => {
+    await init({ precision: 'strict', threads });
+    const f = compile((x) => x.matmul(x).tanh().matmul(x).sum());
+    const x = tensor(values(), { shape: [size, size] });
+    await f.warmup(x);
+    return (await f(x).data())[0];
+  };
+`;
+
+/** The files that importing `name` fetches, by following its static imports. */
+function fetchedWith(name: string, found = new Set<string>()): Set<string> {
+  if (found.has(name)) return found;
+  found.add(name);
+  const code = readFileSync(join(bundle, name), 'utf8');
+  for (const [, chunk] of code.matchAll(/(?:from|import)"\.\/([^"]+)"/g)) fetchedWith(chunk, found);
+  return found;
+}
+
+const gzipped = (names: Iterable<string>): number =>
+  [...names].reduce((sum, name) => sum + gzipSync(readFileSync(join(bundle, name))).length, 0);
+
+interface Seen {
+  readonly value: number;
+  readonly isolated: boolean;
+  readonly workers: number;
+  readonly messages: readonly string[];
+  /** Files of the bundle that were fetched when it was imported, and those that the first compile fetched. */
+  readonly atImport: readonly string[];
+  readonly atCompile: readonly string[];
+}
+
+async function visit(headers: Headers, threads: number): Promise<Seen> {
+  const origin = await serve(site, headers);
+  const page = await browser.newPage();
+  const messages: string[] = [];
+  const requests: string[] = [];
+  page.on('console', (message) => messages.push(message.text()));
+  page.on('pageerror', (error) => messages.push(error.message));
+  page.on('request', (request) => {
+    if (request.url().startsWith(`${host}/`)) requests.push(request.url().slice(host.length + 1));
+  });
+  await page.goto(origin);
+  await page.waitForFunction('window.imported');
+  const atImport = requests.splice(0);
+  const value = (await page.evaluate(`run(${threads})`)) as number;
+  const isolated = (await page.evaluate('crossOriginIsolated')) as boolean;
+  const workers = page.workers().length;
+  await page.close();
+  return { value, isolated, workers, messages, atImport, atCompile: requests };
+}
+
+/** What this process computes for the same. */
+async function expected(): Promise<number> {
+  const f = compile((x: Tensor) => x.matmul(x).tanh().matmul(x).sum(), { precision: 'strict' });
+  return Number((await f(tensor(values(), { shape: [size, size] })).data())[0]);
+}
+
+describe('a page that loads the bundle from another origin', () => {
+  it.each([
+    ['isolated, on two threads', isolation, 2, true],
+    ['not isolated, on one thread', {}, 1, false],
+    ['isolated, under a content security policy', { ...isolation, 'Content-Security-Policy': '' }, 2, true],
+  ] as const)('%s', async (_, headers, threads, isolated) => {
+    const policy = `default-src 'none'; script-src 'self' ${host} 'wasm-unsafe-eval'; worker-src blob: ${host}; connect-src 'none'`;
+    const sent = 'Content-Security-Policy' in headers ? { ...headers, 'Content-Security-Policy': policy } : headers;
+    const seen = await visit(sent, threads);
+    expect(seen.messages).toEqual([]);
+    expect(seen).toMatchObject({ isolated, workers: threads - 1, value: await expected() });
+    // Importing fetches what kiln.js imports; the compiler and Binaryen are fetched for the first compile.
+    expect(new Set(seen.atImport)).toEqual(fetchedWith('kiln.js'));
+    for (const part of ['compiler-', 'binaryen-']) {
+      expect(seen.atImport.filter((name) => name.startsWith(part))).toEqual([]);
+      expect(seen.atCompile.filter((name) => name.startsWith(part))).toHaveLength(1);
+    }
+  });
+});
+
+describe('the bundle', () => {
+  it('is small: kiln.js and what it imports, and the compiler without Binaryen', () => {
+    const core = fetchedWith('kiln.js');
+    const compiler = readdirSync(bundle).find((name) => /^compiler-(?!worker)[^.]+\.js$/.test(name)) ?? '';
+    const later = [...fetchedWith(compiler)].filter((name) => !core.has(name));
+    // In bytes; a size that falls well below its limit takes the limit along.
+    expect(gzipped(core)).toBeLessThan(157_000);
+    expect(gzipped(later)).toBeLessThan(150_000);
+  });
+
+  it('names no place of the machine, evaluates no text, and carries the licences of what is inside', () => {
+    for (const name of readdirSync(bundle)) {
+      const text = readFileSync(join(bundle, name), 'utf8');
+      expect(text.includes(root), name).toBe(false);
+      if (!name.startsWith('binaryen'))
+        expect(text.match(/sourceMappingURL=(.*)/)?.[1] ?? `${name}.map`).toBe(`${name}.map`);
+      if (name.endsWith('.js')) expect(text.match(/\bnew Function\b|[^\w.]eval\(/)).toBeNull();
+    }
+    const licences = readFileSync(join(bundle, 'licenses.txt'), 'utf8');
+    for (const name of ['acorn', 'binaryen', '@noble/hashes']) expect(licences).toContain(`${name}\n\n`);
+  });
+
+  it('has the same bytes wherever it is made', async () => {
+    const elsewhere = join(realpathSync(folder), 'another', 'checkout');
+    mkdirSync(elsewhere, { recursive: true });
+    for (const part of [
+      'base',
+      'codegen',
+      'index.ts',
+      'ir',
+      'package.json',
+      'passes',
+      'runtime',
+      'tracer',
+      'tsconfig.json',
+    ]) {
+      cpSync(join(root, part), join(elsewhere, part), { recursive: true });
+    }
+    symlinkSync(realpathSync(join(root, 'node_modules')), join(elsewhere, 'node_modules'));
+    const again = join(folder, 'again');
+    await bundleForBrowser(again, elsewhere);
+    expect(readdirSync(again)).toEqual(readdirSync(bundle));
+    for (const name of readdirSync(bundle)) {
+      expect(readFileSync(join(again, name)).equals(readFileSync(join(bundle, name))), name).toBe(true);
+    }
+  });
+});
