@@ -32,7 +32,7 @@ const firstNormal = -87.33654022216797;
 
 /** Names `x = n ln 2 + r`. */
 const reduce = (w: Writer, x: string): string => `
-  let n = round(${x} * ${w.f(Math.LOG2E)});
+  let n = round(${x} * ${floatLiteral(Math.LOG2E)});
   let r = fma(n, ${w.f(-ln2Low)}, fma(n, ${w.f(-ln2High)}, ${x}));`;
 
 /** `e^x = 2^n e^r`, where `2^n` is added to the exponent. */
@@ -88,7 +88,7 @@ export const tanh = functionTemplate(
   'f',
   (w) => `
     let x = min(abs(operand), ${w.f(tanhSaturation)});
-    let n = round(x * ${w.f(2 * Math.LOG2E)});
+    let n = round(x * ${floatLiteral(2 * Math.LOG2E)});
     let w = fma(n, ${w.f(-Math.LN2 / 2)}, x);
     let square = w * w;
     ${w.polynomial('t', 'square', tanhOverW)}
@@ -126,7 +126,7 @@ export const erf = functionTemplate(
     let x = min(abs(operand), ${w.f(erfSaturation)});
     ${w.polynomial('q', 'x', exponentTail)}
     q = fma(x, q, x);
-    let n = round(q * ${w.f(Math.LOG2E)});
+    let n = round(q * ${floatLiteral(Math.LOG2E)});
     let r = fma(n, ${w.f(Math.LN2)}, -q);
     ${w.polynomial('tail', 'r', erfMinusOneTail)}
     let minus_one = fma(r * r, tail, r);

@@ -3,7 +3,7 @@
  * the formulas. The builtin `log` is no substitute: between 0.5 and 2 its error is 2^-21, whatever the result.
  */
 import { magnitudeMask, nanOf } from './basic.ts';
-import { functionTemplate, type Writer } from './writer.ts';
+import { floatLiteral, functionTemplate, type Writer } from './writer.ts';
 
 const ln2High = 0.693145751953125;
 const ln2Low = Math.LN2 - ln2High;
@@ -24,7 +24,7 @@ const assemble = functionTemplate(
     let z = s * s;
     ${w.polynomial('tail', 'z', logTail)}
     let half_square = f * f * 0.5;
-    let correction = fma(s, fma(z, tail, half_square), k * ${w.f(ln2Low)});
+    let correction = fma(s, fma(z, tail, half_square), k * ${floatLiteral(ln2Low)});
     return fma(k, ${w.f(ln2High)}, f - (half_square - correction));`,
 );
 

@@ -3,15 +3,17 @@
  * the first short enough that products with it are exact. With `x = 2^k m` and `s = (m - 1) / (m + 1)`, log2(m) is odd in
  * s; the polynomials are those of `codegen/wasm/math/power.ts`.
  *
- * Parts are shortened by masks on bits, not by sums of large and small numbers, which a compiler may reassociate.
+ * Parts are shortened by masks on bits, not by sums of large and small numbers, which a compiler may reassociate; what
+ * cancels is `fma`, which it may not take apart.
  */
 import { magnitudeMask, signBit } from './basic.ts';
 import { splitNumber } from './logarithm.ts';
 import { floatLiteral, functionTemplate, type Writer } from './writer.ts';
 
-/** log2(m) / s is this and, times s^2, the polynomial in s^2. */
+/** log2(m) / s is the first, the second times s^2, and s^4 times the polynomial in s^2. */
 const log2Slope = 2.885390081777849;
-const log2Tail = [0.9617966941149177, 0.5770779418962102, 0.41220930082945123, 0.3199036650080258, 0.2829298220434414];
+const log2Cube = 0.9617966941149177;
+const log2Tail = [0.5770779418962102, 0.41220930082945123, 0.3199036650080258, 0.2829298220434414];
 
 /** 2^r on |r| <= 1/2; relative error below 2^-29. */
 const exp2 = [
@@ -19,12 +21,13 @@ const exp2 = [
   0.0013399931162930657, 0.00015345811883312694,
 ];
 
-/** The upper 12 bits of the significand, so that products of two such are exact. */
-const upper = (w: Writer, x: string): string => w.float(`${w.bits(x)} & ${w.u(0xfffff000)}`);
+/** The upper 11 or 12 bits of the significand: a product of an upper part with one of 12 bits is exact. */
+const upper = (w: Writer, x: string, bits: 11 | 12): string =>
+  w.float(`${w.bits(x)} & ${w.u(bits === 12 ? 0xfffff000 : 0xffffe000)}`);
 const slopeUpper = Math.fround(Math.round(log2Slope * 2 ** 10) / 2 ** 10);
 
 /** Exponents beyond this give 0, 1 or infinity; integers are even. */
-const largestExponent = 2 ** 40;
+const largestExponent = 1e12;
 
 /** `size^y` for a positive finite size of the given bits; 0 where the result is subnormal. */
 const powerOfSize = functionTemplate(
@@ -33,31 +36,37 @@ const powerOfSize = functionTemplate(
   'f',
   (w) => `
     ${splitNumber(w, 'size')}
-    let sum = f + 2.0;
-    let sum_upper = ${upper(w, 'sum')};
-    let sum_lower = f - (sum_upper - 2.0);
-    let quotient = f / sum;
-    let s_upper = ${upper(w, 'quotient')};
-    let s_lower = fma(-s_upper, sum_lower, fma(-s_upper, sum_upper, f)) / sum;
+    // m - 1 = f, and m + 1 is sum_upper + m_lower.
+    let m = f + 1.0;
+    let m_upper = ${upper(w, 'm', 11)};
+    let m_lower = m - m_upper;
+    let sum_upper = m_upper + 1.0;
+    let quotient = f / (m + 1.0);
+    let s_upper = ${upper(w, 'quotient', 12)};
+    let s_lower = fma(-s_upper, m_lower, fma(-s_upper, sum_upper, f)) / (m + 1.0);
     let s = s_upper + s_lower;
     let z = s * s;
+    let cube = s * z;
     ${w.polynomial('tail', 'z', log2Tail)}
-    let product = s_upper * ${floatLiteral(slopeUpper)};
-    let rest = fma(s_upper, ${w.f(log2Slope - slopeUpper)}, fma(s_lower, ${w.f(log2Slope)}, s * z * tail));
-    let log2 = k + (product + rest);
-    let log2_upper = ${upper(w, 'log2')};
-    let log2_lower = ((k - log2_upper) + product) + rest;
+    // log2(m) = log2_upper + log2_lower.
+    let higher = fma(cube, ${w.f(log2Cube)}, cube * z * tail);
+    let rest = fma(s_upper, ${w.f(log2Slope - slopeUpper)}, fma(s_lower, ${w.f(log2Slope)}, higher));
+    let log2 = fma(s_upper, ${w.f(slopeUpper)}, rest);
+    let log2_upper = ${upper(w, 'log2', 12)};
+    let log2_lower = fma(s_upper, ${w.f(slopeUpper)}, -log2_upper) + rest;
+    // y (k + log2(m)) = n + r.
     let exponent = clamp(y, ${w.f(-largestExponent)}, ${w.f(largestExponent)});
-    let exponent_upper = ${upper(w, 'exponent')};
-    let t_upper = exponent_upper * log2_upper;
-    let t_lower = fma(exponent - exponent_upper, log2_upper, exponent * log2_lower);
-    let t = t_upper + t_lower;
-    let n = round(t);
-    let r = (t_upper - n) + t_lower;
+    let exponent_upper = ${upper(w, 'exponent', 12)};
+    let exponent_lower = exponent - exponent_upper;
+    let small = fma(exponent_lower, k + log2, exponent_upper * log2_lower);
+    let n = round(exponent * (k + log2));
+    let r = fma(exponent_upper, log2_upper, fma(exponent_upper, k, -n)) + small;
     ${w.polynomial('root', 'r', exp2)}
     var bits = ${w.bits('root')} + (${w.bits(`n + ${floatLiteral(1.5 * 2 ** 23)}`)} << ${w.u(23)});
-    bits = select(bits, ${w.u(0)}, t < ${w.f(-126)});
-    bits = select(bits, ${w.u(0x7f800000)}, t >= ${w.f(128)});
+    let is_small = (n < ${w.f(-126)}) | ((n == ${w.f(-126)}) & (root < ${w.f(1)}));
+    let is_large = (n > ${w.f(128)}) | ((n == ${w.f(128)}) & (root >= ${w.f(1)}));
+    bits = select(bits, ${w.u(0)}, is_small);
+    bits = select(bits, ${w.u(0x7f800000)}, is_large);
     return ${w.float('bits')};`,
 );
 

@@ -86,21 +86,22 @@ const sineShifted = (name: 'sine' | 'cosine') =>
   functionTemplate(name, { x: 'f' }, 'f', (w) => {
     const isCosine = name === 'cosine';
     const reduction = piParts.map((part) => `r = fma(n, ${w.f(-part)}, r);`).join('\n');
-    // cos(k pi + pi/2 + r) = (-1)^(k + 1) sin(r).
-    const turns = isCosine
-      ? `let half_turns = floor(size * ${floatLiteral(1 / Math.PI)});
-        let n = half_turns + 0.5;`
-      : `let half_turns = round(size * ${floatLiteral(1 / Math.PI)});
-        let n = half_turns;`;
-    const parity = `${w.bits(`half_turns + ${roundingShift}`)}${isCosine ? ' + 1u' : ''}`;
+    const turns = `size * ${floatLiteral(1 / Math.PI)}`;
+    // sin(n pi + r) = (-1)^n sin(r), and cos((k + 1/2) pi + r) = (-1)^(k + 1) sin(r).
+    const reduceBy = isCosine
+      ? `let k = floor(${turns});
+        let n = k + 0.5;
+        let parity = ${w.bits(`k + ${roundingShift}`)} + 1u;`
+      : `let n = round(${turns});
+        let parity = ${w.bits(`n + ${roundingShift}`)};`;
     return `
       let size = abs(x);
-      ${turns}
+      ${reduceBy}
       var r = size;
       ${reduction}
       let square = r * r;
       ${w.polynomial('tail', 'square', sineTail)}
-      var result = ${w.bits('fma(r * square, tail, r)')} ^ ((${parity}) << ${w.u(31)});
+      var result = ${w.bits('fma(r * square, tail, r)')} ^ (parity << ${w.u(31)});
       let is_large = ${w.bits('size')} > ${w.u(largestModerate)};
       if (${w.any('is_large')}) {
         result = select(result, ${w.bits(w.call(sineOfLarge, 'size', w.u(isCosine ? 1 : 0)))}, is_large);

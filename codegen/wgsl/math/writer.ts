@@ -67,15 +67,12 @@ export const laneTemplate = (
 export function floatLiteral(value: number): string {
   const rounded = Math.fround(value);
   if (!Number.isFinite(rounded)) throw internalError(`no literal of WGSL is ${value}`);
-  let text = String(rounded);
-  for (let digits = 1; digits < 17; digits++) {
-    const shorter = rounded.toPrecision(digits);
-    if (Math.fround(Number(shorter)) !== rounded) continue;
-    text = String(Number(shorter));
-    break;
-  }
-  if (Object.is(rounded, -0)) text = '-0';
-  text = text.replace('e+', 'e');
+  if (Object.is(rounded, -0)) return '-0.0';
+  const digits = [1, 2, 3, 4, 5, 6, 7, 8].find((count) => Math.fround(Number(rounded.toPrecision(count))) === rounded);
+  const shortest = Number(rounded.toPrecision(digits ?? 9));
+  const size = Math.abs(shortest);
+  const isPlain = size === 0 || (size >= 1e-3 && size < 1e9);
+  const text = isPlain ? String(shortest) : shortest.toExponential().replace('e+', 'e');
   return /[.e]/.test(text) ? text : `${text}.0`;
 }
 
