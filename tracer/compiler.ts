@@ -6,13 +6,9 @@
  *     const { program } = compile({ module, name: 'step', precision: 'fast', donated: [false, false], tier });
  */
 import { evaluateDim } from '../base/dim.ts';
-import { internalError, KilnError } from '../base/error.ts';
+import { KilnError } from '../base/error.ts';
 import { debug, flag, isDebugging, isFlagOn } from '../base/flags.ts';
-import { loadBinaryen } from '../codegen/wasm/load.ts';
-import { generateProgram, type TuningOptions } from '../codegen/wasm/program.ts';
-import { parseSchedule } from '../codegen/wasm/schedules.ts';
 import type { Tunable } from '../codegen/wasm/tunables.ts';
-import { generateProgram as generateWgslProgram } from '../codegen/wgsl/program.ts';
 import { printKernel } from '../ir/kernel-print.ts';
 import type { Lowered } from '../ir/lowered.ts';
 import { printModule } from '../ir/printer.ts';
@@ -26,10 +22,18 @@ import type { Program, Tier } from '../runtime/program.ts';
 import { type CompileReport, reportOf } from './compile-report.ts';
 import { dumpStages } from './dump.ts';
 import { describeOps, fusionAccount, fusionLines, totalLines } from './fusion-account.ts';
-import { fitBudget, type Generated, type WithinBudget } from './memory-budget.ts';
+import { fitBudget, type WithinBudget } from './memory-budget.ts';
 import { collectReport } from './report/collect.ts';
 import type { ReportData } from './report/data.ts';
 import type { Precision } from './settings.ts';
+import {
+  type Generated,
+  isTargetLoaded,
+  loadedTarget,
+  loadTarget,
+  type Target,
+  type TuningRequest,
+} from './targets/target.ts';
 
 export interface CompileRequest {
   readonly module: Module;
@@ -56,16 +60,6 @@ export interface CompileRequest {
   };
 }
 
-/** Schedules that were measured on the machine that runs the program. */
-export interface TuningRequest {
-  /** By the key of the kernel. */
-  readonly schedules: readonly (readonly [string, string])[];
-  /** Values of symbolic sizes; one that is absent counts as a likely one. */
-  readonly sizes: readonly (readonly [string, number])[];
-  /** Asks for candidates for all other kernels, made within so many milliseconds. */
-  readonly candidateMs?: number;
-}
-
 export interface CompileResult {
   readonly program: Program;
   readonly milliseconds: number;
@@ -80,15 +74,13 @@ export interface CompileResult {
 /** What constant folding may store, in bytes. */
 const constantBudget = 1 << 16;
 
-let binaryen: Awaited<ReturnType<typeof loadBinaryen>> | undefined;
-
-/** Loads what code generation needs for a target: for WASM Binaryen, for WebGPU nothing. */
-export async function ready(target: Tier['target'] = 'wasm'): Promise<void> {
-  if (target === 'wasm') binaryen ??= await loadBinaryen();
+/** Loads what code generation for a target needs; for WASM that is Binaryen. */
+export async function ready(target: Target = 'wasm'): Promise<void> {
+  await loadTarget(target);
 }
 
 /** Whether `compile` has what it needs for a target. */
-export const isReady = (target: Tier['target']): boolean => target === 'webgpu' || binaryen !== undefined;
+export const isReady = isTargetLoaded;
 
 /**
  * Compiles a module, whose functions are traced graphs, to a program.
@@ -157,13 +149,9 @@ function stagesOf({
   const target = tier.target === 'webgpu' ? webgpuTarget(tier) : wasmTarget;
   const context = passContext(precision, without, target);
   const module = runPasses(traced, optimizePipeline, context);
-  const generate = (lowered: Lowered): Generated => {
-    if (tier.target === 'webgpu') {
-      return { ...generateWgslProgram(lowered, { precision, tier }), tunables: [], tuned: [] };
-    }
-    if (!binaryen) throw internalError('compile before ready()');
-    return generateProgram(binaryen, lowered, { precision, tier }, tuning && tuningOptions(tuning, lowered));
-  };
+  const generateCode = loadedTarget(tier.target);
+  const generate = (lowered: Lowered): Generated =>
+    generateCode(lowered, { precision, tier, ...(tuning && { tuning }) });
   const lower = (candidate: Module, others: readonly Feature[]): Lowered =>
     lowerModule(candidate, {
       name,
@@ -178,22 +166,6 @@ function stagesOf({
   }
   const lowered = lower(module, []);
   return { module, ...generate(lowered) };
-}
-
-/** A symbolic size whose value is not known counts as this, within its bounds. */
-const likelySize = 64;
-
-/** Schedules from outside are taken where they are some. */
-function tuningOptions({ schedules, sizes, candidateMs }: TuningRequest, { symbols }: Lowered): TuningOptions {
-  const given = new Map(sizes);
-  const end = candidateMs === undefined ? undefined : performance.now() + candidateMs;
-  return {
-    schedules: new Map(schedules.filter(([, text]) => parseSchedule(text) !== undefined)),
-    sizes: new Map(
-      symbols.map(({ name, min, max }) => [name, given.get(name) ?? Math.min(Math.max(likelySize, min), max)]),
-    ),
-    ...(end !== undefined && { mayGoOn: () => performance.now() < end }),
-  };
 }
 
 function passContext(precision: Precision, without: Without, target: FusionTarget): PassContext {

@@ -5,8 +5,6 @@
  */
 import type { DimBindings } from '../base/dim.ts';
 import { KilnError } from '../base/error.ts';
-import type { TunedKernel } from '../codegen/wasm/program.ts';
-import type { Tunable } from '../codegen/wasm/tunables.ts';
 import type { Lowered } from '../ir/lowered.ts';
 import type { Module } from '../ir/types.ts';
 import type { Feature } from '../passes/features.ts';
@@ -16,17 +14,7 @@ import { type FittedProgram, leastBytes, plannedBytes, withinBudget } from '../p
 import { footprintOf } from '../runtime/footprint.ts';
 import type { Program } from '../runtime/program.ts';
 import { count } from './fusion-account.ts';
-
-export interface Generated {
-  /** With the launches that codegen has set apart. */
-  readonly lowered: Lowered;
-  readonly program: Program;
-  /** The code of each kernel as text. */
-  readonly texts: readonly string[];
-  /** What may be measured, and what was. */
-  readonly tunables: readonly Tunable[];
-  readonly tuned: readonly TunedKernel[];
-}
+import type { Generated } from './targets/target.ts';
 
 export interface BudgetedStages {
   /** Optimised. */

@@ -134,23 +134,31 @@ describe('a page that loads the bundle from another origin', () => {
     const seen = await visit(sent, threads);
     expect(seen.messages).toEqual([]);
     expect(seen).toMatchObject({ isolated, workers: threads - 1, value: await expected() });
-    // Importing fetches what kiln.js imports; the compiler and Binaryen are fetched for the first compile.
+    // Importing fetches what kiln.js imports; the compiler, as far as WASM
+    // needs it, is fetched for the first compile.
     expect(new Set(seen.atImport)).toEqual(fetchedWith('kiln.js'));
-    for (const part of ['compiler-', 'binaryen-']) {
+    for (const part of ['compiler-', 'wasm-', 'binaryen-']) {
       expect(seen.atImport.filter((name) => name.startsWith(part))).toEqual([]);
       expect(seen.atCompile.filter((name) => name.startsWith(part))).toHaveLength(1);
     }
+    expect(seen.atCompile.filter((name) => name.startsWith('webgpu-'))).toEqual([]);
   });
 });
 
 describe('the bundle', () => {
-  it('is small: kiln.js and what it imports, and the compiler without Binaryen', () => {
+  it('is small: what is fetched at import, for the compiler, and for each target', () => {
+    const names = readdirSync(bundle);
+    const later = (start: RegExp, ...before: readonly ReadonlySet<string>[]): ReadonlySet<string> => {
+      const chunks = fetchedWith(names.find((name) => start.test(name)) ?? '');
+      return new Set([...chunks].filter((name) => !before.some((known) => known.has(name))));
+    };
     const core = fetchedWith('kiln.js');
-    const compiler = readdirSync(bundle).find((name) => /^compiler-(?!worker)[^.]+\.js$/.test(name)) ?? '';
-    const later = [...fetchedWith(compiler)].filter((name) => !core.has(name));
+    const compiler = later(/^compiler-(?!worker)\w+\.js$/, core);
     // In bytes; a size that falls well below its limit takes the limit along.
-    expect(gzipped(core)).toBeLessThan(170_000);
-    expect(gzipped(later)).toBeLessThan(230_000);
+    expect(gzipped(core)).toBeLessThan(165_000);
+    expect(gzipped(compiler)).toBeLessThan(100_000);
+    expect(gzipped(later(/^wasm-\w+\.js$/, core, compiler))).toBeLessThan(75_000);
+    expect(gzipped(later(/^webgpu-\w+\.js$/, core, compiler))).toBeLessThan(60_000);
   });
 
   it('names no place of the machine, evaluates no text, and carries the licences of what is inside', () => {

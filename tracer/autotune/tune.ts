@@ -10,7 +10,7 @@ import { debug, isDebugging } from '../../base/flags.ts';
 import type { TunedKernel } from '../../codegen/wasm/program.ts';
 import type { Tunable } from '../../codegen/wasm/tunables.ts';
 import type { Device } from '../../runtime/device.ts';
-import type { TuningRequest } from '../compiler.ts';
+import type { TuningRequest } from '../targets/target.ts';
 import { machineKey } from './machine.ts';
 import { type SearchResult, searchSchedules, type TriedSchedule } from './search.ts';
 import { type StoredSchedule, storedSchedules, storeSchedules } from './store.ts';
