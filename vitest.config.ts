@@ -17,8 +17,16 @@ const alone = [
   'test/tracer/program-cache.test.ts',
 ];
 
-/** Tests that only WebGPU can run, and tests of every device, which run there too. */
-const onWebgpu = ['test/**/*.webgpu.test.ts', 'test/runtime/webgpu/**/*.test.ts'];
+/** Tests that only WebGPU can run. */
+const onlyWebgpu = ['test/**/*.webgpu.test.ts', 'test/runtime/webgpu/**/*.test.ts'];
+const files = (folder: string, names: readonly string[]): string[] =>
+  names.map((name) => `test/${folder}/${name}.test.ts`);
+
+/** Tests of every device, which WebGPU runs too. */
+const alsoWebgpu = [
+  ...files('codegen', ['kernel-run', 'random-kernels', 'random-rows', 'rows', 'columns', 'column-rows', 'contraction']),
+  ...files('codegen', ['window', 'sort', 'transpose', 'partials', 'backwards']),
+];
 
 /** A full run tries hundreds of times as many cases. */
 const testTimeout = process.env.KILN_TEST === 'full' ? 3_600_000 : 60_000;
@@ -36,7 +44,7 @@ export default defineConfig({
           ...common,
           name: 'shared',
           include: ['test/**/*.test.ts'],
-          exclude: [...alone, ...onWebgpu],
+          exclude: [...alone, ...onlyWebgpu],
           isolate: false,
         },
       },
@@ -47,7 +55,7 @@ export default defineConfig({
         test: {
           ...common,
           name: 'threads',
-          include: ['ops', 'random-graphs', 'models'].map((name) => `test/end-to-end/${name}.test.ts`),
+          include: files('end-to-end', ['ops', 'random-graphs', 'models']),
           setupFiles: ['test/setup.ts', 'test/share-all.ts'],
           env: { KILN_THREADS: '3' },
           isolate: false,
@@ -57,10 +65,10 @@ export default defineConfig({
         test: {
           ...common,
           name: 'webgpu',
-          include: onWebgpu,
+          include: [...onlyWebgpu, ...alsoWebgpu],
           globalSetup: ['test/webgpu-adapter.ts'],
-          // Filled by the global setup.
-          env: {},
+          // What the adapter needs is added by the global setup.
+          env: { KILN_DEVICE: 'webgpu' },
           setupFiles: ['test/setup.ts', 'test/on-webgpu.ts'],
           isolate: false,
         },

@@ -8,21 +8,13 @@ import { generateKernel } from '../../codegen/wasm/kernel.ts';
 import type { Kernel, ScalarId } from '../../ir/kernel.ts';
 import { plainTier, type WasmTier } from '../../runtime/program.ts';
 import { wasmFeatures } from '../../runtime/wasm/features.ts';
-import { type Bindings, makeInputs } from '../support/kernel-data.ts';
+import { checkKernel, wave } from '../support/kernel-check.ts';
+import { makeInputs } from '../support/kernel-data.ts';
 import { at, KernelMaker, read, write } from '../support/kernel-maker.ts';
 import { compareWithInterpreter, generate } from '../support/kernel-run.ts';
 
-const wave = (_: string, i: number): number => Math.fround(Math.sin(i * 12.9898 + 1) * 3);
 const usesTiles = (kernel: Kernel): boolean =>
   generate(kernel).text().includes('f32x4.mul') && generate(kernel).code.length > 0;
-
-function check(kernel: Kernel, sizes: readonly Bindings[] = [{}], fill = wave): void {
-  const generated = generate(kernel);
-  for (const bindings of sizes) {
-    const difference = compareWithInterpreter(kernel, makeInputs(kernel, bindings, fill), bindings, generated);
-    expect(difference && `${JSON.stringify(bindings)}: ${difference}`).toBeUndefined();
-  }
-}
 
 interface Options {
   readonly leftTransposed?: boolean;
@@ -88,7 +80,7 @@ describe('matrix products', () => {
     expect(generate(matmul(32, 32, 32)).scratchBytes).toBeGreaterThan(0);
   });
 
-  it('have the same bits at every remainder of rows and columns', () => {
+  it('have the same bits at every remainder of rows and columns', async () => {
     const [m, n, k] = [dim('M'), dim('N'), dim('K', { min: 0 })];
     const kernels = [
       {},
@@ -98,26 +90,26 @@ describe('matrix products', () => {
     ];
     for (const options of kernels) {
       const sizes = small.flatMap((M) => small.flatMap((N) => [0, 1, 7].map((K) => ({ M, N, K }))));
-      check(
+      await checkKernel(
         matmul(m, n, k, options),
         sizes.filter((_, i) => i % (options.leftTransposed ? 7 : 1) === 0),
       );
     }
   });
 
-  it('have the same bits at every depth', () => {
+  it('have the same bits at every depth', async () => {
     const [m, n, k] = [dim('M'), dim('N'), dim('K', { min: 0 })];
     const sizes = [0, 1, 2, 7, 255, 256, 257, 513, 770].flatMap((K) => [{ M: 5, N: 11, K }]);
     for (const options of [{ prologue: true }, { rightTransposed: true }, { epilogue: true }])
-      check(matmul(m, n, k, options), sizes);
+      await checkKernel(matmul(m, n, k, options), sizes);
   });
 
-  it('read no further than they may in the last of several chunks of columns', () => {
+  it('read no further than they may in the last of several chunks of columns', async () => {
     // Two rows take tiles of 16 columns; chunks of 520 columns leave 8 for the last tile of the first.
-    for (const columns of [1025, 1026, 1029, 1033, 1040]) check(matmul(2, columns, 3));
+    for (const columns of [1025, 1026, 1029, 1033, 1040]) await checkKernel(matmul(2, columns, 3));
   });
 
-  it('know static sizes', () => {
+  it('know static sizes', async () => {
     for (const depth of [1, 7, 256, 257, 513]) {
       for (const [rows, columns] of [
         [4, 8],
@@ -127,35 +119,37 @@ describe('matrix products', () => {
         [1, 37],
         [67, 12],
       ] as const) {
-        check(matmul(rows, columns, depth, { epilogue: true, prologue: rows % 2 === 0, rightTransposed: rows === 67 }));
+        await checkKernel(
+          matmul(rows, columns, depth, { epilogue: true, prologue: rows % 2 === 0, rightTransposed: rows === 67 }),
+        );
       }
     }
   });
 
-  it('pack what is large, in either direction', () => {
-    check(matmul(38, 150, 70));
-    check(matmul(38, 150, 70, { leftTransposed: true, rightTransposed: true }));
-    check(matmul(38, 150, 70, { leftTransposed: true, prologue: true, epilogue: true }));
+  it('pack what is large, in either direction', async () => {
+    await checkKernel(matmul(38, 150, 70));
+    await checkKernel(matmul(38, 150, 70, { leftTransposed: true, rightTransposed: true }));
+    await checkKernel(matmul(38, 150, 70, { leftTransposed: true, prologue: true, epilogue: true }));
   });
 
-  it('take batches', () => {
-    check(matmul(6, 10, 20, { batch: 3 }));
-    check(matmul(9, 13, 70, { batch: 5, prologue: true, epilogue: true, rightTransposed: true }));
+  it('take batches', async () => {
+    await checkKernel(matmul(6, 10, 20, { batch: 3 }));
+    await checkKernel(matmul(9, 13, 70, { batch: 5, prologue: true, epilogue: true, rightTransposed: true }));
   });
 
-  it('take integers', () => {
+  it('take integers', async () => {
     for (const dtype of ['int32', 'uint32'] as const) {
-      check(matmul(9, 13, 300, { dtype }), [{}], (_, i) => (i * 7919) % 100000);
+      await checkKernel(matmul(9, 13, 300, { dtype }), [{}], (_, i) => (i * 7919) % 100000);
     }
   });
 
-  it('keep NaN and infinities', () => {
+  it('keep NaN and infinities', async () => {
     const values = [0, -0, 1, -1, Infinity, NaN, 2, 3];
-    check(matmul(9, 13, 33), [{}], (_, i) => values[(i * 5 + (i >> 3)) % (i % 50 === 3 ? 8 : 4)]);
-    check(matmul(9, 13, 300), [{}], () => -0);
+    await checkKernel(matmul(9, 13, 33), [{}], (_, i) => values[(i * 5 + (i >> 3)) % (i % 50 === 3 ? 8 : 4)]);
+    await checkKernel(matmul(9, 13, 300), [{}], () => -0);
   });
 
-  it('may have values between their loops', () => {
+  it('may have values between their loops', async () => {
     const k = new KernelMaker('between', [read('a', 20 * 30), read('b', 30 * 40), read('c', 20), write('y', 40 * 20)]);
     k.parallel('i', 20, () => {
       const c = k.load('c', at('i'));
@@ -168,10 +162,10 @@ describe('matrix products', () => {
       });
     });
     expect(generate(k.finish()).scratchBytes).toBeGreaterThan(0);
-    check(k.finish());
+    await checkKernel(k.finish());
   });
 
-  it('have rows and columns the other way round', () => {
+  it('have rows and columns the other way round', async () => {
     const k = new KernelMaker('swapped', [read('a', 20 * 30), read('b', 30 * 40), write('y', 40 * 20)]);
     k.parallel('j', 40, () =>
       k.parallel('i', 20, () => {
@@ -184,7 +178,7 @@ describe('matrix products', () => {
         k.store('y', at([20, 'j'], 'i'), s);
       }),
     );
-    check(k.finish());
+    await checkKernel(k.finish());
   });
 });
 
@@ -215,12 +209,12 @@ describe('several sums of products over one row and column', () => {
   }
 
   for (const sweeps of [1, 2] as const) {
-    it(`share a schedule: ${sweeps === 1 ? 'one sweep' : 'two sweeps'}`, () => {
+    it(`share a schedule: ${sweeps === 1 ? 'one sweep' : 'two sweeps'}`, async () => {
       expect(generate(gated(30, 40, 20, sweeps)).text()).toContain('strip_c0_1strip_4');
-      check(gated(30, 40, 20, sweeps));
-      check(gated(7, 13, 300, sweeps));
+      await checkKernel(gated(30, 40, 20, sweeps));
+      await checkKernel(gated(7, 13, 300, sweeps));
       const sizes = small.flatMap((M) => [1, 4, 9, 33].map((N) => ({ M, N, K: 1 + ((M * N) % 11) })));
-      check(gated(dim('M'), dim('N'), dim('K'), sweeps), sizes);
+      await checkKernel(gated(dim('M'), dim('N'), dim('K'), sweeps), sizes);
     });
   }
 });
@@ -261,19 +255,19 @@ describe('sums that a mask throws away', () => {
   const fill = (name: string, i: number): number => (name === 'c' ? (i % 3) & 1 : wave(name, i));
 
   for (const direction of ['LE', 'LT', 'GE', 'GT', 'EQ', 'NE'] as const) {
-    it(`need not be computed where positions compare ${direction}`, () => {
+    it(`need not be computed where positions compare ${direction}`, async () => {
       for (const inverted of [false, true]) {
-        check(
+        await checkKernel(
           masked((k, i, j) => k.compare(direction, i, j), { inverted }),
           [{}],
           fill,
         );
-        check(
+        await checkKernel(
           masked((k, i, j) => k.compare(direction, j, i), { inverted }),
           [{}],
           fill,
         );
-        check(
+        await checkKernel(
           masked((k, i, j) => k.compare(direction, j, i), { inverted, leak: true }),
           [{}],
           fill,
@@ -282,7 +276,7 @@ describe('sums that a mask throws away', () => {
     });
   }
 
-  it('is computed where it says what to load', () => {
+  it('is computed where it says what to load', async () => {
     const k = new KernelMaker('lookup', [
       read('a', rows * depth, 'int32'),
       read('b', depth * columns, 'int32'),
@@ -300,42 +294,42 @@ describe('sums that a mask throws away', () => {
         k.store('y', at([columns, 'i'], 'j'), k.apply('select', shown, found, k.constant(0)));
       }),
     );
-    check(k.finish(), [{}], (name, i) => (name === 'c' ? wave(name, i) : (i * 7) % 19));
+    await checkKernel(k.finish(), [{}], (name, i) => (name === 'c' ? wave(name, i) : (i * 7) % 19));
   });
 
-  it('may lie in a band, or be hidden by more', () => {
+  it('may lie in a band, or be hidden by more', async () => {
     const shifted = (k: KernelMaker, i: ScalarId, by: number): ScalarId =>
       k.applyTo('int32', 'add', i, k.constant(by, 'int32'));
     const band = (k: KernelMaker, i: ScalarId, j: ScalarId): ScalarId =>
       k.applyTo('bool', 'and', k.compare('LE', j, shifted(k, i, 3)), k.compare('GT', j, shifted(k, i, -9)));
-    check(masked(band), [{}], fill);
-    check(
+    await checkKernel(masked(band), [{}], fill);
+    await checkKernel(
       masked((k, i, j) => k.applyTo('bool', 'not', band(k, i, j)), { inverted: true }),
       [{}],
       fill,
     );
-    check(
+    await checkKernel(
       masked((k, i, j) => k.applyTo('bool', 'not', band(k, i, j))),
       [{}],
       fill,
     );
     const loaded = (k: KernelMaker): ScalarId => k.load('c', at([columns, 'i'], 'j'));
-    check(
+    await checkKernel(
       masked((k, i, j) => k.applyTo('bool', 'and', band(k, i, j), loaded(k))),
       [{}],
       fill,
     );
-    check(
+    await checkKernel(
       masked((k, i, j) => k.applyTo('bool', 'or', band(k, i, j), loaded(k))),
       [{}],
       fill,
     );
-    check(
+    await checkKernel(
       masked((k, i) => k.compare('LT', i, k.constant(9, 'int32'))),
       [{}],
       fill,
     );
-    check(
+    await checkKernel(
       masked((k, _, j) => k.compare('LT', j, k.constant(-9, 'int32'))),
       [{}],
       fill,
@@ -400,11 +394,11 @@ describe('convolutions', () => {
     return k.finish();
   }
 
-  it('are contractions with padded loads', () => {
-    check(convolution(1, 3, 5, 11, 3, 1));
-    check(convolution(2, 9, 4, 8, 3, 1));
-    check(convolution(1, 4, 6, 9, 1, 0));
-    check(convolution(2, 2, 3, 13, 5, 2));
+  it('are contractions with padded loads', async () => {
+    await checkKernel(convolution(1, 3, 5, 11, 3, 1));
+    await checkKernel(convolution(2, 9, 4, 8, 3, 1));
+    await checkKernel(convolution(1, 4, 6, 9, 1, 0));
+    await checkKernel(convolution(2, 2, 3, 13, 5, 2));
   });
 });
 
@@ -433,7 +427,7 @@ describe('products of narrow integers', () => {
     return k.finish();
   }
 
-  it('are added in pairs, with wrapped sums', () => {
+  it('are added in pairs, with wrapped sums', async () => {
     for (const a of dtypes) {
       for (const [m, n, depth] of [
         [9, 21, 40],
@@ -444,16 +438,16 @@ describe('products of narrow integers', () => {
           const kernel = narrow(m, n, depth, a, a === 'int16' ? 'int16' : 'int8', turned);
           expect(generate(kernel).text().includes('i32x4.dot_i16x8_s'), `${a} ${m} ${n} ${depth} ${turned}`).toBe(true);
           const extremes = [-128, 127, -32768, 32767, 0, 255, 128];
-          check(kernel, [{}], (_, i) => (i % 11 === 3 ? extremes[i % 7] : ((i * 7919) % 256) - 128));
+          await checkKernel(kernel, [{}], (_, i) => (i % 11 === 3 ? extremes[i % 7] : ((i * 7919) % 256) - 128));
         }
       }
     }
   });
 
-  it('may have symbolic sizes', () => {
+  it('may have symbolic sizes', async () => {
     const kernel = narrow(dim('M'), dim('N'), dim('K', { min: 0 }), 'uint8', 'int8', false);
     const sizes = [0, 1, 2, 9].flatMap((K) => [{ M: 3, N: 9, K }]);
-    check(kernel, sizes, (_, i) => ((i * 7919) % 256) - 128);
+    await checkKernel(kernel, sizes, (_, i) => ((i * 7919) % 256) - 128);
   });
 });
 
@@ -490,7 +484,7 @@ describe('schedules', () => {
     }
   });
 
-  it('of few rows and a large factor read it in place, some steps at a time', () => {
+  it('of few rows and a large factor read it in place, some steps at a time', async () => {
     const few = [
       matmul(1, 1031, 9),
       matmul(5, 1030, 10),
@@ -500,7 +494,7 @@ describe('schedules', () => {
     ];
     for (const kernel of few) {
       expect(generate(kernel).text().includes('$target'), kernel.buffers.map(({ size }) => size).join()).toBe(true);
-      check(kernel);
+      await checkKernel(kernel);
     }
   });
 

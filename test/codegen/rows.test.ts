@@ -6,8 +6,6 @@ import { splitUnits } from '../../codegen/common/units.ts';
 import { writtenMemory } from '../../codegen/common/walk.ts';
 import { matchRows, type RowKernel } from '../../codegen/wasm/rows/match.ts';
 import type { Kernel } from '../../ir/kernel.ts';
-import { printKernel } from '../../ir/kernel-print.ts';
-import { verifyKernel } from '../../ir/kernel-verify.ts';
 import {
   type AttentionShape,
   attentionBackwardColumns,
@@ -16,20 +14,8 @@ import {
   clipped,
   square,
 } from '../support/attention-kernels.ts';
-import { type Bindings, makeInputs } from '../support/kernel-data.ts';
+import { checkKernel, wave } from '../support/kernel-check.ts';
 import { at, KernelMaker, read, write } from '../support/kernel-maker.ts';
-import { compareWithInterpreter, generate } from '../support/kernel-run.ts';
-
-const wave = (_: string, i: number): number => Math.fround(Math.sin(i * 12.9898 + 1) * 3);
-
-function check(kernel: Kernel, sizes: readonly Bindings[] = [{}], fill = wave): void {
-  verifyKernel(kernel);
-  const generated = generate(kernel);
-  for (const bindings of sizes) {
-    const difference = compareWithInterpreter(kernel, makeInputs(kernel, bindings, fill), bindings, generated);
-    expect(difference && `${JSON.stringify(bindings)}: ${difference}\n${printKernel(kernel)}`).toBeUndefined();
-  }
-}
 
 /** The schedule of a kernel whose loops need no normalising. */
 function scheduleOf(kernel: Kernel): RowKernel | undefined {
@@ -78,50 +64,50 @@ describe('attention', () => {
   });
 
   for (const [name, make] of Object.entries(kernels)) {
-    it(`has the same bits as the interpreter: ${name}`, () => {
-      check(make(shape));
-      check(make({ ...shape, bias: true, causal: true }));
-      check(make({ ...shape, interleaved: true, heads: 2, queries: 48, keys: 48, depth: 16, values: 16 }));
+    it(`has the same bits as the interpreter: ${name}`, async () => {
+      await checkKernel(make(shape));
+      await checkKernel(make({ ...shape, bias: true, causal: true }));
+      await checkKernel(make({ ...shape, interleaved: true, heads: 2, queries: 48, keys: 48, depth: 16, values: 16 }));
     });
 
-    it(`has the same bits at every length: ${name}`, () => {
+    it(`has the same bits at every length: ${name}`, async () => {
       const [queries, keys, depth] = [dim('Q'), dim('K'), dim('D')];
       const lengths = [1, 2, 3, 4, 7, 8, 33, 41];
       const sizes = lengths.map((Q, i) => ({ Q, K: lengths[(i * 3 + 1) % lengths.length], D: 1 + ((i * 5) % 12) }));
-      check(make({ ...shape, queries, keys, depth, values: 5 }), sizes);
+      await checkKernel(make({ ...shape, queries, keys, depth, values: 5 }), sizes);
     });
   }
 
-  it('keeps NaN, infinities and the sign of zero', () => {
+  it('keeps NaN, infinities and the sign of zero', async () => {
     const values = [0, -0, 1, -1, Infinity, NaN, 2, 3];
     const fill = (_: string, i: number): number => values[(i * 5 + (i >> 3)) % (i % 50 === 3 ? 8 : 4)];
-    for (const make of Object.values(kernels)) check(make(shape), [{}], fill);
+    for (const make of Object.values(kernels)) await checkKernel(make(shape), [{}], fill);
   });
 
-  it('leaves out what a mask hides', () => {
+  it('leaves out what a mask hides', async () => {
     const masked = { ...shape, causal: true, hidden: -1e9, exponential: clipped };
     for (const make of Object.values(kernels)) {
-      check(make(masked));
-      check(make({ ...masked, queries: 70, keys: 70, depth: 4, values: 4, heads: 1 }));
-      check(
+      await checkKernel(make(masked));
+      await checkKernel(make({ ...masked, queries: 70, keys: 70, depth: 4, values: 4, heads: 1 }));
+      await checkKernel(
         make({ ...masked, queries: dim('T'), keys: dim('T'), depth: 3, values: 4 }),
         [1, 2, 5, 16, 35].map((T) => ({ T })),
       );
     }
-    check(attentionForward({ ...masked, heads: 1, queries: 300, keys: 300, depth: 2, values: 4 }));
+    await checkKernel(attentionForward({ ...masked, heads: 1, queries: 300, keys: 300, depth: 2, values: 4 }));
   });
 
-  it('computes hidden positions whose values are not finite', () => {
+  it('computes hidden positions whose values are not finite', async () => {
     const masked = { ...shape, causal: true, hidden: -1e9, exponential: clipped };
     const fill = (name: string, i: number): number => (name === 'v' && i % 50 === 45 ? Infinity : wave(name, i));
-    for (const make of Object.values(kernels)) check(make(masked), [{}], fill);
+    for (const make of Object.values(kernels)) await checkKernel(make(masked), [{}], fill);
     const zero = (name: string, i: number): number => (i % 3 === 0 ? -0 : wave(name, i));
-    for (const make of Object.values(kernels)) check(make(masked), [{}], zero);
+    for (const make of Object.values(kernels)) await checkKernel(make(masked), [{}], zero);
   });
 
-  it('sums long rows in blocks', () => {
-    check(attentionForward({ ...shape, heads: 1, queries: 5, keys: 530, depth: 3, values: 9 }));
-    check(attentionForward({ ...shape, heads: 1, queries: 9, keys: 20, depth: 300, values: 5 }));
+  it('sums long rows in blocks', async () => {
+    await checkKernel(attentionForward({ ...shape, heads: 1, queries: 5, keys: 530, depth: 3, values: 9 }));
+    await checkKernel(attentionForward({ ...shape, heads: 1, queries: 9, keys: 20, depth: 300, values: 5 }));
   });
 
   const choice = fc.record({
@@ -141,13 +127,13 @@ describe('attention', () => {
     exponential: fc.constantFrom(square, clipped),
   });
 
-  it('has the same bits in random variants', () => {
-    fc.assert(
-      fc.property(choice, ({ kind, sharing, heads, ...rest }) => {
+  it('has the same bits in random variants', async () => {
+    await fc.assert(
+      fc.asyncProperty(choice, async ({ kind, sharing, heads, ...rest }) => {
         // Gradients of shared keys are sums over heads, which these kernels do not make.
         const shared = kind === 'forward' || kind === 'backward rows' ? sharing : 1;
         const kernel = kernels[kind]({ ...rest, heads: heads * shared, sharing: shared });
-        check(kernel);
+        await checkKernel(kernel);
       }),
       { numRuns: process.env.KILN_TEST === 'full' ? 200 : 30, seed: 20250812 },
     );
@@ -180,7 +166,7 @@ describe('rows of other kernels', () => {
 
   const row = { name: 's', dtype: 'float32', size: columns } as const;
 
-  it('are normalised after their contraction', () => {
+  it('are normalised after their contraction', async () => {
     const kernel = rowKernel(39, [write('y', 39 * columns)], [row], (k, products) => {
       products((sum) => k.store('s', at('j'), sum));
       const axes = [{ name: 'j', extent: columns }];
@@ -191,10 +177,10 @@ describe('rows of other kernels', () => {
       );
     });
     expect(kindsOf(kernel)).toEqual(['contraction', 'rows']);
-    check(kernel);
+    await checkKernel(kernel);
   });
 
-  it('hand values of every dtype to later phases', () => {
+  it('hand values of every dtype to later phases', async () => {
     const kernel = rowKernel(
       21,
       [read('c', 21), read('n', 21, 'int32'), read('t', 40), write('y', 21 * columns)],
@@ -208,10 +194,10 @@ describe('rows of other kernels', () => {
       },
     );
     expect(kindsOf(kernel)).toEqual(['rows', 'contraction', 'rows']);
-    check(kernel, [{}], (name, i) => (name === 'n' ? (i * 7) % 16 : wave(name, i)));
+    await checkKernel(kernel, [{}], (name, i) => (name === 'n' ? (i * 7) % 16 : wave(name, i)));
   });
 
-  it('may write over their own input', () => {
+  it('may write over their own input', async () => {
     const kernel = rowKernel(21, [write('y', 21 * depth, 'float32', 0)], [row], (k, products) => {
       const scale = k.load('a', at([depth, 'i']));
       products((sum) => k.store('s', at('j'), sum));
@@ -226,10 +212,10 @@ describe('rows of other kernels', () => {
       k.store('y', at([depth, 'i']), last);
     });
     expect(kindsOf(kernel)).toEqual(['rows', 'contraction', 'contraction', 'rows']);
-    check(kernel);
+    await checkKernel(kernel);
   });
 
-  it('leave a loop alone whose factors it also writes', () => {
+  it('leave a loop alone whose factors it also writes', async () => {
     const kernel = rowKernel(12, [write('y', 12)], [{ ...row, size: columns + 1 }], (k) => {
       k.parallel('j', columns, () => k.store('s', at('j'), k.load('b', at('j'))));
       k.parallel('e', 1, () => {
@@ -241,10 +227,10 @@ describe('rows of other kernels', () => {
       });
       k.store('y', at('i'), k.load('s', at(columns)));
     });
-    check(kernel);
+    await checkKernel(kernel);
   });
 
-  it('share a kernel with other work', () => {
+  it('share a kernel with other work', async () => {
     const k = new KernelMaker(
       'two',
       [read('a', 9 * depth), read('b', depth * columns), write('y', 9), read('x', 50), write('z', 50)],
@@ -262,6 +248,6 @@ describe('rows of other kernels', () => {
       k.store('y', at('i'), most);
     });
     k.parallel('i', 50, () => k.store('z', at('i'), k.apply('negate', k.load('x', at('i')))));
-    check(k.finish({ independent: true }));
+    await checkKernel(k.finish({ independent: true }));
   });
 });

@@ -1,15 +1,13 @@
 /** Sorted rows against the interpreter: every dtype, order and result, rows sorted in every way the code knows. */
-import { expect, it } from 'vitest';
+import { it } from 'vitest';
 import { type Dim, dim, mulDims } from '../../base/dim.ts';
 import { computedDTypes, type DType, integerRange, isFloat, isHalf } from '../../base/dtype.ts';
 import type { Kernel } from '../../ir/kernel.ts';
-import { printKernel } from '../../ir/kernel-print.ts';
-import { verifyKernel } from '../../ir/kernel-verify.ts';
 import type { SortDirection, SortResult } from '../../ir/opcodes.ts';
 import { Random } from '../../ir/ops/random.ts';
-import { type Bindings, makeInputs } from '../support/kernel-data.ts';
+import { checkKernel } from '../support/kernel-check.ts';
+import type { Bindings } from '../support/kernel-data.ts';
 import { at, KernelMaker, read, write } from '../support/kernel-maker.ts';
-import { compareWithInterpreter } from '../support/kernel-run.ts';
 
 const rows = 3;
 
@@ -65,41 +63,38 @@ function fill(dtype: DType, length: number, random: Random) {
   };
 }
 
-function check(sort: Case, length: number, bindings: Bindings = {}): void {
-  const kernel = sortKernel(sort);
-  verifyKernel(kernel);
-  const inputs = makeInputs(kernel, bindings, fill(sort.dtype, length, new Random(length)));
-  expect(compareWithInterpreter(kernel, inputs, bindings), printKernel(kernel)).toBeUndefined();
-}
+const check = (sort: Case, length: number, bindings: Bindings = {}): Promise<void> =>
+  checkKernel(sortKernel(sort), [bindings], fill(sort.dtype, length, new Random(length)));
 
 const results: readonly (readonly SortResult[])[] = [['values'], ['positions'], ['values', 'positions']];
 const directions = ['ascending', 'descending'] as const;
 
-it.each(computedDTypes.filter((dtype) => !isHalf(dtype)))('%s rows are sorted and selected from', (dtype) => {
+it.each(computedDTypes.filter((dtype) => !isHalf(dtype)))('%s rows are sorted and selected from', async (dtype) => {
   for (const length of [1, 2, 39, 41, 700]) {
     for (const [at, direction] of directions.entries()) {
       const wanted = results[(length + at) % 3];
-      check({ dtype, direction, results: wanted, length, count: length }, length);
-      check({ dtype, direction, results: wanted, length, count: Math.ceil(length / 50) }, length);
-      check({ dtype, direction, results: wanted, length, count: Math.ceil(length / 3) }, length);
+      await check({ dtype, direction, results: wanted, length, count: length }, length);
+      await check({ dtype, direction, results: wanted, length, count: Math.ceil(length / 50) }, length);
+      await check({ dtype, direction, results: wanted, length, count: Math.ceil(length / 3) }, length);
     }
   }
 });
 
-it.each(results)('%s of rows whose length shows when they are sorted', (...wanted) => {
+it.each(results)('%s of rows whose length shows when they are sorted', async (...wanted) => {
   const length = dim('N', { min: 10, max: 4000 });
   for (const size of [10, 60, 600]) {
-    check({ dtype: 'float32', direction: 'descending', results: wanted, length, count: 10 }, size, { N: size });
-    check({ dtype: 'float32', direction: 'ascending', results: wanted, length, count: length }, size, { N: size });
+    await check({ dtype: 'float32', direction: 'descending', results: wanted, length, count: 10 }, size, { N: size });
+    await check({ dtype: 'float32', direction: 'ascending', results: wanted, length, count: length }, size, {
+      N: size,
+    });
   }
 });
 
-it('long rows, of which all digits are the same, or hardly any', () => {
+it('long rows, of which all digits are the same, or hardly any', async () => {
   const sort = { dtype: 'int32', direction: 'ascending', results: ['values', 'positions'] } as const;
   const kernel = sortKernel({ ...sort, length: 5000, count: 5000 });
   for (const reach of [1, 255, 65537, 2 ** 31 - 1]) {
     const random = new Random(reach);
-    const inputs = makeInputs(kernel, {}, () => random.integer(-reach, reach));
-    expect(compareWithInterpreter(kernel, inputs)).toBeUndefined();
+    await checkKernel(kernel, [{}], () => random.integer(-reach, reach));
   }
 });

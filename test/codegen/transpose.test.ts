@@ -2,18 +2,12 @@
 import { describe, expect, it } from 'vitest';
 import { dim, mulDims } from '../../base/dim.ts';
 import type { DType } from '../../base/dtype.ts';
-import { makeInputs } from '../support/kernel-data.ts';
+import { checkKernel } from '../support/kernel-check.ts';
 import { at, KernelMaker, read, write } from '../support/kernel-maker.ts';
-import { compareWithInterpreter, generate } from '../support/kernel-run.ts';
+import { generate } from '../support/kernel-run.ts';
 
-const wave = (_: string, i: number): number => Math.fround(Math.sin(i * 12.9898 + 1) * 3);
 const bytes = (_: string, i: number): number => ((i * 31) % 251) - 120;
 const bits = (_: string, i: number): number => ((i * 31) % 7) & 1;
-
-function expectSame(kernel: ReturnType<KernelMaker['finish']>, fill = wave, bindings = {}): void {
-  const difference = compareWithInterpreter(kernel, makeInputs(kernel, bindings, fill), bindings, generate(kernel));
-  expect(difference).toBeUndefined();
-}
 
 function permutation(shape: readonly number[], order: readonly number[], dtype: DType = 'float32') {
   const count = shape.reduce((a, b) => a * b, 1);
@@ -32,28 +26,29 @@ function permutation(shape: readonly number[], order: readonly number[], dtype: 
 }
 
 describe('transposes', () => {
-  it('have no cliff at any size', () => {
+  it('have no cliff at any size', async () => {
     const sizes = [4, 5, 7, 8, 9, 16, 31, 33];
-    for (const rows of sizes) for (const columns of [4, 6, 8, 13]) expectSame(permutation([rows, columns], [1, 0]));
-    expectSame(permutation([391, 6], [1, 0]));
-    expectSame(permutation([6, 391], [1, 0]));
-    expectSame(permutation([261, 515], [1, 0]));
+    for (const rows of sizes)
+      for (const columns of [4, 6, 8, 13]) await checkKernel(permutation([rows, columns], [1, 0]));
+    await checkKernel(permutation([391, 6], [1, 0]));
+    await checkKernel(permutation([6, 391], [1, 0]));
+    await checkKernel(permutation([261, 515], [1, 0]));
   });
 
-  it('turn any two of several axes', () => {
+  it('turn any two of several axes', async () => {
     for (const order of [
       [0, 2, 1],
       [2, 1, 0],
       [1, 2, 0],
       [2, 0, 1],
     ]) {
-      expectSame(permutation([5, 6, 7], order));
-      expectSame(permutation([3, 20, 9], order));
+      await checkKernel(permutation([5, 6, 7], order));
+      await checkKernel(permutation([3, 20, 9], order));
     }
-    expectSame(permutation([5, 4, 3, 6], [3, 2, 1, 0]));
+    await checkKernel(permutation([5, 4, 3, 6], [3, 2, 1, 0]));
   });
 
-  it('move integers and bools', () => {
+  it('move integers and bools', async () => {
     for (const dtype of ['int8', 'uint8', 'int16', 'int32'] as const)
       for (const [rows, columns] of [
         [9, 13],
@@ -61,11 +56,11 @@ describe('transposes', () => {
         [40, 17],
         [16, 300],
       ])
-        expectSame(permutation([rows, columns], [1, 0], dtype), bytes);
-    expectSame(permutation([19, 23], [1, 0], 'bool'), bits);
+        await checkKernel(permutation([rows, columns], [1, 0], dtype), [{}], bytes);
+    await checkKernel(permutation([19, 23], [1, 0], 'bool'), [{}], bits);
   });
 
-  it('copy blocks of bytes whose rows conflict in a cache to scratch memory', () => {
+  it('copy blocks of bytes whose rows conflict in a cache to scratch memory', async () => {
     const staged: [number[], number[], DType][] = [
       [[24, 512], [1, 0], 'int8'],
       [[600, 512], [1, 0], 'uint8'],
@@ -77,13 +72,13 @@ describe('transposes', () => {
     for (const [shape, order, dtype] of staged) {
       const kernel = permutation(shape, order, dtype);
       expect(generate(kernel).scratchBytes).toBeGreaterThan(0);
-      expectSame(kernel, dtype === 'bool' ? bits : bytes);
+      await checkKernel(kernel, [{}], dtype === 'bool' ? bits : bytes);
     }
     for (const columns of [500, 520]) expect(generate(permutation([24, columns], [1, 0], 'int8')).scratchBytes).toBe(0);
     expect(generate(permutation([1024, 1024], [1, 0])).scratchBytes).toBe(0);
   });
 
-  it('read another array at every other element', () => {
+  it('read another array at every other element', async () => {
     const [batch, rows, columns] = [2, 9, 5];
     const k = new KernelMaker('outer products', [
       read('x', batch * rows),
@@ -98,10 +93,10 @@ describe('transposes', () => {
         });
       });
     });
-    expectSame(k.finish());
+    await checkKernel(k.finish());
   });
 
-  it('compute on the way, with rows, columns, positions and a second result', () => {
+  it('compute on the way, with rows, columns, positions and a second result', async () => {
     const [rows, columns] = [21, 18];
     const k = new KernelMaker('fused', [
       read('x', rows * columns),
@@ -121,10 +116,10 @@ describe('transposes', () => {
         k.store('turned', at([columns, 'j'], 'i'), k.apply('negate', sum));
       }),
     );
-    expectSame(k.finish());
+    await checkKernel(k.finish());
   });
 
-  it('work in place', () => {
+  it('work in place', async () => {
     for (const [rows, columns] of [
       [12, 24],
       [12, 20],
@@ -141,15 +136,15 @@ describe('transposes', () => {
           k.store('y', at([rows, 'i'], 'j'), k.apply('add', x, k.load('z', at([rows, 'i'], 'j'))));
         }),
       );
-      expectSame(k.finish());
+      await checkKernel(k.finish());
     }
   });
 
-  it('take symbolic sizes', () => {
+  it('take symbolic sizes', async () => {
     const [n, m] = [dim('N', { min: 4 }), dim('M', { min: 4 })];
     const k = new KernelMaker('symbolic', [read('x', mulDims(m, n)), write('y', mulDims(m, n))]);
     k.parallel('i', n, () => k.parallel('j', m, () => k.store('y', at([m, 'i'], 'j'), k.load('x', at([n, 'j'], 'i')))));
     const kernel = k.finish();
-    for (const N of [4, 9, 300]) for (const M of [5, 8, 270]) expectSame(kernel, wave, { N, M });
+    for (const N of [4, 9, 300]) for (const M of [5, 8, 270]) await checkKernel(kernel, [{ N, M }]);
   });
 });

@@ -11,7 +11,8 @@ import { mergeInPlace } from '../../codegen/wgsl/merge-in-place.ts';
 import type { Kernel } from '../../ir/kernel.ts';
 import type { BufferData } from '../../ir/kernel-interpret.ts';
 import type { LaunchBuffer } from '../../ir/lowered.ts';
-import { closeToInterpreter, type Expectation, expectationOf } from './kernel-close.ts';
+import { tierName } from '../../runtime/program.ts';
+import { closeToInterpreter, expectationOf } from './kernel-close.ts';
 import { type Bindings, bindingMap } from './kernel-data.ts';
 import { fullTier, rawDevice } from './webgpu-device.ts';
 
@@ -208,34 +209,41 @@ export async function runKernelOnGpu(
   });
 }
 
+/** A way of generating code, and how many rows its workgroups are laid out in. */
+interface Way {
+  readonly options: KernelOptions;
+  readonly rows: Rows;
+}
+
 /** What is tried on this device: with subgroups and without, in both precisions. */
-async function allOptions(): Promise<KernelOptions[]> {
+async function allWays(): Promise<Way[]> {
   const tier = await fullTier();
+  const without = { ...tier, subgroups: false };
   return [
-    { precision: 'strict', tier },
-    ...(tier.subgroups ? [{ precision: 'strict', tier: { ...tier, subgroups: false } } as const] : []),
-    { precision: 'fast', tier },
+    { options: { precision: 'strict', tier }, rows: 1 },
+    { options: { precision: 'fast', tier: without }, rows: 3 },
+    { options: { precision: 'fast', tier }, rows: 2 },
+    ...(tier.subgroups ? [{ options: { precision: 'strict', tier: without } as const, rows: 1 }] : []),
   ];
 }
 
 /**
- * Generates a kernel, runs it in every layout of workgroups, and compares with the interpreter.
- * @param given one way of generating it; without, all ways of this device
+ * Generates a kernel, runs it, and compares with the interpreter.
+ * @param turn which of the ways to generate and lay it out is tried: one after the other, or all at once
  * @returns the difference, or `undefined` when there is none
  */
 export async function compareOnGpu(
   kernel: Kernel,
   inputs: readonly BufferData[],
   bindings: Bindings = {},
-  given?: KernelOptions,
+  turn: number | 'all' = 'all',
 ): Promise<string | undefined> {
-  const expected: Expectation = expectationOf(kernel, inputs, bindings);
-  for (const [i, options] of (given ? [given] : await allOptions()).entries()) {
-    for (const rows of i === 0 ? [1, 3] : [2]) {
-      const buffers = await runKernelOnGpu(kernel, inputs, bindings, options, rows);
-      const difference = closeToInterpreter(kernel, buffers, expected);
-      if (difference) return `${options.precision}, ${options.tier.subgroups ? '' : 'no '}subgroups, ${difference}`;
-    }
+  const expected = expectationOf(kernel, inputs, bindings);
+  const ways = await allWays();
+  for (const { options, rows } of turn === 'all' ? ways : [ways[turn % ways.length]]) {
+    const buffers = await runKernelOnGpu(kernel, inputs, bindings, options, rows);
+    const difference = closeToInterpreter(kernel, buffers, expected);
+    if (difference) return `${options.precision}, ${tierName(options.tier)}: ${difference}`;
   }
   return undefined;
 }
