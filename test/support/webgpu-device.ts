@@ -10,6 +10,15 @@ import { coreWebgpuTier, type WebgpuTier } from '../../runtime/program.ts';
 
 Object.assign(globalThis, globals);
 
+/** Dawn ends when what `create` gave is collected, whoever still uses a device of it. */
+const instances: GPU[] = [];
+
+function instance(options: readonly string[]): GPU {
+  const gpu = create([...options]);
+  instances.push(gpu);
+  return gpu;
+}
+
 interface OwnDevice {
   readonly device: GPUDevice;
   readonly tier: WebgpuTier;
@@ -24,7 +33,7 @@ const toggles = ['enable-dawn-features=disable_robustness,allow_unsafe_apis'];
 let own: Promise<OwnDevice> | undefined;
 
 async function open(): Promise<OwnDevice> {
-  const gpu = create(toggles);
+  const gpu = instance(toggles);
   const adapter = await gpu.requestAdapter();
   if (!adapter) throw new Error('Dawn finds no adapter: the project webgpu skips tests then');
   const {
@@ -66,7 +75,7 @@ let validator: Promise<GPUDevice> | undefined;
 
 /** A device of Dawn that runs nothing, and has every feature. */
 async function openValidator(): Promise<GPUDevice> {
-  const adapter = await create(['backend=null', ...toggles]).requestAdapter();
+  const adapter = await instance(['backend=null', ...toggles]).requestAdapter();
   if (!adapter) throw new Error('this build of Dawn has no backend that only validates');
   return adapter.requestDevice({ requiredFeatures: ['shader-f16', 'subgroups'] });
 }
