@@ -13,20 +13,17 @@ import { flopsOf } from '../ir/ops/index.ts';
 import type { Func, Graph, Literal, Op, OpOf, Value } from '../ir/types.ts';
 import { fuseGraph } from './fuse/fuse-graph.ts';
 import { Refusals } from './fuse/refusals.ts';
-import type { Refusal } from './fuse/rules.ts';
-import type { FusionTarget } from './fuse/target.ts';
-import { groupsByOp, partitionByOp } from './fuse/unfused.ts';
+import { partitionByOp } from './fuse/unfused.ts';
 import { isInlineConstant } from './lower/emitter.ts';
-import { type KernelGroup, type Nest, writtenBy } from './lower/group.ts';
+import type { KernelGroup } from './lower/group.ts';
 import { operationsOf } from './lower/kernel-operations.ts';
-import { forEachNode } from './lower/loops.ts';
-import { type LoweredGroup, type LowerGroupOptions, lowerGroup } from './lower/lower-group.ts';
+import type { LoweredGroup } from './lower/lower-group.ts';
+import { type BoundedOptions, lowerBounded } from './lower-bounded.ts';
 import { bytesOf } from './plan/plan-memory.ts';
 import type { SplitGraph } from './prepare/split-graph.ts';
 
-export interface LowerFunctionOptions extends LowerGroupOptions {
+export interface LowerFunctionOptions extends BoundedOptions {
   readonly fusion: 'full' | 'none';
-  readonly target: FusionTarget;
   /** The function as what is done once and what is done at every call. */
   readonly split?: SplitGraph;
 }
@@ -95,7 +92,9 @@ function expandGraph(
   const partition =
     options.fusion === 'none' ? partitionByOp(graph) : fuseGraph(graph, options.without, options.target);
   const refusals = new Refusals(partition.refusals);
-  const own = partition.groups.map((group) => lowerBounded(group, options, refusals));
+  const own = partition.groups.map((group) =>
+    lowerBounded(group, options, refusals).map(({ part, lowered }) => ({ lowered, account: accountOf(part, lowered) })),
+  );
   let done = 0;
   const runUntil = (end: number): void => {
     for (; done < end; done++) {
@@ -193,91 +192,6 @@ function renamed(group: LoweredGroup, rename: Renaming): LoweredGroup {
     operand: rename(variant.operand),
   };
   return { ...copy, inPlaceVariant };
-}
-
-/** Lowers a group that waits for what another does. */
-function lowerAfter(group: KernelGroup, { after }: KernelGroup, options: LowerGroupOptions): LoweredGroup | undefined {
-  const lowered = lowerGroup(group, options);
-  return lowered && after ? { ...lowered, after } : lowered;
-}
-
-/**
- * Lowers a group to one kernel. If that came out too large, or binds more than the target lets it, it is taken apart:
- * nests that stand side by side in one kernel each become one, and a nest one for each op.
- */
-function lowerBounded(
-  group: KernelGroup,
-  options: LowerFunctionOptions,
-  refusals: Refusals,
-): readonly FunctionLaunch[] {
-  const lowered = lowerAfter(group, group, options);
-  if (!lowered) return [];
-  const tooMuch = refusalOf(lowered, options.target);
-  if (!tooMuch || group.ops.length === 1) return [{ lowered, account: accountOf(group, lowered) }];
-  const alone = tooMuch.rule === 'bindings' ? nestsAlone(group) : [];
-  if (alone.length > 1) return alone.flatMap((part) => lowerBounded(part, options, refusals));
-  const wanted = new Set(group.nests.flatMap(writtenBy));
-  const parts = groupsByOp(withOwnValues(group.ops, wanted), wanted);
-  const producers = new Map(group.ops.flatMap((op) => op.results.map((value) => [value, op] as const)));
-  for (const consumer of group.ops) {
-    for (const operand of consumer.operands) {
-      const producer = producers.get(operand);
-      if (!producer || producer.opcode === 'constant') continue;
-      refusals.add(producer, [consumer], tooMuch);
-    }
-  }
-  return parts.flatMap((part) => {
-    const alone = lowerAfter(part, group, options);
-    return alone ? [{ lowered: alone, account: accountOf(part, alone) }] : [];
-  });
-}
-
-/** What of a kernel is more than the target takes. */
-function refusalOf({ kernel, reads, writes }: LoweredGroup, target: FusionTarget): Refusal | undefined {
-  const buffers = reads.length + writes.length;
-  if (buffers > target.mostBuffers) return { rule: 'bindings', detail: `the kernel came out with ${buffers} buffers` };
-  let nodes = 0;
-  forEachNode(kernel.body, () => nodes++);
-  return nodes > target.mostNodes
-    ? { rule: 'code-size', detail: `the kernel came out with ${nodes} nodes` }
-    : undefined;
-}
-
-/** A group for each nest, with the ops that it needs; those that write parts of one value stay together. */
-function nestsAlone({ ops, nests, after }: KernelGroup): readonly KernelGroup[] {
-  const byOutput = new Map<string, Nest[]>();
-  const numbers = new Map<Value, number>();
-  for (const nest of nests) {
-    const written = writtenBy(nest);
-    for (const value of written) if (!numbers.has(value)) numbers.set(value, numbers.size);
-    const key = written.map((value) => numbers.get(value)).join();
-    byOutput.set(key, [...(byOutput.get(key) ?? []), nest]);
-  }
-  return [...byOutput.values()].map((own) => {
-    const needed = new Set<Value>(own.flatMap((nest) => [...writtenBy(nest), ...valuesOf(nest)]));
-    const kept = ops.toReversed().filter((op) => {
-      const isNeeded = op.results.some((result) => needed.has(result));
-      if (isNeeded) for (const operand of op.operands) needed.add(operand);
-      return isNeeded;
-    });
-    return { ops: kept.reverse(), nests: own, ...(after && { after }) };
-  });
-}
-
-const valuesOf = (nest: Nest): readonly Value[] =>
-  nest.kind === 'loops' ? nest.outputs.map(({ value }) => value) : [];
-
-/** Copies of ops with values of their own, so that what other groups compute too is stored apart. */
-function withOwnValues(ops: readonly Op[], kept: ReadonlySet<Value>): Op[] {
-  const own = new Map<Value, Value>();
-  return ops.map((op) => {
-    const operands = op.operands.map((operand) => own.get(operand) ?? operand);
-    const results = op.results.map((result) => (kept.has(result) ? result : { ...result }));
-    op.results.forEach((result, at) => {
-      own.set(result, results[at]);
-    });
-    return { ...op, operands, results };
-  });
 }
 
 function literalsOf({ ops }: Graph): Map<Value, Literal> {

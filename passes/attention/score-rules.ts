@@ -7,7 +7,7 @@
  *     tanh(x w1) w2            has neither; a stream if the scores are twice as large as all that it reads and writes
  */
 import type { OpOf, Value } from '../../ir/types.ts';
-import { estimate, type GraphUses } from '../fuse/graph-uses.ts';
+import { estimate, type GraphUses, isAnchor, isFree, readBy } from '../fuse/graph-uses.ts';
 import type { Refusal } from '../fuse/rules.ts';
 import { isEqual, type Roles, type ScoreRegion, type ScoreRegions } from './score-region.ts';
 import type { Stream } from './stream.ts';
@@ -47,11 +47,35 @@ export function refuseStreams(streams: readonly Stream[], analysis: GraphUses): 
   return idle && { rule: 'score-use', detail: 'a kernel would compute scores only to store or to reduce them' };
 }
 
-/** Buffers that a stream binds at least: what is made of constants and positions needs none. */
+/**
+ * Buffers that a stream binds at least: parts of one value are read from its memory, and what is made of positions, such
+ * as a causal mask, from none.
+ */
 function buffersOf({ sources, outputs }: Stream, analysis: GraphUses): number {
-  const read = new Set([...sources].map((value) => analysis.storageOf(value)));
-  const inMemory = [...read].filter((value) => analysis.producerOf(value)?.operands.length !== 0);
-  return inMemory.length + outputs.size;
+  const read = new Set<Value>();
+  const seen = new Set<Value>();
+  const waiting = [...sources];
+  for (let value = waiting.pop(); value; value = waiting.pop()) {
+    if (seen.has(value)) continue;
+    seen.add(value);
+    const op = analysis.producerOf(value);
+    if (op && isFree(op)) waiting.push(...readBy(op));
+    else if (!isMadeOfPositions(value, analysis)) read.add(value);
+  }
+  return read.size + outputs.size;
+}
+
+/** Ops behind a value that are looked at. */
+const mostLookedAt = 64;
+
+function isMadeOfPositions(value: Value, analysis: GraphUses): boolean {
+  const seen = new Set<Value>([value]);
+  for (const next of seen) {
+    const op = analysis.producerOf(next);
+    if (!op || isAnchor(op) || op.opcode === 'call' || seen.size > mostLookedAt) return false;
+    for (const operand of readBy(op)) seen.add(operand);
+  }
+  return true;
 }
 
 function paysOff(region: ScoreRegion, regions: ScoreRegions, analysis: GraphUses): boolean {

@@ -23,6 +23,8 @@ const leastRepeats = 16;
 export const operandFlops = 3;
 /** Shared operands count once for each way to them, so that sums are cut off somewhere. */
 const mostWork = 1e6;
+/** Values in memory behind a value that are remembered one by one. */
+const mostSources = 4;
 
 export class GraphAnalysis extends GraphUses {
   /** Operations to compute one element again from what is likely to be in memory. */
@@ -35,6 +37,9 @@ export class GraphAnalysis extends GraphUses {
   readonly #ranks = new Map<Value, number>();
   /** Bytes of what is likely to be in memory behind a value. */
   readonly #sources = new Map<Value, number>();
+  /** Values in memory that a value follows from, where they are few. */
+  readonly #origins = new Map<Value, readonly Value[]>();
+  readonly #roots = new Map<Value, Value>();
 
   /** Values that are an epilogue of a contraction: elementwise on its result and what follows from it alone. */
   readonly #epilogues = new Set<Value>();
@@ -62,6 +67,26 @@ export class GraphAnalysis extends GraphUses {
   /** Loads for an element, where a value is computed from what is likely to be in memory. */
   loadsOf(value: Value): number {
     return this.#loads.get(value) ?? 1;
+  }
+
+  /**
+   * The values that have to be in memory to compute a value: those behind all elementwise ops and reductions, or itself
+   * where they are many.
+   */
+  sourcesOf(value: Value): readonly Value[] {
+    return this.#origins.get(value) ?? [this.storageOf(value)];
+  }
+
+  /** The value in memory that a value is an arrangement of: itself, or what is behind indices alone. */
+  rootOf(value: Value): Value {
+    return this.#roots.get(value) ?? this.storageOf(value);
+  }
+
+  #findSources(op: Op): readonly Value[] | undefined {
+    if (op.opcode === 'constant') return isInlineConstant(op) ? [] : undefined;
+    if (isAnchor(op) && op.opcode !== 'reduce') return undefined;
+    const sources = new Set(readBy(op).flatMap((operand) => this.sourcesOf(operand)));
+    return sources.size <= mostSources ? [...sources] : undefined;
   }
 
   sourceBytesOf(value: Value): number {
@@ -186,6 +211,9 @@ export class GraphAnalysis extends GraphUses {
     const [result] = op.results;
     if (!result) return;
     const bytes = this.bytesOf(result);
+    const sources = this.#findSources(op);
+    if (sources) this.#origins.set(result, sources);
+    if (isFree(op) && op.operands.length > 0) this.#roots.set(result, this.rootOf(op.operands[0]));
     const rowSource = this.#findRowSource(op);
     if (rowSource) this.#rowSources.set(result, rowSource);
     const rowAxes = this.#findRowAxes(op);

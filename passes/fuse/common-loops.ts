@@ -6,18 +6,19 @@
  *     sums for the bias  domain [64], rows over axis 0             the same 64 rows: one kernel
  */
 import { equalDims, equalShapes } from '../../base/dim.ts';
+import type { GraphAnalysis } from './analysis.ts';
+import { buffersOf } from './buffers.ts';
 import type { FusionGroup } from './fusion-group.ts';
 import { sameTokens, walkRowsApart } from './rules.ts';
-import type { FusionTarget } from './target.ts';
 import type { ReduceTokens } from './view.ts';
 
 /** Whether two groups have loops that one kernel can run. */
-export const haveCommonLoops = (a: FusionGroup, b: FusionGroup, target: FusionTarget): boolean =>
-  fitTogether(a, b, target) !== undefined;
+export const haveCommonLoops = (a: FusionGroup, b: FusionGroup, analysis: GraphAnalysis): boolean =>
+  fitTogether(a, b, analysis) !== undefined;
 
 /** Makes one group of two with common loops: `a` takes over everything of `b`. */
-export function mergeGroups(a: FusionGroup, b: FusionGroup, target: FusionTarget, tokens: ReduceTokens): void {
-  const fit = fitTogether(a, b, target);
+export function mergeGroups(a: FusionGroup, b: FusionGroup, analysis: GraphAnalysis, tokens: ReduceTokens): void {
+  const fit = fitTogether(a, b, analysis);
   if (fit?.loops) fit.short.renameLoops(fit.loops, fit.long.domain, tokens);
   a.absorb(b);
 }
@@ -29,10 +30,11 @@ interface Fit {
   readonly loops?: ReadonlyMap<number, number>;
 }
 
-function fitTogether(a: FusionGroup, b: FusionGroup, { mostOps, mostBuffers }: FusionTarget): Fit | undefined {
+function fitTogether(a: FusionGroup, b: FusionGroup, analysis: GraphAnalysis): Fit | undefined {
+  const { mostOps, mostBuffers } = analysis.target;
   if (a.scratch || b.scratch) return undefined;
   if (![a, b].every(({ kind, anchor, pieces }) => (kind === 'map' || kind === 'rows') && !anchor && !pieces)) return;
-  if (a.members.size + b.members.size > mostOps || a.bufferCount + b.bufferCount > mostBuffers) return undefined;
+  if (a.members.size + b.members.size > mostOps || buffersOf([a, b], analysis) > mostBuffers) return undefined;
   const hasRows = a.kind === 'rows' || b.kind === 'rows';
   if (equalShapes(a.domain, b.domain)) {
     const { rows } = a.kind === 'rows' ? a : b;

@@ -21,10 +21,11 @@ import type { Stream } from '../attention/stream.ts';
 import { findGenerated, refusalToStream, streamGroup } from '../attention/stream-groups.ts';
 import { nothing, type Without } from '../features.ts';
 import { GraphAnalysis } from './analysis.ts';
+import { buffersOf } from './buffers.ts';
 import { haveCommonLoops, mergeGroups } from './common-loops.ts';
 import { Duplicates } from './duplicates.ts';
 import { dependsOn, FusionGroup } from './fusion-group.ts';
-import { isContraction, isRowOp, isView } from './graph-uses.ts';
+import { isContraction, isRowOp, isView, readBy } from './graph-uses.ts';
 import type { Partition } from './partition.ts';
 import { Refusals } from './refusals.ts';
 import { outputAxes, type Question, type Refusal, refusalToInline, refuseSize, runsAcrossRows } from './rules.ts';
@@ -227,7 +228,7 @@ class Fuser {
     const kept: FusionGroup[] = [];
     for (const group of willing) {
       const partner = kept.find((other) => this.#mayMerge(other, group));
-      if (partner) mergeGroups(partner, group, this.#analysis.target, this.#tokens);
+      if (partner) mergeGroups(partner, group, this.#analysis, this.#tokens);
       else kept.push(group);
     }
     if (kept.length === willing.length) return verdicts;
@@ -236,9 +237,7 @@ class Fuser {
   }
 
   #mayMerge(a: FusionGroup, b: FusionGroup): boolean {
-    return (
-      haveCommonLoops(a, b, this.#analysis.target) && !dependsOn(a, b) && !dependsOn(b, a) && this.#areOfOneLevel(a, b)
-    );
+    return haveCommonLoops(a, b, this.#analysis) && !dependsOn(a, b) && !dependsOn(b, a) && this.#areOfOneLevel(a, b);
   }
 
   /** A group that computes the value anyway and that no other reader comes before. */
@@ -249,12 +248,18 @@ class Fuser {
     for (const { group, refusal } of verdicts) {
       const demand = group.wanted.get(value);
       if (refusal || !demand || !outputAxes(op, demand.views, group, this.#analysis.target)) continue;
-      if (runsAcrossRows(value, demand.views, group, this.#analysis)) continue;
+      if (runsAcrossRows(value, demand.views, group, this.#analysis) || !this.#mayWrite(op, group)) continue;
       const isFirst = (other: FusionGroup): boolean =>
         other === group || (!dependsOn(group, other) && this.#isNotAfterStreamOf(group, other));
       if (later.every(isFirst)) return group;
     }
     return undefined;
+  }
+
+  /** Whether a group may bind one more buffer to write a value into that it computes anyway. */
+  #mayWrite(op: Op, group: FusionGroup): boolean {
+    const addition = { computed: op.results[0], operands: readBy(op), outputs: 1 };
+    return buffersOf([group], this.#analysis, addition) <= this.#analysis.target.mostBuffers;
   }
 
   /** Whether no stream can come between two groups that become one. */

@@ -6,8 +6,9 @@
  */
 import type { Op, Value } from '../../ir/types.ts';
 import { type GraphAnalysis, operandFlops } from './analysis.ts';
+import { buffersOf } from './buffers.ts';
 import type { FusionGroup, GroupOutput } from './fusion-group.ts';
-import { estimate, isAnchor, isContraction, isFree, isRowOp } from './graph-uses.ts';
+import { estimate, isAnchor, isContraction, isFree, isRowOp, readBy } from './graph-uses.ts';
 import type { FusionRule } from './rule-names.ts';
 import type { FusionTarget } from './target.ts';
 import { firstReduceToken, type ReduceTokens, rowAxesIn, unknown, type View } from './view.ts';
@@ -57,10 +58,11 @@ export function refusalToInline(question: Question): Refusal | undefined {
   }
 }
 
-export function refuseSize({ op, group, analysis: { target } }: Question): Refusal | undefined {
+export function refuseSize({ op, value, group, analysis }: Question): Refusal | undefined {
+  const { target } = analysis;
   const most = isFree(op) ? 2 * target.mostOps : target.mostOps;
   if (group.members.size >= most) return { rule: 'code-size', detail: `the kernel has ${group.members.size} ops` };
-  const buffers = group.bufferCount + op.operands.length - 1;
+  const buffers = buffersOf([group], analysis, { computed: value, operands: readBy(op) });
   if (buffers <= target.mostBuffers) return undefined;
   return { rule: 'bindings', detail: `the kernel would have ${buffers} buffers` };
 }

@@ -102,8 +102,8 @@ function joinReaders(
       const loops = kind === 'rows' ? rows.map((token) => domain[token]) : domain;
       const key = `${heights.get(group)} ${numbers.get(value)} ${kind} ${loops}`;
       const partner = readers.get(key)?.current;
-      if (partner && partner !== group.current && haveCommonLoops(partner, group.current, analysis.target)) {
-        mergeGroups(partner, group.current, analysis.target, tokens);
+      if (partner && partner !== group.current && haveCommonLoops(partner, group.current, analysis)) {
+        mergeGroups(partner, group.current, analysis, tokens);
       } else if (!partner) readers.set(key, group);
     }
   }
