@@ -6,11 +6,31 @@
  *     softmax gradient                 2 kernels at most
  */
 import { compile, type Explanation } from '../index.ts';
+import type { Lowered } from '../ir/lowered.ts';
+import { mainOf } from '../ir/types.ts';
+import type { FusionTarget } from '../passes/fuse/target.ts';
+import { lowerModule } from '../passes/lower-module.ts';
+import { runPasses } from '../passes/manager.ts';
+import { optimizePipeline } from '../passes/optimize/index.ts';
 import { convolutionCount, gpt, type Model, modelSizes, stepModel } from './models/index.ts';
+import { traceModel } from './models/trace.ts';
 
 /** What `explain()` says of a model. */
 export const explainModel = (model: Model): Explanation =>
   compile(model.fn, { name: model.name }).explain(...model.specs());
+
+/** What a model is lowered to for a target that need not be here, without a device. */
+export function lowerModel(model: Model, target: FusionTarget): Lowered {
+  const module = traceModel(model);
+  const context = { precision: 'fast', verify: false, constantBudget: 1 << 16, target } as const;
+  const donated = mainOf(module).graph.parameters.map(() => false);
+  return lowerModule(runPasses(module, optimizePipeline, context), {
+    name: model.name,
+    donated,
+    precision: 'fast',
+    target,
+  });
+}
 
 /** Kernels of a whole training step of a GPT, by depth: so many a layer, and a constant. */
 export function stepKernels(): { readonly aLayer: number; readonly constant: number } {
