@@ -1,9 +1,9 @@
 /**
- * Runs one scalar op of the WebGPU backend over arrays, on whatever adapter there is: what its tests and measurements
+ * Runs scalar code of the WebGPU backend over arrays, on whatever adapter there is: what its tests and measurements
  * stand on.
  *
  *     const gpu = await openGpu();
- *     const sums = await mapOp(gpu.device, { opcode: 'add', dtype: 'float32', from: 'float32' }, way, [x, y]);
+ *     const sums = await mapWgsl(gpu.device, codeOf({ opcode: 'add', dtype: 'float32', from: 'float32' }, 2), way, [x, y]);
  *     gpu.close();
  */
 import { create, globals } from 'webgpu';
@@ -37,31 +37,45 @@ export async function openGpu(): Promise<Gpu | undefined> {
   };
 }
 
-/** How an op is written. */
+/** How code is written. */
 export interface Way {
   readonly precision: 'fast' | 'strict';
   readonly lanes: 1 | 4;
 }
+
+/** An expression of operands. */
+export interface ScalarCode {
+  readonly operands: readonly DType[];
+  readonly result: DType;
+  text(context: MathContext, names: readonly string[]): string;
+}
+
+/** The code of an op whose operands are all of one dtype, or of the dtypes given. */
+export const codeOf = (op: ScalarOp, operands: number | readonly DType[] = 1): ScalarCode => ({
+  operands: typeof operands === 'number' ? Array.from({ length: operands }, () => op.from) : operands,
+  result: op.dtype,
+  text: (context, names) => applyText(context, op, names),
+});
 
 const types = {
   1: { f: 'f32', i: 'i32', u: 'u32', b: 'bool' },
   4: { f: 'vec4f', i: 'vec4i', u: 'vec4u', b: 'vec4<bool>' },
 } as const;
 
-/** The module that applies an op to each element of arrays of 32-bit words; bools are the words 0 and 1. */
-export function mapModule(op: ScalarOp, way: Way, operandDTypes: readonly DType[]): string {
+/** The module that applies code to each element of arrays of 32-bit words; bools are the words 0 and 1. */
+export function mapModule(code: ScalarCode, way: Way): string {
   const helpers = new Map<string, string>();
   const context: MathContext = { ...way, helper: (name, text) => helpers.set(name, text) };
   const word = way.lanes === 1 ? 'u32' : 'vec4u';
-  const loads = operandDTypes.map((dtype, at) => {
+  const loads = code.operands.map((dtype, at) => {
     const kind = laneKind(dtype);
     const bits = `x${at}[i]`;
     const value = kind === 'b' ? `${bits} != ${word}(0u)` : `bitcast<${types[way.lanes][kind]}>(${bits})`;
     return `  let v${at} = ${kind === 'u' ? bits : value};`;
   });
-  const names = operandDTypes.map((_, at) => `v${at}`);
-  const result = applyText(context, op, names);
-  const kind = laneKind(op.dtype);
+  const names = code.operands.map((_, at) => `v${at}`);
+  const result = code.text(context, names);
+  const kind = laneKind(code.result);
   const bits = kind === 'b' ? `select(${word}(0u), ${word}(1u), result)` : `bitcast<${word}>(result)`;
   const bindings = names.map((_, at) => `@group(0) @binding(${at}) var<storage, read> x${at}: array<${word}>;`);
   return [
@@ -101,17 +115,16 @@ async function pipelineOf(device: GPUDevice, code: string): Promise<GPUComputePi
 }
 
 /**
- * The bits of the op's results.
+ * The bits of the results.
  * @param operands bits of the operands, all of one length, a multiple of 4, at most 4 million
  */
-export async function mapOp(
+export async function mapWgsl(
   device: GPUDevice,
-  op: ScalarOp,
+  code: ScalarCode,
   way: Way,
-  operandDTypes: readonly DType[],
   operands: readonly Uint32Array[],
 ): Promise<Uint32Array> {
-  const pipeline = await pipelineOf(device, mapModule(op, way, operandDTypes));
+  const pipeline = await pipelineOf(device, mapModule(code, way));
   const size = operands[0].byteLength;
   const { STORAGE, COPY_DST, COPY_SRC, MAP_READ } = GPUBufferUsage;
   const inputs = operands.map((bits) => {

@@ -5,7 +5,7 @@
  *     applyText(context, { opcode: 'add', dtype: 'float32', from: 'float32' }, ['v1', 'v2'])     // v1 + v2
  *     applyText(context, { opcode: 'tanh', dtype: 'float32', from: 'float32' }, ['v1'])          // tanh_f32(v1)
  *
- * `fast` takes builtins whose error WGSL bounds well enough (`exp`, `inverseSqrt`), and orders numbers by operators. `strict`
+ * `fast` takes the builtin exponential, whose error WGSL bounds well enough, and orders numbers by operators. `strict`
  * has its own exponential, and orders that heed NaN whatever the implementation assumes. Where either precision
  * computes a subnormal number, it may be 0.
  */
@@ -158,7 +158,7 @@ const rows: { readonly [K in ScalarOpcode]: Row } = {
   log: call(log),
   log_plus_one: call(logPlusOne),
   sqrt: builtin('sqrt'),
-  rsqrt: byPrecision(builtin('inverseSqrt'), ({ x }) => `1.0 / sqrt(${x})`),
+  rsqrt: builtin('inverseSqrt'),
   round_float16: call(roundFloat16),
   round_bfloat16: call(roundBfloat16),
   sine: call(sine),
