@@ -86,9 +86,10 @@ export function isCloseTo(
   operands: readonly number[],
   boundAt: (exact: number) => number,
 ): boolean {
-  return [operands, operands.map(flushed)].some((numbers) => {
+  const isWithin = (numbers: readonly number[], mayBeZero: boolean): boolean => {
     const exact = f(...numbers);
-    if (ulpError(given, exact) <= boundAt(exact)) return true;
-    return given === 0 && Math.abs(exact) < smallestNormal && (exact !== 0 || numbers !== operands);
-  });
+    return ulpError(given, exact) <= boundAt(exact) || (mayBeZero && given === 0 && Math.abs(exact) < smallestNormal);
+  };
+  const hasSubnormal = operands.some((x) => flushed(x) !== x && !Number.isNaN(x));
+  return isWithin(operands, f(...operands) !== 0) || (hasSubnormal && isWithin(operands.map(flushed), true));
 }

@@ -71,8 +71,8 @@ export const differs = functionTemplate(
 );
 
 /**
- * Equal numbers have equal bits, but for zeros: of those `both` makes -0 if it joins by `|`, 0 if by `&`. NaN if either
- * is NaN.
+ * By the bits, as signed integers, whose order is that of the numbers, -0 below 0, but reversed where both are negative.
+ * NaN if either is NaN.
  */
 const extremum = (name: 'maximum' | 'minimum') =>
   functionTemplate(
@@ -80,12 +80,12 @@ const extremum = (name: 'maximum' | 'minimum') =>
     { a: 'f', b: 'f' },
     'f',
     (w) => `
-      let bits_a = ${w.bits('a')};
-      let bits_b = ${w.bits('b')};
-      let chosen = select(bits_b, bits_a, a ${name === 'maximum' ? '>' : '<'} b);
-      let both = bits_a ${name === 'maximum' ? '&' : '|'} bits_b;
-      let number = select(chosen, both, a == b);
-      return ${w.float(`select(number, ${w.u(quietNan)}, ${w.call(isUnordered, 'a', 'b')})`)};`,
+      let bits_a = ${w.signedBits('a')};
+      let bits_b = ${w.signedBits('b')};
+      let is_reversed = (bits_a & bits_b) < ${w.i(0)};
+      let is_first = (bits_a ${name === 'maximum' ? '>' : '<'} bits_b) != is_reversed;
+      let chosen = select(bits_b, bits_a, is_first);
+      return ${w.float(`select(chosen, ${w.i(quietNan)}, ${w.call(isUnordered, 'a', 'b')})`)};`,
   );
 
 /** The greater; NaN if either is NaN, -0 below 0. */

@@ -60,16 +60,21 @@ export const laneTemplate = (
   body: (w: Writer) => string,
 ): FunctionTemplate => ({ name, parameters, result, body, isLaneByLane: true });
 
+const largest = (2 - 2 ** -23) * 2 ** 127;
+
 /**
- * The shortest decimal that is a float32 exactly, as an abstract float of WGSL.
+ * The shortest decimal that is a float32 exactly, as an abstract float of WGSL; -0 as bits.
  * @param value finite
  */
 export function floatLiteral(value: number): string {
   const rounded = Math.fround(value);
   if (!Number.isFinite(rounded)) throw internalError(`no literal of WGSL is ${value}`);
-  if (Object.is(rounded, -0)) return '-0.0';
-  const digits = [1, 2, 3, 4, 5, 6, 7, 8].find((count) => Math.fround(Number(rounded.toPrecision(count))) === rounded);
-  const shortest = Number(rounded.toPrecision(digits ?? 9));
+  // Tint makes 0 of -0.0.
+  if (Object.is(rounded, -0)) return 'bitcast<f32>(0x80000000u)';
+  // Beyond the greatest float32 a literal is refused, be it nearest to that.
+  const isExact = (decimal: number): boolean => Math.fround(decimal) === rounded && Math.abs(decimal) <= largest;
+  const digits = [1, 2, 3, 4, 5, 6, 7, 8, 9].find((count) => isExact(Number(rounded.toPrecision(count))));
+  const shortest = digits === undefined ? rounded : Number(rounded.toPrecision(digits));
   const size = Math.abs(shortest);
   const isPlain = size === 0 || (size >= 1e-3 && size < 1e9);
   const text = isPlain ? String(shortest) : shortest.toExponential().replace('e+', 'e');
