@@ -63,14 +63,12 @@ export const laneTemplate = (
 const largest = (2 - 2 ** -23) * 2 ** 127;
 
 /**
- * The shortest decimal that is a float32 exactly, as an abstract float of WGSL; -0 as bits.
- * @param value finite
+ * The shortest decimal that is a float32 exactly, as an abstract float of WGSL.
+ * @param value finite and not -0
  */
 export function floatLiteral(value: number): string {
   const rounded = Math.fround(value);
-  if (!Number.isFinite(rounded)) throw internalError(`no literal of WGSL is ${value}`);
-  // Tint makes 0 of -0.0.
-  if (Object.is(rounded, -0)) return 'bitcast<f32>(0x80000000u)';
+  if (!Number.isFinite(rounded) || Object.is(rounded, -0)) throw internalError(`no literal of WGSL is ${value}`);
   // Beyond the greatest float32 a literal is refused, be it nearest to that.
   const isExact = (decimal: number): boolean => Math.fround(decimal) === rounded && Math.abs(decimal) <= largest;
   const digits = [1, 2, 3, 4, 5, 6, 7, 8, 9].find((count) => isExact(Number(rounded.toPrecision(count))));
@@ -105,7 +103,7 @@ export class Writer {
     return this.lanes === 1 ? text : `${this.type(kind)}(${text})`;
   }
 
-  /** A finite float constant. */
+  /** A finite float constant, not -0. */
   f(value: number): string {
     return this.#splat('f', floatLiteral(value));
   }
