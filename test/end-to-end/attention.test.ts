@@ -130,17 +130,20 @@ const kernels: Readonly<Record<string, readonly [number, number]>> = {
 
 describe.each(Object.entries(cases))('%s', (name, { attention, shapes, extra }) => {
   const args = [...shapes.map((shape) => spec(shape, 'float32')), ...(extra ? [extra] : [])];
-  test.each(['forward', 'gradient'] as const)('%s: no scores in memory, and the values of single ops', (which) => {
-    const compiled = compile(functions(attention)[which] as (...args: unknown[]) => unknown);
-    const module = parseModule(compiled.lower(...args).graph.text);
-    const { graph } = mainOf(module);
-    const lowered = lowerModule(optimized(graph), { name: 'test', donated: [], precision: 'fast' });
-    // With one query, scores are no larger than a row of the values, and the gradient stores two of them.
-    if (name !== 'one query' || which === 'forward')
-      expect(lowered.temporaries.filter(({ bytes }) => Number(bytes) >= scoresOf(graph))).toEqual([]);
-    expect(lowered.launches.length).toBeLessThanOrEqual((kernels[name] ?? [1, 4])[which === 'forward' ? 0 : 1]);
-    expect(faultInAnyWay(module, sampleInputs(graph))).toBeUndefined();
-  });
+  test.each(['forward', 'gradient'] as const)(
+    '%s: no scores in memory, and the values of single ops',
+    async (which) => {
+      const compiled = compile(functions(attention)[which] as (...args: unknown[]) => unknown);
+      const module = parseModule(compiled.lower(...args).graph.text);
+      const { graph } = mainOf(module);
+      const lowered = lowerModule(optimized(graph), { name: 'test', donated: [], precision: 'fast' });
+      // With one query, scores are no larger than a row of the values, and the gradient stores two of them.
+      if (name !== 'one query' || which === 'forward')
+        expect(lowered.temporaries.filter(({ bytes }) => Number(bytes) >= scoresOf(graph))).toEqual([]);
+      expect(lowered.launches.length).toBeLessThanOrEqual((kernels[name] ?? [1, 4])[which === 'forward' ? 0 : 1]);
+      expect(await faultInAnyWay(module, sampleInputs(graph))).toBeUndefined();
+    },
+  );
 });
 
 /** How many exponentials are taken, one for each score: no temporary has a byte for each. */

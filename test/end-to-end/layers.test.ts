@@ -14,9 +14,12 @@ await ready();
 
 const firstSeed = Number(process.env.KILN_TEST_SEED ?? 0);
 
-function checkAll(count: number, check: (seed: number, random: Random) => string | undefined): void {
+async function checkAll(
+  count: number,
+  check: (seed: number, random: Random) => Promise<string | undefined>,
+): Promise<void> {
   for (let seed = firstSeed; seed < firstSeed + count; seed++) {
-    const fault = check(seed, new Random(seed, { special: false }));
+    const fault = await check(seed, new Random(seed, { special: false }));
     if (fault !== undefined) expect.fail(`seed ${seed}: ${fault}\n${randomLayers(seed).text}`);
   }
 }
@@ -24,12 +27,12 @@ function checkAll(count: number, check: (seed: number, random: Random) => string
 test.each([
   ['ordinary values', false],
   ['NaN, infinities, -0', true],
-])('%s', (_, special) => {
-  checkAll(isFullRun ? 200 : 4, (seed, random) =>
-    faultOfLayers(layersCase(randomLayers(seed), random, special), random, 1),
+])('%s', async (_, special) => {
+  await checkAll(isFullRun ? 200 : 4, async (seed, random) =>
+    faultOfLayers(await layersCase(randomLayers(seed), random, special), random, 1),
   );
 });
 
-test.each(['fast', 'strict'] as const)('symbolic sizes, %s', (precision) => {
-  checkAll(isFullRun ? 100 : 1, (seed, random) => faultOfSymbolicLayers(randomLayers(seed), random, precision));
+test.each(['fast', 'strict'] as const)('symbolic sizes, %s', async (precision) => {
+  await checkAll(isFullRun ? 100 : 1, (seed, random) => faultOfSymbolicLayers(randomLayers(seed), random, precision));
 });

@@ -106,9 +106,9 @@ function faultOf(opcode: Opcode, sample: AnySample, module: Module, given: reado
 }
 
 /** Throws unless an op on these operands gives what it must. */
-function check(opcode: Opcode, sample: AnySample, precision: Precision, context: string): void {
+async function check(opcode: Opcode, sample: AnySample, precision: Precision, context: string): Promise<void> {
   const module = moduleOf(opcode, sample);
-  const given = runModule(module, sample.operands, { precision });
+  const given = await runModule(module, sample.operands, { precision });
   const fault = faultOf(opcode, sample, module, given);
   if (fault === undefined) return;
   const values = sample.operands.map(({ data }) => `[${Array.from(data).slice(0, 200)}]`).join('\n');
@@ -116,14 +116,14 @@ function check(opcode: Opcode, sample: AnySample, precision: Precision, context:
 }
 
 describe.each(['fast', 'strict'] as const)('%s', (precision) => {
-  test.each(opcodes.filter((opcode) => opcode !== 'call'))('%s', (opcode) => {
+  test.each(opcodes.filter((opcode) => opcode !== 'call'))('%s', async (opcode) => {
     const definition = definitions[opcode] as OpDefinition<Opcode>;
     for (let seed = 0; seed < samples; seed++) {
       const drawn = definition.sample?.(new Random(seed));
       if (!drawn) throw new Error(`${opcode} has no sampler`);
       const kind = accumulation(opcode, drawn);
       const sample = kind ? { ...drawn, operands: drawn.operands.map((operand) => moderate(operand, kind)) } : drawn;
-      check(opcode, sample, precision, `seed ${seed}`);
+      await check(opcode, sample, precision, `seed ${seed}`);
     }
   });
 });
@@ -138,32 +138,38 @@ describe.each(['fast', 'strict'] as const)('%s: long and odd sizes', (precision)
   const random = new Random(1, { special: false });
   const floats = (...shape: number[]): Literal => random.literal('float32', shape);
 
-  test.each(['add', 'multiply', 'divide', 'maximum', 'power'] as const)('%s', (opcode) => {
-    for (const n of lengths) check(opcode, { operands: [floats(n), floats(n)], attributes: {} }, precision, `${n}`);
+  test.each(['add', 'multiply', 'divide', 'maximum', 'power'] as const)('%s', async (opcode) => {
+    for (const n of lengths)
+      await check(opcode, { operands: [floats(n), floats(n)], attributes: {} }, precision, `${n}`);
   });
 
-  test.each(['exponential', 'tanh', 'sqrt', 'is_finite'] as const)('%s', (opcode) => {
-    for (const n of lengths) check(opcode, { operands: [floats(n)], attributes: {} }, precision, `${n}`);
+  test.each(['exponential', 'tanh', 'sqrt', 'is_finite'] as const)('%s', async (opcode) => {
+    for (const n of lengths) await check(opcode, { operands: [floats(n)], attributes: {} }, precision, `${n}`);
   });
 
-  test('convert', () => {
+  test('convert', async () => {
     for (const n of lengths) {
       for (const dtype of ['bool', 'int32', 'uint32'] as const) {
-        check('convert', { operands: [floats(n)], attributes: { dtype } }, precision, `${n} to ${dtype}`);
+        await check('convert', { operands: [floats(n)], attributes: { dtype } }, precision, `${n} to ${dtype}`);
         const operands = [random.literal(dtype, [n])];
-        check('convert', { operands, attributes: { dtype: 'float32' } }, precision, `${n} from ${dtype}`);
+        await check('convert', { operands, attributes: { dtype: 'float32' } }, precision, `${n} from ${dtype}`);
       }
     }
   });
 
-  test.each(['sum', 'max', 'argmin'] as const)('reduce %s', (kind) => {
+  test.each(['sum', 'max', 'argmin'] as const)('reduce %s', async (kind) => {
     for (const n of lengths) {
       for (const [shape, axis] of [
         [[3, n], 1],
         [[n, 3], 0],
         [[2, n, 5], 1],
       ] as const) {
-        check('reduce', { operands: [floats(...shape)], attributes: { kind, axes: [axis] } }, precision, `${shape}`);
+        await check(
+          'reduce',
+          { operands: [floats(...shape)], attributes: { kind, axes: [axis] } },
+          precision,
+          `${shape}`,
+        );
       }
     }
     if (kind === 'argmin') return;
@@ -173,12 +179,12 @@ describe.each(['fast', 'strict'] as const)('%s: long and odd sizes', (precision)
       [130, 11],
     ]) {
       const axes = shape.map((_, axis) => axis);
-      check('reduce', { operands: [floats(...shape)], attributes: { kind, axes } }, precision, `${shape}`);
-      check('reduce', { operands: [floats(...shape)], attributes: { kind, axes: [0] } }, precision, `${shape}`);
+      await check('reduce', { operands: [floats(...shape)], attributes: { kind, axes } }, precision, `${shape}`);
+      await check('reduce', { operands: [floats(...shape)], attributes: { kind, axes: [0] } }, precision, `${shape}`);
     }
   });
 
-  test('dot_general', () => {
+  test('dot_general', async () => {
     const none = [[], []] as const;
     const some = [
       [1, 513, 1],
@@ -204,16 +210,21 @@ describe.each(['fast', 'strict'] as const)('%s: long and odd sizes', (precision)
       const contracts = { plain: [[1], [0]], right: [[1], [1]], left: [[0], [0]], both: [[0], [1]] } as const;
       for (const [form, operands] of Object.entries(shapes)) {
         const contract = contracts[form as keyof typeof contracts];
-        check('dot_general', { operands, attributes: { contract, batch: none } }, precision, `${form} ${m},${k},${n}`);
+        await check(
+          'dot_general',
+          { operands, attributes: { contract, batch: none } },
+          precision,
+          `${form} ${m},${k},${n}`,
+        );
       }
       const batch = [[0], [0]] as const;
       const contract = [[2], [1]] as const;
       const operands = [floats(3, m, k), floats(3, k, n)];
-      check('dot_general', { operands, attributes: { contract, batch } }, precision, `batch ${m},${k},${n}`);
+      await check('dot_general', { operands, attributes: { contract, batch } }, precision, `batch ${m},${k},${n}`);
     }
   });
 
-  test('convolution', () => {
+  test('convolution', async () => {
     for (const [channels, size, out, window, stride, low] of [
       [3, 17, 8, 3, 1, 1],
       [8, 12, 5, 5, 2, 2],
@@ -231,18 +242,18 @@ describe.each(['fast', 'strict'] as const)('%s: long and odd sizes', (precision)
         rhs_dilation: [1, 1],
         groups: 1,
       };
-      check('convolution', { operands, attributes }, precision, `${channels} channels of ${size}`);
+      await check('convolution', { operands, attributes }, precision, `${channels} channels of ${size}`);
     }
   });
 
-  test.each(['transpose', 'concatenate', 'reverse'] as const)('%s', (opcode) => {
+  test.each(['transpose', 'concatenate', 'reverse'] as const)('%s', async (opcode) => {
     for (const n of [5, 17, 64, 129]) {
       const operands = opcode === 'concatenate' ? [floats(n, 33), floats(n, 7)] : [floats(n, 33)];
       const attributes = { permutation: [1, 0], axis: 1, axes: [1] };
       const own = Object.fromEntries(
         Object.keys(definitions[opcode].attributes).map((key) => [key, attributes[key as 'axis']]),
       );
-      check(opcode, { operands, attributes: own } as unknown as AnySample, precision, `${n}`);
+      await check(opcode, { operands, attributes: own } as unknown as AnySample, precision, `${n}`);
     }
   });
 });

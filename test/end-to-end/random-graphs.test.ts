@@ -12,8 +12,8 @@ import { Random } from '../../ir/ops/random.ts';
 import { printModule } from '../../ir/printer.ts';
 import { type Graph, type Literal, type Module, mainOf } from '../../ir/types.ts';
 import { vjpGraph } from '../../passes/grad/index.ts';
-import { bitDifference, compileModule, runModule, runProgram } from '../support/device-run.ts';
-import { atSize, differentBits, distantFrom } from '../support/every-way.ts';
+import { compileModule, runModule, runProgram } from '../support/device-run.ts';
+import { atSize, differentWays, differs, distantFrom } from '../support/every-way.ts';
 import { type RandomModuleOptions, randomModule } from '../support/random-graph.ts';
 import { isFullRun } from '../support/runs.ts';
 import { type Runnable, shrink } from '../support/shrink.ts';
@@ -33,7 +33,7 @@ function randomGraph(seed: number, options: RandomModuleOptions): Runnable {
   return { module: moduleOf({ parameters, ops, results: results.length > 0 ? results : [parameters[0]] }), inputs };
 }
 
-type Check = (runnable: Runnable) => string | undefined;
+type Check = (runnable: Runnable) => Promise<string | undefined>;
 
 const message = (error: unknown): string => (error instanceof Error ? (error.stack ?? error.message) : String(error));
 
@@ -44,9 +44,9 @@ interface Fault {
 }
 
 /** What is wrong with a module, an exception included. */
-function faultOf(check: Check, runnable: Runnable): Fault | undefined {
+async function faultOf(check: Check, runnable: Runnable): Promise<Fault | undefined> {
   try {
-    const text = check(runnable);
+    const text = await check(runnable);
     return text === undefined ? undefined : { kind: 'difference', text };
   } catch (error) {
     if (error instanceof KilnError) return { kind: error.code, text: message(error) };
@@ -54,14 +54,14 @@ function faultOf(check: Check, runnable: Runnable): Fault | undefined {
   }
 }
 
-function checkAll(numbers: readonly number[], make: (seed: number) => Runnable, check: Check): void {
+async function checkAll(numbers: readonly number[], make: (seed: number) => Runnable, check: Check): Promise<void> {
   for (const seed of numbers) {
     const whole = make(seed);
-    const fault = faultOf(check, whole);
+    const fault = await faultOf(check, whole);
     if (fault === undefined) continue;
-    const small = shrink(whole, (candidate) => faultOf(check, candidate)?.kind === fault.kind);
+    const small = await shrink(whole, async (candidate) => (await faultOf(check, candidate))?.kind === fault.kind);
     const inputs = small.inputs.map(({ data }) => `[${Array.from(data)}]`).join('\n');
-    const text = faultOf(check, small)?.text;
+    const text = (await faultOf(check, small))?.text;
     expect.fail(`seed ${seed}: ${text}\n${printModule(small.module)}\n${inputs}\nwhole graph: ${fault.text}`);
   }
 }
@@ -69,41 +69,46 @@ function checkAll(numbers: readonly number[], make: (seed: number) => Runnable, 
 /** NaN bits are not part of the meaning, but `bitcast_convert` would show them. */
 const withoutBits = (opcode: Opcode): boolean => opcode !== 'bitcast_convert';
 
-const sameBits: Check = ({ module, inputs }) => differentBits(module, inputs);
+const sameInAllWays: Check = ({ module, inputs }) => differentWays(module, inputs);
 
 describe('strict: op by op, without fusion and with it, the same bits', () => {
-  test('ordinary values', () => {
-    checkAll(seeds(24, 1500), (seed) => randomGraph(seed, { ops: 16 }), sameBits);
+  test('ordinary values', async () => {
+    await checkAll(seeds(24, 1500), (seed) => randomGraph(seed, { ops: 16 }), sameInAllWays);
   });
 
-  test('NaN, infinities, -0, extreme integers, empty arrays', () => {
-    checkAll(seeds(16, 1500), (seed) => randomGraph(seed, { ops: 12, special: true, allow: withoutBits }), sameBits);
+  test('NaN, infinities, -0, extreme integers, empty arrays', async () => {
+    await checkAll(
+      seeds(16, 1500),
+      (seed) => randomGraph(seed, { ops: 12, special: true, allow: withoutBits }),
+      sameInAllWays,
+    );
   });
 });
 
 describe.each(['fast', 'strict'] as const)('%s: close to the reference', (precision) => {
-  test('values', () => {
-    const close: Check = ({ module, inputs }) => distantFrom(runModule(module, inputs, { precision }), module, inputs);
-    checkAll(seeds(16, 1500), (seed) => randomGraph(seed, { ops: 16, smooth: true }), close);
+  test('values', async () => {
+    const close: Check = async ({ module, inputs }) =>
+      distantFrom(await runModule(module, inputs, { precision }), module, inputs);
+    await checkAll(seeds(16, 1500), (seed) => randomGraph(seed, { ops: 16, smooth: true }), close);
   });
 
-  test('gradients', () => {
-    const close: Check = ({ module, inputs }) => {
+  test('gradients', async () => {
+    const close: Check = async ({ module, inputs }) => {
       const differentiated = gradientOf({ module, inputs });
       if (!differentiated) return undefined;
-      const given = runModule(differentiated.module, differentiated.inputs, { precision });
+      const given = await runModule(differentiated.module, differentiated.inputs, { precision });
       return distantFrom(given, differentiated.module, differentiated.inputs);
     };
-    checkAll(seeds(12, 1000), (seed) => randomGraph(seed, { ops: 10, smooth: true }), close);
+    await checkAll(seeds(12, 1000), (seed) => randomGraph(seed, { ops: 10, smooth: true }), close);
   });
 });
 
-test('gradients in strict mode: op by op and compiled, the same bits', () => {
-  const same: Check = (runnable) => {
+test('gradients in strict mode: op by op and compiled, the same bits', async () => {
+  const same: Check = async (runnable) => {
     const differentiated = gradientOf(runnable);
-    return differentiated && sameBits(differentiated);
+    return differentiated && sameInAllWays(differentiated);
   };
-  checkAll(seeds(6, 500), (seed) => randomGraph(seed, { ops: 8, smooth: true }), same);
+  await checkAll(seeds(6, 500), (seed) => randomGraph(seed, { ops: 8, smooth: true }), same);
 });
 
 /** The module of the gradients of all float results for all float parameters, with random cotangents. */
@@ -136,22 +141,22 @@ function differentiate(graph: Graph, wrt: readonly number[], outputs: readonly n
  * settled.
  */
 describe('symbolic sizes: one program at several sizes', () => {
-  test.each(['fast', 'strict'] as const)('%s', (precision) => {
-    const check: Check = ({ module, inputs }) => {
+  test.each(['fast', 'strict'] as const)('%s', async (precision) => {
+    const check: Check = async ({ module, inputs }) => {
       const program = compileModule(module, { precision });
       const { graph } = mainOf(module);
       for (const size of multiplies(graph) ? [1, 2, 5] : [1, 2, 5, 64]) {
         const resized = resize(graph, inputs, size);
-        const given = runProgram(program, graph, resized);
+        const given = await runProgram(program, graph, resized);
         const fixed = precision === 'strict' && size > 1 ? atSize(graph, new Map([['B', size]])) : undefined;
         const fault =
           distantFrom(given, module, resized) ??
-          (fixed && bitDifference(given, runModule(fixed, resized, { precision })));
+          (fixed && differs(given, await runModule(fixed, resized, { precision }), fixed, resized));
         if (fault) return `at size ${size}: ${fault}`;
       }
       return undefined;
     };
-    checkAll(seeds(10, 600), (seed) => randomGraph(seed, { ops: 10, smooth: true, symbolic: true }), check);
+    await checkAll(seeds(10, 600), (seed) => randomGraph(seed, { ops: 10, smooth: true, symbolic: true }), check);
   });
 });
 

@@ -13,7 +13,7 @@ import { faultInAnyWay } from '../support/every-way.ts';
 const folder = new URL('regressions/', import.meta.url);
 const files = readdirSync(folder).filter((name) => name.endsWith('.ir'));
 
-test.each(files)('%s', (file) => {
+test.each(files)('%s', async (file) => {
   const module = parseModule(readFileSync(new URL(file, folder), 'utf8'));
   const { parameters } = mainOf(module).graph;
   const isSymbolic = parameters.some(({ type }) => symbolsOf(...type.shape).length > 0);
@@ -25,6 +25,6 @@ test.each(files)('%s', (file) => {
         shape.map((d) => (typeof d === 'number' ? d : size)),
       ),
     );
-    expect(faultInAnyWay(module, inputs), `size ${size}`).toBeUndefined();
+    expect(await faultInAnyWay(module, inputs), `size ${size}`).toBeUndefined();
   }
 });

@@ -109,12 +109,16 @@ test.each(models.map((model) => [model.name, model] as const))('%s', async (_, m
 
 test('random networks of layers', async () => {
   for (let seed = 0; seed < (isFullRun ? 60 : 2); seed++) {
-    const { module, inputs: values } = layersCase(randomLayers(seed), new Random(seed, { special: false }), false);
-    let expected: ReturnType<typeof runProgram> | undefined;
+    const { module, inputs: values } = await layersCase(
+      randomLayers(seed),
+      new Random(seed, { special: false }),
+      false,
+    );
+    let expected: Awaited<ReturnType<typeof runProgram>> | undefined;
     for (const threads of isFullRun ? counts : [1, 2, 7]) {
       await shutdown();
       await init({ threads });
-      const given = runProgram(compileModule(module, { precision: 'strict' }), mainOf(module).graph, values);
+      const given = await runProgram(compileModule(module, { precision: 'strict' }), mainOf(module).graph, values);
       expected ??= given;
       expect(bitDifference(given, expected), `seed ${seed}, ${threads} threads`).toBeUndefined();
     }

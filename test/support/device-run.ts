@@ -1,14 +1,14 @@
 /**
- * Runs modules on the wasm device as users' functions run: optimisation passes, lowering, code generation, and the
+ * Runs modules on the session's device as users' functions run: optimisation passes, lowering, code generation, and the
  * runtime. The last word of the end-to-end tests.
  *
- *     const run = new DeviceRun();
- *     run.module(module, inputs, { precision: 'strict' })              // one Literal for each result
- *     run.eager(module, inputs)                                        // each op a program of its own
+ *     await runModule(module, inputs, { precision: 'strict' })         // one Literal for each result
+ *     await runEager(module, inputs, 'strict')                         // each op a program of its own
  */
 import { evaluateDim } from '../../base/dim.ts';
 import { loadBinaryen } from '../../codegen/wasm/load.ts';
-import { generateProgram } from '../../codegen/wasm/program.ts';
+import { generateProgram as generateWasm } from '../../codegen/wasm/program.ts';
+import { generateProgram as generateWgsl } from '../../codegen/wgsl/program.ts';
 import { denseData, elementCount } from '../../ir/literal.ts';
 import { type Literal, type Module, mainOf, type Value } from '../../ir/types.ts';
 import { lowerModule } from '../../passes/lower-module.ts';
@@ -16,7 +16,7 @@ import { runPasses } from '../../passes/manager.ts';
 import { optimizePipeline } from '../../passes/optimize/index.ts';
 import type { Device } from '../../runtime/device.ts';
 import { decodeElements, encodeElements } from '../../runtime/elements.ts';
-import type { Program, WasmTier } from '../../runtime/program.ts';
+import type { Program } from '../../runtime/program.ts';
 import { currentDevice } from '../../runtime/session.ts';
 import { runPrimitive } from '../../tracer/eager.ts';
 import { CompiledSource } from '../../tracer/program-cache.ts';
@@ -43,7 +43,10 @@ export function compileModule(module: Module, options: DeviceRunOptions): Progra
   const context = { precision, verify: true, constantBudget: 65_536 };
   const optimized = runPasses(module, optimizePipeline, context);
   const lowered = lowerModule(optimized, { name: 'test', donated, precision, fusion });
-  return generateProgram(binaryen, lowered, { precision, tier: device.tier as WasmTier }).program;
+  const { tier } = device;
+  return tier.target === 'wasm'
+    ? generateWasm(binaryen, lowered, { precision, tier }).program
+    : generateWgsl(lowered, { precision, tier }).program;
 }
 
 /** Fills free memory with NaN patterns, so that reading what nobody wrote shows. */
@@ -57,11 +60,11 @@ const bytesOf = (array: Literal): Uint8Array => encodeElements(array.dtype, dens
  * Runs a program of a module.
  * @throws Error when it wrote into an input that was not given up
  */
-export function runProgram(
+export async function runProgram(
   program: Program,
   { parameters, results }: { readonly parameters: readonly Value[]; readonly results: readonly Value[] },
   inputs: readonly Literal[],
-): Literal[] {
+): Promise<Literal[]> {
   const device = currentDevice();
   const bindings = bindSymbols(
     parameters.map(({ type }) => type),
@@ -75,25 +78,27 @@ export function runProgram(
   const given = inputs.map((input) => device.upload(input.dtype, input.shape, bytesOf(input)));
   const source = { name: program.name, program, prepare: () => Promise.resolve(program), prepareSync: () => program };
   const handles = device.run(source, given, outputs);
-  const values = handles.map((handle, i) => ({
-    ...outputs[i],
-    data: decodeElements(handle.dtype, device.readSync(handle)),
-  }));
-  program.inputs.forEach(({ donated }, i) => {
-    if (donated) return;
-    const [now, before] = [device.readSync(given[i]), bytesOf(inputs[i])];
-    if (Buffer.compare(now, before) !== 0) throw new Error(`input ${i} was overwritten`);
-  });
+  const values = await Promise.all(
+    handles.map(async (handle, i) => ({
+      ...outputs[i],
+      data: decodeElements(handle.dtype, await device.read(handle)),
+    })),
+  );
+  for (const [i, { donated }] of program.inputs.entries()) {
+    if (donated) continue;
+    const [now, before] = [await device.read(given[i]), bytesOf(inputs[i])];
+    if (!now.every((byte, at) => byte === before[at])) throw new Error(`input ${i} was overwritten`);
+  }
   for (const handle of [...handles, ...given]) handle.dispose();
   return values as unknown as Literal[];
 }
 
 /** Compiles a module and runs it. */
-export const runModule = (module: Module, inputs: readonly Literal[], options: DeviceRunOptions): Literal[] =>
+export const runModule = (module: Module, inputs: readonly Literal[], options: DeviceRunOptions): Promise<Literal[]> =>
   runProgram(compileModule(module, options), mainOf(module).graph, inputs);
 
 /** Runs a module op by op, each a program of its own, as eager gradients do. */
-export function runEager(module: Module, inputs: readonly Literal[], precision: Precision): Literal[] {
+export async function runEager(module: Module, inputs: readonly Literal[], precision: Precision): Promise<Literal[]> {
   const { graph } = mainOf(module);
   const device = currentDevice();
   const values = new Map<Value, Tensor>();
@@ -111,7 +116,9 @@ export function runEager(module: Module, inputs: readonly Literal[], precision: 
     setDefaultPrecision('fast');
   }
   const read = graph.results.map((result) => values.get(result)!);
-  const literals = read.map((tensor) => ({ dtype: tensor.dtype, shape: tensor.shape, data: tensor.dataSync() }));
+  const literals = await Promise.all(
+    read.map(async (tensor) => ({ dtype: tensor.dtype, shape: tensor.shape, data: await tensor.data() })),
+  );
   for (const tensor of values.values()) tensor.dispose();
   return literals as unknown as Literal[];
 }

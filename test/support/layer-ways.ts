@@ -20,8 +20,8 @@ import { footprintOf } from '../../runtime/footprint.ts';
 import type { Program } from '../../runtime/program.ts';
 import { currentDevice } from '../../runtime/session.ts';
 import { type CompileRequest, compile } from '../../tracer/compiler.ts';
-import { bitDifference, runEager, runProgram } from './device-run.ts';
-import { atSize, distantFrom } from './every-way.ts';
+import { runEager, runProgram } from './device-run.ts';
+import { atSize, differs, distantFrom } from './every-way.ts';
 import type { RandomLayers } from './random-layers.ts';
 
 export interface LayersCase {
@@ -32,11 +32,12 @@ export interface LayersCase {
 }
 
 /** The inputs of a network; with `special`, now and then NaN, an infinity or -0 among them. */
-export function layersCase(network: RandomLayers, random: Random, special: boolean): LayersCase {
+export async function layersCase(network: RandomLayers, random: Random, special: boolean): Promise<LayersCase> {
   const model = network.model();
   const tensors = tree.leaves(model.make(random.integer(0, 1000)) as Tensor[]) as Tensor[];
-  const inputs = tensors.map((tensor): Literal => {
-    const data = Float64Array.from(tensor.dataSync() as Float32Array);
+  const read = (await Promise.all(tensors.map((tensor) => tensor.data()))) as Float32Array[];
+  const inputs = tensors.map((tensor, at): Literal => {
+    const data = Float64Array.from(read[at]);
     if (special && tensor.dtype === 'float32' && random.boolean(0.3)) {
       for (let i = random.integer(1, 3); i > 0 && data.length > 0; i--) {
         data[random.integer(0, data.length - 1)] = random.pick([Number.NaN, Infinity, -Infinity, -Infinity, -0, 0]);
@@ -89,15 +90,21 @@ function programOf(
 }
 
 /** @param left how many parts of the compiler are left out by turns */
-export function faultOfLayers({ module, inputs, special }: LayersCase, random: Random, left = 2): string | undefined {
+export async function faultOfLayers(
+  { module, inputs, special }: LayersCase,
+  random: Random,
+  left = 2,
+): Promise<string | undefined> {
+  const other = (given: readonly Literal[], expected: readonly Literal[]): string | undefined =>
+    differs(given, expected, plain, inputs);
   const { graph } = mainOf(module);
   const plain = flat(module);
   const strict = programOf(module, 'strict', {})!;
-  const base = runProgram(strict, graph, inputs);
-  const alone = bitDifference(base, runEager(plain, inputs, 'strict'));
+  const base = await runProgram(strict, graph, inputs);
+  const alone = other(base, await runEager(plain, inputs, 'strict'));
   if (alone) return `strict against op by op: ${alone}`;
   const fast = programOf(module, 'fast', {})!;
-  const fastBase = runProgram(fast, graph, inputs);
+  const fastBase = await runProgram(fast, graph, inputs);
   for (const [precision, given] of [
     ['strict', base],
     ['fast', fastBase],
@@ -109,15 +116,15 @@ export function faultOfLayers({ module, inputs, special }: LayersCase, random: R
     const program = programOf(module, 'strict', options);
     if (!program) continue;
     if (options.memoryBudget !== undefined && peakOf(program) > options.memoryBudget) return `${name}: takes more`;
-    const fault = bitDifference(runProgram(program, graph, inputs), base);
+    const fault = other(await runProgram(program, graph, inputs), base);
     if (fault) return `strict, ${name}: ${fault}`;
     if (special || !random.boolean(0.3)) continue;
     const quick = programOf(module, 'fast', options);
-    const far = quick && distantFrom(runProgram(quick, graph, inputs), plain, inputs);
+    const far = quick && distantFrom(await runProgram(quick, graph, inputs), plain, inputs);
     if (far) return `fast, ${name}: ${far}`;
   }
   const again =
-    bitDifference(runProgram(strict, graph, inputs), base) ?? bitDifference(runProgram(fast, graph, inputs), fastBase);
+    other(await runProgram(strict, graph, inputs), base) ?? other(await runProgram(fast, graph, inputs), fastBase);
   return again && `called again: ${again}`;
 }
 
@@ -135,11 +142,11 @@ function otherKinds(given: readonly Literal[], module: Module, inputs: readonly 
 }
 
 /** One program of symbolic sizes at several: close to the reference, and in strict mode as one made for the sizes. */
-export function faultOfSymbolicLayers(
+export async function faultOfSymbolicLayers(
   network: RandomLayers,
   random: Random,
   precision: 'fast' | 'strict',
-): string | undefined {
+): Promise<string | undefined> {
   const [batch, time] = [random.boolean(), random.boolean() && !network.text.includes('cumulative')];
   const symbols = {
     batch: batch || !time ? dim('B', { min: 1, max: 8 }) : network.sizes.batch,
@@ -155,21 +162,18 @@ export function faultOfSymbolicLayers(
       time: typeof symbols.time === 'number' ? symbols.time : random.pick([1, 2, 3, 4, 5, 8, 9, 17, 32, 41]),
     };
     const tensors = tree.leaves(network.model(sizes).make(call) as Tensor[]) as Tensor[];
+    const read = (await Promise.all(tensors.map((tensor) => tensor.data()))) as Float32Array[];
     const inputs = tensors.map(
-      ({ dtype, shape, dataSync }, at): Literal => ({
-        dtype,
-        shape,
-        data: Float64Array.from(dataSync.call(tensors[at]) as Float32Array),
-      }),
+      ({ dtype, shape }, at): Literal => ({ dtype, shape, data: Float64Array.from(read[at]) }),
     );
-    const given = runProgram(program, graph, inputs);
+    const given = await runProgram(program, graph, inputs);
     const bindings = new Map(Object.entries({ B: sizes.batch, T: sizes.time }));
     const fixed = atSize(mainOf(plain).graph, bindings);
     const exact = precision === 'strict' && sizes.batch > 1 && sizes.time > 1;
     const fault =
       distantFrom(given, fixed, inputs) ??
       (exact
-        ? bitDifference(given, runProgram(programOf(fixed, 'strict', {})!, mainOf(fixed).graph, inputs))
+        ? differs(given, await runProgram(programOf(fixed, 'strict', {})!, mainOf(fixed).graph, inputs), fixed, inputs)
         : undefined);
     if (fault) return `${precision}, B ${sizes.batch}, T ${sizes.time}: ${fault}`;
   }

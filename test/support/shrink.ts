@@ -2,7 +2,7 @@
  * Makes a failing module small: cuts ops out of it, one after the other, while it still fails. What an op that was cut
  * gave becomes a parameter, with the value that the reference evaluator computes for it.
  *
- *     const { module, inputs } = shrink(whole, wholeInputs, (m, x) => differs(m, x));
+ *     const { module, inputs } = await shrink(whole, wholeInputs, (m, x) => differs(m, x));
  */
 import { evaluateGraph } from '../../ir/evaluate.ts';
 import { type Literal, type Module, mainOf, type Op, type Value } from '../../ir/types.ts';
@@ -14,7 +14,7 @@ export interface Runnable {
 }
 
 /** Whether the fault shows; a module that throws something else than expected counts as failing too. */
-export type Fails = (runnable: Runnable) => boolean;
+export type Fails = (runnable: Runnable) => boolean | Promise<boolean>;
 
 /** A module with only the ops that its results need, and only the parameters that those use. */
 function withoutDead(ops: readonly Op[], results: readonly Value[], literalOf: (value: Value) => Literal): Runnable {
@@ -33,7 +33,7 @@ function withoutDead(ops: readonly Op[], results: readonly Value[], literalOf: (
 }
 
 /** The smallest module that was found. `whole` itself fails. */
-export function shrink(whole: Runnable, fails: Fails): Runnable {
+export async function shrink(whole: Runnable, fails: Fails): Promise<Runnable> {
   const { graph } = mainOf(whole.module);
   const values = new Map<Value, Literal>();
   const types = graph.parameters.map(({ type }) => type);
@@ -48,18 +48,18 @@ export function shrink(whole: Runnable, fails: Fails): Runnable {
   });
   const literalOf = (value: Value): Literal => values.get(value)!;
   let best = whole;
-  const attempt = (ops: readonly Op[], results: readonly Value[]): void => {
+  const attempt = async (ops: readonly Op[], results: readonly Value[]): Promise<void> => {
     const candidate = withoutDead(ops, results, literalOf);
-    if (fails(candidate)) best = candidate;
+    if (await fails(candidate)) best = candidate;
   };
-  for (const result of graph.results) attempt(graph.ops, [result]);
+  for (const result of graph.results) await attempt(graph.ops, [result]);
   for (let at = mainOf(best.module).graph.ops.length - 1; at >= 0; at--) {
     const { ops, results } = mainOf(best.module).graph;
     if (at >= ops.length) continue;
     const cut = ops.filter((_, i) => i !== at);
     const isResult = ops[at].results.some((value) => results.includes(value));
-    if (!isResult) attempt(cut, results);
-    else for (const operand of ops[at].operands) attempt(cut, [operand]);
+    if (!isResult) await attempt(cut, results);
+    else for (const operand of ops[at].operands) await attempt(cut, [operand]);
   }
   return best;
 }

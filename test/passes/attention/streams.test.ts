@@ -88,10 +88,10 @@ const withResults = { 'weights and scores as results': { ...plain, weightsToo: t
 describe('streams change no bit', () => {
   test.each(Object.entries<AttentionForm>({ ...variants, ...withResults }))(
     '%s, forward and with gradients, on the device',
-    (_, form) => {
+    async (_, form) => {
       for (const gradient of [false, true]) {
         const graph = attentionGraph({ ...form, gradient });
-        expect(faultInAnyWay(moduleOf(graph), sampleInputs(graph))).toBeUndefined();
+        expect(await faultInAnyWay(moduleOf(graph), sampleInputs(graph))).toBeUndefined();
       }
     },
   );

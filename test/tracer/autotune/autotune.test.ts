@@ -117,11 +117,12 @@ describe('candidates', () => {
       const data = Float32Array.from({ length: sizes[0] * sizes[1] }, (_, i) => Math.sin(i * (at + 1)));
       return { dtype: 'float32', shape: sizes, data };
     });
-    const results = candidateSchedules(contraction).map((schedule) => {
+    const running = candidateSchedules(contraction).map((schedule) => {
       expect(parseSchedule(scheduleKey(schedule))).toEqual({ contraction: schedule });
       const options = { precision: 'strict', tier: device.tier as WasmTier, contraction: schedule } as const;
       return runProgram(generateProgram(binaryen, lowered, options).program, graph, inputs);
     });
+    const results = await Promise.all(running);
     expect(results.length).toBeGreaterThan(8);
     for (const result of results) expect(bitDifference(results[0], result)).toBeUndefined();
   });
@@ -136,13 +137,14 @@ describe('candidates', () => {
       const x = b.parameter(f32(67, 1301));
       const graph = b.build([b.op('reduce', [b.op('exponential', [x])], { kind: 'sum', axes: [axis] })]);
       const lowered = lowerModule(moduleOf(graph), { name: 'tuned', donated: [], precision: 'strict' });
-      const results = [undefined, ...nestCandidates].map((nest) => {
+      const running = [undefined, ...nestCandidates].map((nest) => {
         if (nest) expect(parseSchedule(nestScheduleKey(nest))).toEqual({ nest });
         const options = { precision: 'strict', tier: tier as WasmTier, ...(nest && { nest }) } as const;
         return runProgram(generateProgram(binaryen, lowered, options).program, graph, [
           { dtype: 'float32', shape, data },
         ]);
       });
+      const results = await Promise.all(running);
       for (const result of results) expect(bitDifference(results[0], result)).toBeUndefined();
     }
   });
