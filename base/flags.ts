@@ -27,9 +27,9 @@ export const flags = {
     meaning: 'Prints what happens inside while it happens, on standard error, by topic.',
   },
   KILN_DEVICE: {
-    values: 'wasm',
+    values: 'wasm or webgpu',
     default: 'wasm',
-    meaning: 'The device that is used before init() or setDevice() chooses another.',
+    meaning: 'The device that is used before init() or setDevice() chooses another; webgpu needs `await init()` first.',
   },
   KILN_DUMP: {
     values: 'a folder, which is created where needed',

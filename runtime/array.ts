@@ -96,7 +96,11 @@ export class DeviceArray<D extends DType = DType> {
     return decodeElements(this.dtype, await handle.device.read(handle));
   }
 
-  /** As `data()`, now. @throws KilnError also `blocking_read` where the thread may not wait for a compile */
+  /**
+   * As `data()`, now.
+   * @throws KilnError also `blocking_read` where the thread may not wait for a compile, and on a device that gives bytes
+   *   only later (webgpu)
+   */
   dataSync(): TypedArrayOf<D> {
     const handle = this.usableHandle('dataSync');
     return decodeElements(this.dtype, handle.device.readSync(handle));
@@ -139,7 +143,7 @@ export class DeviceArray<D extends DType = DType> {
   /** Resolves when the bytes are there. Rejects with the first cause where they never will be. */
   async ready(): Promise<void> {
     const handle = this.usableHandle('ready');
-    if (handle.state === 'pending') await handle.device.synchronize();
+    if (handle.state === 'pending' || handle.device.runsAside) await handle.device.synchronize();
     if (handle.error) throw handle.error;
   }
 
@@ -198,7 +202,12 @@ export class DeviceArray<D extends DType = DType> {
     try {
       return format(this.dataSync());
     } catch (error) {
-      if (error instanceof KilnError && error.code === 'blocking_read') return this.placeholder('pending');
+      if (error instanceof KilnError && error.code === 'blocking_read') {
+        const { state, device } = this.handle;
+        return state === 'ready'
+          ? this.placeholder(device.name, 'await data() to see it')
+          : this.placeholder('pending');
+      }
       const reason = error instanceof KilnError ? `[${error.code}] ${error.summary}` : String(error);
       return this.placeholder('failed', reason);
     }

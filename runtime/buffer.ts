@@ -14,8 +14,6 @@ import type { BufferHandle, BufferState, Device, Disposal } from './device.ts';
 
 /** What a buffer asks of its device. */
 export interface BufferOwner<Storage> extends Device {
-  /** Why the device and all its buffers are gone; `undefined` while they are not. */
-  readonly end: KilnError | undefined;
   /** Takes one reference off a storage. */
   releaseStorage(storage: Storage): void;
   /** One buffer more or less that its owner may use. */

@@ -92,6 +92,8 @@ export interface Device {
   readonly tier: Tier;
   /** Threads that run kernels, the caller's among them. */
   readonly threads: number;
+  /** Why the device and all its buffers are gone (`shut_down`, `device_lost`); `undefined` while they are not. */
+  readonly end: KilnError | undefined;
   /** Whether launches run beside this thread, so that a buffer that is `ready` may still be computed. */
   readonly runsAside: boolean;
   /**

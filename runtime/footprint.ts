@@ -20,6 +20,8 @@ import {
 } from './program.ts';
 import { evaluateSize, symbolTable } from './sizes.ts';
 import { launchWords } from './wasm/launch-layout.ts';
+import { planArenas } from './webgpu/arenas.ts';
+import { uniformBufferBytes } from './webgpu/uniforms.ts';
 
 export interface Footprint {
   /** Arguments, tensors that the function captured among them. */
@@ -29,13 +31,13 @@ export interface Footprint {
   readonly constants: number;
   /** What is computed once and kept. */
   readonly prepared: number;
-  /** The list of launches: how each is run, and the addresses and sizes that its kernel reads. */
+  /** What launches read: on WASM the list of them, with addresses and sizes; on WebGPU the uniform blocks. */
   readonly records: number;
-  /** Temporaries, as they share one arena. */
+  /** Temporaries, as they share arenas: one on WASM, one of each colour on WebGPU. */
   readonly arena: number;
   /** The most that one kernel needs beside its buffers: packed operands, scratch rows, on all threads. */
   readonly scratch: number;
-  /** Arena and scratch as one block. */
+  /** Arena and scratch together. */
   readonly workspace: number;
   /** All of it: everything is held while the program runs. */
   readonly peak: number;
@@ -136,9 +138,7 @@ function wasmMemory(program: WasmProgram, evaluate: (size: Size) => number, thre
 }
 
 function webgpuMemory(program: WebgpuProgram, evaluate: (size: Size) => number): OwnMemory {
-  const { kernels, steps } = program;
-  const arena = planTemporaries(program, evaluate).bytes;
-  const scratch = kernels.reduce((bytes, { scratchBytes }) => Math.max(bytes, evaluate(scratchBytes)), 0);
-  const records = steps.reduce((bytes, { kernel }) => bytes + 4 * kernels[kernel].sizes.length, 0);
-  return { arena, scratch, records, workspace: arena + scratch };
+  const { arenas, scratch } = planArenas(program, evaluate);
+  const arena = arenas.reduce((sum, bytes) => sum + bytes, 0);
+  return { arena, scratch, records: uniformBufferBytes(program), workspace: arena + scratch };
 }

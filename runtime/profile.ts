@@ -4,6 +4,7 @@
  *
  *     const stop = observeLaunches((launch) => console.log(launch.kernel, launch.milliseconds));
  */
+import type { SourceLocation } from '../base/location.ts';
 
 export interface LaunchTiming {
   readonly device: string;
@@ -18,6 +19,8 @@ export interface LaunchTiming {
   readonly flops: number;
   /** Bytes of the buffers it is bound to. */
   readonly bytes: number;
+  /** The user's line, from a device that reports a launch only after it was made. */
+  readonly location?: SourceLocation;
 }
 
 export type LaunchObserver = (timing: LaunchTiming) => void;

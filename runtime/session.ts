@@ -1,6 +1,6 @@
 /**
- * The devices of this process, made when they are first asked for, and which of them new arrays go to. Importing this
- * touches nothing: no environment, no memory, no `navigator`.
+ * The devices of this process, made when they are first asked for (webgpu must be opened, which takes waiting), and which
+ * of them new arrays go to. Importing this touches nothing: no environment, no memory, no `navigator`.
  *
  *     currentDevice()                 // the wasm device, made now
  *     memory()                        // { tensors: 0, bytes: 0, peakBytes: 0, … }
@@ -9,13 +9,26 @@
 import { KilnError } from '../base/error.ts';
 import { debug, flag, isDebugging } from '../base/flags.ts';
 import { SourceLocation } from '../base/location.ts';
+import { shutDownError } from './buffer.ts';
 import type { Device, MemoryStatistics } from './device.ts';
 import { observeLaunches } from './profile.ts';
 import { WasmDevice } from './wasm/device.ts';
 import { assertThreads, resolveThreads } from './wasm/threads.ts';
+import { mayHaveWebgpu } from './webgpu/adapter.ts';
+import { openWebgpu, WebgpuDevice } from './webgpu/device.ts';
 
-const makers: Readonly<Record<string, () => Device>> = {
-  wasm: () => new WasmDevice({ threads: resolveThreads(threads) }),
+interface DeviceKind {
+  /** Whether it is worth trying here. */
+  readonly mayExist: () => boolean;
+  /** Makes one now; without it, `openDevice` must have made it. */
+  readonly make?: () => Device;
+  /** Makes one. @throws KilnError (as a rejection) `no_adapter` */
+  readonly open?: () => Promise<Device>;
+}
+
+const kinds: Readonly<Record<string, DeviceKind>> = {
+  wasm: { mayExist: () => true, make: () => new WasmDevice({ threads: resolveThreads(threads) }) },
+  webgpu: { mayExist: mayHaveWebgpu, open: () => openWebgpu() },
 };
 
 const made = new Map<string, Device>();
@@ -23,13 +36,18 @@ let chosen: string | undefined;
 /** What `chooseThreads` said. */
 let threads: number | undefined;
 let stopDebugging: (() => void) | undefined;
+/** How many sessions have ended: what was being opened then must not outlive them. */
+let shutdowns = 0;
 
-/** Names of the devices that exist here. */
-export const deviceNames = (): string[] => Object.keys(makers);
+/** Devices that are being opened. */
+const opening = new Map<string, Promise<Device>>();
+
+/** Names of the devices that can exist here. */
+export const deviceNames = (): string[] => Object.keys(kinds).filter((name) => kinds[name].mayExist());
 
 /** @throws KilnError `unknown_device` */
 export function assertDevice(name: string): void {
-  if (Object.hasOwn(makers, name)) return;
+  if (deviceNames().includes(name)) return;
   throw new KilnError('unknown_device', `there is no device '${name}' here`, {
     given: `'${name}'`,
     expected: deviceNames()
@@ -42,15 +60,60 @@ export function assertDevice(name: string): void {
 /** The device that new arrays go to, by name: what `chooseDevice` said, else KILN_DEVICE, else wasm. */
 export const currentDeviceName = (): string => chosen ?? flag('KILN_DEVICE') ?? 'wasm';
 
-/** The device of a name, made if need be. @throws KilnError `unknown_device`, `out_of_memory` */
+/**
+ * The device of a name, made if need be.
+ * @throws KilnError `unknown_device`, also for one that must be opened first; `out_of_memory`
+ */
 export function deviceNamed(name: string = currentDeviceName()): Device {
   const known = made.get(name);
   if (known) return known;
   assertDevice(name);
-  const device = makers[name]();
-  made.set(name, device);
-  if (isDebugging('runtime')) stopDebugging ??= printLaunches();
+  const { make } = kinds[name];
+  if (!make) throw notOpen(name);
+  return register(name, make());
+}
+
+/**
+ * The device of a name, opened if need be, and opened anew where it was lost.
+ * @throws KilnError (as a rejection) `unknown_device`, `no_adapter`, `out_of_memory`
+ */
+export async function openDevice(name: string): Promise<Device> {
+  assertDevice(name);
+  const { open } = kinds[name];
+  if (!open) return deviceNamed(name);
+  const known = made.get(name);
+  if (known && !known.end) return known;
+  let device = opening.get(name);
+  if (!device) {
+    const epoch = shutdowns;
+    device = open()
+      .then((opened) => {
+        if (epoch === shutdowns) return register(name, opened);
+        opened.shutdown();
+        throw shutDownError(name);
+      })
+      .finally(() => {
+        if (opening.get(name) === device) opening.delete(name);
+      });
+    opening.set(name, device);
+  }
   return device;
+}
+
+/**
+ * The name of the best device here: webgpu on a GPU, else wasm. A software adapter is slower than wasm. Opens the device.
+ */
+export async function bestDevice(): Promise<string> {
+  if (!kinds.webgpu.mayExist()) return 'wasm';
+  const known = made.get('webgpu');
+  if (known instanceof WebgpuDevice && !known.end) return known.info.isFallbackAdapter ? 'wasm' : 'webgpu';
+  try {
+    register('webgpu', await openWebgpu({ hardwareOnly: true }));
+    return 'webgpu';
+  } catch (error) {
+    if (error instanceof KilnError && error.code === 'no_adapter') return 'wasm';
+    throw error;
+  }
 }
 
 /** The device that new arrays go to. @throws KilnError `unknown_device` when KILN_DEVICE names none */
@@ -59,8 +122,24 @@ export const currentDevice = (): Device => deviceNamed();
 /** Sends new arrays to a device. @throws KilnError `unknown_device`; then the choice is as before */
 export function chooseDevice(name: string): void {
   assertDevice(name);
+  if (!kinds[name].make && !made.has(name)) throw notOpen(name);
   chosen = name;
 }
+
+function register(name: string, device: Device): Device {
+  made.set(name, device);
+  if (isDebugging('runtime')) stopDebugging ??= printLaunches();
+  return device;
+}
+
+const notOpen = (name: string): KilnError =>
+  new KilnError('unknown_device', `the ${name} device is not open`, {
+    expected: `a device that init has opened: asking for an adapter takes a while`,
+    hint: `await init({ device: '${name}' }) before the first use${
+      flag('KILN_DEVICE') === name ? `; with KILN_DEVICE=${name}, await init() does` : ''
+    }`,
+    location: SourceLocation.capture(),
+  });
 
 /**
  * Says how many threads devices run kernels on. A device that runs on another number starts anew, which it can where it
@@ -104,8 +183,10 @@ export function memory(): MemoryStatistics {
  * the next use of a device starts a new one.
  */
 export function shutdown(): void {
+  shutdowns += 1;
   for (const device of made.values()) device.shutdown();
   made.clear();
+  opening.clear();
   chosen = undefined;
   threads = undefined;
   stopDebugging?.();

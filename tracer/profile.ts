@@ -42,7 +42,8 @@ export async function profile<T>(body: () => T): Promise<Profile<Awaited<T>>> {
   const depth = Error.stackTraceLimit;
   Error.stackTraceLimit = deepest; // a launch is far below the user's line
   const stop = observeLaunches((timing) => {
-    launches.push({ ...timing, line: SourceLocation.capture().toString() });
+    const { location = SourceLocation.capture(), ...launch } = timing;
+    launches.push({ ...launch, line: location.toString() });
   });
   try {
     const result = await body();

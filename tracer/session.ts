@@ -1,6 +1,6 @@
 /**
  * The session: which device and precision hold where nothing else is said, what memory is in use, and its end. Nothing
- * of this is needed before first use.
+ * of this is needed before first use, but on webgpu.
  *
  *     await init({ precision: 'strict' });
  *     memory()                             // { tensors: 2, bytes: 4096, peakBytes: 8192, … }
@@ -12,11 +12,14 @@ import type { MemoryStatistics } from '../runtime/device.ts';
 import { scoped } from '../runtime/scope.ts';
 import {
   assertDevice,
+  bestDevice,
   chooseDevice,
   chooseThreads,
   currentDevice,
+  currentDeviceName,
   memory as deviceMemory,
   deviceNames,
+  openDevice,
   shutdown as shutdownDevices,
 } from '../runtime/session.ts';
 import { endWorker } from './compiler-client.ts';
@@ -27,7 +30,10 @@ import { type Precision, setDefaultPrecision } from './settings.ts';
 import { Tensor } from './tensor.ts';
 
 export interface InitOptions {
-  /** Name of a device, or `'auto'` for the best one here. */
+  /**
+   * Name of a device, or `'auto'` for the best one here: `'webgpu'` where there is a GPU (an adapter that computes in
+   * software is not taken unless it is named), else `'wasm'`.
+   */
   readonly device?: string;
   /**
    * Threads that kernels run on, the calling one among them: as many as there are cores, unless given here or by
@@ -42,9 +48,10 @@ export interface InitOptions {
 const known = ['device', 'threads', 'precision'];
 
 /**
- * Chooses for the session and starts its device. Not needed before first use. Another number of threads starts the
- * device anew, which is refused while it holds tensors.
- * @throws KilnError (as a rejection) `invalid_argument`, `unknown_device`; then nothing has changed
+ * Chooses for the session and starts its device. Needed before first use on `'webgpu'`, whose adapter must be asked for,
+ * and after that device was lost; nowhere else. Another number of threads starts the wasm device anew, which is refused
+ * while it holds tensors.
+ * @throws KilnError (as a rejection) `invalid_argument`, `unknown_device`, `no_adapter`; then the device is as before
  */
 export async function init(options: InitOptions = {}): Promise<void> {
   const refuse = (given: string, expected: string): never => {
@@ -61,18 +68,18 @@ export async function init(options: InitOptions = {}): Promise<void> {
   if (precision !== undefined && precision !== 'fast' && precision !== 'strict') {
     refuse(`precision: ${describe(precision)}`, "'fast' or 'strict'");
   }
-  const name = device === 'auto' ? deviceNames()[0] : device;
-  if (name !== undefined) assertDevice(name);
+  if (device !== undefined && device !== 'auto') assertDevice(device);
   if (threads !== undefined) chooseThreads(threads);
-  if (name !== undefined) chooseDevice(name);
+  const name = device === 'auto' ? await bestDevice() : (device ?? currentDeviceName());
+  await openDevice(name);
+  if (device !== undefined) chooseDevice(name);
   setDefaultPrecision(precision ?? 'fast');
-  currentDevice();
 }
 
-/** Names of the devices that exist here. */
+/** Names of the devices that can exist here; whether there is an adapter for `'webgpu'`, `init` finds out. */
 export const devices = (): string[] => deviceNames();
 
-/** Sends new tensors to the device of that name. @throws KilnError `unknown_device` */
+/** Sends new tensors to the device of that name. @throws KilnError `unknown_device`, also for one that `init` must open */
 export const setDevice = (name: string): void => chooseDevice(name);
 
 /** Tensors and bytes in use on all devices. */

@@ -28,7 +28,7 @@ describe('the session', () => {
     expect(memory()).toEqual(nothing);
     expect(currentDevice()).toBe(currentDevice());
     expect(devicesInUse().map((device) => device.name)).toEqual(['wasm']);
-    expect(deviceNames()).toEqual(['wasm']);
+    expect(deviceNames()).toEqual(['wasm', 'webgpu']);
   });
 
   it('counts over its devices, and shuts them down', () => {

@@ -10,6 +10,7 @@ import type { BufferHandle, Device, ProgramSource } from '../../runtime/device.t
 import { decodeElements, encodeElements } from '../../runtime/elements.ts';
 import {
   type KernelPhase,
+  type Program,
   type ProgramInput,
   type ProgramOutput,
   plainTier,
@@ -182,7 +183,7 @@ export const temporary = (index: number) => ({ kind: 'temporary', index }) as co
 export const constant = (index: number) => ({ kind: 'constant', index }) as const;
 
 /** A source that is compiled. */
-export const compiledSource = (program: WasmProgram): ProgramSource => ({
+export const compiledSource = (program: Program): ProgramSource => ({
   name: program.name,
   program,
   prepare: () => Promise.resolve(program),
@@ -190,18 +191,18 @@ export const compiledSource = (program: WasmProgram): ProgramSource => ({
 });
 
 /** A source that waits until the test says how its compile ended. */
-export class PendingSource implements ProgramSource {
+export class PendingSource<P extends Program = WasmProgram> implements ProgramSource {
   readonly name: string;
   readonly donated: readonly boolean[];
-  program: WasmProgram | undefined;
+  program: P | undefined;
   preparations = 0;
   /** What a synchronous compile gives, or throws. */
-  now: () => WasmProgram;
-  readonly #promise: Promise<WasmProgram>;
-  #resolve!: (program: WasmProgram) => void;
+  now: () => P;
+  readonly #promise: Promise<P>;
+  #resolve!: (program: P) => void;
   #reject!: (error: unknown) => void;
 
-  constructor(program: WasmProgram, now: () => WasmProgram = () => program) {
+  constructor(program: P, now: () => P = () => program) {
     this.name = program.name;
     this.donated = program.inputs.map((each) => each.donated);
     this.now = now;
@@ -211,17 +212,17 @@ export class PendingSource implements ProgramSource {
     });
   }
 
-  prepare(): Promise<WasmProgram> {
+  prepare(): Promise<P> {
     this.preparations += 1;
     return this.#promise;
   }
 
-  prepareSync(): WasmProgram {
+  prepareSync(): P {
     this.program = this.now();
     return this.program;
   }
 
-  complete(program: WasmProgram = this.now()): void {
+  complete(program: P = this.now()): void {
     this.program = program;
     this.#resolve(program);
   }

@@ -1,0 +1,159 @@
+/**
+ * The way to a GPU: `navigator.gpu` where there is one, in Node the optional package `webgpu` (Dawn); then an adapter,
+ * and a device with all that Kiln uses of what the adapter has.
+ *
+ *     const { device, tier, info } = await openAdapter({});
+ *     info                                  // { vendor: 'nvidia', architecture: 'hopper', isFallbackAdapter: false, … }
+ */
+import { KilnError } from '../../base/error.ts';
+import type { WebgpuTier } from '../program.ts';
+
+export interface AdapterOptions {
+  /** Refuses an adapter that runs on the CPU. */
+  readonly hardwareOnly?: boolean;
+}
+
+/** What the adapter says of itself; empty texts where it keeps silent. */
+export interface AdapterInfo {
+  readonly vendor: string;
+  readonly architecture: string;
+  readonly device: string;
+  readonly description: string;
+  /** It computes on the CPU: right, and slow. */
+  readonly isFallbackAdapter: boolean;
+}
+
+export interface OpenAdapter {
+  readonly device: GPUDevice;
+  readonly tier: WebgpuTier;
+  readonly info: AdapterInfo;
+}
+
+/** The features that Kiln has a use for. */
+const wantedFeatures: readonly GPUFeatureName[] = ['shader-f16', 'subgroups', 'timestamp-query'];
+
+/** Limits of which the device gets all that the adapter has. */
+const wantedLimits = [
+  'maxBufferSize',
+  'maxStorageBufferBindingSize',
+  'maxStorageBuffersPerShaderStage',
+  'maxComputeWorkgroupStorageSize',
+  'maxComputeInvocationsPerWorkgroup',
+  'maxComputeWorkgroupSizeX',
+  'maxComputeWorkgroupSizeY',
+  'maxComputeWorkgroupSizeZ',
+  'maxComputeWorkgroupsPerDimension',
+] as const satisfies (keyof GPUSupportedLimits)[];
+
+/** More buffers than this no kernel binds. */
+const mostStorageBuffers = 64;
+
+const globals = globalThis as {
+  readonly navigator?: { readonly gpu?: GPU };
+  readonly process?: { readonly versions?: { readonly node?: string } };
+};
+
+const isNode = (): boolean => globals.process?.versions?.node !== undefined;
+
+/** Whether it is worth asking for an adapter here. */
+export const mayHaveWebgpu = (): boolean => globals.navigator?.gpu !== undefined || isNode();
+
+/**
+ * An adapter's device.
+ * @throws KilnError (as a rejection) `no_adapter`
+ */
+export async function openAdapter(options: AdapterOptions): Promise<OpenAdapter> {
+  const gpu = await findGpu();
+  const adapter = await findAdapter(gpu, options);
+  const info = infoOf(adapter);
+  if (options.hardwareOnly && info.isFallbackAdapter) {
+    throw new KilnError('no_adapter', 'there is no hardware adapter for WebGPU here', { given: describe(info) });
+  }
+  const requiredFeatures = wantedFeatures.filter((feature) => adapter.features.has(feature));
+  const requiredLimits = Object.fromEntries(wantedLimits.map((limit) => [limit, adapter.limits[limit]]));
+  let device: GPUDevice;
+  try {
+    device = await adapter.requestDevice({ label: 'kiln', requiredFeatures, requiredLimits });
+  } catch (cause) {
+    throw new KilnError('no_adapter', 'the WebGPU adapter gives no device', {
+      given: `${describe(info)}: ${cause instanceof Error ? cause.message : String(cause)}`,
+      hint: "use { device: 'wasm' }, or try again: the adapter may have been busy",
+      cause,
+    });
+  }
+  return { device, tier: tierOf(gpu, device), info };
+}
+
+function tierOf(gpu: GPU, { features, limits }: GPUDevice): WebgpuTier {
+  return {
+    target: 'webgpu',
+    shaderF16: features.has('shader-f16'),
+    subgroups: features.has('subgroups'),
+    integerDot: gpu.wgslLanguageFeatures.has('packed_4x8_integer_dot_product'),
+    storageBuffers: Math.min(limits.maxStorageBuffersPerShaderStage, mostStorageBuffers),
+  };
+}
+
+async function findGpu(): Promise<GPU> {
+  const { navigator } = globals;
+  if (navigator?.gpu) return navigator.gpu;
+  if (!isNode()) {
+    throw new KilnError('no_adapter', 'this browser has no WebGPU', {
+      expected: 'navigator.gpu',
+      hint: "use { device: 'wasm' }; pages that are not served by https or from localhost have none",
+    });
+  }
+  dawn ??= loadDawn();
+  return dawn;
+}
+
+/**
+ * Dawn for this process. There is one, for good: devices that have ended may still have messages under way, which must
+ * find it.
+ */
+let dawn: Promise<GPU> | undefined;
+
+async function loadDawn(): Promise<GPU> {
+  // Not a literal, so that bundlers leave it alone: it is there only where somebody has installed it.
+  const name = 'webgpu';
+  let loaded: { readonly create: (options: string[]) => GPU };
+  try {
+    loaded = (await import(/* @vite-ignore */ name)) as typeof loaded;
+  } catch (cause) {
+    dawn = undefined;
+    throw new KilnError('no_adapter', 'Node has WebGPU only with the package `webgpu`, which can not be loaded', {
+      given: cause instanceof Error ? cause.message : String(cause),
+      hint: "npm install webgpu, or use { device: 'wasm' }",
+      cause,
+    });
+  }
+  // Times for `profile` need not be blurred here, as they are for pages that do not trust each other.
+  return loaded.create(['disable-dawn-features=timestamp_quantization']);
+}
+
+/** The fastest adapter, else one that computes on the CPU unless hardware is asked for. */
+async function findAdapter(gpu: GPU, { hardwareOnly }: AdapterOptions): Promise<GPUAdapter> {
+  const adapter =
+    (await gpu.requestAdapter({ powerPreference: 'high-performance' })) ??
+    (hardwareOnly ? null : await gpu.requestAdapter({ forceFallbackAdapter: true }));
+  if (adapter) return adapter;
+  throw new KilnError('no_adapter', 'there is no WebGPU adapter here', {
+    expected: hardwareOnly ? 'a GPU with a driver' : 'a GPU with a driver, or a software adapter',
+    hint: "use { device: 'wasm' }; on Linux, WebGPU needs a Vulkan driver",
+  });
+}
+
+/** Chromium once said so on the adapter itself. */
+function infoOf(adapter: GPUAdapter & { readonly isFallbackAdapter?: boolean }): AdapterInfo {
+  const { vendor, architecture, device, description, isFallbackAdapter } = adapter.info;
+  return {
+    vendor,
+    architecture,
+    device,
+    description,
+    isFallbackAdapter: isFallbackAdapter ?? adapter.isFallbackAdapter ?? architecture === 'swiftshader',
+  };
+}
+
+const describe = ({ vendor, architecture, description }: AdapterInfo): string =>
+  [vendor, architecture, description].filter(Boolean).join(' ') || 'an adapter that keeps its name to itself';
