@@ -1,5 +1,6 @@
 /** `kiln bench FILE`: each exported function, eager beside compiled. */
 import { benchmark } from '../bench/index.ts';
+import { startDevice } from './device.ts';
 import { argumentsWithData, loadEntries } from './entries.ts';
 import { progressBar } from './progress.ts';
 
@@ -9,10 +10,16 @@ export interface BenchFileOptions {
   readonly json: boolean;
   /** Only this entry. */
   readonly entry?: string;
+  /** Name of the device to run on. */
+  readonly device?: string;
 }
 
 /** @throws KilnError `cli_usage` when the file offers no functions, or not that entry */
-export async function benchFile(file: string, { warmup, iterations, json, entry }: BenchFileOptions): Promise<void> {
+export async function benchFile(
+  file: string,
+  { warmup, iterations, json, entry, device }: BenchFileOptions,
+): Promise<void> {
+  await startDevice(device);
   const reports = [];
   for (const { name, fn, args } of await loadEntries(file, entry)) {
     const bar = progressBar(name, 2 * (warmup + iterations));

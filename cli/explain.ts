@@ -1,6 +1,7 @@
 /** `kiln explain FILE`, the same as `npm start -- FILE`: the journey of each exported function, and its table. */
 import { benchmark } from '../bench/index.ts';
 import { compile } from '../index.ts';
+import { startDevice } from './device.ts';
 import { argumentsWithData, loadEntries } from './entries.ts';
 import { journey } from './journey.ts';
 import { progressBar } from './progress.ts';
@@ -11,10 +12,13 @@ export interface ExplainFileOptions {
   readonly iterations: number;
   /** Only this entry. */
   readonly entry?: string;
+  /** Name of the device to run on. */
+  readonly device?: string;
 }
 
-/** @throws KilnError `cli_usage` when the file offers no functions, or not that entry */
-export async function explainFile(file: string, { iterations, entry }: ExplainFileOptions): Promise<void> {
+/** @throws KilnError `cli_usage` when the file offers no functions, or not that entry; `unknown_device`, `no_adapter` */
+export async function explainFile(file: string, { iterations, entry, device }: ExplainFileOptions): Promise<void> {
+  await startDevice(device);
   for (const { name, fn, args } of await loadEntries(file, entry)) {
     console.log(`\n${bold(`${name}: the journey of one line`)}\n`);
     console.log(journey(compile(fn, { name }), args));

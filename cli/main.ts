@@ -4,8 +4,8 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { KilnError } from '../index.ts';
 import { type BenchFileOptions, benchFile } from './bench.ts';
-import { explainFile } from './explain.ts';
-import { reportFile } from './report.ts';
+import { type ExplainFileOptions, explainFile } from './explain.ts';
+import { type ReportFileOptions, reportFile } from './report.ts';
 
 function packageVersion(): string {
   // From dist/cli/main.js the package is two folders up, from cli/main.ts one.
@@ -36,21 +36,24 @@ function program(): Command {
     .description('show how each exported function of FILE is compiled, and time it eager and compiled')
     .argument('<file>', 'a module whose default export is { name: { fn, args } }')
     .option('--entry <name>', 'only this function')
+    .option('--device <name>', 'wasm or webgpu; KILN_DEVICE unless given')
     .option('--iterations <n>', 'timed calls of each mode', count, 50)
-    .action((file: string, options: { iterations: number; entry?: string }) => explainFile(file, options));
+    .action((file: string, options: ExplainFileOptions) => explainFile(file, options));
   kiln
     .command('report')
     .description('write an HTML page for each exported function of FILE: graphs, kernels, memory, what was not fused')
     .argument('<file>', 'a module whose default export is { name: { fn, args } }')
     .option('-o, --output <path>', 'where to write it; with several functions their names are added', 'report.html')
     .option('--entry <name>', 'only this function')
+    .option('--device <name>', 'wasm or webgpu; KILN_DEVICE unless given')
     .option('--profile', 'run each function and show the time of each kernel', false)
-    .action((file: string, options: { output: string; entry?: string; profile: boolean }) => reportFile(file, options));
+    .action((file: string, options: ReportFileOptions) => reportFile(file, options));
   kiln
     .command('bench')
     .description('time each exported function of FILE, eager beside compiled')
     .argument('<file>', 'a module whose default export is { name: { fn, args } }')
     .option('--entry <name>', 'only this function')
+    .option('--device <name>', 'wasm or webgpu; KILN_DEVICE unless given')
     .option('--warmup <n>', 'calls of each mode before timing', count, 10)
     .option('--iterations <n>', 'timed calls of each mode', count, 50)
     .option('--json', 'print the figures as JSON', false)

@@ -6,6 +6,7 @@ import { compile, KilnError } from '../index.ts';
 import { compilations } from '../tracer/compiled-functions.ts';
 import { launchesARun } from '../tracer/report/data.ts';
 import { type MadeReport, makeReport } from '../tracer/report.ts';
+import { startDevice } from './device.ts';
 import { argumentsWithData, loadEntries } from './entries.ts';
 import { faint } from './style.ts';
 
@@ -13,11 +14,14 @@ export interface ReportFileOptions {
   readonly output: string;
   /** Only this entry. */
   readonly entry?: string;
+  /** Name of the device to run on. */
+  readonly device?: string;
   readonly profile: boolean;
 }
 
 /** @throws KilnError `cli_usage` when the file offers no functions, not that entry, or the page can not be written */
-export async function reportFile(file: string, { output, entry, profile }: ReportFileOptions): Promise<void> {
+export async function reportFile(file: string, { output, entry, profile, device }: ReportFileOptions): Promise<void> {
+  await startDevice(device);
   const entries = await loadEntries(file, entry);
   for (const { name, fn, args } of entries) {
     const compiled = compile(fn, { name });

@@ -28,8 +28,8 @@ export function leavesOf(arg: unknown): readonly unknown[] {
   }
 }
 
-/** An argument with tensors in the place of its typed arrays. */
-export const arraysAsTensors = (arg: unknown): unknown =>
+/** An argument with tensors in the place of its typed arrays, on the session's device unless one is given. */
+export const arraysAsTensors = (arg: unknown, device?: string): unknown =>
   leavesOf(arg).some(dtypeOfTypedArray)
-    ? mapLeaves(arg, (leaf) => (dtypeOfTypedArray(leaf) ? uploadView(leaf as ArrayBufferView) : leaf))
+    ? mapLeaves(arg, (leaf) => (dtypeOfTypedArray(leaf) ? uploadView(leaf as ArrayBufferView, device) : leaf))
     : arg;

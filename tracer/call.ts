@@ -25,7 +25,7 @@ interface TracedCall {
 
 export function callInTrace(callee: Compilation, trace: Trace, thisArg: unknown, args: readonly unknown[]): unknown {
   const signed = callee.sign(thisArg, args);
-  const operands = signed.arrays.map((array) => (ArrayBuffer.isView(array) ? uploadView(array) : array));
+  const operands = signed.arrays.map((array) => (ArrayBuffer.isView(array) ? uploadView(array, trace.device) : array));
   const { name, traced } = functionFor(callee, trace, signed);
   const results = emitResults('call', [...(operands as readonly Tensor[]), ...traced.captures], { function: name });
   applyEffects(traced.effects, thisArg as object, results);

@@ -53,13 +53,13 @@ export async function checkGrads<A extends readonly unknown[]>(
   const { order = 1, epsilon = 1e-5, tolerance = 1e-5, directions = 4, seed = 0 } = options;
   const location = SourceLocation.capture();
   const label = `checkGrads(${fn.name || 'anonymous'})`;
-  const uploaded = args.map(arraysAsTensors);
+  const uploaded = args.map((arg) => arraysAsTensors(arg));
   const shared = { functions: new Map<string, Func>(), calls: new Map() };
   const { graph, captures } = traceFunction({
     fn: fn as never,
     label,
     kind: 'symbolic',
-    device: currentDeviceName(),
+    device: (sign(uploaded).arrays as Tensor[])[0]?.device ?? currentDeviceName(),
     args: uploaded,
     isStatic: () => false,
     receiver: undefined,

@@ -29,7 +29,7 @@ type AnyFunction = (...args: never[]) => unknown;
  */
 export function callCheckpointed(outer: Trace, fn: AnyFunction, label: string, args: readonly unknown[]): unknown {
   assertSynchronous(fn, label);
-  const tensors = args.map(arraysAsTensors);
+  const tensors = args.map((arg) => arraysAsTensors(arg, outer.device));
   checkSource(fn, label, tensors, undefined);
   const inner = new Trace(outer.kind, label, outer.device, outer.shared);
   const sources: Tensor[] = [];

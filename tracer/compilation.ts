@@ -20,7 +20,7 @@ import { type ArrayLeaf, arraysAsTensors, typeOfArray } from './array-leaf.ts';
 import { assertTunable } from './autotune/tune.ts';
 import { callInTrace } from './call.ts';
 import type { ResolvedOptions } from './compile-options.ts';
-import { assertOpen, currentTrace, type TracedFunctions } from './graph-trace.ts';
+import { assertOpen, currentTrace, type Trace, type TracedFunctions } from './graph-trace.ts';
 import { currentLocation } from './location.ts';
 import { type CompiledSource, programFor } from './program-cache.ts';
 import { rebuild, type TreeStructure } from './pytree.ts';
@@ -113,7 +113,7 @@ export class Compilation {
   call(thisArg: unknown, args: readonly unknown[]): unknown {
     const trace = currentTrace();
     if (trace?.kind === 'symbolic') return callInTrace(this, trace, thisArg, args);
-    if (trace) return this.#runInline(thisArg, args);
+    if (trace) return this.#runInline(trace, thisArg, args);
     try {
       const signed = this.sign(thisArg, args);
       return this.#run(this.#bound.get(signed.key) ?? this.#bind(signed), signed);
@@ -123,9 +123,9 @@ export class Compilation {
   }
 
   /** Inside a gradient that runs op by op, a compiled function is the plain function. */
-  #runInline(thisArg: unknown, args: readonly unknown[]): unknown {
+  #runInline(trace: Trace, thisArg: unknown, args: readonly unknown[]): unknown {
     assertSynchronous(this.fn, this.label);
-    const tensors = args.map((arg, i) => (this.options.isStatic(i) ? arg : arraysAsTensors(arg)));
+    const tensors = args.map((arg, i) => (this.options.isStatic(i) ? arg : arraysAsTensors(arg, trace.device)));
     checkSource(this.fn, this.label, tensors, this.takesReceiver ? { receiver: thisArg } : undefined);
     return Reflect.apply(this.fn, thisArg, tensors);
   }
@@ -136,7 +136,7 @@ export class Compilation {
     const signed = sign(args, options.isStatic);
     const precision = options.precision ?? defaultPrecision();
     const arrays = receiver ? [...receiver.slots.map(({ tensor }) => tensor), ...signed.arrays] : signed.arrays;
-    const tier = tierKey(this.#deviceOf(arrays).tier);
+    const tier = tierKey(this.deviceOf(arrays).tier);
     const key = `${precision}${tier}${receiver?.key ?? ''};${signed.key}`;
     return { receiver, thisArg, args, arrays, key };
   }
@@ -162,7 +162,7 @@ export class Compilation {
 
   #shapelessKey(signed: SignedCall): string {
     const { key } = sign(signed.args, this.options.isStatic, true);
-    const tier = tierKey(this.#deviceOf(signed.arrays).tier);
+    const tier = tierKey(this.deviceOf(signed.arrays).tier);
     return `${this.options.precision ?? defaultPrecision()}${tier}${signed.receiver?.key ?? ''};${key}`;
   }
 
@@ -204,7 +204,7 @@ export class Compilation {
     const { options } = this;
     assertComputable(types, this.label);
     const note = this.#recompiles.admit(signed);
-    const device = this.#deviceOf(signed.arrays);
+    const device = this.deviceOf(signed.arrays);
     if (options.autotuneMs !== undefined) assertTunable(device, this.label);
     const traced = this.traceModule(signed, types, device.name);
     const precision = options.precision ?? defaultPrecision();
@@ -272,7 +272,8 @@ export class Compilation {
     return { graph, module };
   }
 
-  #deviceOf(arrays: SignedCall['arrays']): Device {
+  /** Where a call runs: the option, else where its first tensor is, else the session's device. */
+  deviceOf(arrays: SignedCall['arrays']): Device {
     let name = this.options.device;
     for (let i = 0; name === undefined && i < arrays.length; i++) {
       const array = arrays[i];

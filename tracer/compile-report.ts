@@ -55,7 +55,7 @@ export interface Stages {
   readonly optimized: Module;
   readonly lowered: Lowered;
   readonly program: Program;
-  /** WAT of each kernel. */
+  /** The code of each kernel of the program as text: WAT, WGSL. */
   readonly texts: readonly string[];
   /** Threads of the device; 1 unless given. */
   readonly threads?: number;
@@ -77,9 +77,7 @@ export function reportOf(
     graph: printModule(module, { locations: true }),
     optimized: printModule(optimized, { locations: true }),
     kernels: lowered.kernels.map((kernel) => printKernel(kernel)).join('\n'),
-    code: lowered.kernels
-      .map(({ name }, i) => `${codeHeader(name, [...preparation, ...groups])}${texts[i]}`)
-      .join('\n'),
+    code: codeText(program, texts, [...preparation, ...groups]),
     program: programText(program),
     tier: tierName(program.tier),
     tracedOps: module.functions.reduce((sum, { graph }) => sum + graph.ops.length, 0),
@@ -113,10 +111,33 @@ function recomputationOf(
   };
 }
 
-/** Comments above a kernel's code: its name, and the ops and lines it came from. The code itself knows neither. */
-function codeHeader(name: string, groups: readonly GroupReport[]): string {
-  const ops = new Set(groups.filter(({ kernel }) => kernel === name).flatMap(({ ops }) => ops));
-  return [`;; kernel ${name}`, ...[...ops].map((op) => `;;   ${op}`), ''].join('\n');
+/** What begins a comment in the code of a target. */
+const commentMark = { wasm: ';;', webgpu: '//' } as const;
+
+/**
+ * The code of all kernels, each below comments that say its name, and the ops and lines it came from. The code itself
+ * knows neither, and what is cached does not depend on them.
+ */
+function codeText({ tier, kernels }: Program, texts: readonly string[], groups: readonly GroupReport[]): string {
+  const mark = commentMark[tier.target];
+  return kernels
+    .map(({ name }, at) => {
+      const ops = new Set(groups.filter(({ kernel }) => kernel === name).flatMap((group) => group.ops));
+      return [`${mark} kernel ${name}`, ...[...ops].map((op) => `${mark}   ${op}`), texts[at]].join('\n');
+    })
+    .join('\n');
+}
+
+/**
+ * For each kernel of the lowered program the code that runs it. Where a launch changes its operand's memory, a target
+ * may need other code for the same kernel, which then follows.
+ */
+export function codesOf({ lowered, program, texts }: Pick<Stages, 'lowered' | 'program' | 'texts'>): string[] {
+  const used = lowered.kernels.map(() => new Set<number>());
+  lowered.launches.forEach(({ kernel }, step) => {
+    used[kernel].add(program.steps[step].kernel);
+  });
+  return used.map((numbers) => [...numbers].map((at) => texts[at]).join('\n'));
 }
 
 /** A program as lines: what goes in and out, and each step with its buffers. */

@@ -122,7 +122,7 @@ function runStages(request: CompileRequest): CompileResult {
   };
   const bindings = new Map(wanted.bindings);
   const report = reportOf(stages, bindings);
-  if (!asked) dumpStages(name, report);
+  if (!asked) dumpStages(name, program.tier.target, report);
   return {
     program,
     milliseconds,

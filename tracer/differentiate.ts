@@ -167,7 +167,7 @@ function derivativeOf(
   for (const { value, tensor } of trace.captures) values.set(value, tensor);
   const isOutside = trace.kind === 'recording' && currentTrace() === undefined;
   if (isOutside) for (const [value, tensor] of trace.concretes) values.set(value, tensor);
-  const context = { functions: trace.shared.functions, computed: trace.concretes };
+  const context = { functions: trace.shared.functions, device: trace.device, computed: trace.concretes };
   return new Derivative(whole, traced, values, context, argStructures);
 }
 
@@ -177,7 +177,7 @@ function parametersFor(
   trace: Trace,
   sources: Tensor[],
 ): { readonly args: readonly unknown[]; readonly argStructures: readonly ArgumentTree[] } {
-  const concrete = args.map(arraysAsTensors);
+  const concrete = args.map((arg) => arraysAsTensors(arg, trace.device));
   const replaced = [...concrete];
   const argStructures = argnums.map((position) => {
     if (!Number.isInteger(position) || position < 0 || position >= args.length) {

@@ -3,6 +3,7 @@
  * a file system; a folder that can not be written is reported once and is no error.
  */
 import { flag } from '../base/flags.ts';
+import type { Tier } from '../runtime/program.ts';
 import type { CompileReport } from './compile-report.ts';
 
 interface NodeProcess {
@@ -12,7 +13,10 @@ interface NodeProcess {
 let count = 0;
 let hasFailed = false;
 
-export function dumpStages(name: string, report: CompileReport): void {
+/** What files with the code of a target end with. */
+const codeExtension = { wasm: 'wat', webgpu: 'wgsl' } as const;
+
+export function dumpStages(name: string, target: Tier['target'], report: CompileReport): void {
   const folder = flag('KILN_DUMP');
   const files = (globalThis as { process?: NodeProcess }).process?.getBuiltinModule?.('node:fs');
   if (!folder || !files || hasFailed) return;
@@ -23,7 +27,7 @@ export function dumpStages(name: string, report: CompileReport): void {
     'graph.ir': graph,
     'optimized.ir': optimized,
     'kernels.txt': kernels,
-    wat: code,
+    [codeExtension[target]]: code,
     'program.txt': program,
   };
   try {

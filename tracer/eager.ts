@@ -17,7 +17,7 @@ import type { Graph, Literal } from '../ir/types.ts';
 import type { ArraySpec, BufferHandle, Device } from '../runtime/device.ts';
 import { encodeElements } from '../runtime/elements.ts';
 import { tierKey } from '../runtime/program.ts';
-import { currentDevice } from '../runtime/session.ts';
+import { currentDevice, deviceNamed } from '../runtime/session.ts';
 import { assertOpen, sharedFunctions, Trace, withTrace } from './graph-trace.ts';
 import { flattenOutputs } from './outputs.ts';
 import { type CompiledSource, programFor } from './program-cache.ts';
@@ -65,7 +65,7 @@ export class EagerOperation {
       program = this.#trace(args, device);
       cache.set(key, program);
     }
-    const results = launch(program, tensors);
+    const results = launch(program, tensors, device);
     if (!program.structure) return results[0];
     let at = 0;
     return rebuild(program.structure, () => results[at++]);
@@ -105,9 +105,8 @@ function eagerProgram(name: string, graph: Graph, structure: TreeStructure | und
 const deviceOf = (tensors: readonly Tensor[]): Device => tensors[0]?.handle?.device ?? currentDevice();
 
 /** Launches a program of fixed sizes on concrete tensors. */
-function launch({ source, outputs }: EagerProgram, tensors: readonly Tensor[]): Tensor[] {
+function launch({ source, outputs }: EagerProgram, tensors: readonly Tensor[], device: Device): Tensor[] {
   const handles: BufferHandle[] = [];
-  let device: Device | undefined;
   for (let i = 0; i < tensors.length; i++) {
     const { handle } = tensors[i];
     if (!handle) {
@@ -115,9 +114,8 @@ function launch({ source, outputs }: EagerProgram, tensors: readonly Tensor[]): 
       throw internalError(`${source.name}: an operand has no elements`);
     }
     handles.push(handle);
-    device ??= handle.device;
   }
-  const results = (device ?? currentDevice()).run(source, handles, outputs);
+  const results = device.run(source, handles, outputs);
   const made: Tensor[] = [];
   for (let i = 0; i < results.length; i++) {
     const { dtype, shape, signature } = outputs[i];
@@ -130,15 +128,17 @@ const primitives = newCaches();
 
 /**
  * Runs one op on concrete tensors.
+ * @param deviceName where an op without operands runs; the session's device unless given
  * @throws KilnError whatever the op's type rule says, `use_after_dispose`, `device_mismatch`
  */
 export function runPrimitive<K extends Opcode>(
   opcode: K,
   operands: readonly Tensor[],
   attributes: OpAttributes[K],
+  deviceName?: string,
 ): Tensor {
-  if (opcode === 'constant') return uploadLiteral((attributes as OpAttributes['constant']).value);
-  const device = deviceOf(operands);
+  const device = operands.length > 0 ? deviceOf(operands) : deviceNamed(deviceName);
+  if (opcode === 'constant') return uploadLiteral((attributes as OpAttributes['constant']).value, device);
   let key: string = tierKey(device.tier) + opcode + attributesKey(opcode, attributes);
   for (let i = 0; i < operands.length; i++) key += operands[i].signature;
   const cache = primitives[defaultPrecision()];
@@ -150,15 +150,15 @@ export function runPrimitive<K extends Opcode>(
     program = eagerProgram(opcode, builder.build([result]), undefined, device);
     cache.set(key, program);
   }
-  return launch(program, operands)[0];
+  return launch(program, operands, device)[0];
 }
 
-/** A literal as a tensor on the session's device. */
-function uploadLiteral(literal: Literal): Tensor {
+/** A literal as a tensor on a device. */
+function uploadLiteral(literal: Literal, device: Device): Tensor {
   const { dtype, shape } = literal;
   if (!literal.shape.every((size) => Number.isSafeInteger(size) && size >= 0)) {
     throw new KilnError('invalid_size', 'constant: a size is not a size', { given: `[${shape.join(',')}]` });
   }
   const bytes = encodeElements(dtype, denseData(literal) as ArrayLike<number>);
-  return Tensor.of(dtype, shape, currentDevice().upload(dtype, shape, bytes));
+  return Tensor.of(dtype, shape, device.upload(dtype, shape, bytes));
 }

@@ -6,9 +6,10 @@
  *     step.explain(params, x, y).kernels        // number of launches
  */
 import { KilnError } from '../base/error.ts';
+import { formatType } from '../ir/printer.ts';
 import type { Footprint } from '../runtime/footprint.ts';
 import { deviceNamed } from '../runtime/session.ts';
-import { typeOfArray } from './array-leaf.ts';
+import { type ArrayLeaf, typeOfArray } from './array-leaf.ts';
 import { type TunedReport, tunedReports, tuningRequest } from './autotune/tune.ts';
 import type { Compilation } from './compilation.ts';
 import type { CompileReport, Recomputation } from './compile-report.ts';
@@ -73,8 +74,19 @@ export interface Explanation {
   readonly recomputation: Recomputation | undefined;
   /** Kernels whose schedules `autotune` has measured; `explain` measures nothing itself. */
   readonly autotune: readonly TunedReport[];
+  /**
+   * What each call moves between the host and the device: typed arrays among the arguments. Results stay on the device
+   * until they are read, and nothing goes to and fro in between.
+   */
+  readonly transfers: readonly Transfer[];
   readonly compileMs: number;
   toString(): string;
+}
+
+/** An argument that lies on the host. */
+export interface Transfer {
+  readonly type: string;
+  readonly bytes: number;
 }
 
 const stage = (text: string): Stage => ({ text, toString: () => text });
@@ -92,6 +104,7 @@ export function lower(compilation: Compilation, args: readonly unknown[]): Lower
 
 export function explain(compilation: Compilation, args: readonly unknown[]): Explanation {
   const { report, milliseconds } = compileForReport(compilation, args);
+  const { arrays } = compilation.sign(undefined, args);
   const { tracedOps, groups, preparation, refusals, flops, bytesMoved, flopsBefore, bytesBefore, memory } = report;
   const explanation = {
     ops: tracedOps,
@@ -107,7 +120,8 @@ export function explain(compilation: Compilation, args: readonly unknown[]): Exp
     peakBytes: memory.peak,
     memory,
     recomputation: report.recomputation,
-    autotune: tunedReports(deviceNamed(compilation.options.device), report.tuned),
+    autotune: tunedReports(compilation.deviceOf(arrays), report.tuned),
+    transfers: arrays.flatMap((array) => transferOf(array)),
     compileMs: milliseconds,
   };
   const { recompiles } = compilation.stats();
@@ -122,7 +136,7 @@ export async function warmup(compilation: Compilation, args: readonly unknown[])
     return located(() => compilation.prepare(undefined, args));
   });
   const program = await source.prepare();
-  await deviceNamed(compilation.options.device).warmup(program);
+  await deviceNamed(source.device.name).warmup(program);
 }
 
 function compileForReport(
@@ -143,7 +157,7 @@ export function reportRequest(compilation: Compilation, args: readonly unknown[]
     const signed = compilation.sign(undefined, args);
     const actual = signed.arrays.map(typeOfArray);
     const types = compilation.typesToTrace(signed, actual);
-    const device = deviceNamed(options.device);
+    const device = compilation.deviceOf(signed.arrays);
     const { module, graph } = compilation.traceModule(signed, types, device.name);
     const sizes = [...(solveSizes(types, actual) ?? [])];
     const { autotuneMs } = options;
@@ -185,6 +199,19 @@ function assertOutsideTraces({ label, takesReceiver }: Compilation, what: string
   });
 }
 
+function transferOf(array: ArrayLeaf): readonly Transfer[] {
+  if (!ArrayBuffer.isView(array)) return [];
+  const { dtype, shape } = typeOfArray(array);
+  return [{ type: formatType({ dtype, shape }), bytes: array.byteLength }];
+}
+
+function transferLines(transfers: readonly Transfer[]): string[] {
+  if (transfers.length === 0) return [];
+  const bytes = transfers.reduce((sum, transfer) => sum + transfer.bytes, 0);
+  const types = transfers.map(({ type }) => type).join(', ');
+  return [`  ${count(bytes)} bytes from the host at each call: ${types}`];
+}
+
 function explanationText(
   name: string,
   explanation: Omit<Explanation, 'toString'>,
@@ -196,6 +223,7 @@ function explanationText(
     ...totalLines(groups),
     ...preparationLines(preparation, memory.prepared),
     `  ${count(memory.peak)} bytes of memory: ${memoryText(memory)}`,
+    ...transferLines(explanation.transfers),
     ...autotune.map(autotuneLine),
     ...(recomputation ? recomputationLines(recomputation) : []),
     ...fusionLines(explanation),

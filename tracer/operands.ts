@@ -22,7 +22,7 @@ export const isPlainNumber = (value: unknown): value is PlainNumber =>
 export function defaultNumberDType(tensors: readonly DType[], numbers: readonly PlainNumber[]): DType {
   if (tensors.length > 0) return tensors.reduce(promoteTypes);
   if (numbers.every((value) => typeof value === 'boolean')) return 'bool';
-  return numbers.some((value) => typeof value === 'number') ? 'float32' : 'int64';
+  return numbers.some((value) => typeof value === 'number') ? 'float32' : 'int32';
 }
 
 /**

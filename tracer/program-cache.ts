@@ -42,7 +42,8 @@ export class CompiledSource implements ProgramSource {
   readonly memoryBudget: number | undefined;
   readonly #held: readonly boolean[] | undefined;
   readonly #autotune: AutotuneOptions | undefined;
-  readonly #device: Device;
+  /** Where it runs. */
+  readonly device: Device;
   readonly #module: Module;
   program: Program | undefined;
   /** Milliseconds that compiling took; 0 until it is done. */
@@ -58,7 +59,7 @@ export class CompiledSource implements ProgramSource {
     this.donated = donated;
     this.#held = held;
     this.#autotune = autotune;
-    this.#device = device;
+    this.device = device;
     this.tier = device.tier;
     this.threads = device.threads;
     this.memoryBudget = memoryBudget;
@@ -81,7 +82,7 @@ export class CompiledSource implements ProgramSource {
     if (this.#failure) throw this.#failure;
     const first = compileNow(this.requestFor(undefined));
     if (!this.#autotune || first.tunables.length === 0) return this.#finish(first);
-    tune(this.#device, first.tunables, this.#autotune);
+    tune(this.device, first.tunables, this.#autotune);
     return this.#finish(compileNow(this.requestFor(undefined, true)), first);
   }
 
@@ -89,7 +90,7 @@ export class CompiledSource implements ProgramSource {
     const request = (isTuned: boolean) => () => (this.program ? undefined : this.requestFor(undefined, isTuned));
     const first = await compileInBackground(request(false));
     if (!this.#autotune || !first || first.tunables.length === 0 || this.program) return first;
-    await tuneAside(this.#device, first.tunables, this.#autotune);
+    await tuneAside(this.device, first.tunables, this.#autotune);
     const second = await compileInBackground(request(true));
     return second && { ...second, milliseconds: first.milliseconds + second.milliseconds };
   }
@@ -103,7 +104,7 @@ export class CompiledSource implements ProgramSource {
     const optional = {
       ...(this.#held && { held: this.#held }),
       ...(memoryBudget !== undefined && { memoryBudget }),
-      ...(this.#autotune && { tuning: tuningRequest(this.#device, this.#autotune, isTuned) }),
+      ...(this.#autotune && { tuning: tuningRequest(this.device, this.#autotune, isTuned) }),
       ...(report && { report }),
     };
     return { module: this.#module, name, precision, donated, tier, threads, ...optional };

@@ -3,7 +3,7 @@
  * are recorded in it. Only what the wanted values need is run, and nothing that is known already.
  *
  *     const values = new Map([[graph.parameters[0], x]]);
- *     replay(graph, values, [graph.results[0]], { functions });
+ *     replay(graph, values, [graph.results[0]], { functions, device: 'wasm' });
  *     values.get(graph.results[0])        // a Tensor
  */
 import { internalError } from '../base/error.ts';
@@ -16,6 +16,8 @@ import { emit, emitCopy, emitKnown } from './trace.ts';
 export interface ReplayContext {
   /** The functions that the graph calls. */
   readonly functions: ReadonlyMap<string, Func>;
+  /** Name of the device that ops without operands run on. */
+  readonly device: string;
   /** Elements that are known already, for values whose ops need recording but no work. */
   readonly computed?: ReadonlyMap<Value, Tensor>;
 }
@@ -73,24 +75,24 @@ function replayOp(op: Op, values: Map<Value, Tensor>, context: ReplayContext): v
   });
 }
 
-function resultsOf(op: Op, operands: readonly Tensor[], { functions, computed }: ReplayContext): readonly Tensor[] {
+function resultsOf(
+  op: Op,
+  operands: readonly Tensor[],
+  { functions, device, computed }: ReplayContext,
+): readonly Tensor[] {
   const trace = currentTrace();
   if (trace?.kind === 'symbolic') return emitCopy(trace, op, operands);
   const known = op.results.map((result) => computed?.get(result)).filter((tensor) => tensor !== undefined);
   if (trace && known.length === op.results.length) return emitKnown(trace, op, operands, known);
-  if (op.opcode !== 'call') return [emit(op.opcode, operands, op.attributes)];
-  return callNow(op, operands, functions);
+  if (op.opcode !== 'call') return [emit(op.opcode, operands, op.attributes, device)];
+  return callNow(op, operands, { functions, device });
 }
 
 /** Runs the function that is called, op by op. */
-function callNow(
-  { attributes }: OpOf<'call'>,
-  operands: readonly Tensor[],
-  functions: ReadonlyMap<string, Func>,
-): readonly Tensor[] {
-  const graph = functions.get(attributes.function)?.graph;
+function callNow({ attributes }: OpOf<'call'>, operands: readonly Tensor[], context: ReplayContext): readonly Tensor[] {
+  const graph = context.functions.get(attributes.function)?.graph;
   if (!graph) throw internalError(`replay: no function @${attributes.function}`);
   const values = new Map(graph.parameters.map((parameter, i) => [parameter, operands[i]]));
-  replay(graph, values, graph.results, { functions });
+  replay(graph, values, graph.results, context);
   return graph.results.map((result) => values.get(result)!);
 }

@@ -5,7 +5,6 @@
  */
 import { KilnError } from '../base/error.ts';
 import { type LaunchTiming, observeLaunches } from '../runtime/profile.ts';
-import { deviceNamed } from '../runtime/session.ts';
 import type { Compilation } from './compilation.ts';
 import { tensor } from './operations/creation.ts';
 import { tree } from './pytree.ts';
@@ -17,7 +16,7 @@ type Timed = Pick<LaunchTiming, 'program' | 'kernel' | 'step' | 'milliseconds'>;
 
 /** Runs a compiled function and reports its launches. @throws KilnError as the call does, by rejection */
 export async function timeLaunches(compilation: Compilation, args: readonly unknown[], runs: number): Promise<Timed[]> {
-  const device = deviceNamed(compilation.options.device);
+  const device = compilation.deviceOf(compilation.sign(undefined, args).arrays);
   const run = async (): Promise<void> => {
     const given = await withoutDonating(compilation, args);
     tidy(() => {

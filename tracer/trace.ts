@@ -18,11 +18,17 @@ export { currentTrace } from './graph-trace.ts';
 /**
  * Emits one op with one result.
  * @param operands tensors of the innermost trace, of outer traces or concrete ones; the latter two are lifted
+ * @param device where an op without operands runs outside all traces; the session's device unless given
  * @throws KilnError whatever the op's type rule says, `leaked_tracer`, `use_after_dispose`
  */
-export function emit<K extends Opcode>(opcode: K, operands: readonly Tensor[], attributes: OpAttributes[K]): Tensor {
+export function emit<K extends Opcode>(
+  opcode: K,
+  operands: readonly Tensor[],
+  attributes: OpAttributes[K],
+  device?: string,
+): Tensor {
   const trace = currentTrace();
-  return trace ? emitInto(trace, opcode, operands, attributes) : emitNow(opcode, operands, attributes);
+  return trace ? emitInto(trace, opcode, operands, attributes) : emitNow(opcode, operands, attributes, device);
 }
 
 /**
@@ -41,10 +47,15 @@ export function emitResults<K extends Opcode>(
   return trace.builder.results(opcode, values, attributes, { location }).map((value) => Tensor.traced(trace, value));
 }
 
-function emitNow<K extends Opcode>(opcode: K, operands: readonly Tensor[], attributes: OpAttributes[K]): Tensor {
+function emitNow<K extends Opcode>(
+  opcode: K,
+  operands: readonly Tensor[],
+  attributes: OpAttributes[K],
+  device: string | undefined,
+): Tensor {
   for (const operand of operands) assertOpen(operand, opcode);
   try {
-    return runPrimitive(opcode, operands, attributes);
+    return runPrimitive(opcode, operands, attributes, device);
   } catch (error) {
     throw error instanceof KilnError ? error.at(currentLocation()) : error;
   }
@@ -61,7 +72,7 @@ function emitInto<K extends Opcode>(
     const values = operands.map((operand) => trace.lift(operand));
     const value = trace.builder.op(opcode, values, attributes, { location });
     if (trace.kind === 'symbolic') return Tensor.traced(trace, value);
-    const concrete = runPrimitive(opcode, operands.map(concreteOf), attributes);
+    const concrete = runPrimitive(opcode, operands.map(concreteOf), attributes, trace.device);
     trace.concretes.set(value, concrete);
     trace.made.push(concrete);
     return Tensor.traced(trace, value, concrete);

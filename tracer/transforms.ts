@@ -128,7 +128,7 @@ function computeGradient(
   return withTemporaries((made) => {
     const derivative = differentiate({ fn, label, args, argnums: positions, hasAux }, made);
     const value = scalarOutput(derivative, label);
-    const seed = emit('constant', [], { value: splat(value.dtype, [], 1) });
+    const seed = emit('constant', [], { value: splat(value.dtype, [], 1) }, value.device);
     made.push(seed);
     const trees = gradientTrees(derivative.argStructures, derivative.pullback([seed], made));
     return { value, aux: derivative.aux, gradients: typeof argnums === 'number' ? trees[0] : trees };

@@ -28,6 +28,13 @@ const rows: Readonly<Record<string, Row>> = {
   'a shape': [() => k.tensor([1, 2, 3, 4], { shape: [2, 2] }), 'float32', [2, 2], [1, 2, 3, 4]],
   'a dtype': [() => k.tensor([1, -2], { dtype: 'int32' }), 'int32', [2], [1, -2]],
   'numbers as bool': [() => k.tensor([0, 3, Number.NaN], { dtype: 'bool' }), 'bool', [3], [0, 1, 1]],
+  bigints: [() => k.tensor([1n, -5n]), 'int32', [2], [1, -5]],
+  'a BigInt64Array': [
+    () => k.tensor(BigInt64Array.of(2n ** 31n - 1n, -(2n ** 31n))),
+    'int32',
+    [2],
+    [2 ** 31 - 1, -(2 ** 31)],
+  ],
   'bigints as int32': [() => k.tensor([1n, -5n], { dtype: 'int32' }), 'int32', [2], [1, -5]],
   Float32Array: [() => k.tensor(new Float32Array([1, 2])), 'float32', [2], [1, 2]],
   Int32Array: [() => k.tensor(new Int32Array([-1, 2]), { shape: [2, 1] }), 'int32', [2, 1], [-1, 2]],

@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { parseModule } from '../../ir/parser.ts';
-import { coreWebgpuTier, plainTier } from '../../runtime/program.ts';
+import { coreWebgpuTier, plainTier, tierName } from '../../runtime/program.ts';
 import { type CompileRequest, compile, ready } from '../../tracer/compiler.ts';
 import { CompilerThread, type NodeProcess } from '../../tracer/compiler-thread.ts';
 
@@ -29,9 +29,12 @@ describe('each step knows what it computes, and the lines', () => {
 
   it('compiled here', async () => {
     await ready();
-    const { program, originOf } = compile(request(plainTier));
-    expect(program.steps).toHaveLength(2);
-    expect(program.steps.map((_, step) => originOf(step))).toEqual(origins);
+    await ready('webgpu');
+    for (const tier of [plainTier, coreWebgpuTier]) {
+      const { program, originOf } = compile(request(tier));
+      expect(program.steps).toHaveLength(2);
+      expect(program.steps.map((_, step) => originOf(step))).toEqual(origins);
+    }
   });
 
   it('compiled by a worker', async () => {
@@ -42,6 +45,49 @@ describe('each step knows what it computes, and the lines', () => {
     expect(program.steps).toHaveLength(2);
     expect(program.steps.map((_, step) => originOf(step))).toEqual(origins);
   });
+});
+
+it('code is shown with what it came from, as comments of its language', async () => {
+  const begins: Record<string, RegExp> = { wasm: /^\(module/m, webgpu: /^@compute/m };
+  for (const tier of [plainTier, coreWebgpuTier]) {
+    await ready(tier.target);
+    const { report, page } = compile({ ...request(tier), report: { bindings: [], page: true } });
+    const mark = tier.target === 'wasm' ? ';;' : '//';
+    for (const line of [
+      'kernel dot_general_tanh',
+      '  dot_general @model.ts:3:7',
+      '  tanh @model.ts:4:7',
+      'kernel reduce_sum',
+    ]) {
+      expect(report?.code.split('\n')).toContain(`${mark} ${line}`);
+    }
+    expect(report?.code).toMatch(begins[tier.target]);
+    expect(report?.tier).toBe(tierName(tier));
+    expect(report?.program).toContain(`, ${tierName(tier)})`);
+    expect(page?.target).toBe(tier.target);
+    for (const kernel of page?.kernels ?? []) expect(kernel.code).toMatch(begins[tier.target]);
+  }
+});
+
+it('a kernel that is run in place and not has the code of both', async () => {
+  await ready('webgpu');
+  const doubled = parseModule(`func @main(%x: f32[8], %y: f32[8]) -> (f32[8], f32[8], f32[8]) {
+    %0: f32[8] = reverse %x {axes=[0]}
+    %1: f32[8] = optimization_barrier %0
+    %2: f32[8] = tanh %1
+    %3: f32[8] = optimization_barrier %2
+    %4: f32[8] = tanh %y
+    return %3, %4, %0
+  }
+`);
+  const { program, report, page } = compile({
+    ...request(coreWebgpuTier),
+    module: doubled,
+    donated: [false, true],
+    report: { bindings: [], page: true },
+  });
+  expect(program.kernels.length).toBeGreaterThanOrEqual(page?.kernels.length ?? 0);
+  expect(report?.code.match(/^\/\/ kernel/gm)).toHaveLength(program.kernels.length);
 });
 
 it('a compile for WebGPU never loads Binaryen', async () => {

@@ -50,7 +50,8 @@ function requireComputed(op: string, dtype: DType): void {
   throw new KilnError('unsupported_dtype', `${op}: this release does not compute with ${dtype}`, {
     given: dtype,
     expected: computedDTypes.join(', '),
-    hint: dtype === 'int64' ? "write numbers and { dtype: 'int32' } instead of bigints" : "pass { dtype: 'float32' }",
+    hint:
+      dtype === 'int64' ? "pass { dtype: 'int32' }; bigints that fit are int32 anyway" : "pass { dtype: 'float32' }",
   });
 }
 
@@ -98,7 +99,7 @@ function ofElements(
 /**
  * A tensor out of data: a number, boolean, nested arrays of them, or a typed array.
  * @param options.shape sizes for flat data; without it the nesting tells
- * @param options.dtype unless given: numbers are float32, booleans bool, bigints int64, typed arrays their own
+ * @param options.dtype unless given: numbers are float32, booleans bool, bigints int32, typed arrays their own
  * @throws KilnError `shape_mismatch` for ragged arrays or a shape that does not hold the data, `invalid_size`,
  *   `dtype_mismatch` for numbers that the dtype does not hold, `unsupported_dtype`, `unknown_device`
  */
@@ -118,7 +119,7 @@ export function tensor<const T extends TensorData, D extends DType = DataDType<T
         expected: `${elementCount(shape)} elements`,
       });
     }
-    if (dtype !== found.dtype && !isFloat(dtype) && dtype !== 'bool') {
+    if ((dtype !== found.dtype || found.isWide) && !isFloat(dtype) && dtype !== 'bool') {
       for (let i = 0; i < found.elements.length; i++) elementOf(found.elements[i], dtype, 'tensor');
     }
     return ofElements('tensor', dtype, Object.freeze([...shape]), found.elements, options.device);

@@ -9,7 +9,7 @@ import type { DType } from '../../base/dtype.ts';
 import { KilnError } from '../../base/error.ts';
 import { hintForCopies } from '../copies.ts';
 import { Tensor } from '../tensor.ts';
-import { dtypeOfTypedArray } from '../typed-arrays.ts';
+import { dtypeOfTypedArray, isWide } from '../typed-arrays.ts';
 
 type Element = number | boolean | bigint;
 
@@ -17,7 +17,7 @@ type Element = number | boolean | bigint;
 interface TypedArrayDTypes {
   readonly Float64Array: 'float64';
   readonly Float32Array: 'float32';
-  readonly BigInt64Array: 'int64';
+  readonly BigInt64Array: 'int32';
   readonly Int32Array: 'int32';
   readonly Int16Array: 'int16';
   readonly Int8Array: 'int8';
@@ -53,7 +53,7 @@ export type DataDType<T> = T extends { readonly [Symbol.toStringTag]: infer Tag 
     : [LeafOf<T>] extends [boolean]
       ? 'bool'
       : [LeafOf<T>] extends [bigint]
-        ? 'int64'
+        ? 'int32'
         : [LeafOf<T>] extends [number | boolean]
           ? 'float32'
           : DType;
@@ -64,6 +64,8 @@ export interface Elements {
   readonly dtype: DType;
   readonly shape: readonly number[];
   readonly elements: ElementData;
+  /** Whether an element may be an integer that `dtype` does not hold. */
+  readonly isWide: boolean;
 }
 
 /** The sizes that the first elements at each depth show. */
@@ -98,7 +100,7 @@ function dtypeOfElements(elements: readonly unknown[]): DType {
   const only = [...kinds].sort().join(' and ');
   if (only === '' || only === 'number' || only === 'boolean and number') return 'float32';
   if (only === 'boolean') return 'bool';
-  if (only === 'bigint') return 'int64';
+  if (only === 'bigint') return 'int32';
   const hint = elements.some((element) => element instanceof Tensor)
     ? 'join tensors with stack or concat'
     : elements.map(hintForCopies).find((text) => text !== undefined);
@@ -114,11 +116,12 @@ export function elementsOf(data: TensorData): Elements {
   const viewDType = dtypeOfTypedArray(data);
   if (viewDType) {
     const elements = data as NumericView;
-    return { dtype: viewDType, shape: [elements.length], elements };
+    return { dtype: viewDType, shape: [elements.length], elements, isWide: isWide(data) };
   }
   const nested = data as NestedData;
   const shape = nestedShape(nested);
   const elements: Element[] = [];
   appendElements(nested, shape, 0, elements);
-  return { dtype: dtypeOfElements(elements), shape, elements };
+  const dtype = dtypeOfElements(elements);
+  return { dtype, shape, elements, isWide: dtype === 'int32' };
 }

@@ -12,7 +12,7 @@ import { formatType, printLines } from '../../ir/printer.ts';
 import { type Module, mainOf, type Op, type TensorType, type Value } from '../../ir/types.ts';
 import { footprintOf, planTemporaries } from '../../runtime/footprint.ts';
 import { evaluateSize, symbolTable } from '../../runtime/sizes.ts';
-import type { Stages } from '../compile-report.ts';
+import { codesOf, type Stages } from '../compile-report.ts';
 import type { Precision } from '../settings.ts';
 import type {
   BarData,
@@ -45,8 +45,10 @@ export function collectReport(stages: Stages, { precision, bindings }: CollectOp
   const traced = collector.module(module);
   const functions = collector.module(optimized);
   const { groups, launchGroups } = collector.groups(lowered);
+  const codes = codesOf(stages);
   return {
     name: lowered.name,
+    target: stages.program.tier.target,
     precision,
     sizes: [...sizes],
     traced,
@@ -55,7 +57,7 @@ export function collectReport(stages: Stages, { precision, bindings }: CollectOp
     kernels: lowered.kernels.map((kernel, at) => ({
       name: kernel.name,
       text: printKernel(kernel),
-      code: stages.texts[at],
+      code: codes[at],
     })),
     launches: lowered.launches.map(({ kernel }, at) => ({ kernel, group: launchGroups[at] })),
     prepareLaunches: lowered.prepareLaunches,

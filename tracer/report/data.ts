@@ -7,10 +7,13 @@
  *     launches[0]             { kernel: 0, group: 0 }
  */
 import type { Footprint } from '../../runtime/footprint.ts';
+import type { Tier } from '../../runtime/program.ts';
 import type { Precision } from '../settings.ts';
 
 export interface ReportData {
   readonly name: string;
+  /** What the code is for. */
+  readonly target: Tier['target'];
   readonly precision: Precision;
   /** Symbolic sizes and the values that bytes and FLOPs are counted at. */
   readonly sizes: readonly (readonly [name: string, value: number])[];

@@ -381,7 +381,7 @@ order.onchange = () => {
 };
 
 // Code
-const tokens = /(;;.*)|("[^"\n]*")|([%$@][\w.$]+)|\b((?:[fiuv]\d+(?:x\d+)?|bf16|bool)(?:\.\w+)*)\b|\b(kernel|independent|scratch|parallel|sequential|carrying|then|reduce|lanes|blocks|load|store|when|else|tuple|from|by|yielding|read_write|read|write|over|module|func|param|result|local|global|loop|block|br_if|br|if|then|memory|import|export|call|return|drop|get|set|tee)\b|(\b(?:0x[\da-f]+|\d[\d.]*(?:e[+-]?\d+)?|nan|inf)\b)/gi;
+const tokens = /((?:;;|\/\/).*)|("[^"\n]*")|([%$@][\w.$]+)|\b((?:[fiuv]\d+(?:x\d+)?|bf16|bool)(?:\.\w+)*)\b|\b(kernel|independent|scratch|parallel|sequential|carrying|then|reduce|lanes|blocks|load|store|when|else|tuple|from|by|yielding|read_write|read|write|over|module|func|param|result|local|global|loop|block|br_if|br|if|then|memory|import|export|call|return|drop|get|set|tee|fn|var|let|const|struct|for|while|switch|case|default|storage|workgroup|uniform|function|enable|array|vec[234]|atomic|ptr)\b|(\b(?:0x[\da-f]+|\d[\d.]*(?:e[+-]?\d+)?|nan|inf)\b)/gi;
 const kinds = ['c', 'c', 'n', 't', 'w', 'd'];
 function colour(code) {
   const text = code.textContent;

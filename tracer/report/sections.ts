@@ -70,6 +70,9 @@ export function kernelsSection(data: ReportData, lines: SourceLines, timings: La
   ].join('\n');
 }
 
+/** What the code of a target is called, and its mark for colouring. */
+const codeLanguages = { wasm: ['WebAssembly', 'wat'], webgpu: ['WGSL', 'wgsl'] } as const;
+
 function kernelCard(
   data: ReportData,
   { kernel, number, launches, groups, time }: KernelUse,
@@ -79,6 +82,7 @@ function kernelCard(
   const opcodes = groups.flatMap((group) => group.ops.map((op) => data.optimized[group.function].ops[op].opcode));
   const total = (of: 'bytesAfter' | 'flops'): number =>
     launches.reduce((sum, at) => sum + data.groups[data.launches[at].group][of], 0);
+  const [label, language] = codeLanguages[data.target];
   const keys = { launch: number, bytes: -total('bytesAfter'), work: -total('flops'), time: -(time ?? 0) };
   const sorted = Object.entries(keys).map(([key, value]) => ` data-${key}="${value}"`);
   return [
@@ -91,7 +95,7 @@ function kernelCard(
     '</summary><div class="kernel-body">',
     ...groups.map((group) => groupTable(data, group, lines, groups.length > 1)),
     codeBlock('Kernel IR', 'kernel', kernel.text),
-    codeBlock('WebAssembly', 'wat', kernel.code),
+    codeBlock(label, language, kernel.code),
     '</div></details>',
   ].join('');
 }
