@@ -103,6 +103,11 @@ export interface Device {
    *   hold, `shut_down`, `device_lost`
    */
   upload(dtype: DType, shape: readonly number[], data: Uint8Array): BufferHandle;
+  /**
+   * The same of bytes that are still on their way, such as those of another device. The handle is pending until they
+   * are there, and what comes later waits behind it. @throws KilnError `shut_down`, `device_lost`
+   */
+  uploadLater(dtype: DType, shape: readonly number[], data: Promise<Uint8Array>): BufferHandle;
   /** Another handle to the same bytes, under another shape of the same size. */
   alias(handle: BufferHandle, shape?: readonly number[]): BufferHandle;
   /**

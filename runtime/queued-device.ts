@@ -10,7 +10,7 @@ import { MemoryPressure } from './collector.ts';
 import type { ArraySpec, BufferHandle, MemoryStatistics, ProgramSource } from './device.ts';
 import type { Program, Tier } from './program.ts';
 import { TaskQueue } from './queue.ts';
-import { QueuedAlias, QueuedLaunch, QueuedRead, QueuedSignal, type TaskDevice } from './tasks.ts';
+import { QueuedAlias, QueuedLaunch, QueuedRead, QueuedSignal, QueuedUpload, type TaskDevice } from './tasks.ts';
 
 export abstract class QueuedDevice<Storage> implements TaskDevice<Storage> {
   abstract readonly name: string;
@@ -58,6 +58,13 @@ export abstract class QueuedDevice<Storage> implements TaskDevice<Storage> {
       throw internalError(`upload of ${data.length} bytes as ${dtype}[${shape}], which takes ${bytes}`);
     }
     return new DeviceBuffer(this, dtype, shape, bytes, this.store(dtype, data));
+  }
+
+  uploadLater(dtype: DType, shape: readonly number[], data: Promise<Uint8Array>): BufferHandle {
+    this.assertOpen();
+    const buffer = this.#newBuffer({ dtype, shape }, undefined);
+    this.queue.push(new QueuedUpload(buffer, data, (bytes) => this.store(dtype, bytes)));
+    return buffer;
   }
 
   alias(handle: BufferHandle, shape: readonly number[] = handle.shape): BufferHandle {

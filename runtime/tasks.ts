@@ -186,6 +186,48 @@ export class QueuedAlias<Storage> extends ReadyTask {
   }
 }
 
+/** Bytes that are still on their way to a device. */
+export class QueuedUpload<Storage> implements QueuedTask {
+  readonly #buffer: DeviceBuffer<Storage>;
+  readonly #store: (bytes: Uint8Array) => Storage;
+  readonly #arrival: Promise<void>;
+  #bytes: Uint8Array | undefined;
+
+  /** @param store makes the storage, when it is the task's turn */
+  constructor(buffer: DeviceBuffer<Storage>, bytes: Promise<Uint8Array>, store: (bytes: Uint8Array) => Storage) {
+    this.#buffer = buffer;
+    this.#store = store;
+    this.#arrival = bytes.then((arrived) => {
+      this.#bytes = arrived;
+    });
+    // The queue sees the failure when it is the task's turn.
+    this.#arrival.catch(() => undefined);
+  }
+
+  get isReady(): boolean {
+    return this.#bytes !== undefined;
+  }
+
+  prepare(): Promise<void> {
+    return this.#arrival;
+  }
+
+  prepareSync(): void {
+    throw new KilnError('blocking_read', 'a value is read synchronously while it is on its way from another device', {
+      hint: 'await x.data() or x.ready() instead',
+    });
+  }
+
+  run(): void {
+    if (!this.#bytes) throw internalError('an upload has its turn before its bytes');
+    this.#buffer.resolve(this.#store(this.#bytes));
+  }
+
+  fail(error: unknown): void {
+    this.#buffer.fail(asKilnError(error, 'upload'));
+  }
+}
+
 /** Says when everything before it has run. */
 export class QueuedSignal extends ReadyTask {
   readonly #signal: () => void;

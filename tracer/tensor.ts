@@ -14,8 +14,9 @@ import { KilnError } from '../base/error.ts';
 import { SourceLocation } from '../base/location.ts';
 import type { TensorType, Value } from '../ir/types.ts';
 import { DeviceArray } from '../runtime/array.ts';
-import type { BufferHandle, Disposal } from '../runtime/device.ts';
+import type { BufferHandle, Device, Disposal } from '../runtime/device.ts';
 import type { Nested, ScalarOf, TypedArrayOf } from '../runtime/elements.ts';
+import { deviceNamed } from '../runtime/session.ts';
 import { markCopy } from './copies.ts';
 import type { Trace } from './graph-trace.ts';
 
@@ -83,6 +84,45 @@ export class Tensor<D extends DType = DType> extends DeviceArray<D> {
       hint: 'return it and read the result after the call; to debug, call the function without compile',
       location: SourceLocation.capture(),
     });
+  }
+
+  /**
+   * The tensor on a device: a copy, or where it is there already the same bytes under another handle. From WebGPU the
+   * copy is pending until the bytes have been read; nothing waits for it here.
+   * @throws KilnError `unknown_device`, `no_adapter`; `device_mismatch` for a value of a traced function, all of which
+   *   runs on one device
+   */
+  to(device: string): Tensor<D> {
+    const location = SourceLocation.capture();
+    try {
+      return this.traced ? this.#toInTrace(device, this.traced) : this.#toDevice(deviceNamed(device));
+    } catch (error) {
+      throw error instanceof KilnError ? error.at(location) : error;
+    }
+  }
+
+  #toInTrace(device: string, { trace }: TracedValue): Tensor<D> {
+    if (trace.closed) throw leakedTracer(this, trace, 'to()');
+    if (device === trace.device) return this;
+    throw new KilnError('device_mismatch', `to('${device}') inside ${trace.label}, which runs on one device`, {
+      given: `${this.signature} on '${trace.device}'`,
+      hint: 'move tensors before the call, or results after it',
+    });
+  }
+
+  #toDevice(device: Device): Tensor<D> {
+    const { dtype, shape } = this;
+    const handle = this.requireHandle('to');
+    handle.assertUsable();
+    const { device: from } = handle;
+    const isAtHand = handle.state === 'ready' && from.tier.target === 'wasm';
+    const moved =
+      from === device
+        ? device.alias(handle)
+        : isAtHand
+          ? device.upload(dtype, shape, from.readSync(handle))
+          : device.uploadLater(dtype, shape, from.read(handle));
+    return Tensor.of(dtype, shape, moved, this.#signature);
   }
 
   override data(): Promise<TypedArrayOf<D>> {

@@ -358,3 +358,35 @@ describe('a lack of memory that no collection mends', () => {
     expect(held.state).toBe('ready');
   });
 });
+
+describe('bytes of another device that are on their way', () => {
+  const bytesOf = (...values: number[]) => new Uint8Array(Float32Array.from(values).buffer);
+
+  it('hold back what came later, in order', async () => {
+    const device = new WasmDevice();
+    let resolve = (_: Uint8Array): void => {};
+    const arrival = new Promise<Uint8Array>((arrive) => {
+      resolve = arrive;
+    });
+    const moved = device.uploadLater('float32', [2], arrival);
+    const [sum] = device.run(add, [moved, ones(device)], vector(2));
+    expect([moved.state, sum.state]).toEqual(['pending', 'pending']);
+    expect(() => device.readSync(sum)).toThrowError(/on its way from another device/);
+    resolve(bytesOf(3, 4));
+    expect(new Float32Array((await device.read(sum)).buffer)).toEqual(new Float32Array([4, 5]));
+    expect(moved.state).toBe('ready');
+    moved.dispose();
+    sum.dispose();
+    expect(device.memory().tensors).toBe(1);
+  });
+
+  it('that never come fail with their cause, and what is made of them', async () => {
+    const device = new WasmDevice();
+    const lost = new KilnError('device_lost', 'the other device is gone');
+    const moved = device.uploadLater('float32', [2], Promise.reject(lost));
+    const [sum] = device.run(add, [moved, ones(device)], vector(2));
+    await expect(device.read(sum)).rejects.toBe(lost);
+    expect([moved.state, sum.state]).toEqual(['failed', 'failed']);
+    expect(valuesOf(device, device.run(add, [ones(device), ones(device)], vector(2))[0])).toEqual([2, 2]);
+  });
+});
