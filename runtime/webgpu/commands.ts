@@ -44,8 +44,9 @@ export class Commands {
     return this.#checked;
   }
 
-  get isOpen(): boolean {
-    return this.#encoder !== undefined;
+  /** The last batch that has commands. */
+  get lastBatch(): number {
+    return this.#encoder ? this.batch : this.batch - 1;
   }
 
   /** A program begins to record. */

@@ -184,7 +184,7 @@ export class WebgpuDevice extends QueuedDevice<GpuBlock> {
   #assemble(open: OpenAdapter, { memoryLimit }: WebgpuDeviceOptions): Resources {
     const { device: gpu, tier } = open;
     const counters = this.#counters;
-    const faults: Faults = new Faults(() => commands.batch);
+    const faults: Faults = new Faults(() => commands.lastBatch);
     const commands: Commands = new Commands(gpu, counters, faults);
     const memory = new GpuMemory(
       gpu,

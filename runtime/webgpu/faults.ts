@@ -17,11 +17,11 @@ const mostFaults = 64;
 
 export class Faults {
   #faults: Fault[] = [];
-  /** The batch that is open. */
-  readonly #now: () => number;
+  readonly #lastBatch: () => number;
 
-  constructor(now: () => number) {
-    this.#now = now;
+  /** @param lastBatch the last batch that has commands */
+  constructor(lastBatch: () => number) {
+    this.#lastBatch = lastBatch;
   }
 
   /** What is wrong with the bytes of a block. */
@@ -56,6 +56,6 @@ export class Faults {
   record(batch: number, error: KilnError): void {
     if (isDebugging('runtime')) debug('runtime', String(error));
     if (this.#faults.length >= mostFaults) this.#faults.shift();
-    this.#faults.push({ first: batch, last: this.#now(), error });
+    this.#faults.push({ first: batch, last: Math.max(batch, this.#lastBatch()), error });
   }
 }

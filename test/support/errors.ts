@@ -13,3 +13,14 @@ export function errorOf(body: () => unknown): KilnError {
 }
 
 export const codeOf = (body: () => unknown): string => errorOf(body).code;
+
+/** The error that a call throws or rejects with, and must. Anything else that it throws is thrown on. */
+export async function rejectionOf(body: () => unknown): Promise<KilnError> {
+  try {
+    await body();
+  } catch (error) {
+    if (error instanceof KilnError) return error;
+    throw error;
+  }
+  throw new Error('nothing was thrown');
+}
