@@ -1,20 +1,24 @@
 /**
  * The main job, `npm start`: a linear regression, a language model, the journey of its training step from source line
- * to kernel, and a table eager against compiled. `npm start -- FILE.ts` does the last two for a user's own functions.
+ * to kernel, a table eager against compiled, and one program on every device there is. `npm start -- FILE.ts` does the
+ * third and the fourth for a user's own functions.
  */
 import { parseArgs } from 'node:util';
 import { benchmark } from '../bench/index.ts';
 import { explainFile } from '../cli/explain.ts';
 import { journey } from '../cli/journey.ts';
 import { progressBar } from '../cli/progress.ts';
-import { bold, faint } from '../cli/style.ts';
+import { accent, bold, faint } from '../cli/style.ts';
 import { compile } from '../index.ts';
+import { trainEverywhere } from '../scripts/train-everywhere.ts';
 import { CharacterText, type initialState, sample, train, trainingStep } from './language-model.ts';
 import { linearRegression } from './linear-regression.ts';
 import { documentation, textOf } from './text.ts';
 
 const steps = 12_000;
 const trainingMilliseconds = 20_000;
+/** How far final losses may be apart, relative to the least: rounding, grown over a hundred steps. */
+const agreement = 1e-3;
 
 const heading = (number: number, title: string): void => console.log(`\n${bold(`${number}. ${title}`)}\n`);
 
@@ -60,6 +64,37 @@ async function partTwo(text: CharacterText): Promise<ReturnType<typeof initialSt
   return state;
 }
 
+/** Steps of the spirals on each device. */
+const spiralSteps = 100;
+
+async function partFive(): Promise<void> {
+  console.log(faint(`  examples/spirals.ts: ${spiralSteps} steps of Adam on three spirals, from the same seeds\n`));
+  console.log(
+    faint(`  ${'where'.padEnd(20)}${'final loss'.padStart(12)}${'accuracy'.padStart(11)}${'ms a step'.padStart(12)}`),
+  );
+  const losses: number[] = [];
+  for await (const { host, device, adapter, result } of trainEverywhere(spiralSteps)) {
+    const where = `  ${`${host}, ${device}`.padEnd(20)}`;
+    if (typeof result === 'string') {
+      console.log(`${where}${accent(`  could not run: ${result}`)}`);
+      continue;
+    }
+    const { loss, accuracy, milliseconds } = result;
+    losses.push(loss);
+    const cells = [
+      loss.toFixed(6).padStart(12),
+      `${(100 * accuracy).toFixed(1)} %`.padStart(11),
+      (milliseconds / (spiralSteps - 1)).toFixed(2).padStart(12),
+    ];
+    console.log(`${where}${cells.join('')}   ${faint(adapter)}`);
+  }
+  const spread = (Math.max(...losses) - Math.min(...losses)) / Math.min(...losses);
+  const verdict = spread < agreement ? 'they agree' : `they do not agree: more than ${agreement} apart`;
+  console.log(
+    `\n  ${losses.length} of 4 ran; their losses are at most ${spread.toExponential(1)} apart: ${bold(verdict)}`,
+  );
+}
+
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({ options: { text: { type: 'string' } }, allowPositionals: true });
   if (positionals.length > 0) {
@@ -91,6 +126,9 @@ async function main(): Promise<void> {
       .map((line) => `  ${line}`)
       .join('\n'),
   );
+
+  heading(5, 'The same program on every device, in Node and in a browser');
+  await partFive();
   console.log(
     faint(`\nDone in ${((performance.now() - start) / 1000).toFixed(1)} s. Try your own: npm start -- FILE.ts`),
   );

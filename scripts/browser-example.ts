@@ -4,7 +4,7 @@
  *
  *     await buildExample(folder)
  */
-import { copyFileSync, mkdirSync } from 'node:fs';
+import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build, type Plugin } from 'esbuild';
@@ -33,9 +33,15 @@ export async function buildExample(folder: string): Promise<void> {
   await bundleForBrowser(join(folder, 'kiln'));
   await build({
     ...browserOptions,
-    entryPoints: { page: join(source, 'page/page.ts'), trainer: join(source, 'trainer.ts') },
+    entryPoints: {
+      page: join(source, 'page/page.ts'),
+      trainer: join(source, 'trainer.ts'),
+      // The model alone, for who drives it from outside.
+      spirals: join(source, '../spirals.ts'),
+    },
     outdir: folder,
     plugins: [fromBundle],
   });
   for (const file of ['index.html', 'style.css']) copyFileSync(join(source, file), join(folder, file));
+  writeFileSync(join(folder, 'blank.html'), '<!doctype html><title>Kiln</title><link rel="icon" href="data:,">');
 }
