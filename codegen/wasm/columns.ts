@@ -14,6 +14,7 @@
 import { ceilDivDims, dimBounds, dimProduct, isStatic } from '../../base/dim.ts';
 import { internalError } from '../../base/error.ts';
 import {
+  type Kernel,
   type KernelNode,
   type Let,
   type Loop,
@@ -25,7 +26,7 @@ import {
 import { likelyExtent } from '../common/cost.ts';
 import { coefficientOf } from '../common/linear-index.ts';
 import type { Unit } from '../common/units.ts';
-import { freeValues, indicesOf, walk } from '../common/walk.ts';
+import { freeValues, indicesOf, walk, writtenMemory } from '../common/walk.ts';
 import type { AccumulatorCode, Sweep } from './accumulator-state.ts';
 import { beginAccumulator } from './accumulators.ts';
 import type { Expression } from './math/emitter.ts';
@@ -44,7 +45,7 @@ type Step =
   | { readonly kind: 'reduce'; readonly node: Reduce }
   | { readonly kind: 'running'; readonly node: Loop }
   | { readonly kind: 'rows'; readonly node: Loop }
-  | { readonly kind: 'point'; readonly node: KernelNode };
+  | { readonly kind: 'points'; readonly nodes: readonly KernelNode[] };
 
 export interface Columns {
   readonly prefix: readonly Loop[];
@@ -57,7 +58,7 @@ const isFlat = (nodes: readonly KernelNode[]): boolean =>
   nodes.every((node) => node.kind === 'let' || node.kind === 'store');
 
 function stepOf(node: KernelNode): Step | undefined {
-  if (node.kind === 'store') return { kind: 'point', node };
+  if (node.kind === 'store') return { kind: 'points', nodes: [node] };
   if (node.kind === 'loop' && isFlat(node.body)) {
     return { kind: node.mode === 'parallel' ? 'rows' : 'running', node };
   }
@@ -70,13 +71,16 @@ function stepOf(node: KernelNode): Step | undefined {
 }
 
 const rowsOf = (step: Step): number => {
-  if (step.kind === 'point') return 1;
+  if (step.kind === 'points') return 1;
   const axes = step.node.kind === 'loop' ? [step.node.axis] : step.node.axes;
   return axes.reduce((count, { extent }) => count * likelyExtent(extent), 1);
 };
 
-/** Whether a unit reduces down columns that lie side by side in memory. */
-export function matchColumns({ nodes }: Unit, plan: Plan, written: ReadonlySet<string>): Columns | undefined {
+/**
+ * Whether a unit reduces down columns that lie side by side in memory.
+ * @param kernel the kernel that it belongs to
+ */
+export function matchColumns({ nodes }: Unit, plan: Plan, kernel: Kernel): Columns | undefined {
   const [node] = nodes;
   if (nodes.length !== 1 || node.kind !== 'loop' || node.mode !== 'parallel') return undefined;
   const chain = outerLoops(node, plan);
@@ -89,9 +93,14 @@ export function matchColumns({ nodes }: Unit, plan: Plan, written: ReadonlySet<s
     else {
       const step = stepOf(inner);
       if (!step) return undefined;
-      steps.push(step);
+      const last = steps.at(-1);
+      // One sweep for stores side by side: what they read is read before any of them.
+      if (step.kind === 'points' && last?.kind === 'points') {
+        steps[steps.length - 1] = { kind: 'points', nodes: [...last.nodes, ...step.nodes] };
+      } else steps.push(step);
     }
   }
+  if (readsOverwritten(steps, lets, kernel)) return undefined;
   const isLong = steps.some((step) => (step.kind === 'reduce' || step.kind === 'running') && rowsOf(step) >= leastRows);
   if (!isLong) return undefined;
   let contiguous = 0;
@@ -100,10 +109,45 @@ export function matchColumns({ nodes }: Unit, plan: Plan, written: ReadonlySet<s
     if (stride !== 0 && stride !== 1) return undefined;
     contiguous += stride;
   }
+  const written = writtenMemory(kernel);
   const readsWritten = [...walk(loop.body)].some(
     (inner) => inner.kind === 'let' && inner.expression.kind === 'load' && written.has(inner.expression.memory),
   );
   return contiguous > 0 && !readsWritten ? { prefix: chain.slice(0, -1), loop, lets, steps } : undefined;
+}
+
+/**
+ * Whether a sweep would compute a value anew from memory that a sweep before it, or one for another row, has
+ * overwritten, since an output shares it.
+ */
+function readsOverwritten(steps: readonly Step[], lets: readonly Let[], { buffers }: Kernel): boolean {
+  const shared = new Map(
+    buffers.flatMap(({ name, inPlaceOf }) =>
+      inPlaceOf === undefined ? [] : [[name, buffers[inPlaceOf].name] as const],
+    ),
+  );
+  const overwritten = new Set<string>();
+  for (const step of steps) {
+    const nodes = step.kind === 'points' ? step.nodes : [step.node];
+    const reads = loadsOf(neededBy(readsOf(nodes), lets), lets);
+    const stored = [...walk(nodes)].flatMap((node) => (node.kind === 'store' ? (shared.get(node.memory) ?? []) : []));
+    if (step.kind !== 'points') for (const memory of stored) overwritten.add(memory);
+    if (reads.some((memory) => overwritten.has(memory))) return true;
+    for (const memory of stored) overwritten.add(memory);
+  }
+  return false;
+}
+
+const loadsOf = (needed: ReadonlySet<ScalarId>, lets: readonly Let[]): string[] =>
+  lets.flatMap(({ id, expression }) => (needed.has(id) && expression.kind === 'load' ? [expression.memory] : []));
+
+/** What must be computed for some values: they, and of `lets` what they follow from. */
+function neededBy(reads: Iterable<ScalarId>, lets: readonly Let[]): ReadonlySet<ScalarId> {
+  const needed = new Set(reads);
+  for (const node of [...lets].reverse()) {
+    if (needed.has(node.id)) for (const id of freeValues(node)) needed.add(id);
+  }
+  return needed;
 }
 
 export function tileColumns({ prefix, loop }: Columns): Tiling & { readonly columns: number } {
@@ -149,7 +193,7 @@ export class ColumnEmitter {
         this.#emitter.scalarLoop(axis.name, axis.extent, () =>
           this.#sweep(2, readsOf(body), () => this.#emitter.emit(body)),
         );
-      } else this.#sweep(2, readsOf([step.node]), () => this.#emitter.emit([step.node]));
+      } else this.#sweep(2, readsOf(step.nodes), () => this.#emitter.emit(step.nodes));
     }
     const { layout } = this.#f;
     layout.addScratch(`${this.#prefix}kept`, 'float32', this.#keptCount * this.#width);
@@ -162,7 +206,7 @@ export class ColumnEmitter {
     const { loop, lets } = this.#columns;
     if (!this.#span) throw internalError('columns are emitted without a span');
     this.#emitter.vectorLoop(loop.axis.name, this.#span, copies, () => {
-      const needed = this.#needed(reads);
+      const needed = neededBy(reads, lets);
       for (const [id, place] of this.#kept) {
         if (!needed.has(id)) continue;
         const locals = this.#each((copy) => this.#f.let('v128', this.#load('kept', place, copy)));
@@ -171,14 +215,6 @@ export class ColumnEmitter {
       this.#emitter.emit(lets.filter(({ id }) => needed.has(id)));
       body();
     });
-  }
-
-  #needed(reads: Iterable<ScalarId>): ReadonlySet<ScalarId> {
-    const needed = new Set(reads);
-    for (const node of [...this.#columns.lets].reverse()) {
-      if (needed.has(node.id)) for (const id of freeValues(node)) needed.add(id);
-    }
-    return needed;
   }
 
   #each<T>(make: (copy: number) => T): T[] {

@@ -202,7 +202,7 @@ function prepareUnits(
     const transpose = matchTranspose(unit, kernel);
     if (transpose) return { ...unit, transpose, plan: planNodes(unit.nodes, new Set()) };
     const plan = planNodes(unit.nodes, new Set());
-    const columns = matchColumns(unit, plan, written);
+    const columns = matchColumns(unit, plan, kernel);
     if (columns) return { ...unit, columns, plan };
     const partials = matchPartials(unit, plan);
     if (partials) return { ...unit, partials, plan };

@@ -53,7 +53,7 @@ interface CachedKernel {
 }
 
 /** Changes whenever the code for an unchanged kernel does, so that stored hashes do not mistake old code for new. */
-const codeVersion = 26;
+const codeVersion = 27;
 const cacheLimit = 4096;
 const cache = new Map<string, CachedKernel>();
 

@@ -108,4 +108,43 @@ describe('columns', () => {
     });
     await checkKernel(k.finish());
   });
+
+  it('reads what it overwrites before any output of the column is written', async () => {
+    for (const columns of [37, 64, 300]) {
+      // Each output lies over what the other one reads, as when gradients of biases update two moments.
+      const k = new KernelMaker('moments', [
+        read('x', 40 * columns),
+        read('m', columns),
+        read('v', columns),
+        write('w', columns, 'float32', 1),
+        write('n', columns, 'float32', 2),
+      ]);
+      k.parallel('j', columns, () => {
+        const m = k.load('m', at('j'));
+        const [sum] = k.reduce([{ name: 'i', extent: 40 }], ['sum'], () => [k.load('x', at([columns, 'i'], 'j'))]);
+        const v = k.load('v', at('j'));
+        k.store('w', at('j'), k.apply('add', v, k.apply('multiply', sum, sum)));
+        k.store('n', at('j'), k.apply('add', m, sum));
+      });
+      await checkKernel(k.finish());
+    }
+  });
+
+  it('leaves columns to plain loops that would read again, for each row, what they have overwritten', async () => {
+    const columns = 64;
+    const k = new KernelMaker('again', [
+      read('x', 40 * columns),
+      read('m', columns),
+      write('y', 40 * columns, 'float32', 0),
+      write('s', columns, 'float32', 1),
+    ]);
+    k.parallel('j', columns, () => {
+      const m = k.load('m', at('j'));
+      const x = () => k.load('x', at([columns, 'i'], 'j'));
+      const [sum] = k.reduce([{ name: 'i', extent: 40 }], ['sum'], () => [x()]);
+      k.store('s', at('j'), sum);
+      k.parallel('i', 40, () => k.store('y', at([columns, 'i'], 'j'), k.apply('add', x(), m)));
+    });
+    await checkKernel(k.finish());
+  });
 });
