@@ -14,8 +14,8 @@ import type { Device, MemoryStatistics } from './device.ts';
 import { observeLaunches } from './profile.ts';
 import { WasmDevice } from './wasm/device.ts';
 import { assertThreads, resolveThreads } from './wasm/threads.ts';
-import { mayHaveWebgpu } from './webgpu/adapter.ts';
-import { openWebgpu, WebgpuDevice } from './webgpu/device.ts';
+import { type AdapterOptions, mayHaveWebgpu } from './webgpu/adapter.ts';
+import type { WebgpuDevice } from './webgpu/device.ts';
 
 interface DeviceKind {
   /** Whether it is worth trying here. */
@@ -30,6 +30,10 @@ const kinds: Readonly<Record<string, DeviceKind>> = {
   wasm: { mayExist: () => true, make: () => new WasmDevice({ threads: resolveThreads(threads) }) },
   webgpu: { mayExist: mayHaveWebgpu, open: () => openWebgpu() },
 };
+
+/** Loads what WebGPU needs, too: who computes on WASM never does. */
+const openWebgpu = async (options?: AdapterOptions): Promise<WebgpuDevice> =>
+  (await import('./webgpu/device.ts')).openWebgpu(options);
 
 const made = new Map<string, Device>();
 let chosen: string | undefined;
@@ -105,8 +109,8 @@ export async function openDevice(name: string): Promise<Device> {
  */
 export async function bestDevice(): Promise<string> {
   if (!kinds.webgpu.mayExist()) return 'wasm';
-  const known = made.get('webgpu');
-  if (known instanceof WebgpuDevice && !known.end) return known.info.isFallbackAdapter ? 'wasm' : 'webgpu';
+  const known = made.get('webgpu') as WebgpuDevice | undefined;
+  if (known && !known.end) return known.info.isFallbackAdapter ? 'wasm' : 'webgpu';
   try {
     register('webgpu', await openWebgpu({ hardwareOnly: true }));
     return 'webgpu';
