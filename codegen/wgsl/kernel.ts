@@ -8,6 +8,7 @@ import { flopsOf } from '../common/cost.ts';
 import { checkExtents } from '../common/extents.ts';
 import { type Unit, unitsOf } from '../common/units.ts';
 import { axisExtents, valueDTypes, writtenMemory } from '../common/walk.ts';
+import { planContraction } from './contraction/schedule.ts';
 import type { Schedule, ScheduleContext, Stage } from './schedule.ts';
 import { ScratchPlan } from './scratch.ts';
 import { Shader } from './shader.ts';
@@ -42,7 +43,7 @@ export interface GeneratedKernel {
 }
 
 /** Ways to run a unit, the first that fits it; `planThreads` takes what is left. */
-const schedules: readonly Schedule[] = [];
+const schedules: readonly Schedule[] = [planContraction];
 
 /**
  * Generates the code of a kernel.
@@ -101,7 +102,7 @@ function declareBuffers(shader: Shader, stages: readonly Stage[]): void {
 
 /**
  * What runs in one dispatch: the first stages of all units, which do not depend on each other, then the second ones and
- * so on; stages with other workgroups apart.
+ * so on; stages with other workgroups, or that need all workgroup memory, apart.
  */
 function mergeStages(units: readonly (readonly Stage[])[]): readonly (readonly Stage[])[] {
   const dispatches: Stage[][] = [];
@@ -111,6 +112,10 @@ function mergeStages(units: readonly (readonly Stage[])[]): readonly (readonly S
     for (const stages of units) {
       const stage = stages[at];
       if (!stage) continue;
+      if (stage.needsAllMemory) {
+        dispatches.push([stage]);
+        continue;
+      }
       const same = bySize.get(stage.workgroupSize);
       if (same) same.push(stage);
       else bySize.set(stage.workgroupSize, [stage]);

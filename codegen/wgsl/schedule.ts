@@ -26,6 +26,8 @@ export interface Stage {
   readonly use: BufferUse;
   /** Whether the statements see to it that workgroups beyond the last do nothing. */
   readonly guardsWorkgroups?: boolean;
+  /** Whether it takes all the workgroup memory there is: no other stage can be in its dispatch. */
+  readonly needsAllMemory?: boolean;
   /**
    * The statements of a thread, which knows `workgroup` and `local` (both u32). Threads beyond the work do nothing;
    * a `return` is allowed where no barrier follows.

@@ -1,0 +1,255 @@
+/**
+ * A factor's tile: the function that computes four elements of it, what each thread reads of it, and how it lies in
+ * workgroup memory.
+ *
+ * A tile is `[depth][width / 4]` vectors of four neighbours in a row or column. Where the factor is contiguous along its
+ * side, neighbouring threads take neighbouring vectors. Where it is contiguous along the sum, neighbouring threads take
+ * neighbouring steps, so that global memory is read in whole sectors, and the tile is transposed on its way: eight
+ * threads write to eight steps at the same width, which would all be in the same banks, so step `k` has its vectors in
+ * the order `at ^ (k % 8)`.
+ */
+import { type Dim, dimBounds, equalDims, floorDivDims, modDims, mulDims, subDims } from '../../../base/dim.ts';
+import { computeDType } from '../../../base/dtype.ts';
+import type { Let, ScalarId } from '../../../ir/kernel.ts';
+import { coefficientOf, valuesOfIndex } from '../../common/linear-index.ts';
+import type { Factor, Sum } from '../../common/products.ts';
+import { operandsOf } from '../../common/walk.ts';
+import { Body, type BodyFacts, type LaneAxis } from '../body.ts';
+import { laneMotion } from '../lanes.ts';
+import { nameOfAxis } from '../names.ts';
+import type { Shader } from '../shader.ts';
+import { typeText } from '../storage.ts';
+import { bindCounters, writeCounters } from './coordinates.ts';
+import { type Side, sideOf } from './match.ts';
+import { type Tile, threadsOf } from './tile.ts';
+
+export const isDivisible = (size: Dim, by: number): boolean => equalDims(modDims(size, by), 0);
+
+/** How elements of a factor are computed. */
+export interface FactorPlan {
+  readonly name: 'left' | 'right';
+  readonly factor: Factor;
+  readonly sum: Sum;
+  readonly side: Side;
+  readonly batches: Side;
+  /** The axis of which four neighbours are computed at once; without, four elements are computed one by one. */
+  readonly lanes: LaneAxis | undefined;
+  /** Buffers read four elements at once. */
+  readonly vectorReads: ReadonlySet<string>;
+  /** Whether neighbours in memory are steps of the sum. */
+  readonly isAlongDepth: boolean;
+}
+
+export function planFactor(name: 'left' | 'right', sum: Sum, side: Side, batches: Side): FactorPlan {
+  const factor = sum[name];
+  const lanes = lanesOf(side, factor);
+  const vectorReads = lanes ? vectorReadsOf(factor.lets, lanes.axis) : new Set<string>();
+  const isContiguous = (axis: string | undefined): boolean =>
+    axis !== undefined &&
+    factor.lets.some(({ expression }) => expression.kind === 'load' && coefficientOf(expression.index, axis) === 1);
+  const isAlongDepth =
+    vectorReads.size === 0 &&
+    !isContiguous(side.axes[side.axes.length - 1]?.name) &&
+    isContiguous(sum.reduced[sum.reduced.length - 1].name);
+  return { name, factor, sum, side, batches, lanes, vectorReads, isAlongDepth };
+}
+
+/** Four neighbours must be in one line of the last axis; beyond its end, an index may only be that of the last one. */
+function lanesOf({ axes }: Side, { lets }: Factor): LaneAxis | undefined {
+  const last = axes[axes.length - 1];
+  if (!last) return undefined;
+  if (isDivisible(last.extent, 4)) return { axis: last.name };
+  const isConditional = lets.some(
+    ({ expression }) =>
+      expression.kind === 'load' && (expression.when !== undefined || valuesOfIndex(expression.index).length > 0),
+  );
+  return axes.length > 1 || isConditional ? undefined : { axis: last.name, ragged: last.extent };
+}
+
+function vectorReadsOf(lets: readonly Let[], axis: string): ReadonlySet<string> {
+  const found = new Set<string>();
+  const varying = new Set<ScalarId>();
+  for (const { id, expression } of lets) {
+    const isIndexed = expression.kind === 'load' || expression.kind === 'index';
+    const motion = isIndexed ? laneMotion(expression.index, axis) : 'uniform';
+    const isVarying = operandsOf(expression).some((operand) => varying.has(operand));
+    if (expression.kind === 'load' && motion === 'vector' && !isVarying) found.add(expression.memory);
+    if (isVarying || motion !== 'uniform') varying.add(id);
+  }
+  return found;
+}
+
+/** A factor in the code of a workgroup's tile. */
+export class FactorTile {
+  readonly plan: FactorPlan;
+  readonly tile: Tile;
+  readonly type: string;
+  /** Vectors of a step of the tile, and of the whole tile. */
+  readonly step: number;
+  readonly size: number;
+  /** How many vectors each thread reads. */
+  readonly loads: number;
+  readonly memory: string;
+  readonly #function: string;
+  readonly #shader: Shader;
+  /** For each load, where in the tile it goes and the arguments that say where it comes from. */
+  #places: { next: string; slot: string; arguments: readonly string[]; depth: string }[] = [];
+
+  constructor(shader: Shader, facts: BodyFacts, plan: FactorPlan, tile: Tile) {
+    this.#shader = shader;
+    this.plan = plan;
+    this.tile = tile;
+    const { name, sum } = plan;
+    const dtype = computeDType(sum.dtype);
+    const width = name === 'left' ? tile.rows : tile.columns;
+    this.type = typeText(dtype, 4);
+    this.step = width / 4;
+    this.size = this.step * tile.depth;
+    this.loads = this.size / threadsOf(tile);
+    const suffix = typeText(dtype, 1) === 'f32' ? '' : `_${typeText(dtype, 1)}`;
+    const memory = `${name}_tiles_${tile.depth}x${width}${suffix}`;
+    const comment = `// Two tiles of ${tile.depth} steps, of ${width} ${name === 'left' ? 'rows' : 'columns'}.`;
+    this.memory = shader.declare(
+      memory,
+      `${comment}\nvar<workgroup> ${memory}: array<${this.type}, ${2 * this.size}>;`,
+    );
+    this.#function = writeFactorFunction(shader, facts, plan, tile.depth);
+  }
+
+  /**
+   * Writes which elements the thread reads, where in the tile they go, and variables for them on their way.
+   * @param batch counters of the batches
+   */
+  writePlaces(out: Body, batch: readonly string[]): void {
+    const { name, isAlongDepth, side } = this.plan;
+    const { depth } = this.tile;
+    const threads = threadsOf(this.tile);
+    const first = name === 'left' ? 'first_row' : 'first_column';
+    const at = (load: number, by: number): string => (load === 0 ? '' : ` + ${(load * threads) / by}`);
+    this.#places = [];
+    const [inner, outer] = isAlongDepth ? [depth, 'group'] : [this.step, 'depth'];
+    const one = out.unique(`${name}_${isAlongDepth ? 'depth' : 'group'}`);
+    const other = out.unique(`${name}_${outer}`);
+    out.line(`let ${one} = i32(local) % ${inner};`);
+    out.line(`let ${other} = i32(local) / ${inner};`);
+    let shared: readonly string[] | undefined;
+    for (let load = 0; load < this.loads; load++) {
+      const [group, k] = isAlongDepth ? [`${other}${at(load, inner)}`, one] : [one, `${other}${at(load, inner)}`];
+      const enclosed = load === 0 ? group : `(${group})`;
+      const flipped = isAlongDepth ? `(${enclosed} ^ ${this.#flip(k)})` : group;
+      const slot = out.unique(`${name}_slot`);
+      out.line(`let ${slot} = ${load === 0 || isAlongDepth ? k : `(${k})`} * ${this.step} + ${flipped};`);
+      if (isAlongDepth || !shared) {
+        const flat = out.unique(`${name}_${this.plan.name === 'left' ? 'row' : 'column'}`);
+        out.line(`let ${flat} = ${this.#clamped(`${first} + ${enclosed} * 4`)};`);
+        shared = writeCounters(out, side.axes, flat, `${name}_`);
+      }
+      const next = out.unique(`next_${name}`);
+      out.line(`var ${next} = ${this.type}();`);
+      this.#places.push({ next, slot, arguments: [...batch, ...shared], depth: k });
+    }
+  }
+
+  /** Rows or columns of a vector, none beyond the last. */
+  #clamped(first: string): string {
+    const { lanes, side } = this.plan;
+    const { extent } = side;
+    const size = (d: Dim): string => this.#shader.size(d);
+    const width = this.step * 4;
+    if (lanes) {
+      if (isDivisible(extent, width)) return first;
+      return `min(${first}, ${size(mulDims(floorDivDims(subDims(extent, 1), 4), 4))})`;
+    }
+    const four = `vec4<i32>(${first}) + vec4<i32>(0, 1, 2, 3)`;
+    return isDivisible(extent, width) ? four : `min(${four}, vec4<i32>(${size(subDims(extent, 1))}))`;
+  }
+
+  #flip(k: string): string {
+    const mask = Math.min(8, this.step) - 1;
+    return mask === this.tile.depth - 1 ? k : `(${k} & ${mask})`;
+  }
+
+  /** Writes the reading of a tile's elements into variables that are there. @param first the first step of the tile */
+  writeLoads(out: Body, first: string): void {
+    this.#places.forEach(({ next, arguments: places, depth }) => {
+      const step = first === '0' ? depth : `${first} + ${depth}`;
+      out.line(`${next} = ${this.#function}(${[...places, step].join(', ')});`);
+    });
+  }
+
+  /** Writes what was read into the tile of the step. */
+  writeStores(out: Body): void {
+    out.line(`let ${this.#half} = step % 2 * ${this.size};`);
+    this.#places.forEach(({ next, slot }) => {
+      out.line(`${this.memory}[${this.#half} + ${slot}] = ${next};`);
+    });
+  }
+
+  /** Where in workgroup memory the tile of the step begins. */
+  get #half(): string {
+    return `${this.plan.name}_tile`;
+  }
+
+  /** Four neighbours at a step of a tile. @param group which ones */
+  read(k: string, group: string): string {
+    const enclosed = /^\w+$/.test(group) ? group : `(${group})`;
+    const flipped = this.plan.isAlongDepth ? `(${enclosed} ^ ${this.#flip(k)})` : group;
+    return `${this.memory}[${this.#half} + ${k} * ${this.step} + ${flipped}]`;
+  }
+}
+
+/** The function that gives four elements of a factor at a step of the sum, zeros behind the last. Its name. */
+function writeFactorFunction(shader: Shader, facts: BodyFacts, plan: FactorPlan, multiple: number): string {
+  const { name, sum, factor, side, batches, lanes } = plan;
+  const functionName = `load_${name}_${sum.result}`;
+  const type = typeText(computeDType(sum.dtype), lanes ? 4 : 1);
+  const body = new Body(shader, facts, lanes);
+  const parameters: string[] = [];
+  for (const { axes } of [batches, side]) {
+    for (const axis of axes) {
+      const parameter = body.unique(nameOfAxis(axis.name));
+      parameters.push(parameter);
+      body.axes.set(axis.name, parameter);
+    }
+  }
+  const depth = body.unique('depth');
+  const isExact = isDivisible(sum.depth, multiple);
+  let flat = depth;
+  if (!isExact) {
+    flat = body.unique('step');
+    body.line(`let ${flat} = min(${depth}, ${shader.size(subDims(sum.depth, 1))});`);
+  }
+  const reduced = sideOf(sum.reduced);
+  bindCounters(body, reduced.axes, writeCounters(body, reduced.axes, flat));
+  body.nodes(factor.lets);
+  const value = body.textOf(factor.value, lanes ? 4 : 1);
+  body.line(isExact ? `return ${value};` : `return select(${type}(), ${value}, ${depth} < ${shader.size(sum.depth)});`);
+  const list = [...parameters, depth].map((parameter) => `${parameter}: i32`).join(', ');
+  shader.addFunction(`fn ${functionName}(${list}) -> ${type} {\n${indented(body.text)}\n}`);
+  return lanes ? functionName : writeSingles(shader, functionName, parameters, batches.axes.length, depth, type);
+}
+
+/** The same for four elements that are computed one by one. */
+function writeSingles(
+  shader: Shader,
+  name: string,
+  parameters: readonly string[],
+  batches: number,
+  depth: string,
+  type: string,
+): string {
+  const list = parameters.map((parameter, i) => `${parameter}: ${i < batches ? 'i32' : 'vec4<i32>'}`);
+  const calls = [0, 1, 2, 3].map((lane) => {
+    const places = parameters.map((parameter, i) => (i < batches ? parameter : `${parameter}[${lane}]`));
+    return `    ${name}(${[...places, depth].join(', ')}),`;
+  });
+  shader.addFunction(
+    `fn ${name}_x4(${[...list, `${depth}: i32`].join(', ')}) -> vec4<${type}> {\n  return vec4<${type}>(\n${calls.join('\n')}\n  );\n}`,
+  );
+  return `${name}_x4`;
+}
+
+export const indented = (text: string): string => text.replace(/^(?=.)/gm, '  ');
+
+/** Whether a size may be 0. */
+export const mayBeZero = (size: Dim): boolean => dimBounds(size)[0] <= 0;
