@@ -30,7 +30,7 @@ export const fusionRules = {
   'nested-reduction':
     'A reduction inside another runs on one thread, and only where it takes little time and repeats nothing.',
   'whole-reduction':
-    'A reduction of a whole array, with what follows it, runs on one thread, which is for small arrays.',
+    'A reduction of a whole array, or of few long rows, is done in pieces at once; with what follows it, it would run on one thread or few, which is for small arrays.',
   'strided-rows':
     'Rows that jump through memory are reduced side by side, one in each lane; large ones with few neighbours are reduced in a kernel of their own.',
   'other-rows': 'All reductions of a kernel run over the same rows.',
