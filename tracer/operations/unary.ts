@@ -179,9 +179,9 @@ export const asinh = floatFunction('asinh', (x) => {
   return select(compare(a, 'EQ', 0), x, times(plain('sign', x), size));
 });
 
-/** Inverse hyperbolic cosine: `log1p(t + sqrt(2t + t²))` of `t = x - 1`; above 2^13 `log(x) + log(2)`. NaN below 1. */
+/** Inverse hyperbolic cosine: `log1p(t + sqrt(2t + t²))` of `t = x - 1`; beyond 2^13 `log(x) + log(2)`. NaN below 1. */
 export const acosh = floatFunction('acosh', (x) => {
-  const near = compare(x, 'LT', 8192);
+  const near = compare(plain('abs', x), 'LT', 8192);
   const t = minus(select(near, x, constantLike(x, 2)), one(x));
   const small = plain('log_plus_one', plus(t, plain('sqrt', times(t, plus(t, 2)))));
   const large = plus(plain('log', select(near, one(x), x)), Math.LN2);
