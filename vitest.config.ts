@@ -26,6 +26,8 @@ const files = (folder: string, names: readonly string[]): string[] =>
 const alsoWebgpu = [
   ...files('codegen', ['kernel-run', 'random-kernels', 'random-rows', 'rows', 'columns', 'column-rows', 'contraction']),
   ...files('codegen', ['window', 'sort', 'transpose', 'partials', 'backwards']),
+  ...files('end-to-end', ['ops', 'random-graphs', 'models', 'layers', 'training', 'attention', 'regressions']),
+  ...files('operations', ['recorded-on-device', 'half', 'sorting']),
 ];
 
 /** A full run tries hundreds of times as many cases. */

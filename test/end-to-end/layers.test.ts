@@ -8,7 +8,7 @@ import { Random } from '../../ir/ops/random.ts';
 import { ready } from '../../tracer/compiler.ts';
 import { faultOfLayers, faultOfSymbolicLayers, layersCase } from '../support/layer-ways.ts';
 import { randomLayers } from '../support/random-layers.ts';
-import { isFullRun } from '../support/runs.ts';
+import { caseCount } from '../support/runs.ts';
 
 await ready();
 
@@ -28,11 +28,11 @@ test.each([
   ['ordinary values', false],
   ['NaN, infinities, -0', true],
 ])('%s', async (_, special) => {
-  await checkAll(isFullRun ? 200 : 4, async (seed, random) =>
+  await checkAll(caseCount(4, 200), async (seed, random) =>
     faultOfLayers(await layersCase(randomLayers(seed), random, special), random, 1),
   );
 });
 
 test.each(['fast', 'strict'] as const)('symbolic sizes, %s', async (precision) => {
-  await checkAll(isFullRun ? 100 : 1, (seed, random) => faultOfSymbolicLayers(randomLayers(seed), random, precision));
+  await checkAll(caseCount(1, 100), (seed, random) => faultOfSymbolicLayers(randomLayers(seed), random, precision));
 });

@@ -15,12 +15,12 @@ import { vjpGraph } from '../../passes/grad/index.ts';
 import { compileModule, runModule, runProgram } from '../support/device-run.ts';
 import { atSize, differentWays, differs, distantFrom } from '../support/every-way.ts';
 import { type RandomModuleOptions, randomModule } from '../support/random-graph.ts';
-import { isFullRun } from '../support/runs.ts';
+import { caseCount } from '../support/runs.ts';
 import { type Runnable, shrink } from '../support/shrink.ts';
 
 const firstSeed = Number(process.env.KILN_TEST_SEED ?? 0);
-const seeds = (sample: number, full: number): number[] =>
-  Array.from({ length: isFullRun ? full : sample }, (_, i) => firstSeed + i);
+const seeds = (some: number, all: number): number[] =>
+  Array.from({ length: caseCount(some, all) }, (_, i) => firstSeed + i);
 
 const moduleOf = (graph: Graph): Module => ({ functions: [{ name: 'main', graph }], main: 'main' });
 

@@ -10,7 +10,7 @@ import type { Literal } from '../../ir/types.ts';
 import * as operations from '../../tracer/operations/index.ts';
 import type { Tensor } from '../../tracer/tensor.ts';
 
-interface RecordedArray {
+export interface RecordedArray {
   readonly dtype: DType;
   readonly shape: readonly number[];
   readonly data: readonly (number | string)[];

@@ -7,6 +7,7 @@
  */
 import type { ScalarOpcode } from '../../ir/kernel.ts';
 import { elementAt, elementCount } from '../../ir/literal.ts';
+import type { Opcode } from '../../ir/opcodes.ts';
 import type { Random } from '../../ir/ops/random.ts';
 import type { Literal } from '../../ir/types.ts';
 
@@ -108,3 +109,24 @@ export function disturbance(opcode: ScalarOpcode, value: number, random: Random)
   const ulp = wgslUlpAt(opcode, value);
   return ulp === 0 || value === 0 ? value : value * (1 + (random.next() < 0.5 ? -ulp : ulp) * 2 ** -23);
 }
+
+/**
+ * What is wrong with float32 results of one op on WebGPU, in words. NaN and infinities are those of the reference, but
+ * where the exact result overflows within the bound; a zero may have either sign, and a subnormal number may be zero,
+ * as an operand too: `rounded` is the reference with every result rounded, and either may be right.
+ */
+export function wgslFault(opcode: Opcode, given: Literal, exact: Literal, rounded: Literal): string | undefined {
+  for (let i = 0; i < elementCount(exact.shape); i++) {
+    const [a, b, r] = [elementAt(given, i), elementAt(exact, i), elementAt(rounded, i)];
+    if (Object.is(a, r) || a === r || (Math.abs(a) <= leastNormal && Math.abs(b) <= leastNormal)) continue;
+    const ulp = wgslUlpAt(opcode as ScalarOpcode, b);
+    const unit = 2 ** Math.max(Math.floor(Math.log2(Math.abs(b))) - 23, -149);
+    const isOverflow = !Number.isFinite(a) && Math.sign(a) === Math.sign(b) && Math.abs(b) + ulp * unit >= 2 ** 128;
+    if (!isOverflow && !(Math.abs(a - b) <= ulp * unit + (ulp > 0 ? leastNormal : 0)))
+      return `element ${i} is ${a} instead of ${b}, bound ${ulp} ULP`;
+  }
+  return undefined;
+}
+
+/** Smaller float32 numbers are subnormal. */
+const leastNormal = 2 ** -126;

@@ -1,0 +1,69 @@
+/**
+ * The suites of ops, graphs, gradients and operations in Chromium: on WASM with threads, and on WebGPU. Each file runs
+ * in the page as it is, and is one test here; what failed in it is listed by name.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { isolation, type ServedFolder, serveFolder } from '../../scripts/serve.ts';
+import { launchBrowser } from '../support/browser.ts';
+import { bundleSuites } from '../support/browser-suites.ts';
+import type { FileOutcome, PageSettings } from './page.ts';
+
+const endToEnd = ['ops', 'random-graphs', 'models', 'layers', 'training', 'attention', 'regressions', 'dequantise'];
+const operations = ['creation', 'half', 'interpolate', 'modes', 'recorded', 'random', 'sorting', 'symbolic'];
+const tracer = ['differential', 'transforms', 'checkpoint'];
+const files = [
+  ...endToEnd.map((name) => `test/end-to-end/${name}.test.ts`),
+  ...operations.map((name) => `test/operations/${name}.test.ts`),
+  ...tracer.map((name) => `test/tracer/${name}.test.ts`),
+];
+
+const folder = mkdtempSync(join(tmpdir(), 'kiln-suites-'));
+let browser: Browser;
+let server: ServedFolder;
+
+beforeAll(async () => {
+  const opened = await Promise.all([
+    launchBrowser({ isIsolating: true, hasWebgpu: true }),
+    serveFolder(folder, { headers: isolation }),
+    bundleSuites(folder, files),
+  ]);
+  [browser, server] = opened;
+}, 180_000);
+afterAll(async () => {
+  await browser?.close();
+  server?.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const devices: readonly PageSettings[] = [
+  { device: 'wasm', threads: 3, seed: 20240607 },
+  { device: 'webgpu', threads: 1, seed: 20240607 },
+];
+
+describe.each(devices.map((settings) => [settings.device, settings] as const))('%s in Chromium', (_, settings) => {
+  let page: Page;
+  const messages: string[] = [];
+  beforeAll(async () => {
+    page = await browser.newPage();
+    page.on('console', (message) => messages.push(message.text()));
+    page.on('pageerror', (error) => messages.push(error.message));
+    await page.goto(`${server.origin}/?device=${settings.device}`);
+    await page.waitForFunction('globalThis.page');
+    await page.evaluate(`page.setUp(${JSON.stringify(settings)})`);
+  });
+  afterAll(() => page?.close());
+
+  it.each(files)('%s', { timeout: 600_000 }, async (file) => {
+    messages.length = 0;
+    const { tests, isIsolated } = (await page.evaluate(`page.runFile(${JSON.stringify(file)})`)) as FileOutcome;
+    expect(isIsolated).toBe(true);
+    expect(tests.length, 'tests in the file').toBeGreaterThan(0);
+    const failures = tests.filter(({ state, text }) => state === 'failed' || (state === 'skipped' && !text));
+    const list = failures.map(({ name, state, text = 'skipped without a reason' }) => `${state}: ${name}\n${text}`);
+    expect(list.join('\n\n'), messages.join('\n')).toBe('');
+  });
+});
