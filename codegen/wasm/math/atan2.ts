@@ -10,18 +10,9 @@
  *
  * Then the result takes the sign of y. Signs are bits, so that zeros and infinities of either sign fall into place.
  */
+import { atanTail, halfPi, halfPiRest } from '../../common/polynomials.ts';
 import { signBit } from './basic.ts';
 import { polynomial, type Vector, type VectorEmitter } from './emitter.ts';
-
-/** (atan(a) - a) / a^3 as a polynomial in a^2; error relative to atan(a) below 2^-28.5. */
-const atanTail = [
-  -0.33333299089496193, 0.1999854829590005, -0.14264241808888264, 0.10952186467623695, -0.08403452387808873,
-  0.05795762920511025, -0.031177881584215604, 0.010914625005156104, -0.0017936260237931447,
-];
-
-/** The relative error of pi/2 as a float32: what is left is added before the multiple of pi/2. */
-const halfPi = Math.fround(Math.PI / 2);
-const halfPiRest = (Math.PI / 2 - halfPi) / halfPi;
 
 /** `atan2(y, x)`, as in C. */
 export function atan2(e: VectorEmitter, ordinate: Vector, abscissa: Vector): Vector {

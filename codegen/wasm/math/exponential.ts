@@ -5,22 +5,9 @@
  * Elementary Functions", 1980: ln 2 in two parts, the first so short that its products with `n` are exact), and
  * `e^r = 1 + r + r^2 P(r)`. The coefficients of P are minimax fits of the relative error (Remez exchange).
  */
+import { exponentialTail, ln2High, ln2Low, minusOneTail } from '../../common/polynomials.ts';
 import { roundingShift32, signBit } from './basic.ts';
 import { polynomial, type Vector, type VectorEmitter } from './emitter.ts';
-
-/** ln 2 to 16 bits, and the rest. */
-const ln2High = 0.693145751953125;
-const ln2Low = Math.LN2 - ln2High;
-
-/** (e^r - 1 - r) / r^2; the error relative to e^r is below 2^-28.2. */
-const exponentialTail = [
-  0.49999993432102485, 0.16666520399396345, 0.041668390793408616, 0.008368745075307847, 0.0013814539520469306,
-];
-
-/** The same, with the error relative to e^r - 1 below 2^-26.1. */
-const minusOneTail = [
-  0.49999998149603164, 0.1666654342446823, 0.04166720071741085, 0.008366547107273296, 0.0013882516079966479,
-];
 
 /** `n` (in the low bits of `shifted`) and `r` of the reduction above. */
 function reduce(e: VectorEmitter, x: Vector): { shifted: Vector; r: Vector } {

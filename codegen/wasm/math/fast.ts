@@ -2,19 +2,14 @@
  * Shorter ways to some functions, for `fast` precision: other last bits than the functions of `strict`, within the
  * bounds that docs/accuracy.md states for `fast`, with fused multiply-add and without.
  */
+import { exponentialTail, halfSineTail, ln2High, ln2Low, piInShortParts } from '../../common/polynomials.ts';
 import { roundingShift32, smallestNormal } from './basic.ts';
 import { type Helper, polynomial, type Vector, VectorEmitter } from './emitter.ts';
 import { exponential } from './exponential.ts';
 import { cosine, sine } from './trigonometric.ts';
 
-/** ln 2 to 16 bits, and the rest. */
-const ln2High = 0.693145751953125;
-const ln2Low = Math.LN2 - ln2High;
-
-/** e^r on |r| <= ln(2) / 2; relative error below 2^-28.2 (the coefficients of `exponential`). */
-const exponentialOfRest = [
-  1, 1, 0.49999993432102485, 0.16666520399396345, 0.041668390793408616, 0.008368745075307847, 0.0013814539520469306,
-];
+/** e^r on |r| <= ln(2) / 2. */
+const exponentialOfRest = [1, 1, ...exponentialTail];
 
 /**
  * Shifts that round, with the bias of an exponent less 1 in their low bits: of `shift + n`, shifted left by 23, the
@@ -57,17 +52,10 @@ function reducedByLn2({ f32 }: VectorEmitter, n: Vector, x: Vector): Vector {
 }
 
 /**
- * (sin(r) - r) / r^3 on |r| <= pi/2 as a polynomial in r^2: a minimax fit, error relative to the sine below 2^-27,
- * moved a little so that cos(0) is 1.
- */
-const sineTail = [-0.166666597, 0.00833306275, -0.000198093461, 2.60530214e-6];
-
-/**
  * pi in parts: of 24 bits where products with them are fused, else short ones, whose products with 13 bits are exact.
  * All are positive, so that 0 minus 0 times them is a zero of the same sign.
  */
 const piFused = [3.141592502593994, 1.5099578831723193e-7, 1.078060505991553e-14];
-const piPlain = [3.140625, 9.675025939941406e-4, 1.5099067240953445e-7, 5.126688136514179e-12];
 
 /**
  * Sine and cosine as `sin(r)` with `x = n pi + r`, n an integer for the sine and half of an odd one for the cosine,
@@ -90,11 +78,11 @@ function fastSineShifted(e: VectorEmitter, operand: Vector, isCosine: boolean): 
   const whole = f32.sub(shifted, shift);
   const n = e.let(isCosine ? f32.add(whole, f32.constant(0.5)) : whole);
   let rest = x;
-  for (const part of e.isFused ? piFused : piPlain) rest = e.let(f32.mulSubFrom(n, f32.constant(part), rest));
+  for (const part of e.isFused ? piFused : piInShortParts) rest = e.let(f32.mulSubFrom(n, f32.constant(part), rest));
   const z = e.let(f32.mul(rest, rest));
   const signed = e.let(e.xor(rest, i32.shl(shifted, 31)));
   // Never -0, so that the sine of -0 is -0 + -0.
-  const tail = f32.mulAdd(z, polynomial(f32, z, sineTail), f32.constant(smallestNormal));
+  const tail = f32.mulAdd(z, polynomial(f32, z, halfSineTail), f32.constant(smallestNormal));
   const usual = e.let(f32.mulAdd(signed, tail, signed));
   const isLarge = f32.gt(size, f32.constant(e.isFused ? largestFused : largestPlain));
   return e.callIfAny(isLarge, isCosine ? largeCosine : largeSine, [given, usual], usual);

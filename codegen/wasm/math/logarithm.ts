@@ -9,18 +9,9 @@
  * exchange). Zero, negative, subnormal and infinite arguments and NaN take a second path that is entered only when a
  * lane needs it.
  */
+import { ln2High, ln2Low, logTail, sqrtHalfBits } from '../../common/polynomials.ts';
 import { signBit, smallestNormal } from './basic.ts';
 import { type Helper, polynomial, type Vector, VectorEmitter } from './emitter.ts';
-
-/** ln 2 to 16 bits, so that products with k are exact, and the rest. */
-const ln2High = 0.693145751953125;
-const ln2Low = Math.LN2 - ln2High;
-
-/** R(z) / z; the error relative to the logarithm is below 2^-30. */
-const logTail = [0.6666677671681238, 0.39977495573638994, 0.2987307382353456];
-
-/** The bits of sqrt(1/2): subtracted from those of a number, they leave k in the upper nine bits. */
-const sqrtHalfBits = 0x3f3504f3;
 
 /** `k ln 2 + log(1 + f)`. */
 function assemble(e: VectorEmitter, k: Vector, f: Vector): Vector {

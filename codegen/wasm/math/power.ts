@@ -9,23 +9,9 @@
  * Arguments outside the plain case (x positive, normal and finite, y finite) follow IEEE 754 and C `pow` in a second
  * path that is entered only when a lane needs it.
  */
+import { exp2, log2OverS, sqrtHalfBits } from '../../common/polynomials.ts';
 import { roundingShift64, signBit, smallestNormal } from './basic.ts';
 import { type Helper, polynomial, type Vector, VectorEmitter } from './emitter.ts';
-
-/** log2(m) / s as a polynomial in s^2; relative error below 2^-44. */
-const log2OverS = [
-  2.885390081777849, 0.9617966941149177, 0.5770779418962102, 0.41220930082945123, 0.3199036650080258,
-  0.2829298220434414,
-];
-
-/** 2^f; relative error below 2^-29. */
-const exp2 = [
-  1.000000000554169, 0.6931472057372016, 0.240226468906349, 0.05550328777116744, 0.009618488957275618,
-  0.0013399931162930657, 0.00015345811883312694,
-];
-
-/** The bits of sqrt(1/2): subtracted from those of a number, they leave k in the upper nine bits. */
-const sqrtHalfBits = 0x3f3504f3;
 
 /** Beyond this the result is 0 or infinite. */
 const largestExponent = 200;

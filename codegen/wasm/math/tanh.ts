@@ -13,11 +13,9 @@
  * of the double argument, `expm1(2x) / (expm1(2x) + 2)`, and a cubic, which takes two operations more and makes the
  * largest error no smaller than 2.5 ULP. Slightly faster but off by 3.4 ULP: reducing `2x / ln 2` instead of x.
  */
+import { tanhOverW } from '../../common/polynomials.ts';
 import { roundingShift32 } from './basic.ts';
 import { polynomial, type Vector, type VectorEmitter } from './emitter.ts';
-
-/** tanh(w) / w as a polynomial in w^2; relative error about 2^-24. */
-const tanhOverW = [1, -0.333310187, 0.131];
 
 /** The shift that rounds, with the bias of an exponent in its low bits: shifted left by 23, the sum is 2^n. */
 const biasedShift = roundingShift32 + 127;

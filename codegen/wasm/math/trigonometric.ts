@@ -9,6 +9,7 @@
  *
  * The polynomials are minimax fits of the relative error (Remez exchange).
  */
+import { quarterCosine, quarterSineTail } from '../../common/polynomials.ts';
 import { roundingShift64, signBit } from './basic.ts';
 import {
   type Expression,
@@ -26,12 +27,6 @@ const halfPiLow = 9.920935796805404e-10;
 
 /** The largest magnitude that the float64 reduction takes. */
 const largestModerate = 2 ** 22;
-
-/** (sin(r) - r) / r^3 as a polynomial in r^2 on |r| <= pi/4; error relative to the sine below 2^-27.9. */
-const sineTail = [-0.16666654536604417, 0.008332156052166018, -0.00019514631668513297];
-
-/** cos(r) as a polynomial in r^2; relative error below 2^-32. */
-const cosineOfRoot = [1, -0.5, 0.041666645554497124, -0.0013887309867696063, 2.443241308699574e-5];
 
 /** The same for float64: sin(r) / r to 2^-37.7, cos(r) to 2^-34.2. */
 const sineOverR64 = [
@@ -52,8 +47,8 @@ function sineShifted(e: VectorEmitter, operand: Vector, quarterTurns: 0 | 1): Ve
   const n = e.narrow(low.shifted, high.shifted);
   const quadrant = e.let(quarterTurns === 0 ? n : i32.add(n, i32.constant(quarterTurns)));
   const z = e.let(f32.mul(r, r));
-  const sine = f32.mulAdd(f32.mul(r, z), polynomial(f32, z, sineTail), r);
-  const cosine = polynomial(f32, z, cosineOfRoot);
+  const sine = f32.mulAdd(f32.mul(r, z), polynomial(f32, z, quarterSineTail), r);
+  const cosine = polynomial(f32, z, quarterCosine);
   const isOdd = i32.shrSigned(i32.shl(quadrant, 31), 31);
   const turned = i32.shl(quadrant, 30);
   // The sine is odd, the cosine even; without its sign a zero has no sign to lose on the way.

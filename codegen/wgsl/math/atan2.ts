@@ -1,16 +1,7 @@
 /** The angle of a point, after that of `codegen/wasm/math/atan2.ts`, which explains the formula. */
+import { atanTail, halfPi, halfPiRest } from '../../common/polynomials.ts';
 import { isNan, magnitudeMask, signBit } from './basic.ts';
 import { floatLiteral, functionTemplate } from './writer.ts';
-
-/** (atan(a) - a) / a^3 as a polynomial in a^2; error relative to atan(a) below 2^-28.5. */
-const atanTail = [
-  -0.33333299089496193, 0.1999854829590005, -0.14264241808888264, 0.10952186467623695, -0.08403452387808873,
-  0.05795762920511025, -0.031177881584215604, 0.010914625005156104, -0.0017936260237931447,
-];
-
-/** The relative error of pi/2 as a float32: what is left is added before the multiple of pi/2. */
-const halfPi = Math.fround(Math.PI / 2);
-const halfPiRest = (Math.PI / 2 - halfPi) / halfPi;
 
 /** Small numbers of the given bits times 2^24; subnormal ones are their bits times 2^-149. */
 const enlarged = functionTemplate(

@@ -2,22 +2,17 @@
  * The exponential, the exponential minus one, the hyperbolic tangent and the error function, after those of
  * `codegen/wasm/math`, which explains the formulas. Results below the smallest normal number are 0.
  */
+import {
+  erfExponentTail,
+  erfMinusOneTail,
+  exponentialTail,
+  ln2High,
+  ln2Low,
+  minusOneTail,
+  tanhOverW,
+} from '../../common/polynomials.ts';
 import { nanOf, oddOf } from './basic.ts';
 import { floatLiteral, functionTemplate, type Writer } from './writer.ts';
-
-/** ln 2 to 16 bits, so that products with small integers are exact, and the rest. */
-const ln2High = 0.693145751953125;
-const ln2Low = Math.LN2 - ln2High;
-
-/** (e^r - 1 - r) / r^2 on |r| <= ln(2) / 2; the error relative to e^r is below 2^-28.2. */
-const exponentialTail = [
-  0.49999993432102485, 0.16666520399396345, 0.041668390793408616, 0.008368745075307847, 0.0013814539520469306,
-];
-
-/** The same, with the error relative to e^r - 1 below 2^-26.1. */
-const minusOneTail = [
-  0.49999998149603164, 0.1666654342446823, 0.04166720071741085, 0.008366547107273296, 0.0013882516079966479,
-];
 
 /**
  * The bits of a number times 2^n hold n times 2^23 more than its own. Adding 1.5 * 2^23 to a small integer leaves it in
@@ -75,9 +70,6 @@ export const exponentialMinusOne = functionTemplate(
     return ${w.call(nanOf, 'operand', 'select(result, operand, is_zero)')};`,
 );
 
-/** tanh(w) / w as a polynomial in w^2, |w| <= ln(2) / 4; relative error about 2^-24. */
-const tanhOverW = [1, -0.333310187, 0.131];
-
 /** From here on the hyperbolic tangent rounds to 1. */
 const tanhSaturation = 9.02;
 
@@ -99,17 +91,6 @@ export const tanh = functionTemplate(
     return ${w.call(oddOf, 'operand', 'fma(t, above, below) / fma(t, below, above)')};`,
 );
 
-/** q(x) / x - 1 with `erf(x) = 1 - e^-q`, x >= 0. */
-const exponentTail = [
-  0.12837916612625122, 0.636619508266449, 0.10277766734361649, -0.01915302313864231, -0.0001603893470019102,
-  0.0016670190962031484, -0.000632831419352442, 0.00011763953079935163, -9.256046723749023e-6,
-];
-
-/** (e^r - 1 - r) / r^2, fitted together with q. */
-const erfMinusOneTail = [
-  0.4999999701976776, 0.1666652262210846, 0.04166751727461815, 0.008366533555090427, 0.0013882516650483012,
-];
-
 /** Below this the error function is its slope at 0 times x; terms that might be subnormal do not count. */
 const linear = 2 ** -13;
 const slopeAtZero = 2 / Math.sqrt(Math.PI);
@@ -124,7 +105,7 @@ export const erf = functionTemplate(
   'f',
   (w) => `
     let x = min(abs(operand), ${w.f(erfSaturation)});
-    ${w.polynomial('q', 'x', exponentTail)}
+    ${w.polynomial('q', 'x', erfExponentTail)}
     q = fma(x, q, x);
     let n = round(q * ${floatLiteral(Math.LOG2E)});
     let r = fma(n, ${w.f(Math.LN2)}, -q);

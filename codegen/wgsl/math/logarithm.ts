@@ -2,17 +2,9 @@
  * The natural logarithm and the logarithm of one plus the operand, after those of `codegen/wasm/math`, which explains
  * the formulas. The builtin `log` is no substitute: between 0.5 and 2 its error is 2^-21, whatever the result.
  */
+import { ln2High, ln2Low, logTail, sqrtHalfBits } from '../../common/polynomials.ts';
 import { magnitudeMask, nanOf } from './basic.ts';
 import { floatLiteral, functionTemplate, type Writer } from './writer.ts';
-
-const ln2High = 0.693145751953125;
-const ln2Low = Math.LN2 - ln2High;
-
-/** R(z) / z; the error relative to the logarithm is below 2^-30. */
-const logTail = [0.6666677671681238, 0.39977495573638994, 0.2987307382353456];
-
-/** The bits of sqrt(1/2): subtracted from those of a number, they leave k in the upper nine bits. */
-export const sqrtHalfBits = 0x3f3504f3;
 
 /** `k ln 2 + log(1 + f)`, 1 + f between sqrt(1/2) and sqrt(2). */
 const assemble = functionTemplate(

@@ -6,24 +6,16 @@
  * Parts are shortened by masks on bits, not by sums of large and small numbers, which a compiler may reassociate; what
  * cancels is `fma`, which it may not take apart.
  */
+import { exp2, log2OverS } from '../../common/polynomials.ts';
 import { magnitudeMask, signBit } from './basic.ts';
 import { splitNumber } from './logarithm.ts';
 import { floatLiteral, functionTemplate, type Writer } from './writer.ts';
 
-/** log2(m) / s is the first, the second times s^2, and s^4 times the polynomial in s^2. */
-const log2Slope = 2.885390081777849;
-const log2Cube = 0.9617966941149177;
-const log2Tail = [0.5770779418962102, 0.41220930082945123, 0.3199036650080258, 0.2829298220434414];
-
-/** 2^r on |r| <= 1/2; relative error below 2^-29. */
-const exp2 = [
-  1.000000000554169, 0.6931472057372016, 0.240226468906349, 0.05550328777116744, 0.009618488957275618,
-  0.0013399931162930657, 0.00015345811883312694,
-];
-
 /** The upper 11 or 12 bits of the significand: a product of an upper part with one of 12 bits is exact. */
 const upper = (w: Writer, x: string, bits: 11 | 12): string =>
   w.float(`${w.bits(x)} & ${w.u(bits === 12 ? 0xfffff000 : 0xffffe000)}`);
+/** log2(m) / s is the first, the second times s^2, and s^4 times a polynomial in s^2. */
+const [log2Slope, log2Cube, ...log2Tail] = log2OverS;
 const slopeUpper = Math.fround(Math.round(log2Slope * 2 ** 10) / 2 ** 10);
 
 /** Exponents beyond this give 0, 1 or infinity; integers are even. */

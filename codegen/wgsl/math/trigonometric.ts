@@ -5,20 +5,12 @@
  * Up to 2^13 the reduction is by a pi in short parts, whose products with n are exact, fused or not. Beyond it is that
  * of Payne and Hanek ("Radian reduction for trigonometric functions", 1983), exact for every float32, lane by lane.
  */
+import { halfSineTail, piInShortParts, quarterCosine, quarterSineTail } from '../../common/polynomials.ts';
 import { signBit } from './basic.ts';
 import { floatLiteral, functionTemplate, laneTemplate } from './writer.ts';
 
-/** (sin(r) - r) / r^3 on |r| <= pi/2 as a polynomial in r^2; error relative to the sine below 2^-27. */
-const sineTail = [-0.166666597, 0.00833306275, -0.000198093461, 2.60530214e-6];
-
-const piParts = [3.140625, 9.675025939941406e-4, 1.5099067240953445e-7, 5.126688136514179e-12];
-
 /** The largest magnitude that the short parts of pi take. */
 const largestModerate = 0x46000000; // the bits of 2^13
-
-/** (sin(r) - r) / r^3 and cos(r) as polynomials in r^2 on |r| <= pi/4. */
-const quarterSineTail = [-0.16666654536604417, 0.008332156052166018, -0.00019514631668513297];
-const quarterCosine = [1, -0.5, 0.041666645554497124, -0.0013887309867696063, 2.443241308699574e-5];
 
 /** The upper 32 bits of a product. */
 const multiplyHigh = laneTemplate(
@@ -85,7 +77,7 @@ const roundingShift = floatLiteral(1.5 * 2 ** 23);
 const sineShifted = (name: 'sine' | 'cosine') =>
   functionTemplate(name, { x: 'f' }, 'f', (w) => {
     const isCosine = name === 'cosine';
-    const reduction = piParts.map((part) => `r = fma(n, ${w.f(-part)}, r);`).join('\n');
+    const reduction = piInShortParts.map((part) => `r = fma(n, ${w.f(-part)}, r);`).join('\n');
     const turns = `size * ${floatLiteral(1 / Math.PI)}`;
     // sin(n pi + r) = (-1)^n sin(r), and cos((k + 1/2) pi + r) = (-1)^(k + 1) sin(r).
     const reduceBy = isCosine
@@ -100,7 +92,7 @@ const sineShifted = (name: 'sine' | 'cosine') =>
       var r = size;
       ${reduction}
       let square = r * r;
-      ${w.polynomial('tail', 'square', sineTail)}
+      ${w.polynomial('tail', 'square', halfSineTail)}
       var result = ${w.bits('fma(r * square, tail, r)')} ^ (parity << ${w.u(31)});
       let is_large = ${w.bits('size')} > ${w.u(largestModerate)};
       if (${w.any('is_large')}) {
