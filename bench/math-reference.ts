@@ -31,6 +31,26 @@ export function ulpError(result: number, exact: number): number {
   return Math.abs(clamped(result) - clamped(exact)) / unit;
 }
 
+const smallestNormal = 2 ** -126;
+const flushed = (x: number): number => (Math.abs(x) < smallestNormal ? x * 0 : x);
+
+/**
+ * The same where operands and results that are subnormal may be zero, as on WebGPU
+ * (https://www.w3.org/TR/WGSL/#floating-point-evaluation): the least error by which the result can be explained.
+ */
+export function flushingUlpError(
+  result: number,
+  f: (...operands: number[]) => number,
+  operands: readonly number[],
+): number {
+  const exact = f(...operands);
+  const error = ulpError(result, exact);
+  if (error === 0 || (result === 0 && exact !== 0 && Math.abs(exact) < smallestNormal)) return 0;
+  if (!operands.some((x) => x !== 0 && Math.abs(x) < smallestNormal)) return error;
+  const other = f(...operands.map(flushed));
+  return result === 0 && Math.abs(other) < smallestNormal ? 0 : Math.min(error, ulpError(result, other));
+}
+
 /** The error function in double precision. */
 export function erf(x: number): number {
   const size = Math.abs(x);

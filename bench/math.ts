@@ -10,13 +10,14 @@
  * Functions that are odd or even are compared with the reference for arguments of positive sign; for the others the
  * result must be the same bits but for the sign.
  */
-import { writeFileSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import { loadBinaryen } from '../codegen/wasm/load.ts';
 import { fastVectorMath, vectorMath } from '../codegen/wasm/math/index.ts';
 import { buildMap } from '../codegen/wasm/math/map.ts';
+import { writeSection } from './accuracy-page.ts';
 import { createMemory, instantiate, type WasmFunction } from './instantiate.ts';
 import { type BinaryName, binaryReferences, type UnaryName, ulpError, unaryReferences } from './math-reference.ts';
+import { fillPairs, randomBits } from './math-samples.ts';
 
 /** Numbers in one call of the map, and where its arrays begin. */
 const block = 1 << 16;
@@ -77,44 +78,12 @@ function checkSymmetry(name: UnaryName, map: WasmFunction): void {
   }
 }
 
-/** A small generator with a fixed seed (Steele and Vigna's SplitMix32 variant), so that runs can be repeated. */
-function randomBits(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x9e3779b9) | 0;
-    let bits = Math.imul(state ^ (state >>> 16), 0x21f0aaad);
-    bits = Math.imul(bits ^ (bits >>> 15), 0x735a2d97);
-    return (bits ^ (bits >>> 15)) >>> 0;
-  };
-}
-
-/** Pairs of four kinds: any bits, results of any finite size for a power, ordinary numbers, integers. */
-function fillPairs(kind: number, random: () => number): void {
-  const uniform = (): number => random() / 2 ** 32;
-  const yBits = new Uint32Array(y.buffer, y.byteOffset, block);
-  for (let i = 0; i < block; i++) {
-    if (kind === 0) {
-      xBits[i] = random();
-      yBits[i] = random();
-    } else if (kind === 1) {
-      x[i] = 2 ** (uniform() * 250 - 125);
-      y[i] = ((uniform() * 2 - 1) * 150) / Math.log2(x[i]);
-    } else if (kind === 2) {
-      x[i] = uniform() * 4 - 2;
-      y[i] = uniform() * 4 - 2;
-    } else {
-      x[i] = Math.round(uniform() * 40 - 20);
-      y[i] = Math.round(uniform() * 40 - 20);
-    }
-  }
-}
-
 function binaryError(name: BinaryName, map: WasmFunction, blocks: number): Worst {
   const reference = binaryReferences[name];
   const random = randomBits(1);
   const worst: Worst = { error: 0, at: [] };
   for (let round = 0; round < blocks; round++) {
-    fillPairs(round % 4, random);
+    fillPairs(x, y, round % 4, random);
     runBlock(map);
     for (let i = 0; i < block; i++) {
       const error = ulpError(result[i], reference(x[i], y[i]));
@@ -159,22 +128,14 @@ interface Row {
   readonly measured: Readonly<Record<Way, Measured>>;
 }
 
-const preamble = `# Accuracy and speed of the float32 functions in WASM
-
-Made by \`npx tsx bench/math.ts --write\`; do not edit.
-
-The largest distance from the exact result in units in the last place (ULP) of float32, the reference being double
-precision; correct rounding would be 0.5. The arguments of functions of one operand are spread evenly over all bit
-patterns: subnormal numbers, infinities, NaN and zeros of both signs included, huge arguments of sine and cosine too.
-With \`--exhaustive\` they are all 2^32 of them. (Odd and even functions are compared with the reference for one sign; for
-the other the bits are checked to be the same but for the sign.)
+const preamble = `With \`--exhaustive\` the arguments of functions of one operand are all 2^32 of them. (Odd and even functions are
+compared with the reference for one sign; for the other the bits are checked to be the same but for the sign.)
 
 - strict: plain SIMD128, each product and sum rounded. The same bits on every engine.
 - fast: the same instructions, with shorter ways to some functions (\`codegen/wasm/math/fast.ts\`).
 - fused: \`fast\` on an engine with relaxed SIMD that fuses products and sums.
 
-NaN gives NaN (but \`power(NaN, 0)\` and \`power(1, NaN)\` are 1, as in C), results overflow to infinity and underflow
-through the subnormal numbers, and \`-0\` is kept where the function is 0 at 0.
+Small results underflow through the subnormal numbers.
 
 The time is the best of many runs over 65,536 elements in cache, one thread, on a 2-core x86-64 machine; loading and
 storing, about 0.1 ns, is included. \`abs\`, \`sqrt\`, \`floor\`, \`ceil\` and \`round_nearest_even\` are single instructions
@@ -225,7 +186,7 @@ async function main(): Promise<void> {
   }
   const text = table(rows);
   console.log(`\n${text}`);
-  if (flags.includes('--write')) writeFileSync(new URL('../docs/accuracy.md', import.meta.url), preamble + text);
+  if (flags.includes('--write')) writeSection('WASM', preamble + text);
 }
 
 await main();

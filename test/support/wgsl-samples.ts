@@ -7,7 +7,7 @@
  */
 
 import { type DType, integerRange, isFloat, isSigned } from '../../base/dtype.ts';
-import { ulpError } from '../../bench/math-reference.ts';
+import { flushingUlpError } from '../../bench/math-reference.ts';
 import { Random } from '../../ir/ops/random.ts';
 
 const word = new DataView(new ArrayBuffer(4));
@@ -25,7 +25,7 @@ export function fromBits(dtype: DType, bits: number): number {
   return isFloat(dtype) ? word.getFloat32(0) : word.getInt32(0);
 }
 
-export const smallestNormal = 2 ** -126;
+const smallestNormal = 2 ** -126;
 const largest = (2 - 2 ** -23) * 2 ** 127;
 
 /** Ends of ranges, neighbours of 1 and of powers of two, ties, what overflows and what is special. */
@@ -74,22 +74,12 @@ export function sampleColumns(dtypes: readonly DType[], count: number): number[]
   return dtypes.map((_, at) => rows.map((row) => row[at]));
 }
 
-const flushed = (x: number): number => (Math.abs(x) < smallestNormal ? x * 0 : x);
-
-/**
- * Whether a float32 is within a bound, in ULP, of what a function gives for operands in double precision. Subnormal
- * operands and results may be zero (https://www.w3.org/TR/WGSL/#floating-point-evaluation).
- */
+/** Whether a float32 is within a bound, in ULP, of what a function gives for operands in double precision. */
 export function isCloseTo(
   given: number,
   f: (...operands: number[]) => number,
   operands: readonly number[],
   boundAt: (exact: number) => number,
 ): boolean {
-  const isWithin = (numbers: readonly number[], mayBeZero: boolean): boolean => {
-    const exact = f(...numbers);
-    return ulpError(given, exact) <= boundAt(exact) || (mayBeZero && given === 0 && Math.abs(exact) < smallestNormal);
-  };
-  const hasSubnormal = operands.some((x) => flushed(x) !== x && !Number.isNaN(x));
-  return isWithin(operands, f(...operands) !== 0) || (hasSubnormal && isWithin(operands.map(flushed), true));
+  return flushingUlpError(given, f, operands) <= boundAt(f(...operands));
 }

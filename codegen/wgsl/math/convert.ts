@@ -19,7 +19,9 @@ export function laneKind(dtype: DType): LaneKind {
 export function wrapText(w: Writer, dtype: DType, value: string): string {
   if (!isNarrowInteger(dtype)) return value;
   const width = 8 * byteSize(dtype);
-  return isSigned(dtype) ? `extractBits(${value}, 0u, ${width}u)` : `(${value}) & ${w.u(integerRange(dtype)[1])}`;
+  return isSigned(dtype)
+    ? `extractBits(${value}, 0u, ${width}u)`
+    : `${value.includes(' ') ? `(${value})` : value} & ${w.u(integerRange(dtype)[1])}`;
 }
 
 /** The greatest float32 below 2^31 and below 2^32. */

@@ -5,7 +5,14 @@
  * Up to 2^13 the reduction is by a pi in short parts, whose products with n are exact, fused or not. Beyond it is that
  * of Payne and Hanek ("Radian reduction for trigonometric functions", 1983), exact for every float32, lane by lane.
  */
-import { halfSineTail, piInShortParts, quarterCosine, quarterSineTail } from '../../common/polynomials.ts';
+import {
+  halfPi,
+  halfPiRest,
+  halfSineTail,
+  piInShortParts,
+  quarterCosine,
+  quarterSineTail,
+} from '../../common/polynomials.ts';
 import { signBit } from './basic.ts';
 import { floatLiteral, functionTemplate, laneTemplate } from './writer.ts';
 
@@ -60,8 +67,10 @@ const sineOfLarge = laneTemplate(
     let distance = select(upper, ~upper + select(0u, 1u, lower == 0u), is_negative);
     let zeros = countLeadingZeros(distance);
     let normal = (distance << zeros) | ((lower >> 1u) >> (31u - zeros));
-    let scale = bitcast<f32>((127u - zeros) << 23u);
-    let size = f32(normal) * ${w.f((Math.PI / 2) * 2 ** -32)} * scale;
+    // Times pi/2, in parts, so that only the last sum is rounded.
+    let upper_part = f32(normal >> 8u);
+    let lower_part = fma(upper_part, ${w.f(halfPi * halfPiRest)}, f32(normal & 0xffu) * ${w.f(halfPi * 2 ** -8)});
+    let size = fma(upper_part, ${w.f(halfPi)}, lower_part) * bitcast<f32>((103u - zeros) << 23u);
     let r = select(size, -size, is_negative);
     let square = r * r;
     ${w.polynomial('tail', 'square', quarterSineTail)}

@@ -2,8 +2,9 @@
  * Float functions in WGSL against double precision: special values, seeded bits and ordinary numbers, on one value and
  * on four, in both precisions. The bounds are `wgslUlp`; docs/accuracy.md has what was measured.
  */
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { ulpError } from '../../../bench/math-reference.ts';
+import { binaryReferences, ulpError, unaryReferences } from '../../../bench/math-reference.ts';
 import { codeOf, mapWgsl, type Way } from '../../../bench/wgsl-map.ts';
 import type { ScalarOpcode } from '../../../ir/kernel.ts';
 import { scalarFunction } from '../../../ir/ops/scalar.ts';
@@ -102,6 +103,22 @@ describe('lanes', () => {
       );
       const differing = [...one].filter((x, i) => !Object.is(x, four[i]));
       expect(differing).toEqual([]);
+    }
+  });
+});
+
+describe('docs/accuracy.md', () => {
+  it('states errors of WebGPU within the bounds, for every function', () => {
+    const page = readFileSync(new URL('../../../docs/accuracy.md', import.meta.url), 'utf8');
+    const section = page.slice(page.indexOf('## WebGPU'));
+    for (const opcode of Object.keys({ ...unaryReferences, ...binaryReferences }) as ScalarOpcode[]) {
+      const row = new RegExp(`^\\| \`${opcode}\` \\|(.*)\\|$`, 'm').exec(section);
+      expect(row, opcode).not.toBeNull();
+      const [strict, fast] = row![1].split('|').map((cell) => (cell.trim() === 'exact' ? 0 : Number(cell)));
+      // The argument of an exponential is at most 104.
+      const room = opcode === 'exponential' ? 2 * 104 : 0;
+      expect(strict, opcode).toBeLessThanOrEqual(boundOf(opcode, { precision: 'strict', lanes: 4 })(1));
+      expect(fast, opcode).toBeLessThanOrEqual(boundOf(opcode, { precision: 'fast', lanes: 4 })(1) + room);
     }
   });
 });
