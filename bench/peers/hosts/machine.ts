@@ -6,8 +6,8 @@
 import { setFlagsFromString } from 'node:v8';
 import { Worker } from 'node:worker_threads';
 import binaryen from 'binaryen';
+import type { Prepare } from '../adapter.ts';
 import { type Elements, tileFlops } from '../work.ts';
-import type { Prepare } from './serve.ts';
 
 interface TileShape {
   readonly rows: number;

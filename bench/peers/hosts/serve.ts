@@ -2,25 +2,9 @@
 import { readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Adapter, Prepare } from '../adapter.ts';
 import type { Absent, Hello, Prepared, Request } from '../protocol.ts';
-import type { Work } from '../rows.ts';
 import { dtypes, type Elements, type NamedArray } from '../work.ts';
-
-/** Something that is ready to be timed. */
-export interface Prepare {
-  /** Calls it so many times, and waits for the last result at the least. */
-  run(calls: number): Promise<void> | void;
-  /** Calls it once and gives its results' elements. */
-  outputs(): Promise<readonly Elements[]>;
-  release?(): void;
-  /** Most bytes of tensors at once while `outputs` ran. */
-  peakBytes?(): number | undefined;
-}
-
-/** One runtime, ready to build what it is asked for. */
-export interface Adapter extends Hello {
-  prepare(work: Work, inputs: readonly NamedArray[], mode: string): Promise<Prepare | Absent>;
-}
 
 const reply = (answer: object): void => {
   const line = new TextEncoder().encode(`${JSON.stringify(answer)}\n`);
