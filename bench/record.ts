@@ -17,6 +17,7 @@ export const sections = [
   'convolution',
   'attention',
   'calls',
+  'webgpu',
   'cold',
   'compile-time',
   'ablation',

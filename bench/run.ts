@@ -22,6 +22,7 @@ import { peersCase } from './peers/index.ts';
 import { record, type Section } from './record.ts';
 import { terminalText } from './report.ts';
 import type { BenchResult } from './result.ts';
+import { webgpuCase } from './webgpu/index.ts';
 
 const cases: Readonly<Record<Section, () => Promise<BenchResult>>> = {
   peers: peersCase,
@@ -34,6 +35,7 @@ const cases: Readonly<Record<Section, () => Promise<BenchResult>>> = {
   'memory-speed': memorySpeedCase,
   attention: attentionCase,
   calls: callsCase,
+  webgpu: webgpuCase,
   cold: coldStartCase,
   'compile-time': compileTimeCase,
   ablation: ablationCase,

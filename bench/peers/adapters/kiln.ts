@@ -130,13 +130,20 @@ const never = (): never => {
   throw new Error('the machine answers for that');
 };
 
-/** Builds work as a compiled function. */
+/**
+ * Builds work as a compiled function.
+ * @param storage the dtype that floats are stored in, where not that of the inputs
+ */
 export async function prepareKiln(
   work: WorkOf<FunctionKind>,
   inputs: readonly NamedArray[],
   precision: Precision,
+  storage?: 'float16',
 ): Promise<Prepare> {
-  const tensors = inputs.map(({ data, shape, dtype }) => tensor(data, { shape: [...shape], dtype }));
+  const tensors = inputs.map(({ data, shape, dtype }) => {
+    const made = tensor(data, { shape: [...shape], dtype });
+    return storage && dtype === 'float32' ? made.astype(storage) : made;
+  });
   const { fn, args } = ofKind({ ...functions, copy: never, read: never, registerTile: never }, work)(tensors);
   const compiled: Call = compile(fn, { precision: precision });
   const call = (): unknown => compiled(...args);
