@@ -3,8 +3,9 @@
  */
 import { compile, relu, type Tensor, tensor } from '../../index.ts';
 import { handwrittenChain } from '../handwritten/chain.ts';
-import { assertClose, measureInTurn, randomFloats } from '../measure.ts';
+import { assertClose, measureInTurn } from '../measure.ts';
 import { onnxruntimeWeb } from '../peers/onnxruntime-web.ts';
+import { randomFloats } from '../random-floats.ts';
 import { type BenchResult, type BenchRow, limitRow, ratioRow } from '../result.ts';
 import { formatMs } from '../table.ts';
 

@@ -5,7 +5,8 @@
 import { compile, einsum, init, matmul, type Tensor, tensor } from '../../index.ts';
 import { wasmFeatures } from '../../runtime/wasm/features.ts';
 import { registerTile, type TileShape } from '../handwritten/register-tile.ts';
-import { assertClose, randomFloats } from '../measure.ts';
+import { assertClose } from '../measure.ts';
+import { randomFloats } from '../random-floats.ts';
 import { type BenchResult, type BenchRow, ratioRow } from '../result.ts';
 import { formatMs } from '../table.ts';
 

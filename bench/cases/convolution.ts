@@ -3,7 +3,8 @@
  * each is checked in a few elements, timed, and compared a FLOP with a plain 5×5 or a depthwise one.
  */
 import { compile, conv2d, type Tensor, tensor } from '../../index.ts';
-import { assertClose, measureInTurn, randomFloats } from '../measure.ts';
+import { assertClose, measureInTurn } from '../measure.ts';
+import { randomFloats } from '../random-floats.ts';
 import type { BenchResult } from '../result.ts';
 import { formatMs } from '../table.ts';
 

@@ -3,7 +3,8 @@
  * softmax, a transpose. No rival, only what they reach; each result is checked before it is timed.
  */
 import { compile, conv2d, softmax, type Tensor, tensor } from '../../index.ts';
-import { assertClose, measureInTurn, randomFloats } from '../measure.ts';
+import { assertClose, measureInTurn } from '../measure.ts';
+import { randomFloats } from '../random-floats.ts';
 import type { BenchResult, BenchRow } from '../result.ts';
 import { formatMs } from '../table.ts';
 

@@ -1,7 +1,8 @@
 /** Float32 matmul, one thread: against onnxruntime-web, and odd sizes against the round size beside them. */
 import { compile, type Tensor, tensor } from '../../index.ts';
-import { assertClose, type Contestant, measureInTurn, randomFloats } from '../measure.ts';
+import { assertClose, type Contestant, measureInTurn } from '../measure.ts';
 import { onnxruntimeWeb } from '../peers/onnxruntime-web.ts';
+import { randomFloats } from '../random-floats.ts';
 import { type BenchResult, type BenchRow, ratioRow } from '../result.ts';
 
 const sizes = [256, 512, 1024, 511, 513];

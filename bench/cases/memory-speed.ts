@@ -29,7 +29,8 @@ import {
   variance,
   where,
 } from '../../index.ts';
-import { measureInTurn, randomFloats } from '../measure.ts';
+import { measureInTurn } from '../measure.ts';
+import { randomFloats } from '../random-floats.ts';
 import type { BenchResult, BenchTable } from '../result.ts';
 import { formatMs } from '../table.ts';
 

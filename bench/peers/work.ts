@@ -5,12 +5,12 @@
  *     inputsOf({ kind: 'matmul', m: 2, k: 3, n: 4 })     // [{ name: 'a', shape: [2, 3], … }, { name: 'b', … }]
  */
 import { type Tensor, tree } from '../../index.ts';
-import { randomFloats } from '../measure.ts';
 import { blockModel } from '../models/gpt.ts';
 import { mlp } from '../models/mlp.ts';
 import type { Model } from '../models/model.ts';
 import { resnet50 } from '../models/resnet.ts';
 import { forwardModel, stepModel } from '../models/training.ts';
+import { randomFloats } from '../random-floats.ts';
 import { variablesOf } from './expression.ts';
 import type { ConvolutionWork, Kind, Work, WorkOf } from './rows.ts';
 

@@ -107,5 +107,5 @@ function call<K extends keyof BenchmarkPage>(
     };
     return benchmarkPage[method](...given);
   };
-  return page.evaluate(inside, [name, args]) as ReturnType<BenchmarkPage[K]>;
+  return page.evaluate<unknown, [string, readonly unknown[]]>(inside, [name, args]) as ReturnType<BenchmarkPage[K]>;
 }

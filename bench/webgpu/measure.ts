@@ -2,7 +2,7 @@
  * One row: every runtime prepares it, every result is held against double precision and the others, then all are
  * counted and timed in turn. It runs where the runtimes are: in a page, or in Node.
  */
-import { assertAgree, assertRight, type Candidate } from '../peers/compare.ts';
+import { assertAgree, assertRight, type Candidate, WrongResult } from '../peers/compare.ts';
 import type { Absent } from '../peers/protocol.ts';
 import { referenceOf } from '../peers/reference.ts';
 import { type NamedArray, toleranceOf } from '../peers/work.ts';
@@ -59,7 +59,10 @@ interface Contestant {
 const halfTolerance = 4e-3;
 const calmMs = 20;
 
-/** @throws WrongResult */
+/**
+ * A rival whose result is wrong has no figures, and says so.
+ * @throws WrongResult when Kiln's is
+ */
 export async function measureRow(
   row: WebgpuRow,
   inputs: readonly NamedArray[],
@@ -76,11 +79,17 @@ export async function measureRow(
         else contestants.push(made);
       }
     }
-    compare(row, inputs, contestants);
+    const right = contestants.filter((contestant) => {
+      const wrong = faultOf(row, inputs, contestant, contestants[0]);
+      if (!wrong) return true;
+      if (contestant.peer === 'kiln') throw wrong;
+      blanks.push({ peer: contestant.peer, mode: contestant.mode, row: row.name, absent: wrong.message });
+      return false;
+    });
     const figures: Figure[] = [];
-    for (const contestant of contestants) figures.push(await count(contestant, row.name));
+    for (const contestant of right) figures.push(await count(contestant, row.name));
     if (timing.budgetMs === 0) return { figures, blanks };
-    const samples = await time(contestants, timing);
+    const samples = await time(right, timing);
     return { figures: figures.map((figure, i) => ({ ...figure, ...samples[i] })), blanks };
   } finally {
     for (const contestant of contestants) contestant.release();
@@ -126,14 +135,22 @@ async function prepare(
   }
 }
 
-/** Rivals that are wrong are left out by an error too: a figure beside a wrong result would mean nothing. */
-function compare({ name, work }: WebgpuRow, inputs: readonly NamedArray[], contestants: readonly Contestant[]): void {
+/** What is wrong with a result: a figure beside it would mean nothing. */
+function faultOf(
+  { name, work }: WebgpuRow,
+  inputs: readonly NamedArray[],
+  { candidate, mode }: Contestant,
+  first: Contestant,
+): WrongResult | undefined {
   const reference = referenceOf(work, inputs);
-  const tolerance = 5 * toleranceOf(work);
-  for (const { candidate, mode } of contestants) {
-    const allowed = mode.endsWith('float16') ? halfTolerance : tolerance;
+  const allowed = mode.endsWith('float16') ? halfTolerance : 5 * toleranceOf(work);
+  try {
     if (reference) assertRight(name, candidate, reference, allowed);
-    else assertAgree(name, candidate, contestants[0].candidate, allowed);
+    else assertAgree(name, candidate, first.candidate, allowed);
+    return undefined;
+  } catch (error) {
+    if (error instanceof WrongResult) return error;
+    throw error;
   }
 }
 

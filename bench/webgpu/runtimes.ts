@@ -13,7 +13,7 @@ import { type Ort, prepareOnnx } from '../peers/adapters/onnxruntime.ts';
 import { prepareTf, type Tf } from '../peers/adapters/tfjs.ts';
 import type { Absent } from '../peers/protocol.ts';
 import type { Work, WorkOf } from '../peers/rows.ts';
-import type { NamedArray } from '../peers/work.ts';
+import { inputsOf, type NamedArray } from '../peers/work.ts';
 
 export const peers = ['kiln', 'onnxruntime-web', 'tfjs', 'jax-js'] as const;
 export type Peer = (typeof peers)[number];
@@ -61,12 +61,13 @@ async function startOnnxruntime(modules: Modules): Promise<Runtime> {
     graphOptimizationLevel: 'all',
     preferredOutputLocation: 'gpu-buffer',
   };
+  // Its device goes with the last session, so one stays.
+  const tiny: Work = { kind: 'tiny' };
+  await prepareOnnx(ort, options, tiny, inputsOf(tiny));
+  const device = await ort.env.webgpu.device;
   const prepare = async (work: Work, inputs: readonly NamedArray[]): Promise<Prepare | Absent> => {
     const buffers: GPUBuffer[] = [];
-    // The device is there with the first session; small inputs of that one come from the processor.
-    const device = await ort.env.webgpu.device;
     const prepared = await prepareOnnx(ort, options, work, inputs, ({ dtype, data, shape }) => {
-      if (!device || typeof device.createBuffer !== 'function') return new ort.Tensor(dtype, data, shape);
       const size = Math.max(16, Math.ceil(data.byteLength / 16) * 16);
       const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
       const buffer = device.createBuffer({ size, usage });
@@ -87,7 +88,7 @@ async function startOnnxruntime(modules: Modules): Promise<Runtime> {
 }
 
 interface WebgpuTf extends Tf {
-  backend(): { submitQueue?(): void };
+  backend(): { readonly commandEncoder?: object | null; submitQueue?(): void };
 }
 
 async function startTf(modules: Modules): Promise<Runtime> {
@@ -98,7 +99,10 @@ async function startTf(modules: Modules): Promise<Runtime> {
     name: `tfjs ${tf.version_core}`,
     features: ['webgpu'],
     prepare: (work, inputs) => prepareTf(tf, work, inputs),
-    flush: () => tf.backend().submitQueue?.(),
+    flush() {
+      const backend = tf.backend();
+      if (backend.commandEncoder) backend.submitQueue?.();
+    },
   };
 }
 

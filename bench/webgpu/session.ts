@@ -23,9 +23,8 @@ export class BenchSession {
 
   /** The adapter that all runtimes get; `undefined` where there is none. */
   async adapter(): Promise<AdapterDescription | undefined> {
-    const adapter = await (navigator as Partial<Navigator>).gpu?.requestAdapter({
-      powerPreference: 'high-performance',
-    });
+    const { navigator } = globalThis as { readonly navigator?: { readonly gpu?: GPU } };
+    const adapter = await navigator?.gpu?.requestAdapter({ powerPreference: 'high-performance' });
     if (!adapter) return undefined;
     const { vendor, architecture, device, description, isFallbackAdapter } = adapter.info;
     const name = description || [vendor, architecture, device].filter(Boolean).join(' ') || 'an adapter without a name';

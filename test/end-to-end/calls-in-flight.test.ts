@@ -3,7 +3,7 @@
  * and warm, also when they follow from each other and when some are disposed before they are read.
  */
 import { describe, expect, test } from 'vitest';
-import { randomFloats } from '../../bench/measure.ts';
+import { randomFloats } from '../../bench/random-floats.ts';
 import { compile, memory, relu, softmax, type Tensor, tensor } from '../../index.ts';
 
 const calls = 50;
