@@ -63,7 +63,8 @@ export function rowsOf(scale: Scale): readonly WebgpuRow[] {
     chain('relu(tanh(2x+1)*x)', 'relu(tanh(2x+1)*x), 4M', elements),
     { name: 'sort rows', work: { kind: 'sort', rows: isFull ? 1024 : 16, size: isFull ? 1024 : 300 } },
     { name: 'MLP step', work: { kind: 'mlpStep', batch: 64, sizes: isFull ? [784, 256, 10] : [49, 32, 10] } },
-    isFull ? asThere('ResNet-50, batch 1') : { name: 'ResNet-50, small images', work: { kind: 'resnet50', image: 32 } },
+    // Minutes, where a processor plays a graphics processor.
+    ...(isFull ? [asThere('ResNet-50, batch 1')] : []),
     isFull
       ? { name: 'GPT block', work: { kind: 'gptBlock', time: 1024, width: 768, heads: 12 } }
       : { name: 'GPT block', work: { kind: 'gptBlock', time: 16, width: 64, heads: 4 } },
