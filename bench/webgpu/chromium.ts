@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type BuildOptions, build } from 'esbuild';
 import { chromium as driver, type Page } from 'playwright-core';
+import { browserOptions } from '../../scripts/bundle-browser.ts';
 import { isolation, serveFolder } from '../../scripts/serve.ts';
 import { launchBrowser } from '../../test/support/browser.ts';
 import type { NamedArray } from '../peers/work.ts';
@@ -37,14 +38,7 @@ const tfjs = `
 
 /** Bundles the page and TensorFlow.js, whose package names a page can not resolve. */
 async function bundle(folder: string): Promise<void> {
-  const common: BuildOptions = {
-    bundle: true,
-    format: 'esm',
-    platform: 'browser',
-    logLevel: 'error',
-    nodePaths: [packages],
-    external: ['node:*', 'module', 'worker_threads'],
-  };
+  const common: BuildOptions = { ...browserOptions, minify: false, sourcemap: false, nodePaths: [packages] };
   const entry = fileURLToPath(new URL('./page.ts', import.meta.url));
   await build({ ...common, entryPoints: [entry], outdir: folder, splitting: true });
   if (existsSync(join(packages, '@tensorflow/tfjs-backend-webgpu'))) {
