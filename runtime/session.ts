@@ -85,14 +85,33 @@ export async function openDevice(name: string): Promise<Device> {
   assertDevice(name);
   const { open } = kinds[name];
   if (!open) return deviceNamed(name);
+  return openOnce(name, open);
+}
+
+/**
+ * The name of the best device here: webgpu on a GPU, else wasm. A software adapter is slower than wasm. Opens the device.
+ */
+export async function bestDevice(): Promise<string> {
+  if (!kinds.webgpu.mayExist()) return 'wasm';
+  try {
+    const device = await openOnce('webgpu', () => openWebgpu({ hardwareOnly: true }));
+    return (device as WebgpuDevice).info.isFallbackAdapter ? 'wasm' : 'webgpu';
+  } catch (error) {
+    if (error instanceof KilnError && error.code === 'no_adapter') return 'wasm';
+    throw error;
+  }
+}
+
+/** The device of a name that is there or on its way, else the one that `open` makes. */
+async function openOnce(name: string, open: () => Promise<Device>): Promise<Device> {
   const known = made.get(name);
   if (known && !known.end) return known;
   let device = opening.get(name);
   if (!device) {
-    const epoch = shutdowns;
+    const session = shutdowns;
     device = open()
       .then((opened) => {
-        if (epoch === shutdowns) return register(name, opened);
+        if (session === shutdowns) return register(name, opened);
         opened.shutdown();
         throw shutDownError(name);
       })
@@ -102,22 +121,6 @@ export async function openDevice(name: string): Promise<Device> {
     opening.set(name, device);
   }
   return device;
-}
-
-/**
- * The name of the best device here: webgpu on a GPU, else wasm. A software adapter is slower than wasm. Opens the device.
- */
-export async function bestDevice(): Promise<string> {
-  if (!kinds.webgpu.mayExist()) return 'wasm';
-  const known = made.get('webgpu') as WebgpuDevice | undefined;
-  if (known && !known.end) return known.info.isFallbackAdapter ? 'wasm' : 'webgpu';
-  try {
-    register('webgpu', await openWebgpu({ hardwareOnly: true }));
-    return 'webgpu';
-  } catch (error) {
-    if (error instanceof KilnError && error.code === 'no_adapter') return 'wasm';
-    throw error;
-  }
 }
 
 /** The device that new arrays go to. @throws KilnError `unknown_device` when KILN_DEVICE names none */

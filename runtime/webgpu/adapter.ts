@@ -89,7 +89,9 @@ function tierOf(gpu: GPU, { features, limits }: GPUDevice): WebgpuTier {
     target: 'webgpu',
     shaderF16: features.has('shader-f16'),
     subgroups: features.has('subgroups'),
-    integerDot: gpu.wgslLanguageFeatures.has('packed_4x8_integer_dot_product'),
+    // Not every browser has the list yet.
+    integerDot:
+      (gpu.wgslLanguageFeatures as WGSLLanguageFeatures | undefined)?.has('packed_4x8_integer_dot_product') ?? false,
     storageBuffers: Math.min(limits.maxStorageBuffersPerShaderStage, mostStorageBuffers),
   };
 }

@@ -257,7 +257,7 @@ export class WebgpuDevice extends QueuedDevice<GpuBlock> {
     const resources = this.#resources;
     if (!resources) return;
     const { faults, commands } = resources;
-    faults.refused(commands.batch, [], event.error.message);
+    faults.refused(commands.lastBatch, [], event.error.message);
   }
 
   /** @throws KilnError `shut_down`, `device_lost` */

@@ -245,10 +245,10 @@ export class Executable {
     return found;
   }
 
-  /** Remembers which batch used and wrote the blocks: the one that is open, since a run is recorded in one go. */
+  /** Remembers the last batch that used and wrote the blocks; while launches are timed, a run may take several. */
   #touch({ inputs, own, prepared }: RunBlocks, first: number): void {
     const { commands, workspace } = this.#context;
-    const { batch } = commands;
+    const batch = commands.lastBatch;
     for (let i = 0; i < inputs.length; i++) {
       inputs[i].usedIn = batch;
       if (this.#hasDonations && this.program.inputs[i].donated) inputs[i].writtenIn = batch;

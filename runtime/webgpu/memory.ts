@@ -193,9 +193,12 @@ export class GpuMemory {
 
   #takeWaiting(size: number): GpuBlock | undefined {
     const list = this.#waiting.get(size);
-    const block = list?.pop();
-    if (!block) return undefined;
-    if (list?.length === 0) this.#waiting.delete(size);
+    if (!list) return undefined;
+    // One that the open batch does not use can be written at once.
+    const { batch } = this.#commands;
+    const idle = list.findLastIndex(({ usedIn }) => usedIn !== batch);
+    const [block] = list.splice(idle, 1);
+    if (list.length === 0) this.#waiting.delete(size);
     this.#waitingBytes -= size;
     return block;
   }
