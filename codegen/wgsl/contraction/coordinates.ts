@@ -15,18 +15,18 @@ export function writeCounters(body: Body, axes: readonly Axis[], flat: string, p
   if (axes.length <= 1) return axes.map(() => flat);
   const counters: string[] = [];
   let rest = flat;
-  for (let at = axes.length - 1; at >= 0; at--) {
-    const { name, extent } = axes[at];
-    const size = body.shader.size(extent);
-    const counter = body.unique(`${prefix}${nameOfAxis(name)}`);
-    body.line(`let ${counter} = ${at === 0 ? rest : `${rest} % ${size}`};`);
-    counters.unshift(counter);
-    if (at === 0) break;
-    const next = body.unique('rest');
-    body.line(`let ${next} = ${rest} / ${size};`);
-    rest = next;
+  for (let at = axes.length - 1; at > 0; at--) {
+    const size = body.shader.size(axes[at].extent);
+    counters.unshift(define(`${prefix}${nameOfAxis(axes[at].name)}`, `${rest} % ${size}`));
+    rest = define(at > 1 ? 'rest' : `${prefix}${nameOfAxis(axes[0].name)}`, `${rest} / ${size}`);
   }
-  return counters;
+  return [rest, ...counters];
+
+  function define(wanted: string, text: string): string {
+    const name = body.unique(wanted);
+    body.line(`let ${name} = ${text};`);
+    return name;
+  }
 }
 
 /** Gives the axes their counters. */

@@ -22,10 +22,16 @@ export interface EpiloguePlan {
   readonly use: BufferUse;
 }
 
-export function planEpilogue({ columns, epilogue }: Contraction, { kernel }: ScheduleContext): EpiloguePlan {
+/** @param mayHaveLanes whether whoever calls it has four columns at once */
+export function planEpilogue(
+  { columns, epilogue }: Contraction,
+  { kernel }: ScheduleContext,
+  mayHaveLanes = true,
+): EpiloguePlan {
   const last = columns.axes[columns.axes.length - 1];
   const memories = new Set(kernel.buffers.map(({ name }) => name));
-  const lanes = last && isDivisible(last.extent, 4) ? planLanes(epilogue, last.name, last.extent, memories) : undefined;
+  const canHaveLanes = mayHaveLanes && last && isDivisible(last.extent, 4);
+  const lanes = canHaveLanes ? planLanes(epilogue, last.name, last.extent, memories) : undefined;
   if (lanes) {
     return { hasLanes: true, use: { vectorReads: lanes.reads, vectorWrites: lanes.writes, scalarWrites: new Set() } };
   }
@@ -36,16 +42,21 @@ export function planEpilogue({ columns, epilogue }: Contraction, { kernel }: Sch
 const storedMemories = (nodes: readonly KernelNode[]): Set<string> =>
   new Set(nodes.flatMap((node) => (node.kind === 'store' ? [node.memory] : [])));
 
-/**
- * Writes the function that finishes four columns of a row, where these are any.
- * @returns the call of it
- */
+/** What takes results: calls of functions, which do nothing for rows and columns that there are not. */
+export interface Finish {
+  /** Takes the sums of a row and four columns. */
+  four(batch: readonly string[], row: string, column: string, sums: readonly string[]): string;
+  /** Takes those of a row and a column, where four columns are not taken at once. */
+  one(batch: readonly string[], row: string, column: string, sums: readonly string[]): string;
+}
+
+/** Writes the function that finishes the sums of a row and four columns, and of one. */
 export function writeEpilogue(
   shader: Shader,
   contraction: Contraction,
   { facts }: ScheduleContext,
   { hasLanes }: EpiloguePlan,
-): (batch: readonly string[], row: string, column: string, sums: readonly string[]) => string {
+): Finish {
   const { sums, rows, columns, batches, epilogue } = contraction;
   const lanes = hasLanes ? 4 : 1;
   const axis = columns.axes[columns.axes.length - 1];
@@ -69,14 +80,20 @@ export function writeEpilogue(
     [...integers, ...sums.map((sum, i) => `${parameters[i]}: ${typeText(computeDType(sum.dtype), width)}`)].join(', ');
   const name = `finish_${sums[0].result}`;
   shader.addFunction(`fn ${name}(${listed(lanes)}) {\n${indented(body.text)}\n}`);
-  let called = name;
-  if (!hasLanes) {
-    called = `${name}_x4`;
-    const one = [...counters, row, `${column} + lane`, ...parameters.map((parameter) => `${parameter}[lane]`)];
-    const loop = `  for (var lane = 0; lane < 4; lane++) {\n    ${name}(${one.join(', ')});\n  }`;
-    shader.addFunction(`fn ${called}(${listed(4)}) {\n${loop}\n}`);
-  }
-  return (batch, atRow, atColumn, values) => `${called}(${[...batch, atRow, atColumn, ...values].join(', ')});`;
+  const call =
+    (called: string): Finish['one'] =>
+    (batch, atRow, atColumn, values) =>
+      `${called}(${[...batch, atRow, atColumn, ...values].join(', ')});`;
+  return {
+    one: call(name),
+    four: (...given) => {
+      if (hasLanes) return call(name)(...given);
+      const one = [...counters, row, `${column} + lane`, ...parameters.map((parameter) => `${parameter}[lane]`)];
+      const loop = `  for (var lane = 0; lane < 4; lane++) {\n    ${name}(${one.join(', ')});\n  }`;
+      shader.helper(`${name}_x4`, `fn ${name}_x4(${listed(4)}) {\n${loop}\n}`);
+      return call(`${name}_x4`)(...given);
+    },
+  };
 }
 
 export const nameOfSum = ({ result }: Sum): string => `sum_${result}`;

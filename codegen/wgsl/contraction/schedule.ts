@@ -8,6 +8,5 @@ import { planTiles } from './tiles.ts';
 export function planContraction(unit: Unit, context: ScheduleContext): readonly Stage[] | undefined {
   const contraction = matchContraction(unit, context);
   if (!contraction || contraction.rows.axes.length === 0 || contraction.columns.axes.length === 0) return undefined;
-  const tiles = planTiles(contraction, context);
-  return tiles && [tiles];
+  return planTiles(contraction, context);
 }

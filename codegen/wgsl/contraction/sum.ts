@@ -15,6 +15,7 @@ import type { ScheduleContext } from '../schedule.ts';
 import { typeText } from '../storage.ts';
 import { nameOfSum } from './epilogue.ts';
 import { type FactorPlan, FactorTile, mayBeZero } from './factor.ts';
+import { type Parts, writeSplitSteps } from './split.ts';
 import type { Tile } from './tile.ts';
 
 /** Variables of a thread's results: for each row the vectors of its columns. */
@@ -31,40 +32,43 @@ export interface TiledSum {
   readonly tile: Tile;
   /** Counters of the batches. */
   readonly batch: readonly string[];
+  /** The parts of which the workgroup computes one, `split` by its number. */
+  readonly parts: Parts | undefined;
   readonly context: ScheduleContext;
 }
 
 /** Writes a sum of products over all steps, of the tile from `first_row` and `first_column` on. */
-export function writeSum(out: Body, { sum, factors: plans, tile, batch, context }: TiledSum): Results {
+export function writeSum(out: Body, { sum, factors: plans, tile, batch, parts, context }: TiledSum): Results {
   const { shader } = out;
   const type = typeText(computeDType(sum.dtype), 4);
   const factors = plans.map((plan) => new FactorTile(shader, context.facts, plan, tile));
   const totals = declareResults(out, tile, nameOfSum(sum), type);
   for (const factor of factors) factor.writePlaces(out, batch);
-  const steps = shader.size(ceilDivDims(sum.depth, tile.depth));
+  const all = ceilDivDims(sum.depth, tile.depth);
+  const [first, end] = parts ? writeSplitSteps(out, all, parts) : ['0', shader.size(all)];
   const readFirst = (): void => {
-    for (const factor of factors) factor.writeLoads(out, '0');
+    for (const factor of factors) factor.writeLoads(out, parts ? `${first} * ${tile.depth}` : '0');
   };
-  if (mayBeZero(sum.depth)) out.block(`if (${steps} > 0)`, readFirst);
+  if (parts || mayBeZero(sum.depth)) out.block(`if (${first} < ${end})`, readFirst);
   else readFirst();
   const sweep = (from: string, to: string, into: Results): void => {
     out.block(`for (var step = ${from}; step < ${to}; step++)`, () => {
       for (const factor of factors) factor.writeStores(out);
       out.line('workgroupBarrier();');
-      out.block(`if (step + 1 < ${steps})`, () => {
+      out.block(`if (step + 1 < ${end})`, () => {
         for (const factor of factors) factor.writeLoads(out, `(step + 1) * ${tile.depth}`);
       });
       out.block(`for (var k = 0; k < ${tile.depth}; k++)`, () => writeProducts(out, factors, tile, into));
     });
   };
   if (!hasBlocks(sum, context)) {
-    sweep('0', steps, totals);
+    sweep(first, end, totals);
     return totals;
   }
   const inBlock = contractionBlock / tile.depth;
-  out.block(`for (var block = 0; block < ${steps}; block += ${inBlock})`, () => {
+  out.block(`for (var block = ${first}; block < ${end}; block += ${inBlock})`, () => {
     const partials = declareResults(out, tile, 'partial', type);
-    sweep('block', `min(block + ${inBlock}, ${steps})`, partials);
+    sweep('block', `min(block + ${inBlock}, ${end})`, partials);
     totals.forEach((row, i) => {
       row.forEach((total, j) => {
         out.line(`${total} += ${partials[i][j]};`);

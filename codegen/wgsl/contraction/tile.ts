@@ -39,25 +39,49 @@ export const threadsOf = ({ rows, columns, threadRows, threadColumns }: Tile): n
 /** Sums that a thread can keep in registers. */
 const mostSums = 64;
 /** Threads that keep a large device busy: 256 on each of 132 multiprocessors. */
-export const busyThreads = 132 * 256;
+const busyThreads = 132 * 256;
+/** Words of scratch memory that parts of sums may take. */
+const mostPartWords = 2 ** 24;
+/** Fewer steps than this are no part of a sum. */
+const leastSteps = 256;
+/**
+ * What sums in parts cost, in multiplications of a busy device: a second stage, and a part of a sum on its way through
+ * memory. They must be worth while by some margin, since devices with fewer multiprocessors gain less.
+ */
+const secondStage = 1e8;
+const partOnItsWay = 40;
+const margin = 1.25;
+
+export interface TileChoice {
+  readonly tile: Tile;
+  /** In how many parts sums are computed. */
+  readonly splits: number;
+}
 
 /**
  * The tile with which a contraction is likely to be done first; `undefined` where there are too many sums.
  * @param copies how many variables each sum takes
  */
-export function chooseTile(contraction: Contraction, copies: number): Tile | undefined {
+export function chooseTile(contraction: Contraction, copies: number): TileChoice | undefined {
   const { rows, columns, batches, sums } = contraction;
   const [m, n, batch] = [likelyLength(rows), likelyLength(columns), likelyLength(batches)];
-  let best: { tile: Tile; score: number } | undefined;
+  const depth = likelyDepth(contraction);
+  const results = m * n * batch * sums.length;
+  let best: (TileChoice & { time: number }) | undefined;
   for (const tile of tiles) {
     if (tile.threadRows * tile.threadColumns * sums.length * copies > mostSums) continue;
     const [down, across] = [Math.ceil(m / tile.rows), Math.ceil(n / tile.columns)];
     const filled = (m * n) / (down * tile.rows * across * tile.columns);
-    const busy = Math.min(1, (batch * down * across * threadsOf(tile)) / busyThreads);
-    const score = tile.speed * filled * busy;
-    if (!best || score > best.score) best = { tile, score };
+    const threads = batch * down * across * threadsOf(tile);
+    const rate = (splits: number): number => tile.speed * filled * Math.min(1, (splits * threads) / busyThreads);
+    const most = Math.min(Math.ceil(busyThreads / threads), Math.floor(depth / leastSteps));
+    for (const splits of [1, Math.min(most, Math.floor(mostPartWords / results))]) {
+      const products = (results * depth) / rate(splits);
+      const time = splits <= 1 ? products : margin * (products + secondStage + results * splits * partOnItsWay);
+      if (splits >= 1 && (!best || time < best.time)) best = { tile, splits, time };
+    }
   }
-  return best?.tile;
+  return best;
 }
 
 /** About how many steps a sum has. */

@@ -4,13 +4,14 @@
  *
  *     where the tile is; each sum in tiles; what is done with the sums
  */
-import { ceilDivDims, type Dim, mulDims } from '../../../base/dim.ts';
+import { ceilDivDims, dimProduct, mulDims } from '../../../base/dim.ts';
 import { Body } from '../body.ts';
-import type { ScheduleContext, Stage } from '../schedule.ts';
+import type { BufferUse, ScheduleContext, Stage } from '../schedule.ts';
 import { writeCounters } from './coordinates.ts';
-import { planEpilogue, writeEpilogue } from './epilogue.ts';
+import { type Finish, planEpilogue, writeEpilogue } from './epilogue.ts';
 import { planFactor } from './factor.ts';
 import { type Contraction, likelyLength } from './match.ts';
+import { type Parts, planFinishing, planParts, writeKeep } from './split.ts';
 import { hasBlocks, type Results, writeSum } from './sum.ts';
 import { chooseTile, type Tile, threadsOf } from './tile.ts';
 
@@ -21,52 +22,70 @@ const groupedRows = 8;
 const copiesOf = ({ sums }: Contraction, context: ScheduleContext): number =>
   sums.some((sum) => hasBlocks(sum, context)) ? 2 : 1;
 
-export function planTiles(contraction: Contraction, context: ScheduleContext): Stage | undefined {
-  const tile = chooseTile(contraction, copiesOf(contraction, context));
-  if (!tile) return undefined;
+/** The stages of a contraction in tiles: one, or two with sums in parts. */
+export function planTiles(contraction: Contraction, context: ScheduleContext): readonly Stage[] | undefined {
+  const choice = chooseTile(contraction, copiesOf(contraction, context));
+  if (!choice) return undefined;
+  const { tile, splits } = choice;
   const { sums, rows, columns, batches } = contraction;
   const factors = sums.map((sum) => [
     planFactor('left', sum, rows, batches),
     planFactor('right', sum, columns, batches),
   ]);
   const epilogue = planEpilogue(contraction, context);
+  const parts = splits > 1 ? planParts(contraction, splits, context) : undefined;
   const [down, across] = [ceilDivDims(rows.extent, tile.rows), ceilDivDims(columns.extent, tile.columns)];
-  const reads = factors.flat().flatMap(({ vectorReads }) => [...vectorReads]);
-  return {
-    workgroups: mulDims(batches.extent, mulDims(down, across)),
+  const vectorReads = new Set(factors.flat().flatMap((factor) => [...factor.vectorReads]));
+  const none = new Set<string>();
+  const use: BufferUse = parts
+    ? { vectorReads, vectorWrites: none, scalarWrites: none }
+    : { ...epilogue.use, vectorReads: new Set([...epilogue.use.vectorReads, ...vectorReads]) };
+  const stage: Stage = {
+    workgroups: dimProduct([splits, batches.extent, down, across]),
     workgroupSize: threadsOf(tile),
     needsAllMemory: true,
-    use: { ...epilogue.use, vectorReads: new Set([...epilogue.use.vectorReads, ...reads]) },
+    use,
     emit(shader) {
       const out = new Body(shader, context.facts);
-      const batch = writePosition(out, contraction, tile, down, across);
+      const batch = writePosition(out, contraction, tile, parts);
       writeThread(out, tile);
       const totals = sums.map((sum, at) => {
         // Tiles of the sum before may still be read.
         if (at > 0) out.line('workgroupBarrier();');
-        return writeSum(out, { sum, factors: factors[at], tile, batch, context });
+        return writeSum(out, { sum, factors: factors[at], tile, batch, parts, context });
       });
-      writeResults(out, tile, totals, batch, writeEpilogue(shader, contraction, context, epilogue));
+      const finish = parts
+        ? writeKeep(shader, contraction, parts)
+        : writeEpilogue(shader, contraction, context, epilogue);
+      writeResults(out, tile, totals, batch, finish);
       return out.text;
     },
   };
+  return parts ? [stage, planFinishing(contraction, context, epilogue, parts)] : [stage];
 }
 
-/** Writes which tile of which batch the workgroup computes. Counters of the batches. */
-function writePosition(out: Body, contraction: Contraction, tile: Tile, down: Dim, across: Dim): readonly string[] {
+/** Writes which tile of which batch, and of which part, the workgroup computes. Counters of the batches. */
+function writePosition(
+  out: Body,
+  { rows, columns, batches }: Contraction,
+  tile: Tile,
+  parts: Parts | undefined,
+): readonly string[] {
   const { shader } = out;
-  const { rows, batches } = contraction;
+  const [down, across] = [ceilDivDims(rows.extent, tile.rows), ceilDivDims(columns.extent, tile.columns)];
   const [tiles, wide] = [shader.size(mulDims(down, across)), shader.size(across)];
-  const isGrouped = likelyLength(rows) > groupedRows * tile.rows;
+  const hasBatches = batches.axes.length > 0;
   let within = 'i32(workgroup)';
-  let counters: readonly string[] = [];
-  if (batches.axes.length > 0) {
-    out.line(`let batch = i32(workgroup) / ${tiles};`);
+  if (hasBatches || parts) {
+    const part = parts ? 'part' : 'batch';
+    out.line(`let ${part} = i32(workgroup) / ${tiles};`);
     out.line(`let tile = i32(workgroup) % ${tiles};`);
+    if (parts) out.line(`let split = ${hasBatches ? `part / ${shader.size(batches.extent)}` : 'part'};`);
+    if (parts && hasBatches) out.line(`let batch = part % ${shader.size(batches.extent)};`);
     within = 'tile';
-    counters = writeCounters(out, batches.axes, 'batch', 'batch_');
   }
-  if (!isGrouped) {
+  const counters = hasBatches ? writeCounters(out, batches.axes, 'batch', 'batch_') : [];
+  if (likelyLength(rows) <= groupedRows * tile.rows) {
     out.line(`let first_row = ${within} / ${wide} * ${tile.rows};`);
     out.line(`let first_column = ${within} % ${wide} * ${tile.columns};`);
     return counters;
@@ -94,7 +113,7 @@ function writeResults(
   tile: Tile,
   totals: readonly Results[],
   batch: readonly string[],
-  call: ReturnType<typeof writeEpilogue>,
+  finish: Finish,
 ): void {
   const [rowsApart, columnsApart] = [tile.rows / tile.threadRows, tile.columns / tile.threadColumns];
   out.line('let row = first_row + thread_row * 4;');
@@ -107,7 +126,7 @@ function writeResults(
         return by === 0 ? name : `${name} + ${by}`;
       });
       out.line(
-        call(
+        finish.four(
           batch,
           row,
           column,

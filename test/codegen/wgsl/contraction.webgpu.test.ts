@@ -5,6 +5,7 @@ import type { DType } from '../../../base/dtype.ts';
 import { generateKernel } from '../../../codegen/wgsl/kernel.ts';
 import type { IndexExpression, Kernel, ScalarId } from '../../../ir/kernel.ts';
 import { coreWebgpuTier } from '../../../runtime/program.ts';
+import { type ConvolutionCase, convolutionKernels } from '../../support/convolutions.ts';
 import { type Bindings, makeInputs } from '../../support/kernel-data.ts';
 import { at, KernelMaker, read, write } from '../../support/kernel-maker.ts';
 import { compareOnGpu } from '../../support/webgpu-kernel.ts';
@@ -166,4 +167,69 @@ describe('matrix products', () => {
   it('have many tiles, in groups', async () => {
     await check(matmul(300, 40, 8));
   });
+});
+
+describe('sums in parts', () => {
+  it('have a second stage', async () => {
+    const kernel = matmul(mulDims(4, dim('M')), mulDims(4, dim('N')), dim('K', { min: 4096 }), { epilogue: true });
+    const { dispatches, scratchBytes } = generateKernel(kernel, { precision: 'fast', tier: coreWebgpuTier });
+    expect(dispatches.length).toBe(2);
+    expect(scratchBytes).not.toBe(0);
+    await check(kernel, [
+      { M: 4, N: 5, K: 300 },
+      { M: 9, N: 1, K: 3 },
+    ]);
+  });
+
+  it('have batches, and columns that are no fours', async () => {
+    const kernel = matmul(M, N, dim('K', { min: 8192 }), { batch: dim('B'), prologue: true });
+    expect(generateKernel(kernel, { precision: 'fast', tier: coreWebgpuTier }).dispatches.length).toBe(2);
+    await check(kernel, [{ B: 3, M: 5, N: 7, K: 130 }], { ways: [strict, fast] });
+  });
+});
+
+describe('convolutions', () => {
+  const plain: ConvolutionCase['attributes'] = {
+    strides: [1, 1],
+    padding: [
+      [1, 1],
+      [1, 1],
+    ],
+    lhs_dilation: [1, 1],
+    rhs_dilation: [1, 1],
+    groups: 1,
+  };
+  type Case = Omit<ConvolutionCase, 'attributes'> & { readonly attributes?: Partial<ConvolutionCase['attributes']> };
+  const cases: readonly [string, Case][] = [
+    ['with padding', { lhs: [2, 5, 12, 12], rhs: [9, 5, 3, 3], epilogue: true }],
+    ['of odd images', { lhs: [2, 5, 11, 13], rhs: [9, 5, 3, 3], prologue: true }],
+    ['with strides', { lhs: [1, 6, 15, 16], rhs: [8, 6, 3, 3], attributes: { strides: [2, 2] } }],
+    ['with dilated windows', { lhs: [1, 6, 15, 16], rhs: [8, 6, 3, 3], attributes: { rhs_dilation: [2, 3] } }],
+    [
+      'of dilated images, as gradients are',
+      { lhs: [1, 6, 7, 8], rhs: [8, 6, 3, 3], attributes: { lhs_dilation: [2, 2] } },
+    ],
+    ['in groups', { lhs: [2, 8, 9, 12], rhs: [8, 4, 3, 3], attributes: { groups: 2 } }],
+    [
+      'of single points',
+      {
+        lhs: [2, 12, 7, 9],
+        rhs: [8, 12, 1, 1],
+        attributes: {
+          padding: [
+            [0, 0],
+            [0, 0],
+          ],
+        },
+      },
+    ],
+    ['as large as images, as gradients of weights are', { lhs: [5, 3, 12, 12], rhs: [6, 3, 12, 12] }],
+  ];
+  for (const [text, { attributes, ...rest }] of cases) {
+    it(text, async () => {
+      const kernels = convolutionKernels({ ...rest, attributes: { ...plain, ...attributes } });
+      expect(kernels.some(usesTiles)).toBe(true);
+      for (const kernel of kernels) await check(kernel);
+    });
+  }
 });
