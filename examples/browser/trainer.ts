@@ -159,6 +159,7 @@ interface AdapterInfo {
   readonly vendor?: string;
   readonly architecture?: string;
   readonly description?: string;
+  readonly isFallbackAdapter?: boolean;
 }
 
 const scope = (): Scope => globalThis as unknown as Scope;
@@ -169,7 +170,8 @@ async function hardwareOf(device: DeviceName): Promise<string> {
   if (device === 'wasm') return `${navigator?.hardwareConcurrency ?? 1} cores`;
   const info = (await navigator?.gpu?.requestAdapter())?.info;
   const name = info?.description || [info?.vendor, info?.architecture].filter(Boolean).join(' ');
-  return name || 'an adapter without a name';
+  const isSoftware = info?.isFallbackAdapter === true || info?.architecture === 'swiftshader';
+  return `${name || 'an adapter that keeps its name to itself'}${isSoftware ? ' (in software, so slow)' : ''}`;
 }
 
 if (scope().WorkerGlobalScope !== undefined) serve(globalThis as unknown as Port);

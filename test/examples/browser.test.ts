@@ -13,34 +13,40 @@ import { isolation, type ServedFolder, serveFolder } from '../../scripts/serve.t
 import { launchBrowser } from '../support/browser.ts';
 
 const steps = 150;
+/** Milliseconds: software adapters are slow, and machines may be busy. */
+const patience = 180_000;
 const folder = mkdtempSync(join(tmpdir(), 'kiln-example-'));
 const served: ServedFolder[] = [];
 let browser: Browser;
+let withWebgpu: Browser;
 
 beforeAll(async () => {
   const [opened] = await Promise.all([launchBrowser({ isIsolating: true }), buildExample(folder)]);
   browser = opened;
+  withWebgpu = await launchBrowser({ isIsolating: true, hasWebgpu: true });
 });
 afterAll(async () => {
   await browser?.close();
+  await withWebgpu?.close();
   for (const { close } of served) close();
   rmSync(folder, { recursive: true, force: true });
 });
 
 /** Opens the page, and waits for its first run to end. */
 async function open(
-  query: string,
-  { isIsolated = true, viewport = { width: 1280, height: 900 } } = {},
+  query: Readonly<Record<string, string>>,
+  { isIsolated = true, viewport = { width: 1280, height: 900 }, within = browser } = {},
 ): Promise<{ readonly page: Page; readonly messages: readonly string[] }> {
   const isolationHeaders = Object.keys(isolation);
   const headers = Object.entries(exampleHeaders).filter(([name]) => isIsolated || !isolationHeaders.includes(name));
   const server = await serveFolder(folder, { headers: Object.fromEntries(headers) });
   served.push(server);
-  const page = await browser.newPage({ viewport });
+  const page = await within.newPage({ viewport });
+  page.setDefaultTimeout(patience);
   const messages: string[] = [];
   page.on('console', (message) => messages.push(message.text()));
   page.on('pageerror', (error) => messages.push(error.message));
-  await page.goto(`${server.origin}/?steps=${steps}&${query}`);
+  await page.goto(`${server.origin}/?${new URLSearchParams({ steps: String(steps), ...query })}`);
   await page.waitForSelector('#runs tr[data-device]');
   return { page, messages };
 }
@@ -97,13 +103,18 @@ async function liveliness(page: Page, selector: string, regions: number): Promis
 }
 
 /** That the page shows a training that went well. @returns the final loss */
-async function expectTrained(page: Page, device: 'WASM' | 'WebGPU', thread: 'page' | 'worker'): Promise<number> {
+async function expectTrained(
+  page: Page,
+  device: 'WASM' | 'WebGPU',
+  thread: 'page' | 'worker',
+  taken = steps,
+): Promise<number> {
   const { losses, points, kernels, cells, tiles } = await shown(page);
-  expect(cells.slice(0, 3)).toEqual([device, thread, String(steps)]);
-  expect(points).toBe(steps / 5);
-  expect(losses[0]).toBeLessThan(0.35);
+  expect(cells.slice(0, 3)).toEqual([device, thread, String(taken)]);
+  expect(points).toBe(taken / 5);
+  expect(losses[0]).toBeLessThan(taken === steps ? 0.35 : 1);
   expect(Number(tiles[0])).toBeCloseTo(losses[0], 4);
-  expect(Number.parseFloat(tiles[1])).toBeGreaterThan(90);
+  expect(Number.parseFloat(tiles[1])).toBeGreaterThan(taken === steps ? 90 : 45);
   expect(kernels.length).toBeGreaterThan(5);
   for (const { name, ops, time } of kernels) {
     expect(name).toMatch(/^\w+(\.\d+)?$/);
@@ -111,23 +122,23 @@ async function expectTrained(page: Page, device: 'WASM' | 'WebGPU', thread: 'pag
     expect(time).toMatch(/^\d+(\.\d+)? (ms|µs)$/);
   }
   expect(await liveliness(page, '#picture', 8)).toBeGreaterThan(0.9);
-  expect(await liveliness(page, '#loss', 4)).toBeGreaterThan(0.5);
+  expect(await liveliness(page, '#loss', 4)).toBeGreaterThan(0.4);
   return losses[0];
 }
 
-describe('the example page', () => {
+describe('the example page', { timeout: patience }, () => {
   it('trains on WASM in the page, with threads where it is isolated, to the loss that Node reaches', async () => {
     const { loss } = await trainSpirals({ steps });
-    const isolated = await open('device=wasm');
+    const isolated = await open({ device: 'wasm' });
     expect(await expectTrained(isolated.page, 'WASM', 'page')).toBeCloseTo(loss, 3);
     expect((await shown(isolated.page)).about).toMatch(/wasm\+threads.*is cross-origin isolated/);
-    const plain = await open('device=wasm', { isIsolated: false });
+    const plain = await open({ device: 'wasm' }, { isIsolated: false });
     expect(await expectTrained(plain.page, 'WASM', 'page')).toBeCloseTo(loss, 3);
     expect((await shown(plain.page)).about).toMatch(/is not cross-origin isolated/);
   });
 
   it('trains in a Web Worker, and goes on to train again at the press of a button', async () => {
-    const { page, messages } = await open('device=wasm&worker');
+    const { page, messages } = await open({ device: 'wasm', worker: '' });
     const first = await expectTrained(page, 'WASM', 'worker');
     expect(page.workers().length).toBeGreaterThan(0);
     await page.locator('label', { hasText: 'Run in a Web Worker' }).click();
@@ -137,8 +148,27 @@ describe('the example page', () => {
     expect(messages.filter((text) => !text.includes('No available adapters'))).toEqual([]);
   });
 
+  it('trains on WebGPU, in the page and in a worker, to the loss of WASM', async () => {
+    const few = 25;
+    const query = { device: 'webgpu', steps: String(few) };
+    const inPage = await open(query, { within: withWebgpu });
+    const loss = await expectTrained(inPage.page, 'WebGPU', 'page', few);
+    expect((await shown(inPage.page)).about).toMatch(/^WebGPU on .*swiftshader.*Code for webgpu/i);
+    const code = inPage.page.locator('.kernel pre', { hasText: '@compute' });
+    await inPage.page.locator('.kernel summary').first().click();
+    await code.waitFor();
+    await inPage.page.locator('label', { hasText: 'WASM' }).click();
+    await inPage.page.click('#run');
+    await inPage.page.waitForSelector('#runs tr:nth-child(2)');
+    expect(await expectTrained(inPage.page, 'WASM', 'page', few)).toBeCloseTo(loss, 4);
+    expect(inPage.messages).toEqual([]);
+    const inWorker = await open({ ...query, worker: '' }, { within: withWebgpu });
+    expect(await expectTrained(inWorker.page, 'WebGPU', 'worker', few)).toBeCloseTo(loss, 5);
+    expect(inWorker.messages).toEqual([]);
+  });
+
   it('shows the code of a kernel that is unfolded', async () => {
-    const { page } = await open('device=wasm');
+    const { page } = await open({ device: 'wasm' });
     await page.locator('.kernel summary').first().click();
     const code = page.locator('.kernel pre', { hasText: '(module' });
     await code.waitFor();
@@ -146,7 +176,7 @@ describe('the example page', () => {
   });
 
   it('stops when asked, and says what is missing where there is no adapter', async () => {
-    const { page } = await open('device=webgpu');
+    const { page } = await open({ device: 'webgpu' });
     expect(await page.locator('#notice').textContent()).toMatch(/adapter|WebGPU/);
     expect(await page.locator('input[value=webgpu]').isDisabled()).toBe(true);
     await page.fill('input[name=steps]', '100000');
@@ -165,7 +195,7 @@ describe('the example page', () => {
   });
 
   it('fits a phone', async () => {
-    const { page } = await open('device=wasm', { viewport: { width: 390, height: 844 } });
+    const { page } = await open({ device: 'wasm' }, { viewport: { width: 390, height: 844 } });
     expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(390);
     expect(await liveliness(page, 'body', 6)).toBeGreaterThan(0.6);
   });

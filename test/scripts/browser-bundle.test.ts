@@ -19,7 +19,7 @@ import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { compile, type Tensor, tensor } from '../../index.ts';
+import { compile, type InitOptions, type Tensor, tensor } from '../../index.ts';
 import { bundleForBrowser } from '../../scripts/bundle-browser.ts';
 import { forOtherOrigins, type Headers, isolation, type ServedFolder, serveFolder } from '../../scripts/serve.ts';
 import { launchBrowser } from '../support/browser.ts';
@@ -39,7 +39,7 @@ async function serve(path: string, headers: Headers): Promise<string> {
 }
 
 beforeAll(async () => {
-  const [opened] = await Promise.all([launchBrowser({ isIsolating: true }), bundleForBrowser(bundle)]);
+  const [opened] = await Promise.all([launchBrowser({ isIsolating: true, hasWebgpu: true }), bundleForBrowser(bundle)]);
   browser = opened;
   host = await serve(bundle, forOtherOrigins);
   mkdirSync(site);
@@ -66,8 +66,8 @@ const pageScript = (origin: string): string => `
   const size = ${size};
   const values = ${values};
   window.imported = true;
-  window.run = async (threads) => {
-    await init({ precision: 'strict', threads });
+  window.run = async (options) => {
+    await init({ precision: 'strict', ...options });
     const f = compile((x) => x.matmul(x).tanh().matmul(x).sum());
     const x = tensor(values(), { shape: [size, size] });
     await f.warmup(x);
@@ -97,7 +97,7 @@ interface Seen {
   readonly atCompile: readonly string[];
 }
 
-async function visit(headers: Headers, threads: number): Promise<Seen> {
+async function visit(headers: Headers, options: InitOptions): Promise<Seen> {
   const origin = await serve(site, headers);
   const page = await browser.newPage();
   const messages: string[] = [];
@@ -110,7 +110,7 @@ async function visit(headers: Headers, threads: number): Promise<Seen> {
   await page.goto(origin);
   await page.waitForFunction('window.imported');
   const atImport = requests.splice(0);
-  const value = (await page.evaluate(`run(${threads})`)) as number;
+  const value = (await page.evaluate(`run(${JSON.stringify(options)})`)) as number;
   const isolated = (await page.evaluate('crossOriginIsolated')) as boolean;
   const workers = page.workers().length;
   await page.close();
@@ -131,7 +131,7 @@ describe('a page that loads the bundle from another origin', () => {
   ] as const)('%s', async (_, headers, threads, isolated) => {
     const policy = `default-src 'none'; script-src 'self' ${host} 'wasm-unsafe-eval'; worker-src blob: ${host}; connect-src 'none'`;
     const sent = 'Content-Security-Policy' in headers ? { ...headers, 'Content-Security-Policy': policy } : headers;
-    const seen = await visit(sent, threads);
+    const seen = await visit(sent, { threads });
     expect(seen.messages).toEqual([]);
     expect(seen).toMatchObject({ isolated, workers: threads - 1, value: await expected() });
     // Importing fetches what kiln.js imports; the compiler, as far as WASM
@@ -141,7 +141,20 @@ describe('a page that loads the bundle from another origin', () => {
       expect(seen.atImport.filter((name) => name.startsWith(part))).toEqual([]);
       expect(seen.atCompile.filter((name) => name.startsWith(part))).toHaveLength(1);
     }
-    expect(seen.atCompile.filter((name) => name.startsWith('webgpu-'))).toEqual([]);
+    expect(seen.atCompile.filter((name) => /^(webgpu|device)-/.test(name))).toEqual([]);
+  });
+
+  it('computes on WebGPU where no WebAssembly may be compiled, and fetches nothing that makes it', async () => {
+    const policy = `default-src 'none'; script-src 'self' ${host}`;
+    const seen = await visit({ 'Content-Security-Policy': policy }, { device: 'webgpu' });
+    expect(seen.messages).toEqual([]);
+    const value = await expected();
+    expect(Math.abs(seen.value - value)).toBeLessThan(1e-4 * Math.abs(value));
+    for (const part of ['compiler-', 'device-', 'webgpu-']) {
+      expect(seen.atImport.filter((name) => name.startsWith(part))).toEqual([]);
+      expect(seen.atCompile.filter((name) => name.startsWith(part))).toHaveLength(1);
+    }
+    expect(seen.atCompile.filter((name) => /^(wasm|binaryen)-/.test(name))).toEqual([]);
   });
 });
 

@@ -101,11 +101,11 @@ function showAbout({ device, tier, hardware, compileMilliseconds, parameters }: 
   byId('tile-compile').textContent = `${compileMilliseconds.toFixed(0)} ms`;
   const place = trainer?.isWorker ? 'in a Web Worker' : 'in the page’s own thread';
   const where = device === 'webgpu' ? `WebGPU on ${hardware}` : `WebAssembly on a machine of ${hardware}`;
-  const isolation = crossOriginIsolated
+  const threads = crossOriginIsolated
     ? 'The page is cross-origin isolated, so threads may share memory.'
-    : 'The page is not cross-origin isolated, so WASM runs on one thread.';
+    : 'The page is not cross-origin isolated, so it runs on one thread.';
   byId('about').textContent =
-    `${where}, ${place}. Code for ${tier}; ${parameters.toLocaleString('en')} parameters. ${isolation}`;
+    `${where}, ${place}. Code for ${tier}; ${parameters.toLocaleString('en')} parameters. ${device === 'wasm' ? threads : ''}`;
 }
 
 /** A row for a finished run. */
