@@ -148,6 +148,14 @@ class Validator {
     });
   }
 
+  /** Sizes as kernels read them, such as a stride: an int32, which is negative where something runs backwards. */
+  #words(value: unknown, what: string): void {
+    list(value, what).forEach((size, index) => {
+      if (typeof size !== 'number') this.#size(size, `${what}[${index}]`);
+      else if ((size | 0) !== size) fail(`${what}[${index}] is out of range`, size);
+    });
+  }
+
   #spec(value: Fields, what: string): void {
     if (!isDType(value.dtype)) fail(`${what} has no dtype`, value.dtype);
     if (list(value.shape, `${what}.shape`).length > maximumRank) fail(`${what} has a rank over ${maximumRank}`);
@@ -200,7 +208,7 @@ class Validator {
     text(kernel.name, `${what}.name`);
     if (!/^[0-9a-f]{64}$/.test(text(kernel.hash, `${what}.hash`))) fail(`${what} has no SHA-256 hash`, kernel.hash);
     count(kernel.buffers, `${what}.buffers`, 100_000);
-    this.#sizes(kernel.sizes, `${what}.sizes`);
+    this.#words(kernel.sizes, `${what}.sizes`);
     this.#size(kernel.flops, `${what}.flops`);
     this.#size(kernel.scratchBytes, `${what}.scratchBytes`);
     if (record(this.#program.tier, 'its tier').target === 'wasm') this.#wasmKernel(value, what);

@@ -113,6 +113,13 @@ describe('validateProgram', () => {
     expect(isInvalid(withPart(path, value))).toBe(true);
   });
 
+  it('accepts what a kernel reads as an int32, such as a stride that runs backwards', () => {
+    for (const size of [-1, -(2 ** 31), 2 ** 31 - 1])
+      expect(isInvalid(withPart(['kernels', 0, 'sizes'], [size]))).toBe(false);
+    for (const size of [2 ** 31, 0.5, Number.NaN])
+      expect(isInvalid(withPart(['kernels', 0, 'sizes'], [size]))).toBe(true);
+  });
+
   it('refuses temporaries behind the end of the arena', () => {
     const planned = { ...whole, arenaBytes: 100, temporaries: [{ bytes: 64, offset: 64, first: 0, last: 1 }] };
     expect(isInvalid(planned)).toBe(true);
