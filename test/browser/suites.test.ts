@@ -1,6 +1,7 @@
 /**
- * The suites of ops, graphs, gradients and operations in Chromium: on WASM with threads, and on WebGPU. Each file runs
- * in the page as it is, and is one test here; what failed in it is listed by name.
+ * The suites of ops, graphs, gradients and operations in Chromium, on WASM with threads and on WebGPU; in Firefox on
+ * WASM, where it is installed. Each file runs in the page as it is, and is one test here; what failed in it is listed by
+ * name.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -8,7 +9,7 @@ import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { isolation, type ServedFolder, serveFolder } from '../../scripts/serve.ts';
-import { launchBrowser } from '../support/browser.ts';
+import { launchBrowser, launchFirefox } from '../support/browser.ts';
 import { bundleSuites } from '../support/browser-suites.ts';
 import type { FileOutcome, PageSettings } from './page.ts';
 
@@ -22,42 +23,48 @@ const files = [
 ];
 
 const folder = mkdtempSync(join(tmpdir(), 'kiln-suites-'));
-let browser: Browser;
+let browsers: Readonly<Record<'Chromium' | 'Firefox', Browser | undefined>>;
 let server: ServedFolder;
 
 beforeAll(async () => {
-  const opened = await Promise.all([
+  const [Chromium, Firefox, served] = await Promise.all([
     launchBrowser({ isIsolating: true, hasWebgpu: true }),
+    launchFirefox(),
     serveFolder(folder, { headers: isolation }),
     bundleSuites(folder, files),
   ]);
-  [browser, server] = opened;
+  browsers = { Chromium, Firefox };
+  server = served;
 }, 180_000);
 afterAll(async () => {
-  await browser?.close();
+  await Promise.all([browsers?.Chromium?.close(), browsers?.Firefox?.close()]);
   server?.close();
   rmSync(folder, { recursive: true, force: true });
 });
 
-const devices: readonly PageSettings[] = [
-  { device: 'wasm', threads: 3, seed: 20240607 },
-  { device: 'webgpu', threads: 1, seed: 20240607 },
-];
+const wasm: PageSettings = { device: 'wasm', threads: 3, seed: 20240607 };
+const webgpu: PageSettings = { device: 'webgpu', threads: 1, seed: 20240607 };
 
-describe.each(devices.map((settings) => [settings.device, settings] as const))('%s in Chromium', (_, settings) => {
-  let page: Page;
+describe.each([
+  ['wasm', 'Chromium', wasm],
+  ['webgpu', 'Chromium', webgpu],
+  ['wasm', 'Firefox', wasm],
+] as const)('%s in %s', (device, name, settings) => {
+  let page: Page | undefined;
   const messages: string[] = [];
   beforeAll(async () => {
-    page = await browser.newPage();
+    page = await browsers[name]?.newPage();
+    if (!page) return;
     page.on('console', (message) => messages.push(message.text()));
     page.on('pageerror', (error) => messages.push(error.message));
-    await page.goto(`${server.origin}/?device=${settings.device}`);
+    await page.goto(`${server.origin}/?device=${device}`);
     await page.waitForFunction('globalThis.page');
     await page.evaluate(`page.setUp(${JSON.stringify(settings)})`);
   });
   afterAll(() => page?.close());
 
-  it.each(files)('%s', { timeout: 600_000 }, async (file) => {
+  it.for(files)('%s', { timeout: 600_000 }, async (file, { skip }) => {
+    if (!page) return skip(`${name} is not installed`);
     messages.length = 0;
     const { tests, isIsolated } = (await page.evaluate(`page.runFile(${JSON.stringify(file)})`)) as FileOutcome;
     expect(isIsolated).toBe(true);
