@@ -16,7 +16,7 @@ function factorKey(factor: IndexFactor): string {
 }
 
 /** Text that two normalised indices share exactly when they are equal. */
-function indexKey({ offset, terms }: IndexExpression): string {
+export function indexKey({ offset, terms }: IndexExpression): string {
   return [...terms.map((term) => `${term.coefficient}*${factorKey(term.factor)}`), String(offset)].join('+');
 }
 

@@ -5,7 +5,7 @@
  *     sum      one variable        argmax   value and position        tuple    one for each part
  */
 import { computeDType, type DType, isFloat } from '../../base/dtype.ts';
-import type { Accumulator, ClosedAccumulator, Reduce, TupleAccumulator } from '../../ir/kernel.ts';
+import type { Accumulator, ClosedAccumulator, Reduce, ScalarId, TupleAccumulator } from '../../ir/kernel.ts';
 import type { Body, Lanes } from './body.ts';
 import { combineText, constantText, identityText, winsText } from './math/index.ts';
 import { mathContext } from './memory.ts';
@@ -17,6 +17,9 @@ export interface StateVariable {
   readonly type: string;
   readonly identity: string;
 }
+
+const elementText = (body: Body, id: ScalarId, lanes: Lanes, lane: number | undefined): string =>
+  lane === undefined ? body.textOf(id, lanes) : `${body.textOf(id, 4)}[${lane}]`;
 
 /** A position behind all others, of a state that has taken nothing. */
 const nowhere = '2147483647';
@@ -44,8 +47,8 @@ export abstract class AccumulatorState {
 
   /** For names. */
   abstract readonly number: number;
-  /** The element that the loop is at. */
-  abstract element(): string[];
+  /** The element that the loop is at; with a number, that of one lane of a loop that has four. */
+  abstract element(lane?: number): string[];
   /** Writes what combines two states; texts of the result. */
   abstract combine(left: readonly string[], right: readonly string[]): string[];
   /** Gives the results their values. */
@@ -83,8 +86,8 @@ class ClosedState extends AccumulatorState {
     this.variables = [{ dtype, type: typeText(dtype, lanes), identity }];
   }
 
-  element(): string[] {
-    return [this.body.textOf(this.#accumulator.value, this.lanes)];
+  element(lane?: number): string[] {
+    return [elementText(this.body, this.#accumulator.value, this.lanes, lane)];
   }
 
   combine([left]: readonly string[], [right]: readonly string[]): string[] {
@@ -122,8 +125,9 @@ class ExtremumState extends AccumulatorState {
     ];
   }
 
-  element(): string[] {
-    return [this.body.textOf(this.#accumulator.value, 1), this.body.axes.get(this.#axis) ?? '0'];
+  element(lane?: number): string[] {
+    const position = this.body.axes.get(this.#axis) ?? '0';
+    return [elementText(this.body, this.#accumulator.value, 1, lane), lane ? `${position} + ${lane}` : position];
   }
 
   combine(left: readonly string[], right: readonly string[]): string[] {
@@ -158,8 +162,8 @@ class TupleState extends AccumulatorState {
     });
   }
 
-  element(): string[] {
-    return this.#accumulator.values.map((id) => this.body.textOf(id, 1));
+  element(lane?: number): string[] {
+    return this.#accumulator.values.map((id) => elementText(this.body, id, 1, lane));
   }
 
   combine(left: readonly string[], right: readonly string[]): string[] {

@@ -56,7 +56,8 @@ const summedInARow = 256;
 export class Body {
   readonly shader: Shader;
   readonly facts: BodyFacts;
-  readonly lanes: LaneAxis | undefined;
+  /** The axis along which values have four lanes; schedules set it for the loops that have them. */
+  lanes: LaneAxis | undefined;
   /** What each axis in scope stands for. */
   readonly axes = new Map<string, string>();
   readonly values = new Map<ScalarId, Value>();

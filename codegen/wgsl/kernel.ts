@@ -9,6 +9,8 @@ import { checkExtents } from '../common/extents.ts';
 import { type Unit, unitsOf } from '../common/units.ts';
 import { axisExtents, valueDTypes, writtenMemory } from '../common/walk.ts';
 import { planContraction } from './contraction/schedule.ts';
+import { planSplit } from './reduce/split.ts';
+import { planRows } from './rows/plan.ts';
 import type { Schedule, ScheduleContext, Stage } from './schedule.ts';
 import { ScratchPlan } from './scratch.ts';
 import { Shader } from './shader.ts';
@@ -43,7 +45,7 @@ export interface GeneratedKernel {
 }
 
 /** Ways to run a unit, the first that fits it; `planThreads` takes what is left. */
-const schedules: readonly Schedule[] = [planContraction];
+const schedules: readonly Schedule[] = [planContraction, planSplit, planRows];
 
 /**
  * Generates the code of a kernel.

@@ -87,7 +87,7 @@ export function planThreads(unit: Unit, context: ScheduleContext): Stage {
 }
 
 /** Takes the number of an iteration apart into counters, the last axis fastest. */
-function bindAxes(
+export function bindAxes(
   body: Body,
   shader: Shader,
   axes: readonly Axis[],

@@ -49,6 +49,20 @@ const spacings: Readonly<Partial<Record<KernelBuffer['dtype'], number>>> = {
   bfloat16: 2 ** -7,
 };
 
+/**
+ * How far disturbed runs go in most elements of a buffer, relative to the element. In a single element they may all end
+ * near the exact result by chance.
+ */
+function usualReach(buffer: KernelBuffer, exact: BufferData, disturbed: readonly BufferData[]): number {
+  const reaches: number[] = [];
+  for (let i = 0; i < exact.length; i++) {
+    const b = decoded(buffer, exact, i);
+    const reach = Math.max(...disturbed.map((run) => Math.abs(decoded(buffer, run, i) - b))) / Math.abs(b);
+    if (reach > 0 && reach < Infinity) reaches.push(reach);
+  }
+  return reaches.length === 0 ? 0 : reaches.sort((a, b) => a - b)[reaches.length >> 1];
+}
+
 /** The first difference, in words; `undefined` when there is none. */
 export function closeToInterpreter(
   kernel: Kernel,
@@ -57,13 +71,16 @@ export function closeToInterpreter(
 ): string | undefined {
   for (const [at, buffer] of kernel.buffers.entries()) {
     const spacing = spacings[buffer.dtype] ?? 0;
+    const runs = disturbed.map((run) => run[at]);
+    const usual = spacing > 0 ? usualReach(buffer, exact[at], runs) : 0;
     for (let i = 0; i < exact[at].length; i++) {
       const [a, b] = [decoded(buffer, given[at], i), decoded(buffer, exact[at], i)];
       if (Object.is(a, b) || a === b) continue;
       let reach = 0;
-      for (const run of disturbed) reach = Math.max(reach, Math.abs(decoded(buffer, run[at], i) - b));
+      for (const run of runs) reach = Math.max(reach, Math.abs(decoded(buffer, run, i) - b));
       // A disturbed run that ends elsewhere altogether: nothing can be said of this element.
       if (Number.isNaN(reach) || reach === Infinity) continue;
+      reach = Math.max(reach, usual * Math.abs(b));
       if (reach === 0) {
         if (spacing > 0 && Math.abs(a - b) <= smallestNormal) continue;
         return `${buffer.name}: element ${i}: got ${a}, expected ${b}`;

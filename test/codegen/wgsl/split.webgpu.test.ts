@@ -1,0 +1,110 @@
+/** Reductions of few long rows or columns in several stages, against the interpreter. */
+import { describe, expect, it } from 'vitest';
+import { type Dim, dim } from '../../../base/dim.ts';
+import { generateKernel } from '../../../codegen/wgsl/kernel.ts';
+import type { Kernel } from '../../../ir/kernel.ts';
+import { printKernel } from '../../../ir/kernel-print.ts';
+import { type Bindings, makeInputs } from '../../support/kernel-data.ts';
+import { at, KernelMaker, read, write } from '../../support/kernel-maker.ts';
+import { fullTier } from '../../support/webgpu-device.ts';
+import { compareOnGpu } from '../../support/webgpu-kernel.ts';
+
+const wave = (_: string, i: number): number => Math.fround(1 + Math.sin(i * 12.9898 + 1) / 4);
+const ties = (_: string, i: number): number => (i % 70000 < 2000 ? Number.NEGATIVE_INFINITY : i % 1000 === 3 ? 7 : -0);
+
+/** Ways of generating code take turns. */
+let turn = 0;
+
+async function check(kernel: Kernel, fill = wave, bindings: Bindings = {}): Promise<void> {
+  const difference = await compareOnGpu(kernel, makeInputs(kernel, bindings, fill), bindings, turn++);
+  expect(difference && `${JSON.stringify(bindings)}: ${difference}\n${printKernel(kernel)}`).toBeUndefined();
+}
+
+async function dispatchesOf(kernel: Kernel): Promise<number> {
+  return generateKernel(kernel, { precision: 'fast', tier: await fullTier() }).dispatches.length;
+}
+
+/** Sum, greatest element and its position, and the variance: the sum of squares needs the mean. */
+function statistics(length: Dim): Kernel {
+  const k = new KernelMaker('statistics', [
+    read('x', length),
+    write('sum', 1),
+    write('max', 1),
+    write('position', 1, 'int32'),
+    write('variance', 1),
+  ]);
+  const [sum, max, position] = k.reduce([{ name: 'r', extent: length }], ['sum', 'max', 'argmax'], () => {
+    const x = k.load('x', at('r'));
+    return [x, x, x];
+  });
+  const count = k.applyTo('float32', 'convert', k.let('int32', { kind: 'size', size: length }));
+  const mean = k.apply('divide', sum, count);
+  const [squares] = k.reduce([{ name: 's', extent: length }], ['sum'], () => {
+    const centred = k.apply('subtract', k.load('x', at('s')), mean);
+    return [k.apply('multiply', centred, centred)];
+  });
+  k.store('sum', at(0), sum);
+  k.store('max', at(0), max);
+  k.store('position', at(0), position);
+  k.store('variance', at(0), k.apply('divide', squares, count));
+  return k.finish();
+}
+
+/** A softmax over the whole array. */
+function softmax(length: Dim): Kernel {
+  const k = new KernelMaker(
+    'softmax',
+    [read('x', length), write('y', length)],
+    [{ name: 's0', dtype: 'float32', size: length }],
+  );
+  const [max] = k.reduce([{ name: 'r', extent: length }], ['max'], () => [k.load('x', at('r'))]);
+  k.parallel('j', length, () => {
+    k.store('s0', at('j'), k.apply('exponential', k.apply('subtract', k.load('x', at('j')), max)));
+  });
+  const [sum] = k.reduce([{ name: 's', extent: length }], ['sum'], () => [k.load('s0', at('s'))]);
+  k.parallel('o', length, () => k.store('y', at('o'), k.apply('divide', k.load('s0', at('o')), sum)));
+  return k.finish();
+}
+
+function columnSums(columns: number, length: number): Kernel {
+  const k = new KernelMaker('column_sums', [read('x', columns * length), write('y', columns), write('z', columns)]);
+  k.parallel('i', columns, () => {
+    const [sum, max] = k.reduce([{ name: 'r', extent: length }], ['sum', 'max'], () => {
+      const x = k.load('x', at([columns, 'r'], 'i'));
+      return [x, x];
+    });
+    k.store('y', at('i'), sum);
+    k.store('z', at('i'), max);
+  });
+  return k.finish();
+}
+
+const n = dim('N', { min: 1 });
+
+describe('whole arrays', () => {
+  it.each([65536, 70000, 70003])('of %i', async (length) => {
+    await check(statistics(length));
+    await check(softmax(length));
+    expect(await dispatchesOf(statistics(length))).toBe(3);
+  });
+
+  it('of ties and infinities', async () => check(statistics(70003), ties));
+
+  it('of symbolic sizes', async () => {
+    for (const kernel of [statistics(n), softmax(n)])
+      for (const N of [1, 255, 4099, 70000]) await check(kernel, wave, { N });
+  });
+});
+
+describe('columns', () => {
+  it.each([
+    [1, 70000],
+    [7, 20000],
+    [64, 4096],
+    [100, 3000],
+  ])('%i of %i', async (columns, length) => {
+    const kernel = columnSums(columns, length);
+    await check(kernel);
+    expect(await dispatchesOf(kernel)).toBe(2);
+  });
+});
