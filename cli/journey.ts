@@ -35,6 +35,7 @@ export function journey(compiled: Inspectable, args: readonly unknown[]): string
   const group = mostTelling(explanation.groups);
   if (!group) return '  nothing to compute';
   const place = mainPlace(group);
+  const language = explanation.tier.startsWith('webgpu') ? wgsl : wat;
   const { ops, kernels, flops, bytesMoved, peakBytes, compileMs } = explanation;
   const before = explanation.groups.reduce((sum, { bytesBefore }) => sum + bytesBefore, 0);
   return [
@@ -52,8 +53,8 @@ export function journey(compiled: Inspectable, args: readonly unknown[]): string
     ...indented(refusalLines(explanation.refusals, group)),
     accent('  → kernel'),
     ...indented(excerpt(kernelText(lowering.kernels.text, group.kernel), 16)),
-    accent('  → code, its innermost loop as WebAssembly'),
-    ...indented(excerpt(innermostLoop(lowering.code.text, group.kernel), 14)),
+    accent(`  → code, its innermost loop as ${language.name}`),
+    ...indented(excerpt(innermostLoop(lowering.code.text, group.kernel, language), 14)),
   ].join('\n');
 }
 
@@ -160,22 +161,45 @@ function kernelText(text: string, kernel: string): string[] {
   return lines.slice(start, end + 1);
 }
 
-/** Of the loops without a loop inside, the one that computes most; out of the module that names the kernel. */
-function innermostLoop(text: string, kernel: string): string[] {
-  const modules = text.split(/^(?=;; kernel )/m);
-  const lines = (modules.find((module) => module.startsWith(`;; kernel ${kernel}\n`)) ?? '').split('\n');
+/** How code is read. */
+interface CodeLanguage {
+  readonly name: string;
+  readonly comment: string;
+  /** A line that begins a loop. */
+  readonly loop: RegExp;
+  /** A line that computes. */
+  readonly arithmetic: RegExp;
+}
+
+const wat: CodeLanguage = {
+  name: 'WebAssembly',
+  comment: ';;',
+  loop: /\(loop\b/,
+  arithmetic: /\b[fi]32x4\.(mul|add|relaxed_madd)/,
+};
+const wgsl: CodeLanguage = { name: 'WGSL', comment: '//', loop: /^\s*(for|while|loop)\b/, arithmetic: / [*+] |fma\(/ };
+
+/**
+ * Of the loops without a loop inside, the one that computes most; out of the module that names the kernel. Without
+ * loops, the whole entry point.
+ */
+function innermostLoop(text: string, kernel: string, language: CodeLanguage): string[] {
+  const { comment, loop, arithmetic } = language;
+  const modules = text.split(new RegExp(`^(?=${comment} kernel )`, 'm'));
+  const lines = (modules.find((module) => module.startsWith(`${comment} kernel ${kernel}\n`)) ?? '').split('\n');
   let best: string[] = [];
   let most = -1;
   for (let start = 0; start < lines.length; start++) {
-    if (!/\(loop\b/.test(lines[start])) continue;
+    if (!loop.test(lines[start])) continue;
     const depth = lines[start].search(/\S/);
     const length = lines.slice(start + 1).findIndex((line) => line.search(/\S/) <= depth && line.trim() !== '');
     const body = lines.slice(start, start + 2 + Math.max(0, length));
-    if (body.slice(1).some((line) => /\(loop\b/.test(line))) continue;
-    const vectors = body.filter((line) => /\b[fi]32x4\.(mul|add|relaxed_madd)/.test(line)).length / body.length;
-    if (vectors > most) [best, most] = [body, vectors];
+    if (body.slice(1).some((line) => loop.test(line))) continue;
+    const computing = body.filter((line) => arithmetic.test(line)).length / body.length;
+    if (computing > most) [best, most] = [body, computing];
   }
-  return compacted(best);
+  if (language === wat) return compacted(best);
+  return best.length > 0 ? outdented(best) : lines.slice(lines.findIndex((line) => line.startsWith('@compute')));
 }
 
 /** Nested expressions put on one line where they fit. */
@@ -199,6 +223,10 @@ function compacted(lines: readonly string[]): string[] {
       out.push(lines[start]);
     }
   }
-  const margin = out.reduce((least, line) => (line.trim() ? Math.min(least, line.search(/\S/)) : least), width);
-  return out.map((line) => line.slice(margin));
+  return outdented(out);
+}
+
+function outdented(lines: readonly string[]): string[] {
+  const margin = lines.reduce((least, line) => (line.trim() ? Math.min(least, line.search(/\S/)) : least), width);
+  return lines.map((line) => line.slice(margin));
 }
