@@ -66,7 +66,7 @@ function lanesOf({ axes }: Side, { lets }: Factor): LaneAxis | undefined {
   return axes.length > 1 || isConditional ? undefined : { axis: last.name, ragged: last.extent };
 }
 
-function vectorReadsOf(lets: readonly Let[], axis: string): ReadonlySet<string> {
+export function vectorReadsOf(lets: readonly Let[], axis: string): ReadonlySet<string> {
   const found = new Set<string>();
   const varying = new Set<ScalarId>();
   for (const { id, expression } of lets) {
@@ -141,27 +141,13 @@ export class FactorTile {
       out.line(`let ${slot} = ${load === 0 || isAlongDepth ? k : `(${k})`} * ${this.step} + ${flipped};`);
       if (isAlongDepth || !shared) {
         const flat = out.unique(`${name}_${this.plan.name === 'left' ? 'row' : 'column'}`);
-        out.line(`let ${flat} = ${this.#clamped(`${first} + ${enclosed} * 4`)};`);
+        out.line(`let ${flat} = ${fourFrom(this.#shader, this.plan, `${first} + ${enclosed} * 4`, this.step * 4)};`);
         shared = writeCounters(out, side.axes, flat, `${name}_`);
       }
       const next = out.unique(`next_${name}`);
       out.line(`var ${next} = ${this.type}();`);
       this.#places.push({ next, slot, arguments: [...batch, ...shared], depth: k });
     }
-  }
-
-  /** Rows or columns of a vector, none beyond the last. */
-  #clamped(first: string): string {
-    const { lanes, side } = this.plan;
-    const { extent } = side;
-    const size = (d: Dim): string => this.#shader.size(d);
-    const width = this.step * 4;
-    if (lanes) {
-      if (isDivisible(extent, width)) return first;
-      return `min(${first}, ${size(mulDims(floorDivDims(subDims(extent, 1), 4), 4))})`;
-    }
-    const four = `vec4<i32>(${first}) + vec4<i32>(0, 1, 2, 3)`;
-    return isDivisible(extent, width) ? four : `min(${four}, vec4<i32>(${size(subDims(extent, 1))}))`;
   }
 
   #flip(k: string): string {
@@ -199,13 +185,35 @@ export class FactorTile {
 }
 
 /** The function that gives four elements of a factor at a step of the sum, zeros behind the last. Its name. */
-function writeFactorFunction(shader: Shader, facts: BodyFacts, plan: FactorPlan, multiple: number): string {
-  const { name, sum, factor, side, batches, lanes } = plan;
-  const functionName = `load_${name}_${sum.result}`;
+export function writeFactorFunction(shader: Shader, facts: BodyFacts, plan: FactorPlan, multiple: number): string {
+  const written = writeElement(shader, facts, plan, plan.lanes, multiple);
+  return plan.lanes ? written.name : writeSingles(shader, written, plan.batches.axes.length);
+}
+
+interface ElementFunction {
+  readonly name: string;
+  /** Counters of batches and of the side. */
+  readonly parameters: readonly string[];
+  readonly depth: string;
+  readonly type: string;
+}
+
+/**
+ * Writes the function that gives an element of a factor at a step of the sum, or four neighbours.
+ * @param multiple steps may be up to the next multiple of this; elements behind the last one are zeros
+ */
+export function writeElement(
+  shader: Shader,
+  facts: BodyFacts,
+  { name: side, sum, factor, side: own, batches }: FactorPlan,
+  lanes: LaneAxis | undefined,
+  multiple: number,
+): ElementFunction {
+  const name = `load_${side}_${sum.result}`;
   const type = typeText(computeDType(sum.dtype), lanes ? 4 : 1);
   const body = new Body(shader, facts, lanes);
   const parameters: string[] = [];
-  for (const { axes } of [batches, side]) {
+  for (const { axes } of [batches, own]) {
     for (const axis of axes) {
       const parameter = body.unique(nameOfAxis(axis.name));
       parameters.push(parameter);
@@ -225,19 +233,12 @@ function writeFactorFunction(shader: Shader, facts: BodyFacts, plan: FactorPlan,
   const value = body.textOf(factor.value, lanes ? 4 : 1);
   body.line(isExact ? `return ${value};` : `return select(${type}(), ${value}, ${depth} < ${shader.size(sum.depth)});`);
   const list = [...parameters, depth].map((parameter) => `${parameter}: i32`).join(', ');
-  shader.addFunction(`fn ${functionName}(${list}) -> ${type} {\n${indented(body.text)}\n}`);
-  return lanes ? functionName : writeSingles(shader, functionName, parameters, batches.axes.length, depth, type);
+  shader.addFunction(`fn ${name}(${list}) -> ${type} {\n${indented(body.text)}\n}`);
+  return { name, parameters, depth, type };
 }
 
 /** The same for four elements that are computed one by one. */
-function writeSingles(
-  shader: Shader,
-  name: string,
-  parameters: readonly string[],
-  batches: number,
-  depth: string,
-  type: string,
-): string {
+function writeSingles(shader: Shader, { name, parameters, depth, type }: ElementFunction, batches: number): string {
   const list = parameters.map((parameter, i) => `${parameter}: ${i < batches ? 'i32' : 'vec4<i32>'}`);
   const calls = [0, 1, 2, 3].map((lane) => {
     const places = parameters.map((parameter, i) => (i < batches ? parameter : `${parameter}[${lane}]`));
@@ -247,6 +248,25 @@ function writeSingles(
     `fn ${name}_x4(${[...list, `${depth}: i32`].join(', ')}) -> vec4<${type}> {\n  return vec4<${type}>(\n${calls.join('\n')}\n  );\n}`,
   );
   return `${name}_x4`;
+}
+
+/**
+ * Four rows or columns, none beyond the last: the first of them where four are computed at once.
+ * @param multiple of what the number of rows or columns must be for none to be beyond
+ */
+export function fourFrom(
+  shader: Shader,
+  { lanes, side: { extent } }: FactorPlan,
+  first: string,
+  multiple: number,
+): string {
+  const isExact = isDivisible(extent, multiple);
+  if (lanes) {
+    const last = mulDims(floorDivDims(subDims(extent, 1), 4), 4);
+    return isExact ? first : `min(${first}, ${shader.size(last)})`;
+  }
+  const four = `vec4<i32>(${first}) + vec4<i32>(0, 1, 2, 3)`;
+  return isExact ? four : `min(${four}, vec4<i32>(${shader.size(subDims(extent, 1))}))`;
 }
 
 export const indented = (text: string): string => text.replace(/^(?=.)/gm, '  ');

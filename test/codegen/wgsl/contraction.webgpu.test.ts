@@ -169,6 +169,33 @@ describe('matrix products', () => {
   });
 });
 
+describe('products with few rows or columns', () => {
+  const usesShares = (kernel: Kernel): boolean => codeOf(kernel).includes('add_shares');
+  const cases: readonly [string, Kernel, Bindings?][] = [
+    ['a row and a matrix along its columns', matmul(1, 300, 130, { epilogue: true })],
+    ['a row and a matrix along the sum', matmul(1, 70, 520, { rightTransposed: true, prologue: true })],
+    ['a row and sums that are no fours', matmul(1, 70, 131, { rightTransposed: true, epilogue: true })],
+    ['a row and columns that are no fours', matmul(1, N, K, { epilogue: true }), { N: 83, K: 70 }],
+    ['three rows', matmul(3, 68, 96, { epilogue: true, rightTransposed: true })],
+    ['two rows of integers', matmul(2, N, 64, { dtype: 'int32', rightTransposed: true }), { N: 65 }],
+    ['a column', matmul(90, 1, 128, { epilogue: true })],
+    ['a column and rows beside each other', matmul(90, 2, 100, { leftTransposed: true, prologue: true })],
+    ['batches', matmul(1, 40, 68, { batch: 3, epilogue: true })],
+    [
+      'sums in parts',
+      matmul(1, N, dim('K', { min: 8192 }), { rightTransposed: true, epilogue: true }),
+      { N: 9, K: 1100 },
+    ],
+    ['fours of sums in parts', matmul(2, 36, dim('K', { min: 8192 }), { batch: 2, epilogue: true }), { K: 300 }],
+  ];
+  for (const [text, kernel, sizes] of cases) {
+    it(text, async () => {
+      expect(usesShares(kernel)).toBe(true);
+      await check(kernel, [sizes ?? {}], { fill: text.includes('integers') ? (_, i) => (i * 7919) % 1000 : wave });
+    });
+  }
+});
+
 describe('sums in parts', () => {
   it('have a second stage', async () => {
     const kernel = matmul(mulDims(4, dim('M')), mulDims(4, dim('N')), dim('K', { min: 4096 }), { epilogue: true });
