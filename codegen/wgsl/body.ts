@@ -61,7 +61,7 @@ export class Body {
   /** What each axis in scope stands for. */
   readonly axes = new Map<string, string>();
   readonly values = new Map<ScalarId, Value>();
-  readonly scratch = new Map<string, ScratchAccess>();
+  readonly scratch: Map<string, ScratchAccess>;
   readonly #lines: string[] = [];
   readonly #names: Set<string>;
   #depth = 0;
@@ -70,6 +70,7 @@ export class Body {
     this.shader = shader;
     this.facts = facts;
     this.lanes = lanes;
+    this.scratch = new Map(shader.arrays.accesses(shader));
     this.#names = new Set([...reservedNames, ...[...shader.buffers.values()].map(({ name }) => name)]);
   }
 
@@ -297,10 +298,19 @@ export class Body {
         this.line(storeVectorText(this.shader, this.#buffer(memory), this.index(index), value));
         return;
       }
-      for (const lane of [0, 1, 2, 3]) this.#storeOne(node, this.index(index, lane), `${value}[${lane}]`);
+      for (const lane of [0, 1, 2, 3]) {
+        this.#ifThere(lane, () => this.#storeOne(node, this.index(index, lane), `${value}[${lane}]`));
+      }
     };
     if (when === undefined) write();
     else this.block(`if ${this.value(when).text}`, write);
+  }
+
+  /** What a lane does unless it is beyond the end of the axis. */
+  #ifThere(lane: number, inside: () => void): void {
+    const { axis, ragged } = this.lanes ?? {};
+    if (lane === 0 || axis === undefined || ragged === undefined) inside();
+    else this.block(`if (${this.axes.get(axis)} + ${lane} < ${this.shader.size(ragged)})`, inside);
   }
 
   #storeOne({ memory, combine }: Store, at: string, value: string): void {

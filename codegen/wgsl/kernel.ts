@@ -11,9 +11,11 @@ import { axisExtents, valueDTypes, writtenMemory } from '../common/walk.ts';
 import { planContraction } from './contraction/schedule.ts';
 import { planSplit } from './reduce/split.ts';
 import { planRows } from './rows/plan.ts';
+import { planScatter } from './scatter/index.ts';
 import type { Schedule, ScheduleContext, Stage } from './schedule.ts';
-import { ScratchPlan } from './scratch.ts';
+import { LaunchArrays, ScratchPlan } from './scratch.ts';
 import { Shader } from './shader.ts';
+import { planSort } from './sort/index.ts';
 import { splitStages } from './stages.ts';
 import { planThreads } from './threads.ts';
 
@@ -45,7 +47,7 @@ export interface GeneratedKernel {
 }
 
 /** Ways to run a unit, the first that fits it; `planThreads` takes what is left. */
-const schedules: readonly Schedule[] = [planContraction, planSplit, planRows];
+const schedules: readonly Schedule[] = [planScatter, planSort, planContraction, planSplit, planRows];
 
 /**
  * Generates the code of a kernel.
@@ -56,16 +58,22 @@ export function generateKernel(kernel: Kernel, options: KernelOptions): Generate
   const units = unitsOf(kernel, written);
   const body = units.flatMap(({ lets, nodes }) => [...lets, ...nodes]);
   checkExtents(kernel, body);
+  const scratch = new ScratchPlan();
+  const arrays = new LaunchArrays(scratch);
   const context: ScheduleContext = {
     kernel,
     options,
     facts: { extents: axisExtents(body), dtypes: valueDTypes(body) },
     written,
     scratchArrays: new Map(kernel.scratch.map((array) => [array.name, array])),
-    scratch: new ScratchPlan(),
+    scratch,
+    arrays,
+    plan: (unit) => planStages(unit, context),
   };
-  const planned = units.map((unit) => splitStages(unit, written).flatMap((stage) => planStages(stage, context)));
-  const shader = new Shader(kernel, options);
+  const planned = units.map((unit) =>
+    splitStages(unit, written, context.scratchArrays).flatMap((stage) => planStages(stage, context)),
+  );
+  const shader = new Shader(kernel, options, arrays);
   declareBuffers(shader, planned.flat());
   const dispatches = mergeStages(planned).map((stages, at): Dispatch => {
     const entryPoint = at === 0 ? 'main' : `main_${at}`;
@@ -77,7 +85,7 @@ export function generateKernel(kernel: Kernel, options: KernelOptions): Generate
     access: shader.access,
     sizes: shader.sizes,
     dispatches,
-    scratchBytes: shader.usesScratch ? context.scratch.bytes : 0,
+    scratchBytes: shader.usesScratch ? scratch.bytes : 0,
     flops: flopsOf(kernel.body),
   };
 }

@@ -7,7 +7,7 @@ import type { Kernel, KernelScratch } from '../../ir/kernel.ts';
 import type { Unit } from '../common/units.ts';
 import type { BodyFacts } from './body.ts';
 import type { KernelOptions } from './kernel.ts';
-import type { ScratchPlan } from './scratch.ts';
+import type { LaunchArrays, ScratchPlan } from './scratch.ts';
 import type { Shader } from './shader.ts';
 
 /** How a stage uses the buffers that it does not use one element after the other. */
@@ -45,6 +45,10 @@ export interface ScheduleContext {
   readonly scratchArrays: ReadonlyMap<string, KernelScratch>;
   /** Scratch memory of the launch. */
   readonly scratch: ScratchPlan;
+  /** Arrays in it that outlive a stage: their names are memory as those of buffers are. */
+  readonly arrays: LaunchArrays;
+  /** Stages of a part of a unit that a schedule leaves to the others. */
+  plan(unit: Unit): readonly Stage[];
 }
 
 /** A way to run a unit, or `undefined` where it is not one for it. */

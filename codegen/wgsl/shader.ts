@@ -11,6 +11,7 @@ import { type Dim, isStatic } from '../../base/dim.ts';
 import type { Kernel } from '../../ir/kernel.ts';
 import type { KernelOptions } from './kernel.ts';
 import { nameOfBuffer, safeName } from './names.ts';
+import type { LaunchArrays } from './scratch.ts';
 import { type Storage, storageOf } from './storage.ts';
 
 /** Numbers up to this stand in the code; greater ones are uniforms, so that shapes do not multiply pipelines. */
@@ -36,6 +37,8 @@ interface EntryPoint {
 export class Shader {
   readonly options: KernelOptions;
   readonly buffers: ReadonlyMap<string, DeclaredBuffer>;
+  /** Arrays in scratch memory that stages hand to each other. */
+  readonly arrays: LaunchArrays;
   readonly #sizes: Dim[] = [];
   readonly #sizeNames = new Map<string, string>();
   readonly #helpers = new Map<string, string>();
@@ -44,8 +47,9 @@ export class Shader {
   readonly #functions: string[] = [];
   #usesScratch = false;
 
-  constructor(kernel: Kernel, options: KernelOptions) {
+  constructor(kernel: Kernel, options: KernelOptions, arrays: LaunchArrays) {
     this.options = options;
+    this.arrays = arrays;
     this.buffers = new Map(
       kernel.buffers.map(({ name, dtype, access }) => [
         name,

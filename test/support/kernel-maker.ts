@@ -6,7 +6,7 @@
  *     k.finish()
  */
 import type { Dim } from '../../base/dim.ts';
-import type { DType } from '../../base/dtype.ts';
+import { computeDType, type DType } from '../../base/dtype.ts';
 import type {
   Axis,
   IndexExpression,
@@ -109,7 +109,7 @@ export class KernelMaker {
 
   load(memory: string, index: IndexExpression, when?: ScalarId, otherwise?: number): ScalarId {
     const dtype = [...this.buffers, ...this.scratch].find((m) => m.name === memory)!.dtype;
-    return this.let(dtype, {
+    return this.let(computeDType(dtype), {
       kind: 'load',
       memory,
       index,
