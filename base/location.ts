@@ -15,8 +15,15 @@ export interface SourceFrame {
 const ownFolders = ['base', 'ir', 'passes', 'codegen', 'runtime', 'tracer', 'nn', 'cli'];
 const packageRoot = new URL('../', import.meta.url).href;
 
+/** Defined where Kiln alone is bundled, into chunks side by side (`scripts/bundle-browser.ts`). */
+declare const KILN_BUNDLE: boolean | undefined;
+const isBundle = typeof KILN_BUNDLE !== 'undefined';
+const bundleFolder = new URL('./', import.meta.url).href;
+const bundledFile = /^(?:kiln|[\w.]+-[A-Z0-9]{8})\.js\b/;
+
 const isOwn = (file: string): boolean => {
   const url = file.startsWith('file:') || file.includes('://') ? file : `file://${encodeURI(file)}`;
+  if (isBundle) return url.startsWith(bundleFolder) && bundledFile.test(url.slice(bundleFolder.length));
   if (!url.startsWith(packageRoot)) return false;
   const inside = url.slice(packageRoot.length);
   return inside.startsWith('index.') || ownFolders.some((folder) => inside.startsWith(`${folder}/`));

@@ -33,6 +33,8 @@ export async function buildExample(folder: string): Promise<void> {
   await bundleForBrowser(join(folder, 'kiln'));
   await build({
     ...browserOptions,
+    // Kernels name lines of these files.
+    minify: false,
     entryPoints: {
       page: join(source, 'page/page.ts'),
       trainer: join(source, 'trainer.ts'),

@@ -52,6 +52,7 @@ export async function bundleForBrowser(folder: string, root = here): Promise<voi
     outdir: join(root, 'dist', 'browser'),
     write: false,
     metafile: true,
+    define: { KILN_BUNDLE: 'true' },
   } as const;
   const builds = await Promise.all([
     build({

@@ -64,7 +64,7 @@ interface Shown {
 const shown = (page: Page): Promise<Shown> =>
   page.evaluate(`(() => {
     const texts = (selector, within = document) => [...within.querySelectorAll(selector)].map((found) => found.textContent);
-    const curve = [...document.querySelectorAll('#loss polyline:not(.past)')].at(-1);
+    const curve = document.querySelector('#loss polyline:not(.past)');
     return {
       losses: [...document.querySelectorAll('#runs tr')].map((row) => Number(row.dataset.loss)),
       points: curve.points.length,

@@ -66,6 +66,13 @@ const pageScript = (origin: string): string => `
   const size = ${size};
   const values = ${values};
   window.imported = true;
+  window.fail = () => {
+    try {
+      tensor([1, 2]).matmul(tensor([1, 2, 3]));
+    } catch (error) {
+      return [error.code, String(error.location)];
+    }
+  };
   window.run = async (options) => {
     await init({ precision: 'strict', ...options });
     const f = compile((x) => x.matmul(x).tanh().matmul(x).sum());
@@ -142,6 +149,18 @@ describe('a page that loads the bundle from another origin', () => {
       expect(seen.atCompile.filter((name) => name.startsWith(part))).toHaveLength(1);
     }
     expect(seen.atCompile.filter((name) => /^(webgpu|device)-/.test(name))).toEqual([]);
+  });
+
+  it('says of errors where they are in the page, not in the bundle', async () => {
+    const origin = await serve(site, {});
+    const page = await browser.newPage();
+    await page.goto(origin);
+    await page.waitForFunction('window.imported');
+    expect(await page.evaluate('fail()')).toEqual([
+      'shape_mismatch',
+      expect.stringMatching(new RegExp(`^${origin}/page\\.js:\\d+:\\d+$`)),
+    ]);
+    await page.close();
   });
 
   it('computes on WebGPU where no WebAssembly may be compiled, and fetches nothing that makes it', async () => {

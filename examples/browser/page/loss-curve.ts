@@ -48,39 +48,72 @@ export class LossCurve {
   }
 
   #draw(): void {
-    const [width, height] = [this.#width, this.#height];
-    const curves = [...this.#past, ...(this.#current ? [this.#current] : [])];
-    const losses = curves.flatMap(({ points }) => points.map(([, loss]) => loss)).filter((loss) => loss > 0);
-    const low = Math.floor(Math.log10(Math.min(0.1, ...losses)));
-    const high = Math.log10(Math.max(1.2, ...losses));
-    const x = (step: number): number => frame.left + (step / this.#steps) * (width - frame.left - frame.right);
-    const y = (loss: number): number =>
-      frame.top + ((high - Math.log10(loss)) / (high - low)) * (height - frame.top - frame.bottom);
-    const parts: SVGElement[] = [];
-    for (let exponent = low; exponent <= Math.floor(high); exponent++) {
-      const at = y(10 ** exponent);
-      parts.push(element('line', { class: 'grid', x1: frame.left, x2: width - frame.right, y1: at, y2: at }));
-      parts.push(element('text', { x: frame.left - 8, y: at + 4, 'text-anchor': 'end' }, String(10 ** exponent)));
-    }
-    for (const part of [0, 0.25, 0.5, 0.75, 1]) {
-      const step = Math.round(part * this.#steps);
-      parts.push(
-        element('text', { x: x(step), y: height - 6, 'text-anchor': part === 1 ? 'end' : 'middle' }, String(step)),
-      );
-    }
-    for (const curve of curves) {
-      const points = curve.points
-        .filter(([, loss]) => loss > 0)
-        .map(([step, loss]) => `${x(step).toFixed(1)},${y(loss).toFixed(1)}`);
-      const past = curve === this.#current ? '' : ' past';
-      parts.push(element('polyline', { class: curve.device + past, points: points.join(' ') }));
-    }
-    this.#svg.setAttribute('viewBox', `0 0 ${width} ${height}`);
-    this.#svg.replaceChildren(...parts);
+    // The dashes of earlier runs go on top: where they agree with the line, both can be seen.
+    const curves = [...(this.#current ? [this.#current] : []), ...this.#past];
+    const losses = curves.flatMap(({ points }) => points.map(([, loss]) => loss));
+    const scale = this.#scale(losses);
+    this.#svg.setAttribute('viewBox', `0 0 ${this.#width} ${this.#height}`);
+    this.#svg.replaceChildren(...this.#axes(scale), ...curves.flatMap((curve, at) => this.#curve(curve, at, scale)));
     const last = this.#current?.points.at(-1);
     this.#svg.setAttribute('aria-label', last ? `Loss ${last[1].toPrecision(3)} at step ${last[0]}` : 'No loss yet');
   }
+
+  #scale(losses: readonly number[]): Scale {
+    const [most, least] = [Math.max(1.2, ...losses), Math.min(0.4, ...losses.filter((loss) => loss > 0))];
+    const low = ticks.find((tick) => tick <= least) ?? least;
+    const part = (loss: number): number => Math.log(most / Math.max(loss, low)) / Math.log(most / low);
+    return {
+      ticks: ticks.filter((tick) => tick >= low && tick <= most),
+      x: (step) => frame.left + (step / this.#steps) * (this.#width - frame.left - frame.right),
+      y: (loss) => frame.top + part(loss) * (this.#height - frame.top - frame.bottom),
+    };
+  }
+
+  #axes({ ticks, x, y }: Scale): SVGElement[] {
+    // Over many decades the tenths are enough.
+    const shown = ticks.length > 7 ? ticks.filter((tick) => Number.isInteger(Math.log10(tick))) : ticks;
+    const losses = shown.flatMap((tick) => {
+      const at = y(tick);
+      return [
+        element('line', { class: 'grid', x1: frame.left, x2: this.#width - frame.right, y1: at, y2: at }),
+        element('text', { x: frame.left - 8, y: at + 4, 'text-anchor': 'end' }, String(tick)),
+      ];
+    });
+    const steps = [0, 0.25, 0.5, 0.75, 1].map((part) => {
+      const step = Math.round(part * this.#steps);
+      const anchor = part === 1 ? 'end' : 'middle';
+      return element('text', { x: x(step), y: this.#height - 6, 'text-anchor': anchor }, String(step));
+    });
+    return [...losses, ...steps];
+  }
+
+  /** The line, and its name at the top. */
+  #curve(curve: Curve, at: number, { x, y }: Scale): SVGElement[] {
+    const isPast = curve !== this.#current;
+    const points = curve.points.map(([step, loss]) => `${x(step).toFixed(1)},${y(loss).toFixed(1)}`);
+    const [end, line] = [this.#width - frame.right, frame.top + 14 + 18 * at];
+    const name = `${curve.device === 'wasm' ? 'WASM' : 'WebGPU'}${isPast ? ', before' : ''}`;
+    const kind = `${curve.device}${isPast ? ' past' : ''}`;
+    return [
+      element('polyline', { class: kind, points: points.join(' ') }),
+      element('polyline', { class: kind, points: `${end - 26},${line - 4} ${end},${line - 4}` }),
+      element('text', { x: end - 34, y: line, 'text-anchor': 'end' }, name),
+    ];
+  }
 }
+
+/** From a loss and a step to a place. */
+interface Scale {
+  /** Losses that have a line. */
+  readonly ticks: readonly number[];
+  readonly x: (step: number) => number;
+  readonly y: (loss: number) => number;
+}
+
+/** Round numbers, falling: 50, 20, 10, 5, … */
+const ticks = [1, 0, -1, -2, -3, -4, -5, -6, -7].flatMap((exponent) =>
+  [5, 2, 1].map((digit) => Number(`${digit}e${exponent}`)),
+);
 
 function element(name: string, attributes: Readonly<Record<string, string | number>>, text = ''): SVGElement {
   const made = document.createElementNS(space, name);
