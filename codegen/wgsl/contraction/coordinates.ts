@@ -3,6 +3,7 @@
  *
  *     axes n < 2, h < 7, w < 9, flat number p      →      n = p / 63, h = p / 9 % 7, w = p % 9
  */
+import { type Dim, dimBounds, equalDims, modDims } from '../../../base/dim.ts';
 import type { Axis } from '../../../ir/kernel.ts';
 import type { Body } from '../body.ts';
 import { nameOfAxis } from '../names.ts';
@@ -35,3 +36,9 @@ export function bindCounters(body: Body, axes: readonly Axis[], counters: readon
     body.axes.set(name, counters[i]);
   });
 }
+
+/** Whether a size is certainly a multiple of a number. */
+export const isDivisible = (size: Dim, by: number): boolean => equalDims(modDims(size, by), 0);
+
+/** Whether a size may be 0. */
+export const mayBeZero = (size: Dim): boolean => dimBounds(size)[0] <= 0;

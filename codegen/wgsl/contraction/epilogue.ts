@@ -12,8 +12,8 @@ import { planLanes } from '../lanes.ts';
 import type { BufferUse, ScheduleContext } from '../schedule.ts';
 import type { Shader } from '../shader.ts';
 import { typeText } from '../storage.ts';
-import { bindCounters, writeCounters } from './coordinates.ts';
-import { indented, isDivisible } from './factor.ts';
+import { bindCounters, isDivisible, writeCounters } from './coordinates.ts';
+import { indented } from './factor.ts';
 import type { Contraction } from './match.ts';
 
 export interface EpiloguePlan {

@@ -8,7 +8,7 @@
  * threads write to eight steps at the same width, which would all be in the same banks, so step `k` has its vectors in
  * the order `at ^ (k % 8)`.
  */
-import { type Dim, dimBounds, equalDims, floorDivDims, modDims, mulDims, subDims } from '../../../base/dim.ts';
+import { floorDivDims, mulDims, subDims } from '../../../base/dim.ts';
 import { computeDType } from '../../../base/dtype.ts';
 import type { Let, ScalarId } from '../../../ir/kernel.ts';
 import { coefficientOf, valuesOfIndex } from '../../common/linear-index.ts';
@@ -19,11 +19,10 @@ import { laneMotion } from '../lanes.ts';
 import { nameOfAxis } from '../names.ts';
 import type { Shader } from '../shader.ts';
 import { typeText } from '../storage.ts';
-import { bindCounters, writeCounters } from './coordinates.ts';
+import { bindCounters, isDivisible, writeCounters } from './coordinates.ts';
 import { type Side, sideOf } from './match.ts';
+import { type Quads, writeQuadFunction } from './quads.ts';
 import { type Tile, threadsOf } from './tile.ts';
-
-export const isDivisible = (size: Dim, by: number): boolean => equalDims(modDims(size, by), 0);
 
 /** How elements of a factor are computed. */
 export interface FactorPlan {
@@ -38,10 +37,14 @@ export interface FactorPlan {
   readonly vectorReads: ReadonlySet<string>;
   /** Whether neighbours in memory are steps of the sum. */
   readonly isAlongDepth: boolean;
+  /** Steps of the sum in a step of a tile: with quads, words of four. */
+  readonly quads: Quads | undefined;
 }
 
-export function planFactor(name: 'left' | 'right', sum: Sum, side: Side, batches: Side): FactorPlan {
+export function planFactor(name: 'left' | 'right', sum: Sum, side: Side, batches: Side, quads?: Quads): FactorPlan {
   const factor = sum[name];
+  if (quads)
+    return { name, factor, sum, side, batches, lanes: undefined, vectorReads: new Set(), isAlongDepth: true, quads };
   const lanes = lanesOf(side, factor);
   const vectorReads = lanes ? vectorReadsOf(factor.lets, lanes.axis) : new Set<string>();
   const isContiguous = (axis: string | undefined): boolean =>
@@ -51,7 +54,7 @@ export function planFactor(name: 'left' | 'right', sum: Sum, side: Side, batches
     vectorReads.size === 0 &&
     !isContiguous(side.axes[side.axes.length - 1]?.name) &&
     isContiguous(sum.reduced[sum.reduced.length - 1].name);
-  return { name, factor, sum, side, batches, lanes, vectorReads, isAlongDepth };
+  return { name, factor, sum, side, batches, lanes, vectorReads, isAlongDepth, quads };
 }
 
 /** Four neighbours must be in one line of the last axis; beyond its end, an index may only be that of the last one. */
@@ -102,11 +105,11 @@ export class FactorTile {
     const { name, sum } = plan;
     const dtype = computeDType(sum.dtype);
     const width = name === 'left' ? tile.rows : tile.columns;
-    this.type = typeText(dtype, 4);
+    this.type = plan.quads ? 'vec4<u32>' : typeText(dtype, 4);
     this.step = width / 4;
     this.size = this.step * tile.depth;
     this.loads = this.size / threadsOf(tile);
-    const suffix = typeText(dtype, 1) === 'f32' ? '' : `_${typeText(dtype, 1)}`;
+    const suffix = plan.quads ? '_words' : typeText(dtype, 1) === 'f32' ? '' : `_${typeText(dtype, 1)}`;
     const memory = `${name}_tiles_${tile.depth}x${width}${suffix}`;
     const comment = `// Two tiles of ${tile.depth} steps, of ${width} ${name === 'left' ? 'rows' : 'columns'}.`;
     this.memory = shader.declare(
@@ -186,11 +189,16 @@ export class FactorTile {
 
 /** The function that gives four elements of a factor at a step of the sum, zeros behind the last. Its name. */
 export function writeFactorFunction(shader: Shader, facts: BodyFacts, plan: FactorPlan, multiple: number): string {
+  const { quads, sum } = plan;
+  if (quads) {
+    const four = writeElement(shader, facts, plan, { axis: sum.reduced[sum.reduced.length - 1].name }, 4 * multiple);
+    return writeQuadFunction(shader, four, plan.batches.axes.length, quads);
+  }
   const written = writeElement(shader, facts, plan, plan.lanes, multiple);
   return plan.lanes ? written.name : writeSingles(shader, written, plan.batches.axes.length);
 }
 
-interface ElementFunction {
+export interface ElementFunction {
   readonly name: string;
   /** Counters of batches and of the side. */
   readonly parameters: readonly string[];
@@ -270,6 +278,3 @@ export function fourFrom(
 }
 
 export const indented = (text: string): string => text.replace(/^(?=.)/gm, '  ');
-
-/** Whether a size may be 0. */
-export const mayBeZero = (size: Dim): boolean => dimBounds(size)[0] <= 0;

@@ -13,8 +13,10 @@ import type { Sum } from '../../common/products.ts';
 import type { Body } from '../body.ts';
 import type { ScheduleContext } from '../schedule.ts';
 import { typeText } from '../storage.ts';
+import { mayBeZero } from './coordinates.ts';
 import { nameOfSum } from './epilogue.ts';
-import { type FactorPlan, FactorTile, mayBeZero } from './factor.ts';
+import { type FactorPlan, FactorTile } from './factor.ts';
+import { quadProducts } from './quads.ts';
 import { type Parts, writeSplitSteps } from './split.ts';
 import type { Tile } from './tile.ts';
 
@@ -44,7 +46,7 @@ export function writeSum(out: Body, { sum, factors: plans, tile, batch, parts, c
   const factors = plans.map((plan) => new FactorTile(shader, context.facts, plan, tile));
   const totals = declareResults(out, tile, nameOfSum(sum), type);
   for (const factor of factors) factor.writePlaces(out, batch);
-  const all = ceilDivDims(sum.depth, tile.depth);
+  const all = ceilDivDims(sum.depth, plans[0].quads ? 4 * tile.depth : tile.depth);
   const [first, end] = parts ? writeSplitSteps(out, all, parts) : ['0', shader.size(all)];
   const readFirst = (): void => {
     for (const factor of factors) factor.writeLoads(out, parts ? `${first} * ${tile.depth}` : '0');
@@ -90,6 +92,7 @@ function declareResults(out: Body, tile: Tile, prefix: string, type: string): Re
 
 /** Writes the products of one step of the tiles. */
 function writeProducts(out: Body, [left, right]: readonly FactorTile[], tile: Tile, into: Results): void {
+  const { quads } = left.plan;
   const [rowsApart, columnsApart] = [tile.rows / tile.threadRows, tile.columns / tile.threadColumns];
   const at = (thread: string, group: number, apart: number): string =>
     group === 0 ? thread : `${thread} + ${group * apart}`;
@@ -101,7 +104,8 @@ function writeProducts(out: Body, [left, right]: readonly FactorTile[], tile: Ti
   }
   into.forEach((row, i) => {
     row.forEach((name, j) => {
-      out.line(`${name} += left_${i - (i % 4)}.${'xyzw'[i % 4]} * right_${j * 4};`);
+      const [a, b] = [`left_${i - (i % 4)}.${'xyzw'[i % 4]}`, `right_${j * 4}`];
+      out.line(`${name} += ${quads ? quadProducts(out.shader, quads, a, b) : `${a} * ${b}`};`);
     });
   });
 }

@@ -11,6 +11,7 @@ import { writeCounters } from './coordinates.ts';
 import { type Finish, planEpilogue, writeEpilogue } from './epilogue.ts';
 import { planFactor } from './factor.ts';
 import { type Contraction, likelyLength } from './match.ts';
+import { quadsOf } from './quads.ts';
 import { type Parts, planFinishing, planParts, writeKeep } from './split.ts';
 import { hasBlocks, type Results, writeSum } from './sum.ts';
 import { chooseTile, type Tile, threadsOf } from './tile.ts';
@@ -28,10 +29,10 @@ export function planTiles(contraction: Contraction, context: ScheduleContext): r
   if (!choice) return undefined;
   const { tile, splits } = choice;
   const { sums, rows, columns, batches } = contraction;
-  const factors = sums.map((sum) => [
-    planFactor('left', sum, rows, batches),
-    planFactor('right', sum, columns, batches),
-  ]);
+  const factors = sums.map((sum) => {
+    const quads = quadsOf(sum, context);
+    return [planFactor('left', sum, rows, batches, quads), planFactor('right', sum, columns, batches, quads)];
+  });
   const epilogue = planEpilogue(contraction, context);
   const parts = splits > 1 ? planParts(contraction, splits, context) : undefined;
   const [down, across] = [ceilDivDims(rows.extent, tile.rows), ceilDivDims(columns.extent, tile.columns)];

@@ -14,17 +14,9 @@ import { Body, type LaneAxis } from '../body.ts';
 import type { BufferUse, ScheduleContext, Stage } from '../schedule.ts';
 import type { Shader } from '../shader.ts';
 import { typeText } from '../storage.ts';
-import { writeCounters } from './coordinates.ts';
+import { isDivisible, writeCounters } from './coordinates.ts';
 import { type Finish, nameOfSum, planEpilogue, writeEpilogue } from './epilogue.ts';
-import {
-  type FactorPlan,
-  fourFrom,
-  isDivisible,
-  planFactor,
-  vectorReadsOf,
-  writeElement,
-  writeFactorFunction,
-} from './factor.ts';
+import { type FactorPlan, fourFrom, planFactor, vectorReadsOf, writeElement, writeFactorFunction } from './factor.ts';
 import { type Contraction, likelyLength } from './match.ts';
 import { type Parts, planFinishing, planParts, writeKeep, writeSplitSteps } from './split.ts';
 import { likelyDepth } from './tile.ts';

@@ -2,12 +2,14 @@
 import { describe, expect, it } from 'vitest';
 import { type Dim, dim, mulDims } from '../../../base/dim.ts';
 import type { DType } from '../../../base/dtype.ts';
+import { encodeBfloat16, encodeFloat16 } from '../../../base/half.ts';
 import { generateKernel } from '../../../codegen/wgsl/kernel.ts';
 import type { IndexExpression, Kernel, ScalarId } from '../../../ir/kernel.ts';
 import { coreWebgpuTier } from '../../../runtime/program.ts';
 import { type ConvolutionCase, convolutionKernels } from '../../support/convolutions.ts';
 import { type Bindings, makeInputs } from '../../support/kernel-data.ts';
 import { at, KernelMaker, read, write } from '../../support/kernel-maker.ts';
+import { wgslErrors } from '../../support/webgpu-device.ts';
 import { compareOnGpu } from '../../support/webgpu-kernel.ts';
 
 const wave = (_: string, i: number): number => Math.fround(Math.sin(i * 12.9898 + 1) * 3);
@@ -166,6 +168,159 @@ describe('matrix products', () => {
 
   it('have many tiles, in groups', async () => {
     await check(matmul(300, 40, 8));
+  });
+});
+
+describe('small elements', () => {
+  /** `y[i, j] = sum_k a[i, k] * b[j, k]` of bytes, or with `b` stored otherwise. */
+  function bytes(rows: Dim, columns: Dim, depth: Dim, dtype: DType, isPlain = false): Kernel {
+    const k = new KernelMaker('bytes', [
+      read('a', mulDims(rows, depth), dtype),
+      read('b', mulDims(columns, depth), dtype),
+      write('y', mulDims(rows, columns), 'int32'),
+    ]);
+    k.parallel('i', rows, () =>
+      k.parallel('j', columns, () => {
+        const converted = (memory: string, index: IndexExpression): ScalarId =>
+          k.applyTo('int32', 'convert', k.load(memory, index));
+        const product = (): ScalarId =>
+          k.applyTo(
+            'int32',
+            'multiply',
+            converted('a', at([depth, 'i'], 'k')),
+            converted('b', isPlain ? at([columns, 'k'], 'j') : at([depth, 'j'], 'k')),
+          );
+        const options = { order: 'blocks', dtype: 'int32' } as const;
+        const [sum] = k.reduce([{ name: 'k', extent: depth }], ['sum'], () => [product()], options);
+        k.store('y', at([columns, 'i'], 'j'), sum);
+      }),
+    );
+    return k.finish();
+  }
+  const whole = { fill: (_: string, i: number): number => ((i * 7919) % 251) - 120 };
+  const hasDots = (kernel: Kernel): boolean =>
+    generateKernel(kernel, { precision: 'fast', tier: { ...coreWebgpuTier, integerDot: true } }).code.includes('dot4');
+
+  it('of 8 bits multiply four steps at a time, where four are a word', async () => {
+    for (const dtype of ['int8', 'uint8'] as const) {
+      const kernel = bytes(35, 40, 100, dtype);
+      expect(hasDots(kernel)).toBe(true);
+      expect(codeOf(kernel)).not.toContain('dot4');
+      await check(kernel, [{}], { ...whole, ways: dtype === 'int8' ? [strict, fast] : [fast] });
+    }
+    const symbolic = bytes(M, N, mulDims(4, K), 'int8');
+    expect(hasDots(symbolic)).toBe(true);
+    await check(symbolic, [{ M: 33, N: 5, K: 17 }], whole);
+  });
+
+  it('of 8 bits multiply one by one elsewhere', async () => {
+    for (const kernel of [bytes(35, 40, 99, 'int8'), bytes(35, 40, 64, 'uint8', true)]) {
+      expect(hasDots(kernel)).toBe(false);
+      await check(kernel, [{}], whole);
+    }
+  });
+
+  /** With float16 or bfloat16 storage. */
+  function halves(rows: number, columns: number, depth: number, dtype: DType, rightTransposed: boolean): Kernel {
+    const k = new KernelMaker('halves', [
+      read('a', rows * depth, dtype),
+      read('b', depth * columns, dtype),
+      write('y', rows * columns, dtype),
+    ]);
+    const load = (memory: string, index: IndexExpression): ScalarId =>
+      k.let('float32', { kind: 'load', memory, index });
+    k.parallel('i', rows, () =>
+      k.parallel('j', columns, () => {
+        const right = rightTransposed ? at([depth, 'j'], 'k') : at([columns, 'k'], 'j');
+        const product = (): ScalarId => k.apply('multiply', load('a', at([depth, 'i'], 'k')), load('b', right));
+        const [sum] = k.reduce([{ name: 'k', extent: depth }], ['sum'], () => [product()], { order: 'blocks' });
+        k.store('y', at([columns, 'i'], 'j'), sum);
+      }),
+    );
+    return k.finish();
+  }
+  const bits = (dtype: DType) => ({
+    fill: (name: string, i: number): number =>
+      dtype === 'float16' ? encodeFloat16(wave(name, i)) : encodeBfloat16(wave(name, i)),
+  });
+
+  for (const dtype of ['float16', 'bfloat16'] as const) {
+    it(`of ${dtype}`, async () => {
+      await check(halves(36, 40, 33, dtype, false), [{}], bits(dtype));
+      await check(halves(33, 35, 40, dtype, true), [{}], bits(dtype));
+      await check(halves(2, 72, 128, dtype, true), [{}], bits(dtype));
+    });
+  }
+
+  it('of float16 are valid code where the adapter has them', async () => {
+    const tier = { ...coreWebgpuTier, shaderF16: true };
+    for (const rightTransposed of [false, true]) {
+      const { code } = generateKernel(halves(64, 64, 64, 'float16', rightTransposed), { precision: 'fast', tier });
+      expect(code).toContain('array<vec4<f16>>');
+      expect(await wgslErrors(code)).toEqual([]);
+    }
+  });
+});
+
+describe('sums over the same rows and columns', () => {
+  /** A gated layer: `y = (a b) * max(a c, -0.5)`, in one sweep or in two. */
+  function gated(rows: Dim, columns: Dim, depth: Dim, sweeps: 1 | 2): Kernel {
+    const k = new KernelMaker('gated', [
+      read('a', mulDims(rows, depth)),
+      read('b', mulDims(depth, columns)),
+      read('c', mulDims(columns, depth)),
+      write('y', mulDims(rows, columns)),
+    ]);
+    k.parallel('i', rows, () =>
+      k.parallel('j', columns, () => {
+        const a = (): ScalarId => k.load('a', at([depth, 'i'], 'k'));
+        const first = (): ScalarId => k.apply('multiply', a(), k.load('b', at([columns, 'k'], 'j')));
+        const second = (): ScalarId => k.apply('multiply', k.load('c', at([depth, 'j'], 'k')), k.apply('negate', a()));
+        const axes = [{ name: 'k', extent: depth }];
+        const order = { order: 'blocks' } as const;
+        const [x, gate] =
+          sweeps === 1
+            ? k.reduce(axes, ['sum', 'sum'], () => [first(), second()], order)
+            : [...k.reduce(axes, ['sum'], () => [first()], order), ...k.reduce(axes, ['sum'], () => [second()], order)];
+        k.store('y', at([columns, 'i'], 'j'), k.apply('multiply', x, k.apply('maximum', gate, k.constant(-0.5))));
+      }),
+    );
+    return k.finish();
+  }
+
+  it('are computed by the same workgroups', async () => {
+    const kernel = gated(40, 36, 33, 1);
+    expect(usesTiles(kernel)).toBe(true);
+    await check(kernel, [{}], { ways: [strict, fast] });
+    await check(gated(M, N, K, 2), [{ M: 35, N: 33, K: 40 }]);
+    await check(gated(2, 40, 70, 2));
+  });
+});
+
+describe('factors', () => {
+  it('may be gathered by position, and masked', async () => {
+    const [rows, columns, depth] = [37, 40, 24];
+    const k = new KernelMaker('gathered', [
+      read('a', 10 * depth),
+      read('rows', rows, 'int32'),
+      read('b', depth * columns),
+      write('y', rows * columns),
+    ]);
+    k.parallel('i', rows, () => {
+      const row = k.load('rows', at('i'));
+      k.parallel('j', columns, () => {
+        const product = (): ScalarId => {
+          const below = k.compare('LE', k.index(at('k')), k.index(at('j')));
+          const b = k.load('b', at([columns, 'k'], 'j'), below, 0.25);
+          return k.apply('multiply', k.load('a', at([depth, row], 'k')), b);
+        };
+        const [sum] = k.reduce([{ name: 'k', extent: depth }], ['sum'], () => [product()], { order: 'blocks' });
+        k.store('y', at([columns, 'i'], 'j'), sum);
+      });
+    });
+    const kernel = k.finish();
+    expect(usesTiles(kernel)).toBe(true);
+    await check(kernel, [{}], { fill: (name, i) => (name === 'rows' ? (i * 7) % 10 : wave(name, i)) });
   });
 });
 
