@@ -17,7 +17,7 @@ import { documentation, textOf } from './text.ts';
 
 const steps = 12_000;
 const trainingMilliseconds = 15_000;
-/** How far final losses may be apart, relative to the least: rounding, grown over forty steps. */
+/** How far final losses may be apart, relative to the least: rounding, grown over thirty steps. */
 const agreement = 1e-3;
 
 const heading = (number: number, title: string): void => console.log(`\n${bold(`${number}. ${title}`)}\n`);
@@ -65,7 +65,7 @@ async function partTwo(text: CharacterText): Promise<ReturnType<typeof initialSt
 }
 
 /** Steps of the spirals on each device. */
-const spiralSteps = 40;
+const spiralSteps = 30;
 
 async function partFive(): Promise<void> {
   console.log(faint(`  examples/spirals.ts: ${spiralSteps} steps of Adam on three spirals, from the same seeds\n`));
