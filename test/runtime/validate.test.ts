@@ -97,6 +97,7 @@ describe('validateProgram', () => {
     ['a size nested beyond measure', ['kernels', 0, 'phases', 0, 'tiles'], '('.repeat(1900)],
     ['a size without end', ['kernels', 0, 'flops'], '1+'.repeat(10_000)],
     ['a negative size', ['temporaries', 0, 'bytes'], -4],
+    ['a distance that is no int32', ['kernels', 0, 'sizes', 0], -(2 ** 31) - 1],
     ['a symbolic constant', ['constants', 0, 'shape', 0], 'B'],
     ['a constant shorter than its shape', ['constants', 0, 'shape', 0], 3],
     ['an output that takes over what is not donated', ['outputs', 1, 'source', 'input'], 0],
@@ -124,6 +125,10 @@ describe('validateProgram', () => {
     const planned = { ...whole, arenaBytes: 100, temporaries: [{ bytes: 64, offset: 64, first: 0, last: 1 }] };
     expect(isInvalid(planned)).toBe(true);
     expect(isInvalid({ ...planned, arenaBytes: 128 })).toBe(false);
+  });
+
+  it('accepts distances that are negative, where a kernel walks backwards', () => {
+    expect(isInvalid(withPart(['kernels', 0, 'sizes', 0], -99))).toBe(false);
   });
 
   it('never throws anything but invalid_program', () => {
