@@ -28,6 +28,7 @@ const alsoWebgpu = [
   ...files('codegen', ['window', 'sort', 'transpose', 'partials', 'backwards']),
   ...files('end-to-end', ['ops', 'random-graphs', 'models', 'layers', 'training', 'attention', 'regressions']),
   ...files('operations', ['recorded-on-device', 'half', 'sorting']),
+  ...files('tracer', ['peak-memory', 'prepared']),
 ];
 
 /** A full run tries hundreds of times as many cases. */
