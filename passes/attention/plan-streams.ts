@@ -11,7 +11,7 @@ import type { Value } from '../../ir/types.ts';
 import type { GraphUses } from '../fuse/graph-uses.ts';
 import type { Refusal } from '../fuse/rules.ts';
 import { findScoreRegions, noRegions, type ScoreRegion, type ScoreRegions } from './score-region.ts';
-import { hasExponentials, refuseRegion, refuseStreams } from './score-rules.ts';
+import { hasExponentials, refuseRegion, refuseStream, refuseStreams } from './score-rules.ts';
 import { planStreams, type Stream } from './stream.ts';
 
 export interface StreamPlan {
@@ -33,8 +33,14 @@ export function planAllStreams(analysis: GraphUses): StreamPlan {
   for (const region of found.regions) {
     if (region.roots.some((root) => taken.has(analysis.positionOf(root.results[0]) ?? -1))) continue;
     const refusal = refuseRegion(region, found, analysis);
-    const streams = refusal ? [] : planStreams(region, found, analysis);
-    const reason = refusal ?? refuseStreams(streams, analysis);
+    const planned = refusal ? [] : planStreams(region, found, analysis);
+    const wide = planned.map((stream) => refuseStream(stream, analysis));
+    const streams = planned.filter((_, at) => !wide[at]);
+    if (looksLikeAttention(region, analysis)) {
+      for (const each of wide) if (each) refusals.push(refusalOf(region, each, analysis));
+    }
+    if (planned.length > 0 && streams.length === 0) continue;
+    const reason = refusal ?? refuseStreams(streams);
     if (reason) {
       if (looksLikeAttention(region, analysis)) refusals.push(refusalOf(region, reason, analysis));
       continue;

@@ -7,10 +7,11 @@
  *     tanh(x w1) w2            has neither; a stream if the scores are twice as large as all that it reads and writes
  */
 import type { OpOf, Value } from '../../ir/types.ts';
-import { estimate, type GraphUses, isAnchor, isFree, readBy } from '../fuse/graph-uses.ts';
+import { estimate, type GraphUses } from '../fuse/graph-uses.ts';
 import type { Refusal } from '../fuse/rules.ts';
 import { isEqual, type Roles, type ScoreRegion, type ScoreRegions } from './score-region.ts';
 import type { Stream } from './stream.ts';
+import { countReadBuffers } from './stream-buffers.ts';
 
 /** Products in one score, at most: deeper ones are not worth computing twice. */
 const deepestScore = 256;
@@ -38,44 +39,17 @@ export function refuseRegion(region: ScoreRegion, regions: ScoreRegions, analysi
   return undefined;
 }
 
+/** Why a stream can not be one kernel; what it would compute is left to ordinary fusion, which stores scores for it. */
+export function refuseStream(stream: Stream, analysis: GraphUses): Refusal | undefined {
+  const buffers = countReadBuffers(stream.sources, analysis) + stream.outputs.size;
+  if (buffers <= analysis.target.mostBuffers) return undefined;
+  return { rule: 'bindings', detail: `a kernel would have ${buffers} buffers` };
+}
+
 /** Why the streams of a region are not worth having. */
-export function refuseStreams(streams: readonly Stream[], analysis: GraphUses): Refusal | undefined {
-  const { mostBuffers } = analysis.target;
-  const wide = streams.find((stream) => buffersOf(stream, analysis) > mostBuffers);
-  if (wide) return { rule: 'bindings', detail: `a kernel would have ${buffersOf(wide, analysis)} buffers` };
+export function refuseStreams(streams: readonly Stream[]): Refusal | undefined {
   const idle = streams.find(({ exits }) => !exits.some(({ kind }) => kind === 'contraction'));
   return idle && { rule: 'score-use', detail: 'a kernel would compute scores only to store or to reduce them' };
-}
-
-/**
- * Buffers that a stream binds at least: parts of one value are read from its memory, and what is made of positions, such
- * as a causal mask, from none.
- */
-function buffersOf({ sources, outputs }: Stream, analysis: GraphUses): number {
-  const read = new Set<Value>();
-  const seen = new Set<Value>();
-  const waiting = [...sources];
-  for (let value = waiting.pop(); value; value = waiting.pop()) {
-    if (seen.has(value)) continue;
-    seen.add(value);
-    const op = analysis.producerOf(value);
-    if (op && isFree(op)) waiting.push(...readBy(op));
-    else if (!isMadeOfPositions(value, analysis)) read.add(value);
-  }
-  return read.size + outputs.size;
-}
-
-/** Ops behind a value that are looked at. */
-const mostLookedAt = 64;
-
-function isMadeOfPositions(value: Value, analysis: GraphUses): boolean {
-  const seen = new Set<Value>([value]);
-  for (const next of seen) {
-    const op = analysis.producerOf(next);
-    if (!op || isAnchor(op) || op.opcode === 'call' || seen.size > mostLookedAt) return false;
-    for (const operand of readBy(op)) seen.add(operand);
-  }
-  return true;
 }
 
 function paysOff(region: ScoreRegion, regions: ScoreRegions, analysis: GraphUses): boolean {

@@ -12,6 +12,7 @@ import { traitsOf } from '../../ir/ops/index.ts';
 import type { Value } from '../../ir/types.ts';
 import { type GraphUses, isFree, isView } from '../fuse/graph-uses.ts';
 import { changesOnes, type Direction, type Exit, type ScoreRegion, type ScoreRegions } from './score-region.ts';
+import { countReadBuffers } from './stream-buffers.ts';
 
 export interface Stream {
   readonly region: ScoreRegion;
@@ -76,13 +77,21 @@ class Planner {
       if (stream.direction !== exit.direction) continue;
       const cone = this.#coneOf(exit, stream);
       const written = new Set(stream.exits.map(({ position }) => position));
-      if (dependsOnAny(cone.sources, written, this.#analysis)) continue;
+      if (dependsOnAny(cone.sources, written, this.#analysis) || !this.#fitsInto(stream, exit, cone)) continue;
       this.#add(exit, stream, cone);
       return;
     }
     const stream = new Draft(this.#region, exit.direction);
     this.#streams.push(stream);
     this.#add(exit, stream, this.#coneOf(exit, stream));
+  }
+
+  /** Whether one kernel may bind what several contractions of a stream read and write. */
+  #fitsInto({ exits, sources }: Draft, { kind }: Exit, cone: Cone): boolean {
+    const contractions = exits.filter((exit) => exit.kind === 'contraction').length;
+    if (kind !== 'contraction' || contractions === 0) return true;
+    const read = countReadBuffers([...sources, ...cone.sources], this.#analysis);
+    return read + contractions + 1 <= this.#analysis.target.mostBuffers;
   }
 
   #add(exit: Exit, stream: Draft, { members, sources }: Cone): void {

@@ -10,10 +10,11 @@ import type { Launch, Lowered } from '../../ir/lowered.ts';
 import { Random } from '../../ir/ops/random.ts';
 import type { Literal, Module, Value } from '../../ir/types.ts';
 import { type FusionTarget, wasmTarget, webgpuTarget } from '../../passes/fuse/target.ts';
+import { vjpGraph } from '../../passes/grad/index.ts';
 import { lowerModule } from '../../passes/lower-module.ts';
 import { runPasses } from '../../passes/manager.ts';
 import { optimizePipeline } from '../../passes/optimize/index.ts';
-import { adamStep, f32, gptLoss, i32, mlpLoss, moduleOf } from '../support/models.ts';
+import { adamStep, f32, gptLoss, i32, mlpLoss, moduleOf, softmax } from '../support/models.ts';
 import { randomModule } from '../support/random-graph.ts';
 import { randomNetwork } from '../support/random-network.ts';
 import { runLowered } from '../support/run-lowered.ts';
@@ -110,6 +111,25 @@ describe.each(targets)('$storageBuffers storage buffers', ({ storageBuffers, tar
       const lowered = lower(module, target);
       expect(mostBound(lowered)).toBeLessThan(storageBuffers);
     }
+  });
+
+  test('attention with gradients, of operands in one tensor or in several', () => {
+    const [batch, heads, time, depth] = [2, 2, 5, 4];
+    const shape = [batch, heads, time, depth];
+    const random = new Random(3);
+    const numbers = (): Literal => ({
+      dtype: 'float32',
+      shape,
+      data: Array.from({ length: batch * heads * time * depth }, () => random.integer(-16, 16) / 16),
+    });
+    const b = new GraphBuilder();
+    const [q, k, v, w] = Array.from({ length: 4 }, () => b.parameter(f32(...shape)));
+    const scores = b.op('dot_general', [q, k], { contract: [[3], [3]], batch: [[0, 1], [0, 1]] }); // biome-ignore format: axes
+    const out = b.op('dot_general', [softmax(b, scores), v], { contract: [[3], [2]], batch: [[0, 1], [0, 1]] }); // biome-ignore format: axes
+    const loss = b.op('reduce', [b.op('multiply', [out, w])], { kind: 'sum', axes: [0, 1, 2, 3] });
+    const { parameters, ops, results } = vjpGraph(b.build([out, loss]), { wrt: [0, 1, 2], outputs: [1] });
+    const seed: Literal = { dtype: 'float32', shape: [], data: [1] };
+    expectWithin(moduleOf({ parameters, ops, results }), [numbers(), numbers(), numbers(), numbers(), seed]);
   });
 
   test('training steps, donated or not', () => {
