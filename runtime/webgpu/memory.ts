@@ -52,6 +52,12 @@ function sizeClass(bytes: number): number {
   return Math.max(1, Math.ceil(bytes / step)) * step;
 }
 
+/** The same bytes where no other thread sees them: Dawn for Node ends the process when it is given shared ones. */
+const unshared = (data: Uint8Array): Uint8Array<ArrayBuffer> =>
+  Object.prototype.toString.call(data.buffer) === '[object SharedArrayBuffer]'
+    ? new Uint8Array(data)
+    : (data as Uint8Array<ArrayBuffer>);
+
 export class GpuMemory {
   /** Bytes that tensors hold. */
   tensorBytes = 0;
@@ -137,11 +143,11 @@ export class GpuMemory {
     if (block.usedIn === this.#commands.batch) this.#commands.flush();
     const { queue } = this.#device;
     const whole = data.length & ~3;
-    const source = data as Uint8Array<ArrayBuffer>;
+    const source = unshared(data);
     if (whole > 0) queue.writeBuffer(block.buffer, 0, source, 0, whole);
     if (whole === data.length) return;
     const rest = new Uint8Array(4);
-    rest.set(data.subarray(whole));
+    rest.set(source.subarray(whole));
     queue.writeBuffer(block.buffer, whole, rest);
   }
 

@@ -29,6 +29,13 @@ describe('uploads and reads', () => {
     }
   });
 
+  it('take bytes that threads share', async () => {
+    const device = await openDevice();
+    const shared = new Uint8Array(new SharedArrayBuffer(32), 4, 13);
+    shared.set(Uint8Array.from({ length: 13 }, (_, i) => i));
+    expect(await device.read(device.upload('uint8', [13], shared))).toEqual(Uint8Array.from(shared));
+  });
+
   it('hold int64 as int32, and refuse what does not fit, and float64', async () => {
     const device = await openDevice();
     const fitting = [0n, -1n, 2147483647n, -2147483648n, 7n];
