@@ -73,7 +73,8 @@ export type Disturb = (opcode: ScalarOpcode, value: number) => number;
 
 /**
  * Runs a kernel on its buffers, in the order of its bindings. Written buffers are changed in place.
- * @param disturb changes the floats that ops give, so that one sees how far errors of rounding reach
+ * @param disturb changes the floats that ops give, so that one sees how far errors of rounding reach; sums then add one
+ *   element after the other
  * @throws KilnError `internal` when an index is out of range
  */
 export function interpretKernel(
@@ -283,6 +284,7 @@ class Interpreter {
     if (accumulator.kind === 'tuple') return this.tuple(accumulator);
     if (accumulator.kind === 'argmax' || accumulator.kind === 'argmin') return this.extremum(accumulator);
     const summed = accumulator.kind === 'sum' || accumulator.kind === 'product';
+    if (summed && this.disturb) return this.inTurn(accumulator);
     if (summed && order === 'blocks') return this.blocks(accumulator);
     return this.lanes(accumulator);
   }
@@ -331,6 +333,19 @@ class Interpreter {
         close();
         this.define(accumulator.result, accumulator.dtype, result);
       },
+    };
+  }
+
+  /** A sum of one element after the other, whose error grows the most: what a disturbed run takes for any order. */
+  inTurn(accumulator: ClosedAccumulator): AccumulatorState {
+    const { identity, combine } = this.combiner(accumulator);
+    let result = identity;
+    return {
+      add: () => {
+        result = combine(result, this.value(accumulator.value));
+      },
+      flush: () => {},
+      finish: () => this.define(accumulator.result, accumulator.dtype, result),
     };
   }
 

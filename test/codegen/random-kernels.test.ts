@@ -8,8 +8,9 @@ import { addDims, type Dim, dim, evaluateDim, mulDims } from '../../base/dim.ts'
 import type { IndexExpression, IndexTerm, Kernel, KernelBuffer, ScalarId } from '../../ir/kernel.ts';
 import { checkKernel } from '../support/kernel-check.ts';
 import { floordiv, KernelMaker, mod } from '../support/kernel-maker.ts';
+import { caseCount } from '../support/runs.ts';
 
-const numRuns = process.env.KILN_TEST === 'full' ? 3000 : 150;
+const numRuns = caseCount(150, 3000);
 
 interface AxisChoice {
   readonly name: string;

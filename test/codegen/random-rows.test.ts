@@ -5,8 +5,9 @@ import { type Dim, dim, mulDims } from '../../base/dim.ts';
 import type { IndexExpression, Kernel, ScalarId } from '../../ir/kernel.ts';
 import { checkKernel } from '../support/kernel-check.ts';
 import { at, KernelMaker, read, write } from '../support/kernel-maker.ts';
+import { caseCount } from '../support/runs.ts';
 
-const numRuns = process.env.KILN_TEST === 'full' ? 300 : 40;
+const numRuns = caseCount(40, 300);
 const symbol = dim('S', { min: 1 });
 const arrays = ['s0', 's1', 's2'] as const;
 

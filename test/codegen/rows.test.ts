@@ -16,6 +16,7 @@ import {
 } from '../support/attention-kernels.ts';
 import { checkKernel, wave } from '../support/kernel-check.ts';
 import { at, KernelMaker, read, write } from '../support/kernel-maker.ts';
+import { caseCount } from '../support/runs.ts';
 
 /** The schedule of a kernel whose loops need no normalising. */
 function scheduleOf(kernel: Kernel): RowKernel | undefined {
@@ -135,7 +136,7 @@ describe('attention', () => {
         const kernel = kernels[kind]({ ...rest, heads: heads * shared, sharing: shared });
         await checkKernel(kernel);
       }),
-      { numRuns: process.env.KILN_TEST === 'full' ? 200 : 30, seed: 20250812 },
+      { numRuns: caseCount(30, 200), seed: 20250812 },
     );
   });
 });
