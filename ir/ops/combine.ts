@@ -4,7 +4,7 @@
  *     combineFunction('sum', 'int32')(2147483647, 1)     // -2147483648
  *     identityOf('max', 'float32')                       // -Infinity
  */
-import { type DType, integerRange, isFloat } from '../../base/dtype.ts';
+import { type DType, integerRange, isFloat, isSigned } from '../../base/dtype.ts';
 import type { ReduceKind, ScatterKind } from '../opcodes.ts';
 import { scalarFunction } from './scalar.ts';
 
@@ -28,8 +28,9 @@ export function identityOf(kind: CombineKind, dtype: DType): number {
     case 'or':
       return 0;
     case 'product':
-    case 'and':
       return 1;
+    case 'and':
+      return dtype === 'bool' ? 1 : isSigned(dtype) ? -1 : integerRange(dtype)[1];
     case 'max':
       return isFloat(dtype) ? -Infinity : integerRange(dtype)[0];
     case 'min':
