@@ -5,7 +5,8 @@
 
 /** From the page. */
 export type Request =
-  | { readonly type: 'train'; readonly device: DeviceName; readonly steps: number }
+  /** Begins a run, and ends the one before. */
+  | { readonly type: 'train'; readonly run: number; readonly device: DeviceName; readonly steps: number }
   | { readonly type: 'stop' }
   /** Asks for the code of all kernels. */
   | { readonly type: 'code' };
@@ -33,6 +34,12 @@ export type Answer =
   | { readonly type: 'done'; readonly result: Result; readonly kernels: readonly KernelRow[] }
   | { readonly type: 'failed'; readonly title: string; readonly message: string }
   | { readonly type: 'code'; readonly code: readonly (readonly [kernel: string, text: string])[] };
+
+/** An answer, and the run that it is about: the page may have begun another one meanwhile. */
+export interface Message {
+  readonly run: number;
+  readonly answer: Answer;
+}
 
 export interface About {
   readonly device: DeviceName;

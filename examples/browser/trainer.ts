@@ -9,13 +9,13 @@
  */
 import { init, KilnError, shutdown, type Tensor } from '../../index.ts';
 import { arms } from '../spirals.ts';
-import type { Answer, DeviceName, Request } from './protocol.ts';
+import type { Answer, DeviceName, Message, Request } from './protocol.ts';
 import { grid, kernelRows, Training } from './training.ts';
 
 /** What is used of a port, be it a worker's scope or one end of a channel. */
 export interface Port {
   onmessage: ((event: { readonly data: Request }) => void) | null;
-  postMessage(answer: Answer): void;
+  postMessage(message: Message): void;
 }
 
 /** Steps between two losses that are read. */
@@ -33,7 +33,7 @@ export function serve(port: Port): void {
     if (request.type === 'code') return run?.sendCode();
     run?.stop();
     if (request.type === 'stop') return;
-    const next = new Run(port);
+    const next = new Run(port, request.run);
     run = next;
     turn = turn.then(() => next.train(request.device, request.steps));
   };
@@ -42,11 +42,17 @@ export function serve(port: Port): void {
 /** One training, from fresh parameters. */
 class Run {
   readonly #port: Port;
+  readonly #number: number;
   #training: Training | undefined;
   #isStopped = false;
 
-  constructor(port: Port) {
+  constructor(port: Port, number: number) {
     this.#port = port;
+    this.#number = number;
+  }
+
+  #tell(answer: Answer): void {
+    this.#port.postMessage({ run: this.#number, answer });
   }
 
   stop(): void {
@@ -54,7 +60,7 @@ class Run {
   }
 
   sendCode(): void {
-    if (this.#training) this.#port.postMessage({ type: 'code', code: this.#training.code() });
+    if (this.#training) this.#tell({ type: 'code', code: this.#training.code() });
   }
 
   /** Never rejects: what goes wrong is told to the page. */
@@ -64,7 +70,7 @@ class Run {
       await this.#train(device, steps);
     } catch (error) {
       const title = error instanceof KilnError ? error.summary : 'The training failed';
-      this.#port.postMessage({
+      this.#tell({
         type: 'failed',
         title,
         message: error instanceof Error ? error.message : String(error),
@@ -81,7 +87,7 @@ class Run {
     const explanation = training.explain();
     const { parameterCount: parameters, data } = training;
     const about = { device, tier: explanation.tier, compileMilliseconds, parameters };
-    this.#port.postMessage({
+    this.#tell({
       type: 'started',
       about: { ...about, hardware: await hardwareOf(device) },
       kernels: kernelRows(explanation),
@@ -91,7 +97,7 @@ class Run {
     if (!trained) return;
     const result = { device, steps, compileMilliseconds, accuracy: await training.accuracy(), ...trained };
     const kernels = kernelRows(explanation, await training.timeKernels());
-    this.#port.postMessage({ type: 'done', result, kernels });
+    this.#tell({ type: 'done', result, kernels });
   }
 
   /** @returns `undefined` when it was stopped */
@@ -120,7 +126,7 @@ class Run {
       const isLast = step === steps;
       const loss = isLast && pending ? await read(pending) : Number.NaN;
       stepping += performance.now() - start;
-      this.#port.postMessage({ type: 'progress', losses, stepMilliseconds: stepping / step });
+      this.#tell({ type: 'progress', losses, stepMilliseconds: stepping / step });
       losses = [];
       const rest = Math.max(pictureInterval, picture.milliseconds * (1 / pictureShare - 1));
       if (isLast || now - picture.end > rest) {
@@ -137,7 +143,7 @@ class Run {
   async #picture(training: Training): Promise<number> {
     const start = performance.now();
     const [odds, accuracy] = [await training.odds(), await training.accuracy()];
-    this.#port.postMessage({ type: 'picture', odds, grid, accuracy });
+    this.#tell({ type: 'picture', odds, grid, accuracy });
     return performance.now() - start;
   }
 }

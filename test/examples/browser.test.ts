@@ -148,7 +148,7 @@ describe('the example page', { timeout: patience }, () => {
     expect(messages.filter((text) => !text.includes('No available adapters'))).toEqual([]);
   });
 
-  it('trains on WebGPU, in the page and in a worker, to the loss of WASM', async () => {
+  it('trains on WebGPU, in the page and in a worker, to the loss of WASM', { timeout: 3 * patience }, async () => {
     const few = 25;
     const query = { device: 'webgpu', steps: String(few) };
     const inPage = await open(query, { within: withWebgpu });
@@ -192,6 +192,14 @@ describe('the example page', { timeout: patience }, () => {
     await page.waitForTimeout(200);
     expect(await step()).toBe(at);
     expect(at).toBeLessThan(100_000);
+    // A run that begins while another one goes on shows nothing of that one.
+    await page.click('#run');
+    await expect.poll(step).toBeGreaterThan(0);
+    await page.fill('input[name=steps]', String(steps));
+    await page.click('#run');
+    await page.click('#run');
+    await page.waitForSelector('#runs tr:nth-child(2)');
+    await expectTrained(page, 'WASM', 'page');
   });
 
   it('fits a phone', async () => {

@@ -4,7 +4,7 @@
  *
  *     ?device=webgpu&worker&steps=200      what to begin with
  */
-import type { About, Answer, DeviceName, Request, Result } from '../protocol.ts';
+import type { About, DeviceName, Message, Request, Result } from '../protocol.ts';
 import { KernelList, timeText } from './kernel-list.ts';
 import { LossCurve } from './loss-curve.ts';
 import { Picture } from './picture.ts';
@@ -31,6 +31,8 @@ interface Trainer {
 
 let trainer: Trainer | undefined;
 let isRunning = false;
+/** Counts runs, so that late messages of one that was stopped are not taken for those of the next. */
+let currentRun = 0;
 
 /** What the module of the trainer exports. */
 interface TrainerModule {
@@ -42,18 +44,19 @@ const trainerUrl = new URL('./trainer.js', import.meta.url);
 async function startTrainer(isWorker: boolean): Promise<Trainer> {
   if (isWorker) {
     const worker = new Worker(trainerUrl, { type: 'module', name: 'trainer' });
-    worker.onmessage = ({ data }: MessageEvent<Answer>) => receive(data);
+    worker.onmessage = ({ data }: MessageEvent<Message>) => receive(data);
     worker.onerror = ({ message }) => fail('The worker could not be started', message);
     return { isWorker, post: (request) => worker.postMessage(request), end: () => worker.terminate() };
   }
   const { serve } = (await import(trainerUrl.href)) as TrainerModule;
   const { port1, port2 } = new MessageChannel();
   serve(port1);
-  port2.onmessage = ({ data }: MessageEvent<Answer>) => receive(data);
+  port2.onmessage = ({ data }: MessageEvent<Message>) => receive(data);
   return { isWorker, post: (request) => port2.postMessage(request), end: () => port2.close() };
 }
 
-function receive(answer: Answer): void {
+function receive({ run, answer }: Message): void {
+  if (run !== currentRun) return;
   switch (answer.type) {
     case 'started':
       showAbout(answer.about);
@@ -153,13 +156,14 @@ async function train(): Promise<void> {
   for (const id of ['loss', 'accuracy', 'step', 'time', 'rate', 'compile']) byId(`tile-${id}`).textContent = '–';
   byId('about').textContent = 'Compiling …';
   curve.start(device, steps);
+  currentRun++;
   try {
     if (trainer && trainer.isWorker !== isWorker) {
       trainer.end();
       trainer = undefined;
     }
     trainer ??= await startTrainer(isWorker);
-    trainer.post({ type: 'train', device, steps });
+    trainer.post({ type: 'train', run: currentRun, device, steps });
   } catch (error) {
     fail('The trainer could not be loaded', String(error));
   }
