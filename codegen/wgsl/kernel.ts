@@ -10,6 +10,7 @@ import { type Unit, unitsOf } from '../common/units.ts';
 import { axisExtents, valueDTypes, writtenMemory } from '../common/walk.ts';
 import { planContraction } from './contraction/schedule.ts';
 import { planSplit } from './reduce/split.ts';
+import { planRowsOfReduction } from './reduce/split-rows.ts';
 import { planRows } from './rows/plan.ts';
 import { planScatter } from './scatter/index.ts';
 import type { Schedule, ScheduleContext, Stage } from './schedule.ts';
@@ -47,7 +48,14 @@ export interface GeneratedKernel {
 }
 
 /** Ways to run a unit, the first that fits it; `planThreads` takes what is left. */
-const schedules: readonly Schedule[] = [planScatter, planSort, planContraction, planSplit, planRows];
+const schedules: readonly Schedule[] = [
+  planScatter,
+  planSort,
+  planContraction,
+  planRowsOfReduction,
+  planSplit,
+  planRows,
+];
 
 /**
  * Generates the code of a kernel.

@@ -19,6 +19,9 @@ export interface TeamNames {
   readonly slot: string;
   readonly team: string;
   readonly member: string;
+  /** With subgroups, how many members of a team stand in one of them, and which such part this is: int32. */
+  readonly width?: string;
+  readonly part?: string;
 }
 
 /** A state that is to be combined: its accumulator, its code, the variables of this thread. */
@@ -28,14 +31,10 @@ export interface TeamState {
   readonly names: readonly string[];
 }
 
-/** The smallest subgroups there are. */
-const leastSubgroup = 4;
-
 /** Writes the combination into the variables of every member. All threads of the workgroup run it. */
 export function combineInTeam(body: Body, team: Team, place: TeamNames, states: readonly TeamState[]): void {
   if (team.size === 1) return;
-  const hasSubgroups = body.shader.options.tier.subgroups && team.layout === 'rows';
-  if (hasSubgroups) combineBySubgroups(body, team, place, states);
+  if (place.width !== undefined) combineBySubgroups(body, team, place, states);
   else combineAsTree(body, team, place, states);
 }
 
@@ -132,9 +131,7 @@ function subgroupOperation({ accumulator, state }: TeamState): ((text: string) =
 
 function combineBySubgroups(body: Body, team: Team, place: TeamNames, states: readonly TeamState[]): void {
   const isWhole = team.size === usualWorkgroup;
-  const width = body.unique('width');
-  const all = 'i32(subgroup_width)';
-  body.line(`let ${width} = ${isWhole ? all : `min(${all}, ${team.size})`};`);
+  const { slot, team: number, width = '', part = '' } = place;
   const shuffled: TeamState[] = [];
   for (const one of states) {
     const operation = isWhole ? subgroupOperation(one) : undefined;
@@ -154,21 +151,16 @@ function combineBySubgroups(body: Body, team: Team, place: TeamNames, states: re
   }
   // Without this step each member has the same state but for the order of its parts.
   const arrays = stateArrays(body, states);
-  const part = body.unique('part');
-  body.line(`let ${part} = ${place.slot} / ${width};`);
-  body.block(`if (${place.slot} % ${width} == 0)`, () => put(body, states, arrays, part));
+  body.block(`if (${slot} % ${width} == 0)`, () => put(body, states, arrays, part));
   body.line('workgroupBarrier();');
-  const first = body.unique('first');
-  const parts = body.unique('parts');
-  body.line(`let ${parts} = ${team.size} / ${width};`);
-  body.line(`let ${first} = ${isWhole ? '0' : `${place.team} * ${parts}`};`);
+  const { first, end } = partsOfTeam(body, team, number, width);
   states.forEach((one, i) => {
     taken(one, arrays[i], first).forEach((text, j) => {
       body.line(`${one.names[j]} = ${text};`);
     });
   });
   const at = body.unique('at');
-  body.block(`for (var ${at} = ${first} + 1; ${at} < ${first} + ${parts}; ${at}++)`, () => {
+  body.block(`for (var ${at} = ${isWhole ? '1' : `${first} + 1`}; ${at} < ${end}; ${at}++)`, () => {
     states.forEach((one, i) => {
       one.state.merge(one.names, named(body, taken(one, arrays[i], at), 'other'));
     });
@@ -176,5 +168,10 @@ function combineBySubgroups(body: Body, team: Team, place: TeamNames, states: re
   body.line('workgroupBarrier();');
 }
 
-/** Whether a team lies within the smallest subgroup. */
-export const isWithinSubgroup = ({ size, layout }: Team): boolean => layout === 'rows' && size <= leastSubgroup;
+/** Where the parts of a team, one a subgroup, begin and end. */
+export function partsOfTeam(body: Body, team: Team, number: string, width: string): { first: string; end: string } {
+  if (team.size === usualWorkgroup) return { first: '0', end: `${usualWorkgroup} / ${width}` };
+  const first = body.unique('first');
+  body.line(`let ${first} = ${number} * (${team.size} / ${width});`);
+  return { first, end: `${first} + ${team.size} / ${width}` };
+}

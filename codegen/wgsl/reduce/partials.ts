@@ -38,19 +38,27 @@ export class Partials {
     strip: string,
   ) {
     const memory = body.shader.scratch();
-    const place = body.unique('place');
-    body.line(`let ${place} = ${this.#place(body, row, strip)};`);
+    const place = this.#place(body, row, strip);
     let at = 0;
     for (const { state, names } of states) {
       names.forEach((name, i) => {
         const word = wordOf(state.variables[i].dtype, name);
-        body.line(`${memory}[${body.shader.size(this.#starts[at++])} + ${place}] = ${word};`);
+        body.line(`${memory}[${this.#word(body, at++, place)}] = ${word};`);
       });
     }
   }
 
+  /** The place of a strip's states, each among those of its variable. */
   #place(body: RowBody, row: string, strip: string): string {
-    return equalDims(this.#rows, 1) ? strip : `${strip} * ${body.shader.size(this.#rows)} + ${row}`;
+    if (equalDims(this.#rows, 1)) return strip;
+    const place = body.unique('place');
+    body.line(`let ${place} = ${strip} * ${body.shader.size(this.#rows)} + ${row};`);
+    return place;
+  }
+
+  #word(body: RowBody, variable: number, place: string): string {
+    const start = this.#starts[variable];
+    return equalDims(start, 0) ? place : `${body.shader.size(start)} + ${place}`;
   }
 
   /** Combines the states of all strips of a row and gives the results their values. */
@@ -65,15 +73,12 @@ export class Partials {
     const strip = body.unique('strip');
     const strips = body.shader.size(this.#strips);
     body.block(`for (var ${strip} = ${member}; ${strip} < ${strips}; ${strip} += ${size})`, () => {
-      const place = body.unique('place');
-      body.line(`let ${place} = ${this.#place(body, row, strip)};`);
+      const place = this.#place(body, row, strip);
       let at = 0;
       for (const { state, names } of states) {
         const others = state.variables.map(({ dtype }) => {
           const other = body.unique('other');
-          body.line(
-            `let ${other} = ${fromWord(dtype, `${memory}[${body.shader.size(this.#starts[at++])} + ${place}]`)};`,
-          );
+          body.line(`let ${other} = ${fromWord(dtype, `${memory}[${this.#word(body, at++, place)}]`)};`);
           return other;
         });
         state.merge(names, others);

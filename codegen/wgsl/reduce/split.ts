@@ -16,7 +16,7 @@ import type { Unit } from '../../common/units.ts';
 import { definitionsOf, freeValues, walk, writtenBy } from '../../common/walk.ts';
 import type { BodyFacts } from '../body.ts';
 import type { SweepGroup } from '../rows/groups.ts';
-import { declareMember, declareRow, matchRows, type Rows, useOf } from '../rows/plan.ts';
+import { declareMember, declareRow, matchRows, type Rows, useOf, wholeVectors } from '../rows/plan.ts';
 import { RowBody, type RowLayout } from '../rows/row-body.ts';
 import { memoryOf, sweepOf } from '../rows/sweeps.ts';
 import { type Team, teamsOfGroup } from '../rows/team.ts';
@@ -57,13 +57,10 @@ export function planSplit(unit: Unit, context: ScheduleContext): readonly Stage[
     const emit = (shader: Shader): string => {
       const body = new StripBody(shader, context.facts, layout, partials);
       body.nodes(unit.lets);
-      const { slot, number, member } = declareMember(body, layout.team);
-      const strip = body.unique('strip');
-      const group = body.unique('group');
-      body.line(`let ${strip} = ${hasSweeps ? `i32(workgroup) % ${shader.size(strips)}` : '0'};`);
-      body.line(`let ${group} = ${hasSweeps ? `i32(workgroup) / ${shader.size(strips)}` : 'i32(workgroup)'};`);
-      const { row, exists } = declareRow(body, axes, perGroup, group, number);
-      body.begin({ slot, team: number, member, strip, ...(exists && { exists }) });
+      const names = declareMember(body, layout.team);
+      const { strip, group } = hasSweeps ? declareStrip(body, strips, axes.length === 0) : { group: 'i32(workgroup)' };
+      const { row, exists } = declareRow(body, axes, perGroup, group, names.team);
+      body.begin({ ...names, ...(strip && { strip }), ...(exists && { exists }) });
       body.row = row;
       for (const declare of arrays) declare(body, row);
       for (const node of here) {
@@ -80,6 +77,19 @@ export function planSplit(unit: Unit, context: ScheduleContext): readonly Stage[
       emit,
     };
   });
+}
+
+/** The number of a workgroup's strip, and that of its rows. */
+function declareStrip(body: RowBody, strips: number, isSingle: boolean): { strip: string; group: string } {
+  const strip = body.unique('strip');
+  if (isSingle) {
+    body.line(`let ${strip} = i32(workgroup);`);
+    return { strip, group: '0' };
+  }
+  const group = body.unique('group');
+  body.line(`let ${strip} = i32(workgroup) % ${body.shader.size(strips)};`);
+  body.line(`let ${group} = i32(workgroup) / ${body.shader.size(strips)};`);
+  return { strip, group };
 }
 
 /** A body whose reductions leave the states of their strip. */
@@ -190,7 +200,7 @@ function placeArrays({ inside }: Rows, rows: Dim, { scratchArrays, scratch }: Sc
   return [...scratchArrays.values()]
     .filter(({ name }) => used.has(name))
     .map(({ name, dtype, size }: KernelScratch) => {
-      const start = scratch.allocate(mulDims(size, rows));
+      const start = scratch.allocate(mulDims(wholeVectors(size), rows));
       return (body: RowBody, row: string): void => {
         const { shader } = body;
         const base = body.unique('base');

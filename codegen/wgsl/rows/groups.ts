@@ -5,7 +5,17 @@
  *     extent 768, 64 threads a row     three vectors of four a thread, held between the sweeps
  *     extent N, 256 threads            each 256th element, or vector where N is a multiple of four
  */
-import { ceilDivDims, type Dim, dimBounds, dimProduct, equalDims, isStatic, modDims } from '../../../base/dim.ts';
+import {
+  ceilDivDims,
+  type Dim,
+  dimBounds,
+  dimProduct,
+  equalDims,
+  floorDivDims,
+  isStatic,
+  modDims,
+  mulDims,
+} from '../../../base/dim.ts';
 import type { Let, ScalarId } from '../../../ir/kernel.ts';
 import { coefficientOf, valuesOfIndex } from '../../common/linear-index.ts';
 import { axesOf, definitionsOf, walk } from '../../common/walk.ts';
@@ -20,6 +30,9 @@ export interface SweepGroup {
   readonly total: Dim;
   /** Neighbouring positions that a thread does at once. */
   readonly lanes: 1 | 4;
+  /** Where whole vectors end, and whether there are positions behind: less than a vector. */
+  readonly end: Dim;
+  readonly hasTail: boolean;
   /** Steps of a thread, where they are few: what it computes there can stay with it. */
   readonly held?: number;
   /** Loads that several of the sweeps do, as `memory key`. */
@@ -33,7 +46,6 @@ const mostHeldWords = 64;
 /** Whether a sweep, or what is inside, does what four lanes can not. */
 function allowsLanes({ axes, body }: Sweep, scratch: ReadonlySet<string>): boolean {
   const [last] = axes.slice(-1);
-  if (!equalDims(modDims(last.extent, 4), 0)) return false;
   const varying = new Set<ScalarId>();
   for (const inner of walk(body)) {
     if (axesOf(inner).some(({ name }) => name === last.name) || inner.kind === 'sort') return false;
@@ -51,6 +63,24 @@ function allowsLanes({ axes, body }: Sweep, scratch: ReadonlySet<string>): boole
 
 const isPositional = (kind: string): boolean => kind === 'tuple' || kind === 'argmax' || kind === 'argmin';
 
+/**
+ * Whether the last vector may go beyond the end. What lies there is padding, which may be read and written where the
+ * sweep fills the buffer, but must not be an index.
+ */
+function allowsPadding({ axes, body }: Sweep, sizes: ReadonlyMap<string, Dim>): boolean {
+  const [{ name, extent }] = axes;
+  return [...walk(body)].every((node) => {
+    if (node.kind === 'store') {
+      const size = sizes.get(node.memory);
+      const { offset, terms } = node.index;
+      return size === undefined || (equalDims(size, extent) && equalDims(offset, 0) && terms.length === 1);
+    }
+    if (node.kind !== 'let' || node.expression.kind !== 'load') return true;
+    const { index } = node.expression;
+    return valuesOfIndex(index).length === 0 && laneMotion(index, name) !== 'other';
+  });
+}
+
 /** Whether vectors are read or written somewhere. */
 const hasVectors = ({ axes, body }: Sweep): boolean =>
   [...walk(body)].some((node) => {
@@ -62,37 +92,49 @@ const hasVectors = ({ axes, body }: Sweep): boolean =>
 const isVectorLoad = ({ expression }: Let, axis: string): boolean =>
   expression.kind === 'load' && laneMotion(expression.index, axis) === 'vector';
 
-/** The groups of a row's sweeps by key. */
+/**
+ * The groups of a row's sweeps by key.
+ * @param sizes where there is one row, which may begin where memory begins, the sizes of buffers
+ */
 export function groupSweeps(
   sweeps: readonly Sweep[],
   teamFor: (steps: Dim) => Team,
   { atPosition, own }: Ownership,
   written: ReadonlySet<string>,
   scratch: ReadonlySet<string>,
+  sizes?: ReadonlyMap<string, Dim>,
 ): { readonly team: Team; readonly groups: ReadonlyMap<string, SweepGroup> } {
   const byKey = new Map<string, Sweep[]>();
   for (const sweep of sweeps) byKey.set(groupOf(sweep), [...(byKey.get(groupOf(sweep)) ?? []), sweep]);
   const shapes = [...byKey].map(([key, members]) => {
     const extents = members[0].axes.map(({ extent }) => extent);
-    const isFast = teamFor(1024).layout === 'rows';
+    const isRagged = !equalDims(modDims(extents[extents.length - 1], 4), 0);
+    const isAligned =
+      !isRagged ||
+      (sizes !== undefined && members.every((one) => one.axes.length === 1 && !one.scan && allowsPadding(one, sizes)));
+    const isFast = isAligned && teamFor(1024).layout === 'rows';
     const lanes = isFast && members.every((one) => allowsLanes(one, scratch)) && members.some(hasVectors) ? 4 : 1;
-    return { key, members, extents, total: dimProduct(extents), lanes: lanes as 1 | 4 };
+    return { key, members, extents, total: dimProduct(extents), lanes: lanes as 1 | 4, isRagged };
   });
   const teams = shapes.map(({ total, lanes }) => teamFor(lanes === 4 ? ceilDivDims(total, 4) : total));
-  const team = teams.reduce((a, b) => (b.size > a.size ? b : a));
+  const team = teams.reduce((a, b) => (b.size > a.size ? b : a), teams[0] ?? teamFor(1));
   const groups = new Map<string, SweepGroup>();
-  for (const { key, members, extents, total, lanes } of shapes) {
+  for (const { key, members, extents, total, lanes, isRagged } of shapes) {
+    const hasTail = isRagged && lanes === 4;
     const steps = isStatic(total) ? Math.ceil(total / lanes / team.size) : Infinity;
     const kept = keptLoads(members, { own, atPosition }, written);
     const arrays = [...atPosition.values()].filter((group) => group === key).length;
     const words = steps * lanes;
-    const isHeld = !members[0].scan && members.length > 1 && steps <= mostHeldSteps && arrays * words <= mostHeldWords;
+    const isHeld =
+      !members[0].scan && !hasTail && members.length > 1 && steps <= mostHeldSteps && arrays * words <= mostHeldWords;
     const mostKept = isHeld ? Math.max(0, Math.floor(mostHeldWords / words) - arrays) : 0;
     groups.set(key, {
       key,
       extents,
       total,
       lanes,
+      end: hasTail ? mulDims(floorDivDims(total, 4), 4) : total,
+      hasTail,
       ...(isHeld && { held: steps }),
       kept: new Set([...kept].slice(0, mostKept)),
     });
@@ -135,6 +177,9 @@ function keptLoads(
   return kept;
 }
 
-/** Whether a thread of the team may do more than so many steps of a group. */
-export const mayExceed = ({ total, lanes }: SweepGroup, { size }: Team, steps: number): boolean =>
-  dimBounds(total)[1] > steps * lanes * size;
+/** Whether a thread of the team may do more than so many steps of a sweep. */
+export const mayExceed = (
+  { total, lanes }: Pick<SweepGroup, 'total' | 'lanes'>,
+  { size }: Team,
+  steps: number,
+): boolean => dimBounds(total)[1] > steps * lanes * size;

@@ -25,6 +25,7 @@ import type { Unit } from '../../common/units.ts';
 import { walk, writtenBy } from '../../common/walk.ts';
 import { laneMotion } from '../lanes.ts';
 import { nameOfScratch } from '../names.ts';
+import type { TeamNames } from '../reduce/combine-team.ts';
 import { type BufferUse, type ScheduleContext, type Stage, usualWorkgroup } from '../schedule.ts';
 import { fromWord, globalScratch, wordOf } from '../scratch.ts';
 import type { Shader } from '../shader.ts';
@@ -78,8 +79,9 @@ export function directionOf(sweeps: readonly Sweep[], axes: readonly Axis[]): 'r
       if (!index) continue;
       const isShared = axes.length > 0 && axes.every((axis) => equalDims(coefficientOf(index, axis.name) ?? 1, 0));
       const weight = likelySweep(sweep) * (isShared ? 0.25 : 1);
-      if (equalDims(coefficientOf(index, name) ?? 0, 1)) along += weight;
+      // What moves with both, as windows do, is best read by neighbouring threads for neighbouring windows.
       if (outer !== undefined && equalDims(coefficientOf(index, outer) ?? 0, 1)) across += weight;
+      else if (equalDims(coefficientOf(index, name) ?? 0, 1)) along += weight;
     }
   }
   return along >= across ? 'rows' : 'columns';
@@ -98,27 +100,40 @@ export function matchRows(unit: Unit, context: ScheduleContext): Rows | undefine
   if ([...walk(inside)].some(isTooMuch)) return undefined;
   const sweeps = [...sweepsOf(inside)];
   const isReduced = sweeps.some(({ node, scan }) => node.kind === 'reduce' || scan);
-  if (!isReduced && !(sweeps.length > 0 && axes.length > 0 && usesScratch(inside, context))) return undefined;
+  if (!isReduced && !(sweeps.length > (axes.length > 0 ? 0 : 1) && usesScratch(inside, context))) return undefined;
   const length = Math.max(...sweeps.map(likelySweep));
   const count = axes.reduce((product, { extent }) => product * likelyExtent(extent), 1);
   const direction = directionOf(sweeps, axes);
   if (direction === 'rows' && length < leastRow) return undefined;
   if (direction === 'columns' && (count >= enoughColumns || length < 2 * leastRow)) return undefined;
-  const scratch = new Set(context.scratchArrays.keys());
+  const teamFor = (steps: Dim): Team =>
+    direction === 'rows' ? rowTeam(steps) : columnTeam(likelyExtent(steps), count);
+  const { ownership, layout } = layoutRows(axes, inside, sweeps, context, teamFor);
+  return layout.team.size === 1 ? undefined : { unit, axes, inside, sweeps, ownership, layout };
+}
+
+/** @param teamFor the team for so many steps */
+export function layoutRows(
+  axes: readonly Axis[],
+  inside: readonly KernelNode[],
+  sweeps: readonly Sweep[],
+  { kernel, scratchArrays }: ScheduleContext,
+  teamFor: (steps: Dim) => Team,
+): Pick<Rows, 'ownership' | 'layout'> {
+  const scratch = new Set(scratchArrays.keys());
   const ownership = ownershipOf(inside, scratch, axes);
   const written = new Set<string>();
   for (const node of walk(inside)) for (const memory of writtenBy(node)) written.add(memory);
-  const teamFor = (steps: Dim): Team =>
-    direction === 'rows' ? rowTeam(steps) : columnTeam(likelyExtent(steps), count);
-  const { team, groups } = groupSweeps(sweeps, teamFor, ownership, written, scratch);
-  if (team.size === 1) return undefined;
-  return { unit, axes, inside, sweeps, ownership, layout: { team, groups, own: ownership.own, written } };
+  const sizes = axes.length === 0 ? new Map(kernel.buffers.map(({ name, size }) => [name, size])) : undefined;
+  const { team, groups } = groupSweeps(sweeps, teamFor, ownership, written, scratch, sizes);
+  return { ownership, layout: { team, groups, own: ownership.own, written } };
 }
 
 const usesScratch = (nodes: readonly KernelNode[], { scratchArrays }: ScheduleContext): boolean =>
   [...walk(nodes)].some((node) => node.kind === 'store' && scratchArrays.has(node.memory));
 
-export function rowStage(rows: Rows, context: ScheduleContext): Stage {
+/** @param leave what a thread does when its row is done; `row` is the number of the row */
+export function rowStage(rows: Rows, context: ScheduleContext, leave?: (body: RowBody, row: string) => void): Stage {
   const { unit, axes, inside, layout } = rows;
   const { team } = layout;
   const perGroup = teamsOfGroup(team);
@@ -127,12 +142,14 @@ export function rowStage(rows: Rows, context: ScheduleContext): Stage {
   const emit = (shader: Shader): string => {
     const body = new RowBody(shader, context.facts, layout);
     body.nodes(unit.lets);
-    const { slot, number, member } = declareMember(body, team);
+    const names = declareMember(body, team);
+    const number = names.team;
     const one = (group: string): void => {
       scratch.declare(body, shader, group, number);
-      const { exists } = declareRow(body, axes, perGroup, group, number);
-      body.begin({ slot, team: number, member, ...(exists && { exists }) });
+      const { row, exists } = declareRow(body, axes, perGroup, group, number);
+      body.begin({ ...names, ...(exists && { exists }) });
       body.nodes(inside);
+      leave?.(body, row);
     };
     if (scratch.groups === undefined) one('i32(workgroup)');
     else {
@@ -149,16 +166,24 @@ export function rowStage(rows: Rows, context: ScheduleContext): Stage {
 }
 
 /** Names for the place of a thread. */
-export function declareMember(body: RowBody, team: Team): { slot: string; number: string; member: string } {
+export function declareMember(body: RowBody, team: Team): TeamNames {
   const perGroup = teamsOfGroup(team);
-  const [slot, number, member] = ['slot', 'team', 'member'].map((name) => body.unique(name));
+  const slot = body.unique('thread');
   body.line(`let ${slot} = i32(local);`);
-  if (perGroup === 1) return { slot, number: '0', member: slot };
-  const [quotient, rest] = team.layout === 'rows' ? [number, member] : [member, number];
-  const by = team.layout === 'rows' ? team.size : perGroup;
-  body.line(`let ${quotient} = ${slot} / ${by};`);
-  body.line(`let ${rest} = ${slot} % ${by};`);
-  return { slot, number, member };
+  let [number, member] = ['0', slot];
+  if (perGroup > 1) {
+    [number, member] = [body.unique('team'), body.unique('member')];
+    const [quotient, rest] = team.layout === 'rows' ? [number, member] : [member, number];
+    const by = team.layout === 'rows' ? team.size : perGroup;
+    body.line(`let ${quotient} = ${slot} / ${by};`);
+    body.line(`let ${rest} = ${slot} % ${by};`);
+  }
+  const hasSubgroups = body.shader.options.tier.subgroups && team.layout === 'rows';
+  if (!hasSubgroups) return { slot, team: number, member };
+  const [width, part] = [body.unique('width'), body.unique('part')];
+  body.line(`let ${width} = ${perGroup === 1 ? 'i32(subgroup_width)' : `min(i32(subgroup_width), ${team.size})`};`);
+  body.line(`let ${part} = ${slot} / ${width};`);
+  return { slot, team: number, member, width, part };
 }
 
 /** The row of a team and the axes that follow from it; a team beyond the last row takes the last one once more. */
@@ -202,6 +227,9 @@ export function useOf({ inside, layout }: Pick<Rows, 'inside' | 'layout'>): Buff
   return { vectorReads, vectorWrites, scalarWrites };
 }
 
+/** Room for the last vector of an array. */
+export const wholeVectors = (size: Dim): Dim => mulDims(ceilDivDims(size, 4), 4);
+
 interface PlacedScratch {
   /** How many workgroups there are, where not one for each group of rows. */
   readonly groups?: Dim;
@@ -226,7 +254,7 @@ function placeScratch(
     (group?.held === undefined ? others : held).push(array);
   }
   const words = mulDims(
-    others.reduce<Dim>((sum, { size }) => addDims(sum, size), 0),
+    others.reduce<Dim>((sum, { size }) => addDims(sum, wholeVectors(size)), 0),
     teams,
   );
   const inWorkgroup = isStatic(words) && words <= mostRowWords;
@@ -234,7 +262,9 @@ function placeScratch(
   const isBounded = isStatic(groups) && groups <= limit;
   const places = inWorkgroup
     ? []
-    : others.map(({ size }) => scratch.allocate(mulDims(mulDims(size, teams), isBounded ? groups : limit)));
+    : others.map(({ size }) =>
+        scratch.allocate(mulDims(mulDims(wholeVectors(size), teams), isBounded ? groups : limit)),
+      );
   return {
     ...(!inWorkgroup && !isBounded && { groups: limit }),
     declare: (body, shader, group, team) => {
@@ -263,10 +293,10 @@ function placeScratch(
             store: (index, value) => `${memory}[${place(index)}] = ${wordOf(dtype, value)};`,
           });
           body.workgroupArrays.add(name);
-          start += Number(size) * teams;
+          start += Number(wholeVectors(size)) * teams;
           return;
         }
-        const each = shader.size(mulDims(size, teams));
+        const each = shader.size(mulDims(wholeVectors(size), teams));
         const from = shader.size(places[i]);
         // A workgroup that does several groups of rows does them one after the other, in the same place.
         const base = body.unique('base');

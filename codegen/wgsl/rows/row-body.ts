@@ -189,8 +189,11 @@ export class RowBody extends Body {
     const group = this.layout.groups.get(groupOf(sweep))!;
     const { node } = sweep;
     if (sweep.scan) emitScan(this, sweep, group, sweep.scan);
-    else if (node.kind === 'loop') this.#go(sweep, group, () => this.nodes(sweep.body));
-    else this.#reduce(node, sweep, group);
+    else if (node.kind === 'reduce') this.#reduce(node, sweep, group);
+    else {
+      // What the last vector writes beyond the end is padding.
+      this.#go(sweep, { ...group, end: group.total }, () => this.nodes(sweep.body));
+    }
   }
 
   #reduce(node: Reduce, sweep: Sweep, group: SweepGroup): void {
@@ -199,7 +202,9 @@ export class RowBody extends Body {
       state: stateOf(this, accumulator, node, isSpread(accumulator) ? 1 : group.lanes),
     }));
     const totals = states.map(({ state }) => state.declare('r'));
-    const isLong = group.held === undefined && mayExceed(group, this.layout.team, summedInARow);
+    const length = this.place.strip !== undefined ? this.layout.stripLength?.(group) : undefined;
+    const steps = { total: length ?? group.total, lanes: group.lanes };
+    const isLong = group.held === undefined && mayExceed(steps, this.layout.team, summedInARow);
     const inBlocks = isLong && states.some(({ state }) => state.isFloatSum);
     const take = (into: readonly (readonly string[])[]): void => {
       this.nodes(sweep.body);
@@ -219,6 +224,10 @@ export class RowBody extends Body {
       });
     } else this.#go(sweep, group, () => take(totals));
     const ones = states.map(({ state, accumulator }, i) => this.#collapsed(node, accumulator, state, totals[i]));
+    this.#tail(sweep, group, () => {
+      this.nodes(sweep.body);
+      for (const { state, names } of ones) state.step(names);
+    });
     this.combine(ones);
     this.reduced(node, ones);
   }
@@ -258,6 +267,22 @@ export class RowBody extends Body {
     );
   }
 
+  /** The positions behind the last whole vector, by the member that has the vector which they are part of. */
+  #tail(sweep: Sweep, group: SweepGroup, inside: () => void): void {
+    if (!group.hasTail) return;
+    const { member, strip } = this.place;
+    const end = this.shader.size(group.end);
+    const owner = `${member} == ${end} / 4 % ${this.layout.team.size}`;
+    const length = strip !== undefined && this.layout.stripLength?.(group);
+    const isHere = length ? ` && ${strip} == ${end} / ${this.shader.size(length)}` : '';
+    const name = this.#counter(sweep);
+    this.block(`if (${owner}${isHere})`, () =>
+      this.block(`for (var ${name} = ${end}; ${name} < ${this.shader.size(group.total)}; ${name}++)`, () =>
+        this.at(sweep, { ...group, lanes: 1 }, name, '', inside),
+      ),
+    );
+  }
+
   #goInBlocks(sweep: Sweep, group: SweepGroup, begin: () => { step(): void; end(): void }): void {
     const name = this.#counter(sweep);
     const from = this.unique(`${name}start`);
@@ -276,7 +301,7 @@ export class RowBody extends Body {
 
   /** Positions where this thread starts and where its team ends. */
   #range(group: SweepGroup) {
-    const { lanes, total } = group;
+    const { lanes, end: total } = group;
     const { member, strip } = this.place;
     const offset = lanes === 4 ? `4 * ${member}` : member;
     const stride = lanes * this.layout.team.size;
@@ -326,7 +351,7 @@ export class RowBody extends Body {
     if (axes.length === 1) this.axes.set(last.name, position);
     else bindAxes(this, this.shader, axes, group.extents, position, false);
     this.#sweep = { sweep, group, held };
-    this.lanes = group.lanes === 4 ? { axis: last.name } : undefined;
+    this.lanes = group.lanes === 4 ? { axis: last.name, ...(group.hasTail && { ragged: group.total }) } : undefined;
     inside();
     this.lanes = undefined;
     this.#sweep = undefined;

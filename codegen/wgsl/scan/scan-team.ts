@@ -3,7 +3,7 @@
  * all: in workgroup memory by doubling steps (Hillis and Steele, 1986), or with subgroup operations as far as they reach.
  */
 import type { Body } from '../body.ts';
-import { stateArrays, type TeamNames, type TeamState } from '../reduce/combine-team.ts';
+import { partsOfTeam, stateArrays, type TeamNames, type TeamState } from '../reduce/combine-team.ts';
 import { memberStep, type Team, teamsOfGroup } from '../rows/team.ts';
 import { usualWorkgroup } from '../schedule.ts';
 
@@ -15,8 +15,7 @@ export interface Scanned {
 
 /** @param one a state of one variable, which the scan changes */
 export function scanInTeam(body: Body, team: Team, place: TeamNames, one: TeamState): Scanned {
-  const hasSubgroups = body.shader.options.tier.subgroups && team.layout === 'rows';
-  return hasSubgroups ? scanBySubgroups(body, team, place, one) : scanByDoubling(body, team, place, one);
+  return place.width !== undefined ? scanBySubgroups(body, team, place, one) : scanByDoubling(body, team, place, one);
 }
 
 const identityOf = ({ state }: TeamState): string => state.variables[0].identity;
@@ -54,13 +53,11 @@ function scanByDoubling(body: Body, team: Team, { slot, team: number, member }: 
   return { before, total };
 }
 
-function scanBySubgroups(body: Body, team: Team, { slot, team: number }: TeamNames, one: TeamState): Scanned {
+function scanBySubgroups(body: Body, team: Team, names: TeamNames, one: TeamState): Scanned {
+  const { slot, team: number, width = '', part = '' } = names;
   const [[array]] = stateArrays(body, [one]);
   const [mine] = one.names;
-  const [width, part, place] = ['width', 'part', 'place'].map((name) => body.unique(name));
-  const isWhole = team.size === usualWorkgroup;
-  body.line(`let ${width} = ${isWhole ? 'i32(subgroup_width)' : `min(i32(subgroup_width), ${team.size})`};`);
-  body.line(`let ${part} = ${slot} / ${width};`);
+  const place = body.unique('place');
   body.line(`let ${place} = ${slot} % ${width};`);
   const step = body.unique('step');
   body.block(`for (var ${step} = 1; ${step} < ${width}; ${step} *= 2)`, () => {
@@ -77,9 +74,9 @@ function scanBySubgroups(body: Body, team: Team, { slot, team: number }: TeamNam
   body.line('workgroupBarrier();');
   body.line(`var ${before} = ${identityOf(one)};`);
   body.line(`var ${total} = ${identityOf(one)};`);
-  const [at, first] = [body.unique('at'), body.unique('first')];
-  body.line(`let ${first} = ${isWhole ? '0' : `${number} * (${team.size} / ${width})`};`);
-  body.block(`for (var ${at} = ${first}; ${at} < ${first} + ${team.size} / ${width}; ${at}++)`, () => {
+  const at = body.unique('at');
+  const { first, end } = partsOfTeam(body, team, number, width);
+  body.block(`for (var ${at} = ${first}; ${at} < ${end}; ${at}++)`, () => {
     body.block(`if (${at} == ${part})`, () => body.line(`${before} = ${total};`));
     const [combined] = one.state.combine([total], [`${array}[${at}]`]);
     body.line(`${total} = ${combined};`);
