@@ -69,7 +69,28 @@ it('code is shown with what it came from, as comments of its language', async ()
   }
 });
 
-it('a kernel that is run in place and not has the code of both', async () => {
+it('temporaries of a report lie within what the program takes, and never in each other', async () => {
+  for (const tier of [plainTier, coreWebgpuTier]) {
+    await ready(tier.target);
+    const ops = Array.from({ length: 6 }, (_, at) => {
+      const product = `%${2 * at + 1}: f32[64,64] = dot_general %${2 * at}, %w {contract=[[1],[0]], batch=[[],[]]}`;
+      return `${product}\n%${2 * at + 2}: f32[64,64] = tanh %${2 * at + 1}`;
+    });
+    const text = `func @main(%0: f32[64,64], %w: f32[64,64]) -> (f32[64,64]) {\n${ops.join('\n')}\nreturn %12\n}\n`;
+    const { page } = compile({ ...request(tier), module: parseModule(text), report: { bindings: [], page: true } });
+    const { temporaries, footprint } = page!.memory;
+    expect(temporaries.length).toBeGreaterThan(1);
+    for (const [at, a] of temporaries.entries()) {
+      expect(a.offset + a.bytes).toBeLessThanOrEqual(footprint.arena);
+      for (const b of temporaries.slice(at + 1)) {
+        const meets = a.first <= b.last && b.first <= a.last;
+        expect(meets && a.offset < b.offset + b.bytes && b.offset < a.offset + a.bytes).toBe(false);
+      }
+    }
+  }
+});
+
+it('every kernel of a program is shown, also where a launch in place needs code of its own', async () => {
   await ready('webgpu');
   const doubled = parseModule(`func @main(%x: f32[8], %y: f32[8]) -> (f32[8], f32[8], f32[8]) {
     %0: f32[8] = reverse %x {axes=[0]}

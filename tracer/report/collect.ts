@@ -11,7 +11,9 @@ import type { FusionGroupReport, Lowered } from '../../ir/lowered.ts';
 import { formatType, printLines } from '../../ir/printer.ts';
 import { type Module, mainOf, type Op, type TensorType, type Value } from '../../ir/types.ts';
 import { footprintOf, planTemporaries } from '../../runtime/footprint.ts';
+import { isWebgpuProgram, type Program, type Size } from '../../runtime/program.ts';
 import { evaluateSize, symbolTable } from '../../runtime/sizes.ts';
+import { planArenas } from '../../runtime/webgpu/arenas.ts';
 import { codesOf, type Stages } from '../compile-report.ts';
 import type { Precision } from '../settings.ts';
 import type {
@@ -65,6 +67,18 @@ export function collectReport(stages: Stages, { precision, bindings }: CollectOp
     memory: collector.memory(stages, sizes, functions[optimized.functions.indexOf(mainOf(optimized))]),
     places: collector.places,
   };
+}
+
+/** Where temporaries begin, arenas one behind the other. */
+function offsetsOf(program: Program, evaluate: (size: Size) => number): readonly number[] {
+  if (!isWebgpuProgram(program)) return planTemporaries(program, evaluate).offsets;
+  const { places, arenas } = planArenas(program, evaluate);
+  const starts: number[] = [];
+  arenas.reduce((start, bytes, at) => {
+    starts[at] = start;
+    return start + bytes;
+  }, 0);
+  return places.map(({ arena, offset }) => starts[arena] + offset);
 }
 
 class Collector {
@@ -188,7 +202,7 @@ class Collector {
   memory({ lowered, program, threads }: Stages, sizes: DimBindings, main: FunctionData): MemoryData {
     const nameOf = (value: number): string => main.values[value].name;
     const symbols = symbolTable(program.symbols);
-    const { offsets } = planTemporaries(program, (size) => evaluateSize(size, symbols, sizes));
+    const offsets = offsetsOf(program, (size) => evaluateSize(size, symbols, sizes));
     const held = lowered.temporaries.map((): HeldValue[] => []);
     const touched = {
       input: new Spans(),
