@@ -8,6 +8,7 @@ import { flopsOf } from '../common/cost.ts';
 import { checkExtents } from '../common/extents.ts';
 import { type Unit, unitsOf } from '../common/units.ts';
 import { axisExtents, valueDTypes, writtenMemory } from '../common/walk.ts';
+import { planAttention } from './attention/index.ts';
 import { planContraction } from './contraction/schedule.ts';
 import { planSplit } from './reduce/split.ts';
 import { planRowsOfReduction } from './reduce/split-rows.ts';
@@ -51,6 +52,7 @@ export interface GeneratedKernel {
 const schedules: readonly Schedule[] = [
   planScatter,
   planSort,
+  planAttention,
   planContraction,
   planRowsOfReduction,
   planSplit,

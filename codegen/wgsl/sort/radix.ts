@@ -72,6 +72,7 @@ export function planRadix(sort: RadixSort, { facts, scratch }: ScheduleContext):
   const stage = (workgroups: Dim, write: (body: Body) => void): Stage => ({
     workgroups,
     workgroupSize: usualWorkgroup,
+    needsAllMemory: true,
     use: noUse,
     emit: (shader) => {
       const body = new Body(shader, facts);

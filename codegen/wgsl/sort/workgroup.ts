@@ -42,6 +42,7 @@ export function planInWorkgroup(sorted: SortedRows, context: ScheduleContext): S
   return {
     workgroups: ceilDivDims(sorted.rows, plan.together),
     workgroupSize: usualWorkgroup,
+    needsAllMemory: true,
     use: { vectorReads: new Set(), vectorWrites: new Set(), scalarWrites: storedBuffers(sorted.phases) },
     emit: (shader) => new RowSorter(shader, context, sorted, plan).text(),
   };
