@@ -120,7 +120,7 @@ export class FactorTile {
   }
 
   /**
-   * Writes which elements the thread reads, where in the tile they go, and variables for them on their way.
+   * Writes which elements the thread reads, and where in the tile they go.
    * @param batch counters of the batches
    */
   writePlaces(out: Body, batch: readonly string[]): void {
@@ -133,6 +133,7 @@ export class FactorTile {
     const [inner, outer] = isAlongDepth ? [depth, 'group'] : [this.step, 'depth'];
     const one = out.unique(`${name}_${isAlongDepth ? 'depth' : 'group'}`);
     const other = out.unique(`${name}_${outer}`);
+    out.line(`// Which fours of ${name === 'left' ? 'rows' : 'columns'} this thread brings to the ${name} tiles.`);
     out.line(`let ${one} = i32(local) % ${inner};`);
     out.line(`let ${other} = i32(local) / ${inner};`);
     let shared: readonly string[] | undefined;
@@ -148,7 +149,6 @@ export class FactorTile {
         shared = writeCounters(out, side.axes, flat, `${name}_`);
       }
       const next = out.unique(`next_${name}`);
-      out.line(`var ${next} = ${this.type}();`);
       this.#places.push({ next, slot, arguments: [...batch, ...shared], depth: k });
     }
   }
@@ -158,17 +158,26 @@ export class FactorTile {
     return mask === this.tile.depth - 1 ? k : `(${k} & ${mask})`;
   }
 
-  /** Writes the reading of a tile's elements into variables that are there. @param first the first step of the tile */
-  writeLoads(out: Body, first: string): void {
+  /** Declares the variables for elements on their way. */
+  writeNext(out: Body): void {
+    for (const { next } of this.#places) out.line(`var ${next} = ${this.type}();`);
+  }
+
+  /**
+   * Writes the reading of a tile's elements.
+   * @param first the first step of the tile
+   * @param declaration whether it declares the variables for them
+   */
+  writeLoads(out: Body, first: string, declaration: 'var ' | '' = ''): void {
     this.#places.forEach(({ next, arguments: places, depth }) => {
       const step = first === '0' ? depth : `${first} + ${depth}`;
-      out.line(`${next} = ${this.#function}(${[...places, step].join(', ')});`);
+      out.line(`${declaration}${next} = ${this.#function}(${[...places, step].join(', ')});`);
     });
   }
 
   /** Writes what was read into the tile of the step. */
   writeStores(out: Body): void {
-    out.line(`let ${this.#half} = step % 2 * ${this.size};`);
+    out.line(`let ${this.#half} = (step & 1) * ${this.size};`);
     this.#places.forEach(({ next, slot }) => {
       out.line(`${this.memory}[${this.#half} + ${slot}] = ${next};`);
     });

@@ -48,12 +48,15 @@ export function writeSum(out: Body, { sum, factors: plans, tile, batch, parts, c
   for (const factor of factors) factor.writePlaces(out, batch);
   const all = ceilDivDims(sum.depth, plans[0].quads ? 4 * tile.depth : tile.depth);
   const [first, end] = parts ? writeSplitSteps(out, all, parts) : ['0', shader.size(all)];
-  const readFirst = (): void => {
-    for (const factor of factors) factor.writeLoads(out, parts ? `${first} * ${tile.depth}` : '0');
+  const readFirst = (declaration: 'var ' | ''): void => {
+    for (const factor of factors) factor.writeLoads(out, parts ? `${first} * ${tile.depth}` : '0', declaration);
   };
-  if (parts || mayBeZero(sum.depth)) out.block(`if (${first} < ${end})`, readFirst);
-  else readFirst();
+  if (parts || mayBeZero(sum.depth)) {
+    for (const factor of factors) factor.writeNext(out);
+    out.block(`if (${first} < ${end})`, () => readFirst(''));
+  } else readFirst('var ');
   const sweep = (from: string, to: string, into: Results): void => {
+    out.line('// Two tiles take turns: while one is multiplied, elements of the next are on their way.');
     out.block(`for (var step = ${from}; step < ${to}; step++)`, () => {
       for (const factor of factors) factor.writeStores(out);
       out.line('workgroupBarrier();');

@@ -42,6 +42,8 @@ const mostSums = 64;
 const busyThreads = 132 * 256;
 /** Words of scratch memory that parts of sums may take. */
 const mostPartWords = 2 ** 24;
+/** Results of a tile, at least, where sums are not so long that threads must share them. */
+const leastFilled = 1 / 8;
 /** Fewer steps than this are no part of a sum. */
 const leastSteps = 256;
 /**
@@ -50,7 +52,7 @@ const leastSteps = 256;
  */
 const secondStage = 1e8;
 const partOnItsWay = 40;
-const margin = 1.25;
+const margin = 1.5;
 
 export interface TileChoice {
   readonly tile: Tile;
@@ -59,7 +61,7 @@ export interface TileChoice {
 }
 
 /**
- * The tile with which a contraction is likely to be done first; `undefined` where there are too many sums.
+ * The tile with which a contraction is likely to be done first; `undefined` where there are too many sums or too few results.
  * @param copies how many variables each sum takes
  */
 export function chooseTile(contraction: Contraction, copies: number): TileChoice | undefined {
@@ -72,6 +74,7 @@ export function chooseTile(contraction: Contraction, copies: number): TileChoice
     if (tile.threadRows * tile.threadColumns * sums.length * copies > mostSums) continue;
     const [down, across] = [Math.ceil(m / tile.rows), Math.ceil(n / tile.columns)];
     const filled = (m * n) / (down * tile.rows * across * tile.columns);
+    if (filled < leastFilled && depth < leastSteps) continue;
     const threads = batch * down * across * threadsOf(tile);
     const rate = (splits: number): number => tile.speed * filled * Math.min(1, (splits * threads) / busyThreads);
     const most = Math.min(Math.ceil(busyThreads / threads), Math.floor(depth / leastSteps));
