@@ -87,17 +87,17 @@ export class LossCurve {
     return [...losses, ...steps];
   }
 
-  /** The line, and its name at the top. */
+  /** The line, and its name in the corner that falling losses leave free. */
   #curve(curve: Curve, at: number, { x, y }: Scale): SVGElement[] {
     const isPast = curve !== this.#current;
     const points = curve.points.map(([step, loss]) => `${x(step).toFixed(1)},${y(loss).toFixed(1)}`);
-    const [end, line] = [this.#width - frame.right, frame.top + 14 + 18 * at];
+    const [start, line] = [frame.left + 10, this.#height - frame.bottom - 12 - 18 * at];
     const name = `${curve.device === 'wasm' ? 'WASM' : 'WebGPU'}${isPast ? ', before' : ''}`;
     const kind = `${curve.device}${isPast ? ' past' : ''}`;
     return [
       element('polyline', { class: kind, points: points.join(' ') }),
-      element('polyline', { class: kind, points: `${end - 26},${line - 4} ${end},${line - 4}` }),
-      element('text', { x: end - 34, y: line, 'text-anchor': 'end' }, name),
+      element('polyline', { class: kind, points: `${start},${line - 4} ${start + 26},${line - 4}` }),
+      element('text', { x: start + 34, y: line }, name),
     ];
   }
 }
