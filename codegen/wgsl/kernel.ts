@@ -20,6 +20,7 @@ import { Shader } from './shader.ts';
 import { planSort } from './sort/index.ts';
 import { splitStages } from './stages.ts';
 import { planThreads } from './threads.ts';
+import { planTranspose } from './transpose/index.ts';
 
 /** What shapes the code beside the kernel; part of its hash. */
 export interface KernelOptions {
@@ -57,6 +58,7 @@ const schedules: readonly Schedule[] = [
   planRowsOfReduction,
   planSplit,
   planRows,
+  planTranspose,
 ];
 
 /**
