@@ -8,7 +8,7 @@ import { printKernel } from '../../../ir/kernel-print.ts';
 import type { ReduceKind } from '../../../ir/opcodes.ts';
 import { type Bindings, makeInputs } from '../../support/kernel-data.ts';
 import { at, KernelMaker, read, write } from '../../support/kernel-maker.ts';
-import { fullTier } from '../../support/webgpu-device.ts';
+import { fullTier, wgslErrors } from '../../support/webgpu-device.ts';
 import { compareOnGpu } from '../../support/webgpu-kernel.ts';
 
 const wave = (_: string, i: number): number => Math.fround(1 + Math.sin(i * 12.9898 + 1) * 3);
@@ -103,6 +103,37 @@ function layerNorm(rows: Dim, length: Dim): Kernel {
   return k.finish();
 }
 
+/** Mean and sum of squared distances from it, of all rows and columns of each image, in one sweep of tuples. */
+function moments(images: number, height: number, width: number): Kernel {
+  const size = 2 * height * width;
+  const k = new KernelMaker('moments', [read('x', images * size), write('mean', images), write('squares', images)]);
+  k.parallel('i', images, () => {
+    const [, mean, squares] = k.reduceTuple(
+      [
+        { name: 'h', extent: height },
+        { name: 'w', extent: width },
+      ],
+      [0, 0, 0],
+      () => [k.constant(1), k.load('x', at([size, 'i'], [2 * width, 'h'], 'w')), k.constant(0)],
+      ([count, m1, squares1], [other, m2, squares2]) => {
+        const sum = k.apply('add', count, other);
+        const all = k.apply('maximum', sum, k.constant(1));
+        const distance = k.apply('subtract', m2, m1);
+        const share = k.apply('divide', other, all);
+        const moved = k.apply('multiply', k.apply('multiply', distance, distance), k.apply('multiply', count, share));
+        return [
+          sum,
+          k.apply('add', m1, k.apply('multiply', distance, share)),
+          k.apply('add', k.apply('add', squares1, squares2), moved),
+        ];
+      },
+    );
+    k.store('mean', at('i'), mean);
+    k.store('squares', at('i'), squares);
+  });
+  return k.finish();
+}
+
 const [n, m] = [dim('N', { min: 0 }), dim('M', { min: 0 })];
 const lengths = [0, 1, 5, 16, 31, 32, 33, 255, 256, 257, 1000, 4099];
 
@@ -118,6 +149,27 @@ describe('rows', () => {
     const kernels = [reduction(['sum', 'max'], m, n), softmax(m, n), layerNorm(m, n), reduction(['argmin'], m, n)];
     for (const kernel of kernels)
       for (const N of [1, 5, 33, 1000]) for (const M of [0, 1, 7, 70]) await check(kernel, wave, { N, M });
+  });
+
+  it('of tuples over two axes', async () => {
+    for (const [height, width] of [
+      [3, 7],
+      [5, 16],
+      [40, 30],
+    ])
+      await check(moments(5, height, width), wave);
+  });
+
+  it('more than there are workgroups with scratch memory', async () => {
+    await check(softmax(m, n), wave, { N: 33, M: 4500 });
+  });
+
+  it('are valid with every feature', async () => {
+    const tier = { ...(await fullTier()), shaderF16: true, subgroups: true };
+    for (const kernel of [softmax(64, 1000, { dtype: 'float16' }), layerNorm(64, 33), moments(3, 5, 16)]) {
+      const { code } = generateKernel(kernel, { precision: 'fast', tier });
+      expect(await wgslErrors(code), code).toEqual([]);
+    }
   });
 
   it.each(['float16', 'bfloat16', 'int32', 'uint32', 'int8', 'uint8', 'int16'] as const)('of %s', async (dtype) => {
