@@ -27,20 +27,24 @@ import type { TeamState } from './combine-team.ts';
 import { Partials } from './partials.ts';
 
 /** Workgroups that keep a device busy. */
-const wantedGroups = 512;
-/** With so many workgroups of rows there is nothing to gain. */
-const fewGroups = 64;
+const wantedGroups = 1024;
+/** With more workgroups of rows there is nothing to gain: of a reduction alone, and where sweeps follow one another. */
+const fewGroups = { once: 256, often: 64 };
 /** Fewer positions in all are done before a second dispatch begins. */
 const leastPositions = 2 ** 16;
+const manyPositions = 2 ** 20;
 const leastStrip = 4096;
 
 export function planSplit(unit: Unit, context: ScheduleContext): readonly Stage[] | undefined {
   const rows = matchRows(unit, context);
   if (!rows) return undefined;
   const phases = phasesOf(rows);
-  const strips = phases && stripsOf(rows);
-  if (!phases || strips === undefined) return undefined;
-  const layout = layoutOf(rows, strips);
+  if (!phases) return undefined;
+  const last = Math.max(...phases.values());
+  const team = splitTeam(rows);
+  const strips = stripsOf(rows, team, last);
+  if (strips === undefined) return undefined;
+  const layout = layoutOf(rows, team, strips);
   const { axes } = rows;
   const total = dimProduct(axes.map(({ extent }) => extent));
   const perGroup = teamsOfGroup(layout.team);
@@ -50,7 +54,6 @@ export function planSplit(unit: Unit, context: ScheduleContext): readonly Stage[
     if (node.kind === 'reduce') partials.set(node, new Partials(node, total, strips, context.scratch));
   }
   const arrays = placeArrays(rows, total, context);
-  const last = Math.max(...phases.values());
   return Array.from({ length: last + 1 }, (_, phase): Stage => {
     const here = nodesOfPhase(rows.inside, phases, phase);
     const hasSweeps = rows.inside.some((node) => phases.get(node) === phase && sweepOf(node));
@@ -110,26 +113,37 @@ class StripBody extends RowBody {
   }
 }
 
+const likelyRows = ({ axes }: Rows): number => axes.reduce((count, { extent }) => count * likelyExtent(extent), 1);
+
+/** Whole workgroups for each row; for columns, as many side by side as a line of memory has. */
+function splitTeam(rows: Rows): Team {
+  if (rows.layout.team.layout === 'rows') return { size: usualWorkgroup, layout: 'rows' };
+  const columns = likelyRows(rows);
+  return { size: columns >= 32 ? 8 : columns >= 16 ? 16 : 32, layout: 'columns' };
+}
+
 /** How many strips a row has, where strips are worth it. */
-function stripsOf({ axes, sweeps, layout }: Rows): number | undefined {
-  const count = axes.reduce((product, { extent }) => product * likelyExtent(extent), 1);
+function stripsOf(rows: Rows, team: Team, lastPhase: number): number | undefined {
+  const { axes, layout } = rows;
+  const count = likelyRows(rows);
   const isWhole = axes.length === 0;
   const likely = Math.max(
+    0,
     ...[...layout.groups.values()].map(({ total }) => {
       // A whole array whose length nobody knows may well be long.
       return isStatic(total) ? total : isWhole ? Math.min(dimBounds(total)[1], 2 ** 20) : likelyExtent(total);
     }),
   );
-  const groups = layout.team.layout === 'rows' ? count : Math.ceil(count / teamsOfGroup(layout.team));
-  if (groups > fewGroups || likely * count < leastPositions || sweeps.length === 0) return undefined;
-  const positionsOfGroup = likely * (layout.team.layout === 'rows' ? 1 : teamsOfGroup(layout.team));
-  const strips = Math.min(Math.ceil(wantedGroups / groups), Math.ceil(positionsOfGroup / leastStrip));
+  const perGroup = teamsOfGroup(team);
+  const groups = Math.ceil(count / perGroup);
+  const few = lastPhase <= 1 && likely * count >= manyPositions ? fewGroups.once : fewGroups.often;
+  if (groups > few || likely * count < leastPositions) return undefined;
+  const strips = Math.min(Math.ceil(wantedGroups / groups), Math.ceil((likely * perGroup) / leastStrip));
   return strips < 2 ? undefined : strips;
 }
 
-/** Whole workgroups at each row or columns of them; nothing stays in registers, since stages are dispatches. */
-function layoutOf({ layout }: Rows, strips: number): RowLayout {
-  const team: Team = layout.team.layout === 'rows' ? { size: usualWorkgroup, layout: 'rows' } : layout.team;
+/** Nothing stays in registers, since stages are dispatches. */
+function layoutOf({ layout }: Rows, team: Team, strips: number): RowLayout {
   const groups = new Map(
     [...layout.groups].map(([key, { held: _, ...group }]): [string, SweepGroup] => [
       key,

@@ -148,7 +148,12 @@ describe('rows', () => {
   it('of symbolic sizes', async () => {
     const kernels = [reduction(['sum', 'max'], m, n), softmax(m, n), layerNorm(m, n), reduction(['argmin'], m, n)];
     for (const kernel of kernels)
-      for (const N of [1, 5, 33, 1000]) for (const M of [0, 1, 7, 70]) await check(kernel, wave, { N, M });
+      for (const [N, M] of [
+        [1, 0],
+        [5, 70],
+        [1000, 7],
+      ])
+        await check(kernel, wave, { N, M });
   });
 
   it('of tuples over two axes', async () => {
@@ -174,7 +179,7 @@ describe('rows', () => {
 
   it.each(['float16', 'bfloat16', 'int32', 'uint32', 'int8', 'uint8', 'int16'] as const)('of %s', async (dtype) => {
     const fill = dtype.startsWith('u') ? natural : small;
-    for (const length of [33, 256, 1000]) {
+    for (const length of [33, 256]) {
       const isHalf = dtype === 'float16' || dtype === 'bfloat16';
       if (isHalf) await check(softmax(6, length, { dtype }), () => 0x3c00);
       else await check(reduction(['sum', 'max', 'min', 'product'], 6, length, dtype), fill);
