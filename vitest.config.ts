@@ -27,7 +27,7 @@ const alsoWebgpu = [
   ...files('codegen', ['kernel-run', 'random-kernels', 'random-rows', 'rows', 'columns', 'column-rows', 'contraction']),
   ...files('codegen', ['window', 'sort', 'transpose', 'partials', 'backwards']),
   ...files('end-to-end', ['ops', 'random-graphs', 'models', 'layers', 'training', 'attention', 'regressions']),
-  ...files('operations', ['recorded-on-device', 'half', 'sorting']),
+  ...files('operations', ['recorded-on-device', 'sorting']),
   ...files('tracer', ['peak-memory', 'prepared']),
 ];
 
@@ -68,6 +68,8 @@ export default defineConfig({
         test: {
           ...common,
           name: 'webgpu',
+          // A software adapter takes its time over pipelines.
+          testTimeout: 3 * testTimeout,
           include: [...onlyWebgpu, ...alsoWebgpu],
           globalSetup: ['test/webgpu-adapter.ts'],
           // What the adapter needs is added by the global setup.

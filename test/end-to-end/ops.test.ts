@@ -208,7 +208,8 @@ describe.each(['fast', 'strict'] as const)('%s: long and odd sizes', (precision)
       [67, 3, 129],
       [31, 1025, 15],
     ];
-    for (const [m, k, n] of isFullRun ? [...some, ...more] : some) {
+    // Each shape is a pipeline of its own, which a software adapter takes long to make.
+    for (const [m, k, n] of isFullRun ? [...some, ...more] : isOnWebgpu ? some.slice(2) : some) {
       const shapes = {
         plain: [floats(m, k), floats(k, n)],
         right: [floats(m, k), floats(n, k)],
