@@ -10,6 +10,7 @@ import { create, globals } from 'webgpu';
 import type { DType } from '../base/dtype.ts';
 import { laneKind } from '../codegen/wgsl/math/convert.ts';
 import { applyText, type MathContext, type ScalarOp } from '../codegen/wgsl/math/index.ts';
+import { opaqueZero } from '../codegen/wgsl/math/writer.ts';
 
 /** Dawn's device, and how to let go of it: a process that ends with it open may hang. */
 export interface Gpu {
@@ -82,7 +83,9 @@ export function mapModule(code: ScalarCode, way: Way): string {
     ...bindings,
     `@group(0) @binding(${names.length}) var<storage, read_write> y: array<${word}>;`,
     ...helpers.values(),
-    '@compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3u) {',
+    '@compute @workgroup_size(64)',
+    'fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) num_workgroups: vec3u) {',
+    ...(helpers.has(opaqueZero) ? [`  ${opaqueZero} = num_workgroups.x >> 31u;`] : []),
     '  let i = id.x;',
     '  if (i >= arrayLength(&y)) {',
     '    return;',

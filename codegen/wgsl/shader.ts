@@ -10,6 +10,7 @@
 import { type Dim, isStatic } from '../../base/dim.ts';
 import type { Kernel } from '../../ir/kernel.ts';
 import type { KernelOptions } from './kernel.ts';
+import { opaqueZero } from './math/writer.ts';
 import { nameOfBuffer, safeName } from './names.ts';
 import type { LaunchArrays } from './scratch.ts';
 import { type Storage, storageOf } from './storage.ts';
@@ -118,7 +119,8 @@ export class Shader {
   }
 
   render(): string {
-    const entries = this.#entryPoints.map(entryPointText);
+    const setsZero = this.#helpers.has(opaqueZero);
+    const entries = this.#entryPoints.map((entry) => entryPointText(entry, setsZero));
     const declared = [...this.buffers.values()];
     const bindings = declared.map(({ name, access, storage, isVector, isAtomic }, at) => {
       const element = isAtomic ? `atomic<${storage.element}>` : isVector ? `vec4<${storage.element}>` : storage.element;
@@ -153,7 +155,7 @@ export class Shader {
  * An entry point around a body that knows `workgroup` (the number of the workgroup) and `local` (that of the thread in
  * it), and `subgroup_lane` and `subgroup_width` where it mentions them.
  */
-function entryPointText({ name, workgroupSize, body }: EntryPoint): string {
+function entryPointText({ name, workgroupSize, body }: EntryPoint, setsZero: boolean): string {
   const lane = /\bsubgroup_lane\b/.test(body) ? '\n  @builtin(subgroup_invocation_id) subgroup_lane: u32,' : '';
   const width = /\bsubgroup_width\b/.test(body) ? '\n  @builtin(subgroup_size) subgroup_width: u32,' : '';
   return [
@@ -163,6 +165,8 @@ function entryPointText({ name, workgroupSize, body }: EntryPoint): string {
     '  @builtin(num_workgroups) num_workgroups: vec3u,',
     `  @builtin(local_invocation_index) local: u32,${lane}${width}`,
     ') {',
+    // There are fewer workgroups than 2^31 in a row.
+    ...(setsZero ? [`  ${opaqueZero} = num_workgroups.x >> 31u;`] : []),
     '  let workgroup = workgroup_id.x + workgroup_id.y * num_workgroups.x;',
     body.replace(/^(?=.)/gm, '  '),
     '}',

@@ -7,13 +7,13 @@ import { functionTemplate } from './writer.ts';
 export const infinityBits = 0x7f800000;
 export const magnitudeMask = 0x7fffffff;
 export const signBit = 0x80000000;
-const quietNan = 0x7fc00000;
+export const quietNan = 0x7fc00000;
 
 export const isNan = functionTemplate(
   'is_nan',
   { x: 'f' },
   'b',
-  (w) => `return (${w.bits('x')} & ${w.u(magnitudeMask)}) > ${w.u(infinityBits)};`,
+  (w) => `return (${w.bits('x')} & ${w.mask('u', magnitudeMask)}) > ${w.mask('u', infinityBits)};`,
 );
 
 /** The value, or NaN where the operand is NaN. */
@@ -21,7 +21,7 @@ export const nanOf = functionTemplate(
   'nan_of',
   { operand: 'f', value: 'f' },
   'f',
-  (w) => `return ${w.float(`select(${w.bits('value')}, ${w.u(quietNan)}, ${w.call(isNan, 'operand')})`)};`,
+  (w) => `return ${w.float(`select(${w.bits('value')}, ${w.special(quietNan)}, ${w.call(isNan, 'operand')})`)};`,
 );
 
 /** The magnitude (not negative) with the sign of the operand, or NaN where the operand is NaN: ends odd functions. */
@@ -30,8 +30,8 @@ export const oddOf = functionTemplate(
   { operand: 'f', magnitude: 'f' },
   'f',
   (w) => `
-    let signed = ${w.bits('magnitude')} | (${w.bits('operand')} & ${w.u(signBit)});
-    return ${w.float(`select(signed, ${w.u(quietNan)}, ${w.call(isNan, 'operand')})`)};`,
+    let signed = ${w.bits('magnitude')} | (${w.bits('operand')} & ${w.mask('u', signBit)});
+    return ${w.float(`select(signed, ${w.special(quietNan)}, ${w.call(isNan, 'operand')})`)};`,
 );
 
 /** -1, 1, or the operand itself where it is zero or NaN: magnitudes less one, as unsigned, are below infinity else. */
@@ -41,8 +41,8 @@ export const sign = functionTemplate(
   'f',
   (w) => `
     let bits = ${w.bits('x')};
-    let unit = (bits & ${w.u(signBit)}) | ${w.u(0x3f800000)};
-    let is_signed = (bits & ${w.u(magnitudeMask)}) - 1u < ${w.u(infinityBits)};
+    let unit = (bits & ${w.mask('u', signBit)}) | ${w.mask('u', 0x3f800000)};
+    let is_signed = (bits & ${w.mask('u', magnitudeMask)}) - 1u < ${w.mask('u', infinityBits)};
     return ${w.float('select(bits, unit, is_signed)')};`,
 );
 
@@ -85,7 +85,7 @@ const extremum = (name: 'maximum' | 'minimum') =>
       let is_reversed = (bits_a & bits_b) < ${w.i(0)};
       let is_first = (bits_a ${name === 'maximum' ? '>' : '<'} bits_b) != is_reversed;
       let chosen = select(bits_b, bits_a, is_first);
-      return ${w.float(`select(chosen, ${w.i(quietNan)}, ${w.call(isUnordered, 'a', 'b')})`)};`,
+      return ${w.float(`select(chosen, ${w.signedBits(w.special(quietNan))}, ${w.call(isUnordered, 'a', 'b')})`)};`,
   );
 
 /** The greater; NaN if either is NaN, -0 below 0. */

@@ -21,7 +21,7 @@ export function wrapText(w: Writer, dtype: DType, value: string): string {
   const width = 8 * byteSize(dtype);
   return isSigned(dtype)
     ? `extractBits(${value}, 0u, ${width}u)`
-    : `${value.includes(' ') ? `(${value})` : value} & ${w.u(integerRange(dtype)[1])}`;
+    : `${value.includes(' ') ? `(${value})` : value} & ${w.mask('u', integerRange(dtype)[1])}`;
 }
 
 /** The greatest float32 below 2^31 and below 2^32. */
@@ -44,7 +44,7 @@ const truncateUnsigned = functionTemplate(
   'u',
   (w) => `
     let whole = ${w.U}(clamp(x, ${w.f(0)}, ${w.f(lastUint32)}));
-    let saturated = select(whole, ${w.u(2 ** 32 - 1)}, x > ${w.f(lastUint32)});
+    let saturated = select(whole, ${w.mask('u', 2 ** 32 - 1)}, x > ${w.f(lastUint32)});
     return select(saturated, ${w.u(0)}, ${w.call(isNan, 'x')});`,
 );
 
@@ -65,7 +65,7 @@ const floatOfUnsigned = functionTemplate(
   'nearest_float',
   { x: 'u' },
   'f',
-  (w) => `return fma(${w.F}(x >> ${w.u(16)}), ${w.f(65536)}, ${w.F}(x & ${w.u(0xffff)}));`,
+  (w) => `return fma(${w.F}(x >> ${w.u(16)}), ${w.f(65536)}, ${w.F}(x & ${w.mask('u', 0xffff)}));`,
 );
 
 /** `convert`. */
@@ -74,7 +74,7 @@ export function convertText(w: Writer, from: DType, to: DType, x: string): strin
   if (source === target && !isNarrowInteger(to)) return x;
   if (target === 'b') {
     // NaN and subnormal numbers are true.
-    if (source === 'f') return `(${w.bits(x)} & ${w.u(magnitudeMask)}) != ${w.u(0)}`;
+    if (source === 'f') return `(${w.bits(x)} & ${w.mask('u', magnitudeMask)}) != ${w.u(0)}`;
     return `${x} != ${source === 'i' ? w.i(0) : w.u(0)}`;
   }
   if (target === 'f' && from === 'uint32') return w.call(floatOfUnsigned, x);

@@ -11,7 +11,7 @@ import {
   minusOneTail,
   tanhOverW,
 } from '../../common/polynomials.ts';
-import { nanOf, oddOf } from './basic.ts';
+import { infinityBits, nanOf, oddOf } from './basic.ts';
 import { floatLiteral, functionTemplate, type Writer } from './writer.ts';
 
 /**
@@ -41,7 +41,7 @@ export const exponential = functionTemplate(
     let root = fma(r * r, tail, r) + 1.0;
     var bits = ${w.bits('root')} + ${exponentBits(w, 'n')};
     bits = select(bits, ${w.u(0)}, x < ${w.f(firstNormal)});
-    bits = select(bits, ${w.u(0x7f800000)}, x > ${w.f(lastFinite)});
+    bits = select(bits, ${w.special(infinityBits)}, x > ${w.f(lastFinite)});
     return ${w.call(nanOf, 'x', w.float('bits'))};`,
 );
 
@@ -63,7 +63,7 @@ export const exponentialMinusOne = functionTemplate(
     ${reduce(w, 'x')}
     ${w.polynomial('tail', 'r', minusOneTail)}
     let q = fma(r * r, tail, r);
-    let s = ${w.float(`${exponentBits(w, 'n')} + ${w.u(126 << 23)}`)};
+    let s = ${w.float(`${exponentBits(w, 'n')} + ${w.mask('u', 126 << 23)}`)};
     let rest = s - 0.5;
     let result = fma(s, q + q, rest) + rest;
     let is_zero = operand == ${w.f(0)};
@@ -85,7 +85,7 @@ export const tanh = functionTemplate(
     let square = w * w;
     ${w.polynomial('t', 'square', tanhOverW)}
     t *= w;
-    let power = ${w.float(`${exponentBits(w, 'n')} + ${w.u(127 << 23)}`)};
+    let power = ${w.float(`${exponentBits(w, 'n')} + ${w.mask('u', 127 << 23)}`)};
     let below = power - 1.0;
     let above = power + 1.0;
     return ${w.call(oddOf, 'operand', 'fma(t, above, below) / fma(t, below, above)')};`,
@@ -111,7 +111,7 @@ export const erf = functionTemplate(
     let r = fma(n, ${w.f(Math.LN2)}, -q);
     ${w.polynomial('tail', 'r', erfMinusOneTail)}
     let minus_one = fma(r * r, tail, r);
-    let power = ${w.float(`${w.u(127 << 23)} - ${exponentBits(w, 'n')}`)};
+    let power = ${w.float(`${w.mask('u', 127 << 23)} - ${exponentBits(w, 'n')}`)};
     let result = fma(-power, minus_one, 1.0 - power);
     let is_linear = x < ${w.f(linear)};
     return ${w.call(oddOf, 'operand', `select(result, x * ${floatLiteral(slopeAtZero)}, is_linear)`)};`,

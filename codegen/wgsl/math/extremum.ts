@@ -11,10 +11,10 @@ const orderKey = functionTemplate(
   'u',
   (w) => `
     let bits = ${w.bits('x')};
-    let size = bits & ${w.u(magnitudeMask)};
-    let is_negative = (bits > ${w.u(signBit)});
-    let key = select(size | ${w.u(signBit)}, ~bits, is_negative);
-    return select(key, ${w.u(0xffffffff)}, size > ${w.u(0x7f800000)});`,
+    let size = bits & ${w.mask('u', magnitudeMask)};
+    let is_negative = (bits > ${w.mask('u', signBit)});
+    let key = select(size | ${w.mask('u', signBit)}, ~bits, is_negative);
+    return select(key, ${w.mask('u', 0xffffffff)}, size > ${w.mask('u', 0x7f800000)});`,
 );
 
 /** Whether a candidate is more extreme than the best, or as extreme and earlier. */

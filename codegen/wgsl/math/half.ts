@@ -2,7 +2,7 @@
  * Floats of 16 bits: roundings of f32, and the bits of what is rounded. The nearest, ties to even, on bits, since the
  * builtin conversions may round either way, and leave infinities and subnormal numbers open.
  */
-import { magnitudeMask, signBit } from './basic.ts';
+import { infinityBits, magnitudeMask, quietNan, signBit } from './basic.ts';
 import { functionTemplate } from './writer.ts';
 
 /** The nearest bfloat16, the upper half of a float32. */
@@ -12,9 +12,9 @@ export const roundBfloat16 = functionTemplate(
   'f',
   (w) => `
     let bits = ${w.bits('x')};
-    let rounded = (bits + 0x7fffu + ((bits >> ${w.u(16)}) & ${w.u(1)})) & ${w.u(0xffff0000)};
-    let is_nan = (bits & ${w.u(magnitudeMask)}) > ${w.u(0x7f800000)};
-    return ${w.float(`select(rounded, ${w.u(0x7fc00000)}, is_nan)`)};`,
+    let rounded = (bits + 0x7fffu + ((bits >> ${w.u(16)}) & ${w.u(1)})) & ${w.mask('u', 0xffff0000)};
+    let is_nan = (bits & ${w.mask('u', magnitudeMask)}) > ${w.mask('u', 0x7f800000)};
+    return ${w.float(`select(rounded, ${w.special(quietNan)}, is_nan)`)};`,
 );
 
 /**
@@ -27,12 +27,12 @@ export const roundFloat16 = functionTemplate(
   'f',
   (w) => `
     let bits = ${w.bits('x')};
-    let size = bits & ${w.u(magnitudeMask)};
-    let normal = (size + 0xfffu + ((size >> ${w.u(13)}) & ${w.u(1)})) & ${w.u(0xffffe000)};
+    let size = bits & ${w.mask('u', magnitudeMask)};
+    let normal = (size + 0xfffu + ((size >> ${w.u(13)}) & ${w.u(1)})) & ${w.mask('u', 0xffffe000)};
     let multiple = ${w.bits(`${w.float('size')} + 0.5`)} - 0x3f000000u;
     let subnormal = ${w.bits(`${w.F}(multiple) * ${w.f(2 ** -24)}`)};
-    var rounded = select(normal, subnormal, size < ${w.u(0x38800000)});
-    rounded = select(rounded, ${w.u(0x7f800000)}, rounded >= ${w.u(0x47800000)});
-    rounded = select(rounded, ${w.u(0x7fc00000)}, size > ${w.u(0x7f800000)});
-    return ${w.float(`rounded | (bits & ${w.u(signBit)})`)};`,
+    var rounded = select(normal, subnormal, size < ${w.mask('u', 0x38800000)});
+    rounded = select(rounded, ${w.special(infinityBits)}, rounded >= ${w.mask('u', 0x47800000)});
+    rounded = select(rounded, ${w.special(quietNan)}, size > ${w.mask('u', 0x7f800000)});
+    return ${w.float(`rounded | (bits & ${w.mask('u', signBit)})`)};`,
 );

@@ -166,7 +166,7 @@ const rows: { readonly [K in ScalarOpcode]: Row } = {
   tanh: call(tanh),
   erf: call(erf),
   atan2: callOfTwo(atan2),
-  is_finite: ({ w, x }) => `(${w.bits(x)} & ${w.u(0x7f800000)}) != ${w.u(0x7f800000)}`,
+  is_finite: ({ w, x }) => `(${w.bits(x)} & ${w.mask('u', 0x7f800000)}) != ${w.mask('u', 0x7f800000)}`,
   not: ({ x, from }) => (from === 'bool' ? `!${x}` : `~${x}`),
   convert: ({ w, x, from, dtype }) => convertText(w, from, dtype, x),
   bitcast_convert: ({ w, x, from, dtype }) => bitcastText(w, from, dtype, x),

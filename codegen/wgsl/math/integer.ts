@@ -25,7 +25,7 @@ export const divide = each((kind) =>
     kind,
     (w) => `
       ${safeDivisor(w, kind)}
-      let all_ones = ${kind === 'i' ? w.i(-1) : w.u(0xffffffff)};
+      let all_ones = ${kind === 'i' ? w.i(-1) : w.mask('u', 0xffffffff)};
       return select(a / divisor, all_ones, b == ${constant(w, kind, 0)});`,
   ),
 );

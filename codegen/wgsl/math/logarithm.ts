@@ -3,7 +3,7 @@
  * the formulas. The builtin `log` is no substitute: between 0.5 and 2 its error is 2^-21, whatever the result.
  */
 import { ln2High, ln2Low, logTail, sqrtHalfBits } from '../../common/polynomials.ts';
-import { magnitudeMask, nanOf } from './basic.ts';
+import { infinityBits, magnitudeMask, nanOf, quietNan, signBit } from './basic.ts';
 import { floatLiteral, functionTemplate, type Writer } from './writer.ts';
 
 /** `k ln 2 + log(1 + f)`, 1 + f between sqrt(1/2) and sqrt(2). */
@@ -25,11 +25,11 @@ const assemble = functionTemplate(
  * arithmetic on subnormal numbers.
  */
 export const splitNumber = (w: Writer, size: string): string => `
-  let is_subnormal = ${size} < ${w.u(0x800000)};
+  let is_subnormal = ${size} < ${w.mask('u', 0x800000)};
   let normal = select(${size}, ${w.bits(`${w.F}(${size})`)}, is_subnormal);
-  let scaled = ${w.signedBits('normal')} - ${w.i(sqrtHalfBits)};
+  let scaled = ${w.signedBits('normal')} - ${w.mask('i', sqrtHalfBits)};
   let k = ${w.F}(scaled >> ${w.u(23)}) - select(${w.f(0)}, ${w.f(149)}, is_subnormal);
-  let f = ${w.float(`(scaled & ${w.i(0x7fffff)}) + ${w.i(sqrtHalfBits)}`)} - 1.0;`;
+  let f = ${w.float(`(scaled & ${w.mask('i', 0x7fffff)}) + ${w.mask('i', sqrtHalfBits)}`)} - 1.0;`;
 
 /** -inf at zeros of either sign, NaN below. */
 export const log = functionTemplate(
@@ -40,9 +40,9 @@ export const log = functionTemplate(
     let bits = ${w.bits('x')};
     ${splitNumber(w, 'bits')}
     var result = ${w.bits(w.call(assemble, 'k', 'f'))};
-    result = select(result, ${w.u(0x7fc00000)}, bits > ${w.u(0x7f800000)});
-    result = select(result, ${w.u(0x7f800000)}, bits == ${w.u(0x7f800000)});
-    result = select(result, ${w.u(0xff800000)}, (bits & ${w.u(magnitudeMask)}) == ${w.u(0)});
+    result = select(result, ${w.special(quietNan)}, bits > ${w.mask('u', infinityBits)});
+    result = select(result, ${w.special(infinityBits)}, bits == ${w.mask('u', infinityBits)});
+    result = select(result, ${w.special(signBit + infinityBits)}, (bits & ${w.mask('u', magnitudeMask)}) == ${w.u(0)});
     return ${w.float('result')};`,
 );
 
@@ -57,11 +57,11 @@ export const logPlusOne = functionTemplate(
   (w) => `
     let sum = 1.0 + x;
     let bits = ${w.bits('sum')};
-    let scaled = (${w.signedBits('sum')} - ${w.i(sqrtHalfBits)}) >> ${w.u(23)};
+    let scaled = (${w.signedBits('sum')} - ${w.mask('i', sqrtHalfBits)}) >> ${w.u(23)};
     let power = ${w.float(`(${w.i(127)} - scaled) << ${w.u(23)}`)};
     let usual = ${w.call(assemble, `${w.F}(scaled)`, 'fma(x, power, power - 1.0)')};
     var result = select(usual, x, x == ${w.f(0)});
-    let is_extreme = bits - ${w.u(1)} >= ${w.u(0x717fffff)};
+    let is_extreme = bits - ${w.u(1)} >= ${w.mask('u', 0x717fffff)};
     if (${w.any('is_extreme')}) {
       result = select(result, ${w.call(log, 'sum')}, is_extreme);
     }

@@ -7,13 +7,13 @@
  * cancels is `fma`, which it may not take apart.
  */
 import { exp2, log2OverS } from '../../common/polynomials.ts';
-import { magnitudeMask, signBit } from './basic.ts';
+import { infinityBits, magnitudeMask, quietNan, signBit } from './basic.ts';
 import { splitNumber } from './logarithm.ts';
 import { floatLiteral, functionTemplate, type Writer } from './writer.ts';
 
 /** The upper 11 or 12 bits of the significand: a product of an upper part with one of 12 bits is exact. */
 const upper = (w: Writer, x: string, bits: 11 | 12): string =>
-  w.float(`${w.bits(x)} & ${w.u(bits === 12 ? 0xfffff000 : 0xffffe000)}`);
+  w.float(`${w.bits(x)} & ${w.mask('u', bits === 12 ? 0xfffff000 : 0xffffe000)}`);
 /** log2(m) / s is the first, the second times s^2, and s^4 times a polynomial in s^2. */
 const [log2Slope, log2Cube, ...log2Tail] = log2OverS;
 const slopeUpper = Math.fround(Math.round(log2Slope * 2 ** 10) / 2 ** 10);
@@ -58,7 +58,7 @@ const powerOfSize = functionTemplate(
     let is_small = (n < ${w.f(-126)}) | ((n == ${w.f(-126)}) & (root < ${w.f(1)}));
     let is_large = (n > ${w.f(128)}) | ((n == ${w.f(128)}) & (root >= ${w.f(1)}));
     bits = select(bits, ${w.u(0)}, is_small);
-    bits = select(bits, ${w.u(0x7f800000)}, is_large);
+    bits = select(bits, ${w.special(infinityBits)}, is_large);
     return ${w.float('bits')};`,
 );
 
@@ -70,23 +70,23 @@ export const power = functionTemplate(
   (w) => `
     let bits_x = ${w.bits('x')};
     let bits_y = ${w.bits('y')};
-    let size = bits_x & ${w.u(magnitudeMask)};
-    let exponent_size = bits_y & ${w.u(magnitudeMask)};
-    let infinite = ${w.u(0x7f800000)};
+    let size = bits_x & ${w.mask('u', magnitudeMask)};
+    let exponent_size = bits_y & ${w.mask('u', magnitudeMask)};
+    let infinite = ${w.special(infinityBits)};
     var result = ${w.bits(w.call(powerOfSize, 'y', 'size'))};
     // Where |x| is 0 or infinite or y is infinite, the result is 0 or infinite.
     let is_extreme = (size == ${w.u(0)}) | (size == infinite) | (exponent_size == infinite);
-    let grows = (size > ${w.u(0x3f800000)}) != (bits_y > ${w.u(signBit)});
+    let grows = (size > ${w.mask('u', 0x3f800000)}) != (bits_y > ${w.mask('u', signBit)});
     result = select(result, select(${w.u(0)}, infinite, grows), is_extreme);
     // A negative x: an odd y keeps its sign, and a y that is no integer gives NaN unless x is 0 or infinite.
     let is_integer = trunc(y) == y;
     let is_odd = is_integer & (trunc(y * 0.5) != y * 0.5);
-    result |= select(${w.u(0)}, bits_x & ${w.u(signBit)}, is_odd);
-    let is_negative = (bits_x > ${w.u(signBit)}) & (size != infinite);
+    result |= select(${w.u(0)}, bits_x & ${w.mask('u', signBit)}, is_odd);
+    let is_negative = (bits_x > ${w.mask('u', signBit)}) & (size != infinite);
     let is_invalid = (is_negative & !is_integer) | (size > infinite) | (exponent_size > infinite);
-    result = select(result, ${w.u(0x7fc00000)}, is_invalid);
+    result = select(result, ${w.special(quietNan)}, is_invalid);
     // 1 whatever the other is, NaN included: x^0, 1^y, and (-1) to an infinite power.
-    let one = ${w.u(0x3f800000)};
+    let one = ${w.mask('u', 0x3f800000)};
     let is_one = (exponent_size == ${w.u(0)}) | (bits_x == one) | ((size == one) & (exponent_size == infinite));
     return ${w.float('select(result, one, is_one)')};`,
 );

@@ -11,8 +11,8 @@ export const remainder = laneTemplate(
   { x: 'f', y: 'f' },
   'f',
   (w) => `
-    let size_x = bitcast<u32>(x) & ${w.u(magnitudeMask)};
-    let size_y = bitcast<u32>(y) & ${w.u(magnitudeMask)};
+    let size_x = bitcast<u32>(x) & ${w.mask('u', magnitudeMask)};
+    let size_y = bitcast<u32>(y) & ${w.mask('u', magnitudeMask)};
     if (size_x >= 0x7f800000u || size_y > 0x7f800000u || size_y == 0u) {
       return bitcast<f32>(size_x | 0x7fc00000u);
     }
@@ -34,5 +34,5 @@ export const remainder = laneTemplate(
     let shifted = rest << shift;
     // The leading bit of a normal significand adds 1 to the exponent.
     let size = select(0u, shifted + ((exponent_y - shift - 1u) << 23u), rest > 0u);
-    return bitcast<f32>(size | (bitcast<u32>(x) & ${w.u(signBit)}));`,
+    return bitcast<f32>(size | (bitcast<u32>(x) & ${w.mask('u', signBit)}));`,
 );

@@ -49,7 +49,7 @@ const sineOfLarge = laneTemplate(
     }
     let significand = (bits & 0x7fffffu) | 0x800000u;
     let begin = max(bits >> 23u, 117u) - 117u;
-    var digits = array<u32, ${twoOverPi.length}>(${twoOverPi.map((word) => w.u(word)).join(', ')});
+    var digits = array<u32, ${twoOverPi.length}>(${twoOverPi.map((word) => w.mask('u', word)).join(', ')});
     let at = begin >> 5u;
     let shift = begin & 31u;
     let first = (digits[at] << shift) | ((digits[at + 1u] >> 1u) >> (31u - shift));
@@ -103,11 +103,11 @@ const sineShifted = (name: 'sine' | 'cosine') =>
       let square = r * r;
       ${w.polynomial('tail', 'square', halfSineTail)}
       var result = ${w.bits('fma(r * square, tail, r)')} ^ (parity << ${w.u(31)});
-      let is_large = ${w.bits('size')} > ${w.u(largestModerate)};
+      let is_large = ${w.bits('size')} > ${w.mask('u', largestModerate)};
       if (${w.any('is_large')}) {
         result = select(result, ${w.bits(w.call(sineOfLarge, 'size', w.u(isCosine ? 1 : 0)))}, is_large);
       }
-      return ${w.float(isCosine ? 'result' : `result ^ (${w.bits('x')} & ${w.u(signBit)})`)};`;
+      return ${w.float(isCosine ? 'result' : `result ^ (${w.bits('x')} & ${w.mask('u', signBit)})`)};`;
   });
 
 /** -0 stays -0; infinities give NaN. */

@@ -31,6 +31,12 @@ export interface MathContext {
 /** The type of a lane: f32, i32, u32 or bool. */
 export type LaneKind = 'f' | 'i' | 'u' | 'b';
 
+/**
+ * A private variable that is zero, though no compiler knows: entry points of modules that have it set it to something
+ * that is zero in every launch.
+ */
+export const opaqueZero = 'opaque_zero';
+
 const scalarTypes = { f: 'f32', i: 'i32', u: 'u32', b: 'bool' } as const;
 const vectorTypes = { f: 'vec4f', i: 'vec4i', u: 'vec4u', b: 'vec4<bool>' } as const;
 
@@ -114,9 +120,23 @@ export class Writer {
     return this.#splat('i', `${value}i`);
   }
 
-  /** An unsigned constant, in hexadecimal from 2^10 on. */
+  /** An unsigned constant. */
   u(value: number): string {
-    return this.#splat('u', value < 1024 ? `${value}u` : `0x${value.toString(16)}u`);
+    return this.#splat('u', `${value}u`);
+  }
+
+  /** A constant of bits, signed or unsigned, in hexadecimal. */
+  mask(kind: 'i' | 'u', bits: number): string {
+    return this.#splat(kind, `0x${bits.toString(16)}${kind}`);
+  }
+
+  /**
+   * Bits of NaN or an infinity as a value. A compiler that assumes there are none discards what it can prove to be one
+   * (https://github.com/WebKit/WebKit/pull/39018): these bits it can not know.
+   */
+  special(bits: number): string {
+    this.context.helper(opaqueZero, `var<private> ${opaqueZero}: u32;`);
+    return this.#splat('u', `0x${bits.toString(16)}u | ${opaqueZero}`);
   }
 
   b(value: boolean): string {
