@@ -15,6 +15,8 @@ var<workgroup> left_tiles_16x32: array<vec4<f32>, 256>;
 // Two tiles of 16 steps, of 32 columns.
 var<workgroup> right_tiles_16x32: array<vec4<f32>, 256>;
 
+var<private> opaque_zero: u32;
+
 fn is_nan_vec4f(x: vec4f) -> vec4<bool> {
   return (bitcast<vec4u>(x) & vec4u(0x7fffffffu)) > vec4u(0x7f800000u);
 }
@@ -29,7 +31,7 @@ fn maximum_vec4f(a: vec4f, b: vec4f) -> vec4f {
   let is_reversed = (bits_a & bits_b) < vec4i(0i);
   let is_first = (bits_a > bits_b) != is_reversed;
   let chosen = select(bits_b, bits_a, is_first);
-  return bitcast<vec4f>(select(chosen, vec4i(2143289344i), is_unordered_vec4f(a, b)));
+  return bitcast<vec4f>(select(chosen, bitcast<vec4i>(vec4u(0x7fc00000u | opaque_zero)), is_unordered_vec4f(a, b)));
 }
 
 fn load_left_3(i_: i32, depth: i32) -> vec4<f32> {
@@ -57,6 +59,7 @@ fn main(
   @builtin(num_workgroups) num_workgroups: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
+  opaque_zero = num_workgroups.x >> 31u;
   let workgroup = workgroup_id.x + workgroup_id.y * num_workgroups.x;
   if (workgroup >= u32(sizes.n0)) {
     return;
