@@ -12,7 +12,7 @@ import type { Dim } from '../../../base/dim.ts';
 import { computeDType } from '../../../base/dtype.ts';
 import type { Accumulator, KernelNode, Let, Reduce, Store } from '../../../ir/kernel.ts';
 import { type AccumulatorState, stateOf } from '../accumulators.ts';
-import { Body, type BodyFacts, type Value } from '../body.ts';
+import { Body, type BodyFacts } from '../body.ts';
 import { nameOfAxis } from '../names.ts';
 import { combineInTeam, type TeamNames, type TeamState } from '../reduce/combine-team.ts';
 import { emitScan } from '../scan/emit.ts';
@@ -53,6 +53,12 @@ interface Running {
   readonly held: string;
 }
 
+/** A variable for what a sweep loads and later ones need. */
+interface Kept {
+  readonly name: string;
+  readonly isFilled: boolean;
+}
+
 export class RowBody extends Body {
   readonly layout: RowLayout;
   #place: RowPlace | undefined;
@@ -60,7 +66,7 @@ export class RowBody extends Body {
   #sweep: Running | undefined;
   /** Variables that hold scratch arrays, and what was loaded in an earlier sweep. */
   readonly #heldArrays = new Map<string, string>();
-  #kept = new Map<string, string>();
+  #kept = new Map<string, Kept>();
   /** What an iteration of a loop that begins reads of the one before. */
   #handedOn: readonly string[] = [];
   readonly #readSince = new Set<string>();
@@ -161,13 +167,14 @@ export class RowBody extends Body {
     }
     const key = keptKey(node, this.#sweep.sweep);
     const kept = key === undefined ? undefined : this.#kept.get(key);
-    if (kept?.startsWith('!')) {
-      super.let(node);
-      const value: Value = this.value(id);
-      this.line(`${kept.slice(1)}${held} = ${value.text};`);
-      this.#kept.set(key!, kept.slice(1));
-    } else if (kept !== undefined) this.define(id, dtype, lanes, `${kept}${held}`);
-    else super.let(node);
+    if (kept?.isFilled) {
+      this.define(id, dtype, lanes, `${kept.name}${held}`);
+      return;
+    }
+    super.let(node);
+    if (key === undefined || !kept) return;
+    this.line(`${kept.name}${held} = ${this.value(id).text};`);
+    this.#kept.set(key, { ...kept, isFilled: true });
   }
 
   override store(node: Store): void {
@@ -324,7 +331,7 @@ export class RowBody extends Body {
       if (key === undefined || node.kind !== 'let' || !kept.has(key) || this.#kept.has(key)) continue;
       const name = this.unique('kept');
       this.line(`var ${name}: ${heldType(typeText(node.dtype, lanes), steps)};`);
-      this.#kept.set(key, `!${name}`);
+      this.#kept.set(key, { name, isFilled: false });
     }
     const name = this.#counter(sweep);
     const isWhole = Number(total) === steps * lanes * size;
