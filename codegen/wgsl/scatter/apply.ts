@@ -17,7 +17,7 @@ import type { DeclaredBuffer, Shader } from '../shader.ts';
 import type { Ordered } from '../sort/order.ts';
 import { typeText } from '../storage.ts';
 import { bindAxes } from '../threads.ts';
-import type { Scatter } from './match.ts';
+import { letsFor, type Scatter } from './match.ts';
 
 export function planPlaces(scatter: Scatter, ordered: Ordered, places: Dim, context: ScheduleContext): Stage {
   const { window, count, store } = scatter;
@@ -29,10 +29,11 @@ export function planPlaces(scatter: Scatter, ordered: Ordered, places: Dim, cont
   const total = mulDims(count, elements);
   const touched = new Set([store.memory]);
   const none = new Set<string>();
+  const vectorReads = lanes === 4 ? vectorReadsOf(scatter) : none;
   return {
     workgroups: ceilDivDims(total, usualWorkgroup),
     workgroupSize: usualWorkgroup,
-    use: { vectorReads: none, vectorWrites: lanes === 4 ? touched : none, scalarWrites: lanes === 4 ? none : touched },
+    use: { vectorReads, vectorWrites: lanes === 4 ? touched : none, scalarWrites: lanes === 4 ? none : touched },
     emit: (shader) => {
       const last = window[window.length - 1];
       const body = new Body(shader, context.facts, lanes === 4 ? { axis: last.name } : undefined);
@@ -40,7 +41,7 @@ export function planPlaces(scatter: Scatter, ordered: Ordered, places: Dim, cont
       if (!numbers || !positions) return '';
       body.line(`let thread = i32(workgroup * ${usualWorkgroup}u + local);`);
       body.block(`if (thread >= ${shader.size(total)})`, () => body.line('return;'));
-      body.line(`let first = thread / ${shader.size(elements)};`);
+      body.line(`let first = thread${elements === 1 ? '' : ` / ${shader.size(elements)}`};`);
       if (window.length > 0) {
         body.line(`let element = thread % ${shader.size(elements)};`);
         bindAxes(body, shader, window, extents, 'element', lanes === 4);
@@ -72,6 +73,17 @@ function lanesOf({ window, store }: Scatter): Lanes {
   return laneMotion(store.index, last.name) === 'vector' ? 4 : 1;
 }
 
+/** Buffers that updates read four elements at once. */
+function vectorReadsOf({ window, inside }: Scatter): ReadonlySet<string> {
+  const last = window[window.length - 1];
+  const found = new Set<string>();
+  for (const { expression } of inside) {
+    if (expression.kind !== 'load' || laneMotion(expression.index, last.name) !== 'vector') continue;
+    found.add(expression.memory);
+  }
+  return found;
+}
+
 function applyAll(body: Body, shader: Shader, scatter: Scatter, lanes: Lanes, number: string, position: string): void {
   const { updates, count, lets, inside, store } = scatter;
   const buffer = shader.buffers.get(store.memory);
@@ -88,8 +100,7 @@ function applyAll(body: Body, shader: Shader, scatter: Scatter, lanes: Lanes, nu
       'update',
       false,
     );
-    body.nodes(lets);
-    body.nodes(inside);
+    body.nodes(letsFor([...lets, ...inside], [store.value]));
     body.line(`total = ${combined(shader, store, buffer, lanes, body.textOf(store.value, lanes))};`);
   });
   body.line(storeAt(shader, buffer, 'place', 'total', lanes));

@@ -11,6 +11,7 @@
 import { ceilDivDims, type Dim, dimBounds, isStatic } from '../../../base/dim.ts';
 import type { KernelNode } from '../../../ir/kernel.ts';
 import { likelyExtent } from '../../common/cost.ts';
+import { valuesOfIndex } from '../../common/linear-index.ts';
 import type { Unit } from '../../common/units.ts';
 import { Body } from '../body.ts';
 import type { ScheduleContext, Stage } from '../schedule.ts';
@@ -18,7 +19,7 @@ import { usualWorkgroup } from '../schedule.ts';
 import { planOrder } from '../sort/order.ts';
 import { bindAxes, planThreads } from '../threads.ts';
 import { planPlaces } from './apply.ts';
-import { matchScatter, type Scatter } from './match.ts';
+import { letsFor, matchScatter, type Scatter } from './match.ts';
 
 /** So many updates a thread applies one after the other. */
 const fewUpdates = 16;
@@ -78,7 +79,7 @@ function planNumbers(scatter: Scatter, numbers: string, places: Dim, context: Sc
         'update',
         false,
       );
-      body.nodes(lets);
+      body.nodes(letsFor(lets, [...valuesOfIndex(store.index), ...(store.when === undefined ? [] : [store.when])]));
       const inWindow = new Set(window.map(({ name }) => name));
       const terms = store.index.terms.filter(({ factor }) => factor.kind !== 'axis' || !inWindow.has(factor.axis));
       const place = body.index({ offset: store.index.offset, terms });

@@ -65,7 +65,8 @@ function finish(given: Found): Scatter | undefined {
   const needed = [...valuesOfIndex(store.index), ...(store.when === undefined ? [] : [store.when])];
   if (!needed.every((id) => outside.has(id))) return undefined;
   const product = (axes: readonly Axis[]): Dim => dimProduct(axes.map(({ extent }) => extent));
-  return { ...found, count: product(updates), elements: product(window), isApart: isApart(found, outside) };
+  const count = product(updates);
+  return { ...found, count, elements: product(window), isApart: count === 1 || isApart(found, outside) };
 }
 
 /** Puts values that do not depend on the element of the window where the others of that kind are. */
@@ -122,8 +123,11 @@ function mostOf(id: ScalarId, lets: ReadonlyMap<ScalarId, Let>, extents: Readonl
     const { opcode, operands } = bounds;
     if (opcode === 'maximum') return operands.some(low);
     if (opcode === 'minimum') return operands.every(low);
-    return opcode === 'select' && operands.slice(1).every(low);
+    if (opcode === 'select') return operands.slice(1).every(low);
+    const difference = opcode === 'subtract' ? high(of) : undefined;
+    return difference !== undefined && dimBounds(difference)[0] >= 0 && isFixed(operands[0]);
   };
+  const isFixed = (of: ScalarId): boolean => ['constant', 'size'].includes(lets.get(of)?.expression.kind ?? '');
   const high = (of: ScalarId): Dim | undefined => {
     const bounds = lets.get(of)?.expression;
     if (bounds?.kind === 'constant') return bounds.value;
@@ -132,7 +136,9 @@ function mostOf(id: ScalarId, lets: ReadonlyMap<ScalarId, Let>, extents: Readonl
     if (bounds?.kind !== 'apply') return undefined;
     const { opcode, operands } = bounds;
     if (opcode === 'minimum') return operands.map(high).find((most) => most !== undefined);
-    return undefined;
+    if (opcode !== 'subtract' || !low(operands[1])) return undefined;
+    const [from, less] = [high(operands[0]), lets.get(operands[1])?.expression];
+    return from !== undefined && less?.kind === 'constant' ? subDims(from, less.value) : from;
   };
   return low(id) ? high(id) : undefined;
 

@@ -51,7 +51,8 @@ export function keyText(shader: Shader, order: KeyOrder, value: string): string 
   } else if (dtype === 'bool') key = 'u32(value)';
   else if (isSigned(dtype)) key = `(bitcast<u32>(value) & ${mask(dtype)}) ^ ${signBit(dtype)}`;
   else key = 'value';
-  if (direction === 'descending') key = `(${key}) ^ ${dtype === 'bool' ? '1u' : mask(dtype)}`;
+  if (direction === 'descending')
+    key = `${key.includes(' ') ? `(${key})` : key} ^ ${dtype === 'bool' ? '1u' : mask(dtype)}`;
   lines.push(`  return ${key};`);
   shader.helper(name, [`fn ${name}(value: ${scalarType(dtype)}) -> u32 {`, ...lines, '}'].join('\n'));
   return `${name}(${value})`;
@@ -63,8 +64,8 @@ export function tagText({ dtype }: KeyOrder, position: string, value: string): s
   return isFloat(dtype) ? `${tag} + u32(bitcast<u32>(${value}) == 0x80000000u)` : tag;
 }
 
-/** The position that a tag tells. */
-export const positionText = (tag: string): string => `i32(${tag} >> 1u)`;
+/** The position that a tag tells, as a word. */
+export const positionWord = (tag: string): string => `${tag} >> 1u`;
 
 /** The value that a key, and where there are tags a tag, stand for. */
 export function valueText(shader: Shader, order: KeyOrder, key: string, tag: string | undefined): string {

@@ -14,7 +14,7 @@ import { Body } from '../body.ts';
 import { type ScheduleContext, type Stage, usualWorkgroup } from '../schedule.ts';
 import { wordOf } from '../scratch.ts';
 import type { Shader } from '../shader.ts';
-import { type KeyOrder, keyBits, keyText, positionText, tagText, valueOfWord, valueText } from './keys.ts';
+import { type KeyOrder, keyBits, keyText, positionWord, tagText, valueOfWord, valueText } from './keys.ts';
 
 const digits = 256;
 const rounds = 16;
@@ -103,8 +103,8 @@ const wordOfRow = (shader: Shader, { start, size }: RowArray, index: string): st
 /** The tile of a workgroup: `row`, `tile`, and `begin`, the first of its elements. */
 function writeTile(body: Body, { tiles }: Pass): void {
   const count = body.shader.size(tiles);
-  body.line(`let row = i32(workgroup) / ${count};`);
-  body.line(`let tile = i32(workgroup) % ${count};`);
+  body.line(`let row = i32(workgroup)${tiles === 1 ? '' : ` / ${count}`};`);
+  body.line(`let tile = ${tiles === 1 ? '0' : `i32(workgroup) % ${count}`};`);
   body.line(`let begin = tile * ${tileElements};`);
 }
 
@@ -235,7 +235,7 @@ function writeResult(body: Body, { sort, to }: Pass): void {
       body.line(`${wordOfRow(shader, values, 'i32(place)')} = ${wordOf(order.dtype, 'sorted')};`);
     }
     if (positions !== undefined) {
-      body.line(`${wordOfRow(shader, positions, 'i32(place)')} = bitcast<u32>(${positionText('tag')});`);
+      body.line(`${wordOfRow(shader, positions, 'i32(place)')} = ${positionWord('tag')};`);
     }
   });
 }

@@ -13,7 +13,7 @@ import { type ScheduleContext, type Stage, usualWorkgroup } from '../schedule.ts
 import { fromWord, wordOf } from '../scratch.ts';
 import type { Shader } from '../shader.ts';
 import { bindAxes } from '../threads.ts';
-import { type KeyOrder, keyText, positionText, tagText, valueText } from './keys.ts';
+import { type KeyOrder, keyText, positionWord, tagText, valueText } from './keys.ts';
 import { neededLets, nodesOf, type Phase, type SortedRows } from './match.ts';
 
 /** Words of workgroup memory: what every adapter has. */
@@ -134,8 +134,11 @@ class RowSorter {
   }
 
   #array(home: number): string {
-    const elements = this.#plan.width * this.#plan.together;
-    const name = `row${home}_${elements}`;
+    const { width, together, tags, homes } = this.#plan;
+    const elements = width * together;
+    const isTags = [...tags.values()].includes(home);
+    const isKeys = this.#sorted.phases.some((phase) => phase.kind === 'sort' && homes.get(phase.sort.keys) === home);
+    const name = `${isTags ? 'tags' : isKeys ? 'keys' : 'row'}${home}_${elements}`;
     return this.#shader.declare(name, `var<workgroup> ${name}: array<u32, ${elements}>;`);
   }
 
@@ -168,10 +171,13 @@ class RowSorter {
     const { axes, rows } = this.#sorted;
     const size = this.#shader.size(extent);
     const rowNumber = (): void => {
+      if (together === 1) {
+        this.#bind(this.#first, inside, index);
+        return;
+      }
       const row = body.unique('row');
-      body.line(`let ${row} = ${this.#first}${this.#slot === '0' ? '' : ` + ${this.#slot}`};`);
-      if (together === 1) this.#bind(row, inside, index);
-      else body.block(`if (${row} < ${this.#shader.size(rows)})`, () => this.#bind(row, inside, index));
+      body.line(`let ${row} = ${this.#first} + ${this.#slot};`);
+      body.block(`if (${row} < ${this.#shader.size(rows)})`, () => this.#bind(row, inside, index));
     };
     let index = '0';
     const counter = body.unique(together === 1 ? `${axis}_` : 'item');
@@ -216,8 +222,11 @@ class RowSorter {
     const length = this.#shader.size(sort.length);
     // What no row fills stands behind everything.
     this.#forAll(elements, (at) => {
-      const index = body.unique('index');
-      body.line(`let ${index} = ${together === 1 ? at : `${at} % ${width}`};`);
+      let index = at;
+      if (together > 1) {
+        index = body.unique('index');
+        body.line(`let ${index} = ${at} % ${width};`);
+      }
       const value = body.unique('value');
       body.line(`let ${value} = ${fromWord(dtype, `${keys}[${at}]`)};`);
       const inRow = `${index} < ${length}`;
@@ -231,12 +240,14 @@ class RowSorter {
     const valueHome = sort.values === undefined ? undefined : homes.get(sort.values);
     this.#forAll(elements, (at) => {
       const tag = tagArray && `${tagArray}[${at}]`;
-      if (valueHome !== undefined) {
+      const key = `${keys}[${at}]`;
+      const text = valueText(this.#shader, order, key, tag);
+      if (valueHome !== undefined && (text !== key || this.#array(valueHome) !== keys)) {
         const value = body.unique('value');
-        body.line(`let ${value} = ${valueText(this.#shader, order, `${keys}[${at}]`, tag)};`);
+        body.line(`let ${value} = ${text};`);
         body.line(`${this.#array(valueHome)}[${at}] = ${wordOf(dtype, value)};`);
       }
-      if (tagArray) body.line(`${tagArray}[${at}] = bitcast<u32>(${positionText(`${tagArray}[${at}]`)});`);
+      if (tagArray) body.line(`${tagArray}[${at}] = ${positionWord(`${tagArray}[${at}]`)};`);
     });
   }
 

@@ -137,7 +137,7 @@ class TileWriter {
       body.lanes = undefined;
       for (const { name } of [fast, slow]) body.axes.delete(name);
     };
-    if (this.#lanes === 4) body.block('', one);
+    if (this.#lanes === 4) one();
     else body.block(`for (var ${local} = i32(local); ${local} < ${side * side}; ${local} += ${usualWorkgroup})`, one);
   }
 

@@ -1,66 +1,25 @@
 /** Updates at places that data tells, against the interpreter: in all ways of sharing the work, and all kinds and dtypes. */
 import { expect, it } from 'vitest';
-import { type Dim, dim, mulDims } from '../../../base/dim.ts';
+import { dim } from '../../../base/dim.ts';
 import type { DType } from '../../../base/dtype.ts';
-import type { Kernel, ScalarId, Store } from '../../../ir/kernel.ts';
+import { generateKernel } from '../../../codegen/wgsl/kernel.ts';
 import { printKernel } from '../../../ir/kernel-print.ts';
 import { verifyKernel } from '../../../ir/kernel-verify.ts';
 import { Random } from '../../../ir/ops/random.ts';
+import { coreWebgpuTier } from '../../../runtime/program.ts';
 import { type Bindings, makeInputs } from '../../support/kernel-data.ts';
 import { at, KernelMaker, read, readWrite } from '../../support/kernel-maker.ts';
+import { guarded, type ScatteredRows, scatterKernel } from '../../support/scatter-kernels.ts';
 import { compareOnGpu } from '../../support/webgpu-kernel.ts';
-
-interface Case {
-  /** Rows of the table, elements of a row, updates. */
-  readonly rows: Dim;
-  readonly width: Dim;
-  readonly updates: Dim;
-  readonly dtype?: DType;
-  readonly combine?: Store['combine'];
-  /** Whether windows begin anywhere in a row of the table, so that they overlap. */
-  readonly overlaps?: number;
-}
-
-/** A start that is in range or says that it is not, as lowering makes it. */
-function guarded(
-  k: KernelMaker,
-  start: ScalarId,
-  last: ScalarId,
-): { readonly start: ScalarId; readonly when: ScalarId } {
-  const zero = k.constant(0, 'int32');
-  const when = k.applyTo('bool', 'and', k.compare('LE', start, last), k.compare('GE', start, zero));
-  return { start: k.applyTo('int32', 'minimum', k.applyTo('int32', 'maximum', start, zero), last), when };
-}
-
-/** `table[index[u], :] combine= update[u, :]`, and with `overlaps` at columns from `index[u]` on. */
-function scatterKernel({ rows, width, updates, dtype = 'float32', combine = 'add', overlaps }: Case): Kernel {
-  const window = overlaps ?? width;
-  const k = new KernelMaker('scatter', [
-    read('index', updates, 'int32'),
-    read('update', mulDims(updates, window), dtype),
-    read('x', mulDims(rows, width), dtype),
-    readWrite('y', mulDims(rows, width), dtype),
-  ]);
-  k.parallel('i', mulDims(rows, width), () => k.store('y', at('i'), k.load('x', at('i'))));
-  const last = k.let('int32', { kind: 'size', size: overlaps === undefined ? rows : (width as number) - overlaps + 1 });
-  const one = k.constant(1, 'int32');
-  k.sequential('u', updates, [], 'int32', () => {
-    const { start, when } = guarded(k, k.load('index', at('u')), k.applyTo('int32', 'subtract', last, one));
-    k.parallel('w', window, () => {
-      const value = k.load('update', at([window, 'u'], 'w'));
-      const place = overlaps === undefined ? at([width, start], 'w') : at([1, start], 'w');
-      k.store('y', place, value, { combine, when });
-    });
-    return [];
-  });
-  return k.finish();
-}
 
 let turn = 0;
 
-async function check(given: Case, greatest: number, bindings: Bindings = {}): Promise<void> {
+async function check(given: ScatteredRows, greatest: number, bindings: Bindings = {}): Promise<void> {
   const kernel = scatterKernel(given);
   verifyKernel(kernel);
+  const { code } = generateKernel(kernel, { precision: 'fast', tier: coreWebgpuTier });
+  // Update after update, by one workgroup, where windows overlap and nowhere else.
+  expect(code.includes('storageBarrier')).toBe(given.overlaps !== undefined && given.updates !== 1);
   const random = new Random(turn + 1);
   const inputs = makeInputs(kernel, bindings, (name) =>
     name === 'index' ? random.integer(-2, greatest + 1) : smallValue(given.dtype ?? 'float32', random),

@@ -5,54 +5,12 @@ import { computedDTypes, type DType, integerRange, isFloat, isHalf } from '../..
 import type { Kernel } from '../../../ir/kernel.ts';
 import { printKernel } from '../../../ir/kernel-print.ts';
 import { verifyKernel } from '../../../ir/kernel-verify.ts';
-import type { SortDirection, SortResult } from '../../../ir/opcodes.ts';
+import type { SortResult } from '../../../ir/opcodes.ts';
 import { Random } from '../../../ir/ops/random.ts';
 import { type Bindings, makeInputs } from '../../support/kernel-data.ts';
 import { at, KernelMaker, read, write } from '../../support/kernel-maker.ts';
+import { type SortedRows, sortKernel } from '../../support/sort-kernels.ts';
 import { compareOnGpu } from '../../support/webgpu-kernel.ts';
-
-interface Case {
-  readonly dtype: DType;
-  readonly direction: SortDirection;
-  readonly results: readonly SortResult[];
-  readonly rows: Dim;
-  readonly length: Dim;
-  readonly count: Dim;
-}
-
-/** Copies rows to scratch, sorts them, and stores what was asked for. */
-function sortKernel({ dtype, direction, results, rows, length, count }: Case): Kernel {
-  const [values, positions] = [results.includes('values'), results.includes('positions')];
-  const k = new KernelMaker(
-    'sort',
-    [
-      read('x', mulDims(rows, length), dtype),
-      write('v', mulDims(rows, count), dtype),
-      write('p', mulDims(rows, count), 'int32'),
-    ],
-    [
-      { name: 's0', dtype, size: length },
-      { name: 's1', dtype, size: count },
-      { name: 's2', dtype: 'int32', size: count },
-    ],
-  );
-  k.parallel('i', rows, () => {
-    k.parallel('j', length, () => k.store('s0', at('j'), k.load('x', at([length, 'i'], 'j'))));
-    k.sort({
-      keys: 's0',
-      length,
-      direction,
-      count,
-      ...(values && { values: 's1' }),
-      ...(positions && { positions: 's2' }),
-    });
-    k.parallel('l', count, () => {
-      if (values) k.store('v', at([count, 'i'], 'l'), k.load('s1', at('l')));
-      if (positions) k.store('p', at([count, 'i'], 'l'), k.load('s2', at('l')));
-    });
-  });
-  return k.finish();
-}
 
 /** Rows of any numbers, of few different ones, with zeros of both signs, and in order. */
 function fill(dtype: DType, length: number, random: Random) {
@@ -64,8 +22,8 @@ function fill(dtype: DType, length: number, random: Random) {
   };
 }
 
-async function check(sort: Partial<Case>, length: number, bindings: Bindings = {}): Promise<void> {
-  const given: Case = {
+async function check(sort: Partial<SortedRows>, length: number, bindings: Bindings = {}): Promise<void> {
+  const given: SortedRows = {
     dtype: 'float32',
     direction: 'ascending',
     results: ['values', 'positions'],
