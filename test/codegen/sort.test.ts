@@ -1,57 +1,16 @@
 /** Sorted rows against the interpreter: every dtype, order and result, rows sorted in every way the code knows. */
 import { it } from 'vitest';
-import { type Dim, dim, mulDims } from '../../base/dim.ts';
+import { dim } from '../../base/dim.ts';
 import { computedDTypes, type DType, integerRange, isFloat, isHalf } from '../../base/dtype.ts';
-import type { Kernel } from '../../ir/kernel.ts';
-import type { SortDirection, SortResult } from '../../ir/opcodes.ts';
+import type { SortResult } from '../../ir/opcodes.ts';
 import { Random } from '../../ir/ops/random.ts';
 import { checkKernel } from '../support/kernel-check.ts';
 import type { Bindings } from '../support/kernel-data.ts';
-import { at, KernelMaker, read, write } from '../support/kernel-maker.ts';
+import { type SortedRows, sortKernel } from '../support/sort-kernels.ts';
 
 const rows = 3;
 
-interface Case {
-  readonly dtype: DType;
-  readonly direction: SortDirection;
-  readonly results: readonly SortResult[];
-  readonly length: Dim;
-  readonly count: Dim;
-}
-
-/** Copies rows to scratch, sorts them, and stores what was asked for. */
-function sortKernel({ dtype, direction, results, length, count }: Case): Kernel {
-  const [values, positions] = [results.includes('values'), results.includes('positions')];
-  const k = new KernelMaker(
-    'sort',
-    [
-      read('x', mulDims(rows, length), dtype),
-      write('v', mulDims(rows, count), dtype),
-      write('p', mulDims(rows, count), 'int32'),
-    ],
-    [
-      { name: 's0', dtype, size: length },
-      { name: 's1', dtype, size: count },
-      { name: 's2', dtype: 'int32', size: count },
-    ],
-  );
-  k.parallel('i', rows, () => {
-    k.parallel('j', length, () => k.store('s0', at('j'), k.load('x', at([length, 'i'], 'j'))));
-    k.sort({
-      keys: 's0',
-      length,
-      direction,
-      count,
-      ...(values && { values: 's1' }),
-      ...(positions && { positions: 's2' }),
-    });
-    k.parallel('l', count, () => {
-      if (values) k.store('v', at([count, 'i'], 'l'), k.load('s1', at('l')));
-      if (positions) k.store('p', at([count, 'i'], 'l'), k.load('s2', at('l')));
-    });
-  });
-  return k.finish();
-}
+type Case = Omit<SortedRows, 'rows'>;
 
 /** Rows of any numbers, of few different ones, with zeros of both signs, and in order. */
 function fill(dtype: DType, length: number, random: Random) {
@@ -64,7 +23,7 @@ function fill(dtype: DType, length: number, random: Random) {
 }
 
 const check = (sort: Case, length: number, bindings: Bindings = {}): Promise<void> =>
-  checkKernel(sortKernel(sort), [bindings], fill(sort.dtype, length, new Random(length)));
+  checkKernel(sortKernel({ ...sort, rows }), [bindings], fill(sort.dtype, length, new Random(length)));
 
 const results: readonly (readonly SortResult[])[] = [['values'], ['positions'], ['values', 'positions']];
 const directions = ['ascending', 'descending'] as const;
@@ -92,7 +51,7 @@ it.each(results)('%s of rows whose length shows when they are sorted', async (..
 
 it('long rows, of which all digits are the same, or hardly any', async () => {
   const sort = { dtype: 'int32', direction: 'ascending', results: ['values', 'positions'] } as const;
-  const kernel = sortKernel({ ...sort, length: 5000, count: 5000 });
+  const kernel = sortKernel({ ...sort, rows, length: 5000, count: 5000 });
   for (const reach of [1, 255, 65537, 2 ** 31 - 1]) {
     const random = new Random(reach);
     await checkKernel(kernel, [{}], () => random.integer(-reach, reach));
