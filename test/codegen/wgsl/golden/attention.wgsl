@@ -21,7 +21,7 @@ var<workgroup> right_block: array<f32, 1040>;
 
 var<workgroup> states_f32: array<f32, 256>;
 
-var<private> negative_infinity_bits: u32 = 0xff800000u;
+var<private> opaque_zero: u32;
 
 fn is_nan_vec4f(x: vec4f) -> vec4<bool> {
   return (bitcast<vec4u>(x) & vec4u(0x7fffffffu)) > vec4u(0x7f800000u);
@@ -37,7 +37,7 @@ fn maximum_vec4f(a: vec4f, b: vec4f) -> vec4f {
   let is_reversed = (bits_a & bits_b) < vec4i(0i);
   let is_first = (bits_a > bits_b) != is_reversed;
   let chosen = select(bits_b, bits_a, is_first);
-  return bitcast<vec4f>(select(chosen, vec4i(2143289344i), is_unordered_vec4f(a, b)));
+  return bitcast<vec4f>(select(chosen, bitcast<vec4i>(vec4u(0x7fc00000u | opaque_zero)), is_unordered_vec4f(a, b)));
 }
 
 fn is_nan_f32(x: f32) -> bool {
@@ -54,11 +54,11 @@ fn maximum_f32(a: f32, b: f32) -> f32 {
   let is_reversed = (bits_a & bits_b) < 0i;
   let is_first = (bits_a > bits_b) != is_reversed;
   let chosen = select(bits_b, bits_a, is_first);
-  return bitcast<f32>(select(chosen, 2143289344i, is_unordered_f32(a, b)));
+  return bitcast<f32>(select(chosen, bitcast<i32>(0x7fc00000u | opaque_zero), is_unordered_f32(a, b)));
 }
 
 fn nan_of_vec4f(operand: vec4f, value: vec4f) -> vec4f {
-  return bitcast<vec4f>(select(bitcast<vec4u>(value), vec4u(0x7fc00000u), is_nan_vec4f(operand)));
+  return bitcast<vec4f>(select(bitcast<vec4u>(value), vec4u(0x7fc00000u | opaque_zero), is_nan_vec4f(operand)));
 }
 
 fn fast_exponential_vec4f(x: vec4f) -> vec4f {
@@ -94,7 +94,7 @@ fn finish_3(h_: i32, first: i32, group: i32, slot: i32, column: i32, sum_3: f32)
   let v6 = column;
   let v7 = i_;
   let v8 = v6 <= v7;
-  let v9 = bitcast<f32>(negative_infinity_bits);
+  let v9 = bitcast<f32>(0xff800000u | opaque_zero);
   let v10 = select(v9, v5, v8);
   scratch[(group * 32 + slot) * sizes.n2 + column] = bitcast<u32>(v10);
 }
@@ -132,6 +132,7 @@ fn main(
   @builtin(num_workgroups) num_workgroups: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
+  opaque_zero = num_workgroups.x >> 31u;
   let workgroup = workgroup_id.x + workgroup_id.y * num_workgroups.x;
   if (workgroup >= u32(sizes.n0)) {
     return;
@@ -198,7 +199,7 @@ fn main(
   }
   storageBarrier();
   workgroupBarrier();
-  var r12: vec4<f32> = vec4f(bitcast<f32>(negative_infinity_bits));
+  var r12: vec4<f32> = bitcast<vec4f>(vec4u(0xff800000u | opaque_zero));
   for (var j_ = 4 * member; j_ < sizes.n2; j_ += 32) {
     let v11 = vec4<f32>(bitcast<f32>(scratch[(group * 32 + slot) * sizes.n2 + j_]), bitcast<f32>(scratch[(group * 32 + slot) * sizes.n2 + (j_ + 1)]), bitcast<f32>(scratch[(group * 32 + slot) * sizes.n2 + (j_ + 2)]), bitcast<f32>(scratch[(group * 32 + slot) * sizes.n2 + (j_ + 3)]));
     r12 = maximum_vec4f(r12, v11);
