@@ -129,8 +129,9 @@ async function loadDawn(): Promise<GPU> {
       cause,
     });
   }
-  // Times for `profile` need not be blurred here, as they are for pages that do not trust each other.
-  return loaded.create(['disable-dawn-features=timestamp_quantization']);
+  // Times for `profile` need not be blurred here, as they are for pages that do not trust each other. Kernels write
+  // workgroup memory before they read it, and clearing it first is most of the time that software compiles them.
+  return loaded.create(['disable-dawn-features=timestamp_quantization', 'enable-dawn-features=disable_workgroup_init']);
 }
 
 /** The fastest adapter, else one that computes on the CPU unless hardware is asked for. */

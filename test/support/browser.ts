@@ -15,7 +15,12 @@ import { chromiumFolder } from './chromium-files.ts';
 const againstIsolation = /^--(single-process|disable-web-security|disable-site-isolation-trials|disable-features)\b/;
 
 /** WebGPU in software, the same on every machine; on Linux it is behind a flag. */
-const forWebgpu = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'];
+const forWebgpu = [
+  '--enable-unsafe-webgpu',
+  '--use-webgpu-adapter=swiftshader',
+  // Clearing workgroup memory is most of the time that software compiles kernels, and none of them counts on it.
+  '--enable-dawn-features=disable_workgroup_init',
+];
 
 /** Names under which a system may have Chromium, in the order in which they are looked for. */
 const systemNames = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];
