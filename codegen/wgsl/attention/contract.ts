@@ -18,6 +18,7 @@ import { fromWord, globalScratch, wordOf } from '../scratch.ts';
 import type { Shader } from '../shader.ts';
 import { scalarType } from '../storage.ts';
 import { bindAxes } from '../threads.ts';
+import { visibleOf, visibleText } from './hidden.ts';
 import { type AttentionRows, type Contraction, slotAxis } from './match.ts';
 
 /** Rows of a block, columns of a tile, steps of the sum in workgroup memory at a time. */
@@ -100,6 +101,16 @@ export class ContractionWriter {
     const finish = this.#finishFunction(`finish_${number}`, { column, sums, epilogue });
     const place = this.#place.join(', ');
     const [slots, columns] = [blockRows / apart, tileColumns / apart];
+    const visible = visibleOf({ column, sums, epilogue }, this.#rows.row.name);
+    const first = this.#place[this.#place.length - 2];
+    const shown =
+      visible &&
+      visibleText(
+        shader,
+        visible,
+        [first, `${first} + ${blockRows - 1}`],
+        ['first_column', `first_column + ${tileColumns - 1}`],
+      );
     out.block(
       `for (var first_column = 0; first_column < ${shader.size(column.extent)}; first_column += ${tileColumns})`,
       () => {
@@ -107,17 +118,21 @@ export class ContractionWriter {
         out.line(`let column = i32(local) % ${apart};`);
         for (const { sum, left, right } of factors) {
           for (const [i, j] of pairs(slots, columns)) out.line(`var ${sumName(sum, i, j)} = 0.0;`);
-          out.block(`for (var depth = 0; depth < ${shader.size(sum.depth)}; depth += ${tileDepth})`, () => {
-            this.#fill('left', `${left}(${place}, {side}, depth + k)`, false);
-            this.#fill(
-              'right',
-              `${right}(${place}, first_column + {side}, depth + k)`,
-              isAlong(sum.right, column.name),
-            );
-            out.line('workgroupBarrier();');
-            out.block(`for (var k = 0; k < ${tileDepth}; k++)`, () => this.#multiply(sum, slots, columns));
-            out.line('workgroupBarrier();');
-          });
+          const depths = `for (var depth = 0; depth < ${shader.size(sum.depth)}; depth += ${tileDepth})`;
+          const sweep = (): void =>
+            out.block(depths, () => {
+              this.#fill('left', `${left}(${place}, {side}, depth + k)`, false);
+              this.#fill(
+                'right',
+                `${right}(${place}, first_column + {side}, depth + k)`,
+                isAlong(sum.right, column.name),
+              );
+              out.line('workgroupBarrier();');
+              out.block(`for (var k = 0; k < ${tileDepth}; k++)`, () => this.#multiply(sum, slots, columns));
+              out.line('workgroupBarrier();');
+            });
+          if (shown === undefined) sweep();
+          else out.block(`if (${shown})`, sweep);
         }
         for (const [i, j] of pairs(slots, columns)) {
           const values = sums.map((sum) => sumName(sum, i, j));

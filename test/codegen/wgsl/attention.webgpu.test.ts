@@ -41,6 +41,15 @@ it.each<[string, Partial<AttentionShape>]>([
   await check(attentionForward({ ...small, ...shape }));
 });
 
+it('tiles that a causal mask hides are left out', async () => {
+  const shape = { ...small, queries: 70, keys: 150, causal: true, hidden: -Infinity };
+  const kernel = attentionForward(shape);
+  expect(generateKernel(kernel, { precision: 'fast', tier: coreWebgpuTier }).code).toContain(
+    'if (first_column - (first + 31) <= 0)',
+  );
+  await check(kernel);
+});
+
 it('attention back to queries', async () => {
   await check(attentionBackwardRows(small));
   await check(attentionBackwardRows({ ...small, causal: true, hidden: -Infinity, interleaved: true }));

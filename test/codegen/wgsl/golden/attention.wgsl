@@ -158,35 +158,37 @@ fn main(
     var sum_3_11 = 0.0;
     var sum_3_12 = 0.0;
     var sum_3_13 = 0.0;
-    for (var depth = 0; depth < sizes.n3; depth += 16) {
-      for (var at = i32(local); at < 512; at += 256) {
-        let side = at / 16;
-        let k = at % 16;
-        left_block[side * 17 + k] = left_3(h_, first, group, side, depth + k);
+    if (first_column - (first + 31) <= 0) {
+      for (var depth = 0; depth < sizes.n3; depth += 16) {
+        for (var at = i32(local); at < 512; at += 256) {
+          let side = at / 16;
+          let k = at % 16;
+          left_block[side * 17 + k] = left_3(h_, first, group, side, depth + k);
+        }
+        for (var at = i32(local); at < 1024; at += 256) {
+          let side = at / 16;
+          let k = at % 16;
+          right_block[k * 65 + side] = right_3(h_, first, group, first_column + side, depth + k);
+        }
+        workgroupBarrier();
+        for (var k = 0; k < 16; k++) {
+          let row_0 = left_block[slot * 17 + k];
+          let row_1 = left_block[(slot + 16) * 17 + k];
+          let column_0 = right_block[k * 65 + column];
+          let column_1 = right_block[k * 65 + column + 16];
+          let column_2 = right_block[k * 65 + column + 32];
+          let column_3 = right_block[k * 65 + column + 48];
+          sum_3_00 += row_0 * column_0;
+          sum_3_01 += row_0 * column_1;
+          sum_3_02 += row_0 * column_2;
+          sum_3_03 += row_0 * column_3;
+          sum_3_10 += row_1 * column_0;
+          sum_3_11 += row_1 * column_1;
+          sum_3_12 += row_1 * column_2;
+          sum_3_13 += row_1 * column_3;
+        }
+        workgroupBarrier();
       }
-      for (var at = i32(local); at < 1024; at += 256) {
-        let side = at / 16;
-        let k = at % 16;
-        right_block[k * 65 + side] = right_3(h_, first, group, first_column + side, depth + k);
-      }
-      workgroupBarrier();
-      for (var k = 0; k < 16; k++) {
-        let row_0 = left_block[slot * 17 + k];
-        let row_1 = left_block[(slot + 16) * 17 + k];
-        let column_0 = right_block[k * 65 + column];
-        let column_1 = right_block[k * 65 + column + 16];
-        let column_2 = right_block[k * 65 + column + 32];
-        let column_3 = right_block[k * 65 + column + 48];
-        sum_3_00 += row_0 * column_0;
-        sum_3_01 += row_0 * column_1;
-        sum_3_02 += row_0 * column_2;
-        sum_3_03 += row_0 * column_3;
-        sum_3_10 += row_1 * column_0;
-        sum_3_11 += row_1 * column_1;
-        sum_3_12 += row_1 * column_2;
-        sum_3_13 += row_1 * column_3;
-      }
-      workgroupBarrier();
     }
     finish_3(h_, first, group, slot, first_column + column, sum_3_00);
     finish_3(h_, first, group, slot, first_column + column + 16, sum_3_01);
