@@ -53,10 +53,10 @@ export class Binding {
   readonly bound: BoundProgram<WebgpuProgram>;
   readonly plan: ArenasPlan;
   readonly launches: readonly BoundLaunch[];
-  readonly #memory: GpuMemory;
-  #uniforms: GPUBuffer | undefined;
+  /** The buffer of the uniform blocks, where a kernel reads any. Whoever makes the binding destroys it. */
+  readonly uniforms: GPUBuffer | undefined;
 
-  /** @throws KilnError `invalid_size`, `invalid_program`, `out_of_memory`; nothing is kept then */
+  /** @throws KilnError `invalid_size`, `invalid_program`; nothing is kept then */
   constructor(
     program: WebgpuProgram,
     sizes: DimBindings,
@@ -65,22 +65,28 @@ export class Binding {
   ) {
     const bound = new BoundProgram(program, sizes);
     this.bound = bound;
-    this.#memory = memory;
+    checkElements(bound);
     this.plan = planArenas(program, (size) => bound.evaluate(size), gpu.limits.maxBufferSize);
     const blocks = uniformBlocks(program, bound);
     const mostGroups = gpu.limits.maxComputeWorkgroupsPerDimension;
     const prepared = program.steps.map((step) => {
       const kernel = program.kernels[step.kernel];
-      return { slots: this.#slotsOf(step, kernel), dispatches: dispatchesOf(kernel, kernels[step.kernel]) };
+      return {
+        name: kernel.name,
+        slots: this.#slotsOf(step, kernel),
+        dispatches: dispatchesOf(kernel, kernels[step.kernel]),
+        flops: bound.evaluate(kernel.flops),
+        bytes: step.buffers.reduce((sum, ref) => sum + bound.bufferBytes(ref), 0),
+      };
     });
-    this.#uniforms = blocks.words.length > 0 ? memory.uniforms(blocks.words) : undefined;
-    this.launches = program.steps.map(({ kernel: at, buffers }, step) => {
-      const { name, flops } = program.kernels[at];
-      const { slots, dispatches } = prepared[step];
-      const uniforms = this.#uniforms && blocks.places[step] && { buffer: this.#uniforms, ...blocks.places[step] };
-      const groups = new BindGroups({ gpu, counters, label: name, layout: kernels[at].layout, slots, uniforms });
-      const bytes = buffers.reduce((sum, ref) => sum + bound.bufferBytes(ref), 0);
-      return { name, slots, dispatches, groups, flops: bound.evaluate(flops), bytes };
+    const buffer = blocks.words.length > 0 ? memory.uniforms(blocks.words) : undefined;
+    this.uniforms = buffer;
+    this.launches = prepared.map((launch, step) => {
+      const { layout } = kernels[program.steps[step].kernel];
+      const place = blocks.places[step];
+      const uniforms = buffer && place && { buffer, ...place };
+      const { name: label, slots } = launch;
+      return { ...launch, groups: new BindGroups({ gpu, counters, label, layout, slots, uniforms }) };
     });
 
     function dispatchesOf({ name, dispatches }: WgslKernel, { pipelines }: LoadedKernel): Dispatch[] {
@@ -89,12 +95,6 @@ export class Binding {
         return layout ? [{ pipeline: pipelines[i], ...layout }] : [];
       });
     }
-  }
-
-  /** Gives back what it holds. */
-  release(): void {
-    if (this.#uniforms) this.#memory.destroyUniforms(this.#uniforms);
-    this.#uniforms = undefined;
   }
 
   #slotsOf({ buffers }: LaunchStep, { scratchBytes }: WgslKernel): Slot[] {
@@ -110,6 +110,17 @@ export class Binding {
       slots.push({ kind: 'scratch', index: 0, offset: 0, size: bindingBytes(bound.evaluate(scratchBytes)) });
     }
     return slots;
+  }
+}
+
+/**
+ * Kernels count the elements of a buffer in an int32, and a buffer of small elements may have more of them.
+ * @throws KilnError `invalid_size`
+ */
+function checkElements(bound: BoundProgram<WebgpuProgram>): void {
+  for (const { shape } of [...bound.program.inputs, ...bound.program.outputs]) {
+    const elements = shape.reduce<number>((product, size) => product * bound.evaluate(size), 1);
+    bound.checkWord(shape.join('*'), elements);
   }
 }
 

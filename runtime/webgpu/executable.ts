@@ -20,7 +20,7 @@ import { ProgramResources } from '../program-resources.ts';
 import { Binding, type BindingContext, type BoundLaunch, type Slot } from './binding.ts';
 import type { Commands } from './commands.ts';
 import type { Faults } from './faults.ts';
-import type { GpuBlock } from './memory.ts';
+import type { GpuBlock, GpuMemory } from './memory.ts';
 import type { LoadedKernel, Pipelines } from './pipelines.ts';
 import type { LaunchTimer } from './timing.ts';
 import type { Workspace } from './workspace.ts';
@@ -42,20 +42,31 @@ export interface ExecutableContext extends BindingContext {
 
 /** What a program holds on the device: blocks, pipelines, and the uniforms of its bindings. */
 export class GpuResources extends ProgramResources<GpuBlock> {
+  readonly #gpuMemory: GpuMemory;
   readonly #pipelines: Pipelines;
   readonly #kernels: readonly LoadedKernel[];
-  readonly bindings = new Set<Pick<Binding, 'release'>>();
+  /** Not the bindings, which lead back to the program. */
+  readonly #uniforms = new Set<GPUBuffer>();
 
   constructor({ memory, prepared, pipelines }: ExecutableContext, kernels: readonly LoadedKernel[]) {
     super(memory, prepared);
+    this.#gpuMemory = memory;
     this.#pipelines = pipelines;
     this.#kernels = kernels;
   }
 
+  keepUniforms({ uniforms }: Binding): void {
+    if (uniforms) this.#uniforms.add(uniforms);
+  }
+
+  destroyUniforms({ uniforms }: Binding): void {
+    if (uniforms && this.#uniforms.delete(uniforms)) this.#gpuMemory.destroyUniforms(uniforms);
+  }
+
   override releaseAll(): void {
     super.releaseAll();
-    for (const binding of this.bindings) binding.release();
-    this.bindings.clear();
+    for (const uniforms of this.#uniforms) this.#gpuMemory.destroyUniforms(uniforms);
+    this.#uniforms.clear();
     for (const kernel of this.#kernels) this.#pipelines.release(kernel);
   }
 }
@@ -110,13 +121,10 @@ export class Executable {
       program,
       (sizes) => {
         const binding = new Binding(program, sizes, this.#kernels, context);
-        this.resources.bindings.add(binding);
+        this.resources.keepUniforms(binding);
         return binding;
       },
-      (binding) => {
-        this.resources.bindings.delete(binding);
-        binding.release();
-      },
+      (binding) => this.resources.destroyUniforms(binding),
     );
     try {
       this.#constants = program.constants.map(({ bytes }) => {
@@ -196,10 +204,12 @@ export class Executable {
       }
     } catch (cause) {
       return this.#launchError(launches[step], step, cause);
+    } finally {
+      // Also after a failure: what was recorded before it still runs, and must not meet bytes that were uploaded later.
+      this.#touch(blocks, first);
+      commands.leave();
     }
-    this.#touch(blocks, first);
     if (prepared) prepared.isFilled = true;
-    commands.leave();
     return undefined;
   }
 

@@ -142,7 +142,8 @@ export class GpuMemory {
     if (data.length === 0) return;
     if (block.usedIn === this.#commands.batch) this.#commands.flush();
     const { queue } = this.#device;
-    const whole = data.length & ~3;
+    // Not by bits: lengths may be beyond an int32.
+    const whole = data.length - (data.length % 4);
     const source = unshared(data);
     if (whole > 0) queue.writeBuffer(block.buffer, 0, source, 0, whole);
     if (whole === data.length) return;

@@ -2,7 +2,7 @@
  * Bytes from the GPU. A read is a copy into a staging buffer, at its place among the commands; the staging buffer is
  * mapped when the GPU has come so far. Any number of reads are in flight, and nothing waits for them but who asked.
  */
-import type { KilnError } from '../../base/error.ts';
+import { KilnError } from '../../base/error.ts';
 import type { Commands } from './commands.ts';
 import { bufferUsage, copyBytes, mapModeRead } from './constants.ts';
 import type { MutableCounters } from './counters.ts';
@@ -42,30 +42,29 @@ export class Readback {
     commands.copy(block.buffer, staging, copied);
     block.usedIn = commands.batch;
     counters.reads += 1;
-    await this.#mapped(staging, copied);
-    await memory.checked;
-    await commands.checked;
-    const fault = block.fault ?? faults.of(writtenIn);
-    if (fault) {
+    try {
+      await this.#mapped(staging, copied);
+      await memory.checked;
+      await commands.checked;
+      const fault = block.fault ?? faults.of(writtenIn);
+      if (fault) throw fault;
+      const result = new Uint8Array(staging.getMappedRange(0, copied)).slice(0, bytes);
+      this.#giveBack(staging);
+      return result;
+    } catch (cause) {
       staging.destroy();
-      throw fault;
+      // The device may have ended at any of these waits.
+      throw cause instanceof KilnError ? cause : await this.#context.whyFailed(cause);
     }
-    const result = new Uint8Array(staging.getMappedRange(0, copied)).slice(0, bytes);
-    this.#giveBack(staging);
-    return result;
   }
 
   /** Resolves when the buffer is mapped, which may be asked for only after the copy into it is submitted. */
-  async #mapped(staging: GPUBuffer, bytes: number): Promise<void> {
-    try {
-      await new Promise<void>((resolve, reject) => {
-        this.#context.commands.afterSubmit(() => {
-          staging.mapAsync(mapModeRead, 0, bytes).then(resolve, reject);
-        });
+  #mapped(staging: GPUBuffer, bytes: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#context.commands.afterSubmit(() => {
+        staging.mapAsync(mapModeRead, 0, bytes).then(resolve, reject);
       });
-    } catch (cause) {
-      throw await this.#context.whyFailed(cause);
-    }
+    });
   }
 
   #take(bytes: number): GPUBuffer {

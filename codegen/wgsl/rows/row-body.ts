@@ -8,9 +8,10 @@
  * Barriers stand where a member reads what another wrote. They are in uniform control flow: loops outside of sweeps run
  * over sizes, and teams beyond the last row do the last one again, but store nothing.
  */
-import type { Dim } from '../../../base/dim.ts';
+import { type Dim, dimBounds } from '../../../base/dim.ts';
 import { computeDType } from '../../../base/dtype.ts';
 import type { Accumulator, KernelNode, Let, Reduce, Store } from '../../../ir/kernel.ts';
+import { axesOf } from '../../common/walk.ts';
 import { type AccumulatorState, stateOf } from '../accumulators.ts';
 import { Body, type BodyFacts } from '../body.ts';
 import { nameOfAxis } from '../names.ts';
@@ -109,9 +110,14 @@ export class RowBody extends Body {
   #repeat(node: KernelNode): void {
     const { reads, writes } = memoryOf(node);
     const before = new Map(this.#kept);
+    // Barriers inside do not stand for those who do not come there.
+    const mayNotRun = axesOf(node).some(({ extent }) => dimBounds(extent)[0] < 1);
+    const [read, written] = mayNotRun ? [[...this.#readSince], [...this.#writtenSince]] : [[], []];
     this.#handedOn = [...writes].filter((memory) => reads.has(memory) && !this.layout.own.has(memory));
     super.node(node);
     this.#kept = before;
+    for (const memory of read) this.#readSince.add(memory);
+    for (const memory of written) this.#writtenSince.add(memory);
   }
 
   override nodes(nodes: readonly KernelNode[]): void {

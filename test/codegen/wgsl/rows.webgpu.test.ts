@@ -6,6 +6,7 @@ import { generateKernel } from '../../../codegen/wgsl/kernel.ts';
 import type { Kernel } from '../../../ir/kernel.ts';
 import { printKernel } from '../../../ir/kernel-print.ts';
 import type { ReduceKind } from '../../../ir/opcodes.ts';
+import { coreWebgpuTier } from '../../../runtime/program.ts';
 import { type Bindings, makeInputs } from '../../support/kernel-data.ts';
 import { at, KernelMaker, read, write } from '../../support/kernel-maker.ts';
 import { fullTier, wgslErrors } from '../../support/webgpu-device.ts';
@@ -198,6 +199,25 @@ describe('rows', () => {
       await check(reduction(['argmax', 'argmin'], 40, length), special);
       await check(reduction(['max', 'min', 'argmax', 'argmin'], 3, length), () => -0);
     }
+  });
+
+  it('wait for what was written before a loop that does not run', async () => {
+    const times = dim('Q', { min: 0, max: 4 });
+    const length = 512;
+    const buffers = [read('x', 8 * length), write('z', 8 * length), write('y', 8 * length)];
+    const k = new KernelMaker('loop_between', buffers, [{ name: 's', dtype: 'float32', size: length }]);
+    k.parallel('i', 8, () => {
+      k.parallel('a', length, () => k.store('s', at('a'), k.load('x', at([length, 'i'], 'a'))));
+      k.sequential('q', times, [], 'float32', () => {
+        k.parallel('b', length, () => k.store('z', at([length, 'i'], 'b'), k.load('s', at(length - 1, [-1, 'b']))));
+        return [];
+      });
+      k.parallel('c', length, () => k.store('y', at([length, 'i'], 'c'), k.load('s', at(length - 1, [-1, 'c']))));
+    });
+    const kernel = k.finish();
+    const { code } = generateKernel(kernel, { precision: 'fast', tier: coreWebgpuTier });
+    expect(code).toMatch(/for \(var q_[^}]*workgroupBarrier[^}]*\}\n {2}workgroupBarrier\(\);\n {2}let c_/);
+    for (const Q of [0, 1, 2]) await check(kernel, wave, { Q });
   });
 
   it('are done in place', async () => {

@@ -1,7 +1,7 @@
 /** How little the webgpu device does: submits, bind groups, pipelines and buffers, counted. */
 import { describe, expect, it } from 'vitest';
 import { footprintOf } from '../../../runtime/footprint.ts';
-import { upload } from '../support.ts';
+import { ownOutput, upload } from '../support.ts';
 import {
   additionProgram,
   chainProgram,
@@ -135,10 +135,8 @@ describe('memory', () => {
 
   it('of one tensor is bounded by the limits of the adapter, which the message says', async () => {
     const device = await openDevice();
-    const elements = 2 ** 33;
-    const large = programOf({
-      outputs: [{ dtype: 'uint8', shape: [elements], source: { kind: 'own' } }],
-    });
+    const elements = 2 ** 31 - 1;
+    const large = programOf({ outputs: [ownOutput([elements])] });
     await device.warmup(large);
     expect(() => run(device, large, [], [elements])).toThrow(/out_of_memory[\s\S]*maxStorageBufferBindingSize/);
   });

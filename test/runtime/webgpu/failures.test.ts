@@ -5,7 +5,16 @@ import type { WebgpuProgram } from '../../../runtime/program.ts';
 import { openAdapter } from '../../../runtime/webgpu/adapter.ts';
 import { WebgpuDevice } from '../../../runtime/webgpu/device.ts';
 import { rejectionOf } from '../../support/errors.ts';
-import { compiledSource, ownOutput, PendingSource, upload, vector, programOf as wasmProgram } from '../support.ts';
+import {
+  compiledSource,
+  input,
+  output,
+  ownOutput,
+  PendingSource,
+  upload,
+  vector,
+  programOf as wasmProgram,
+} from '../support.ts';
 import {
   addition,
   additionProgram,
@@ -13,6 +22,7 @@ import {
   filled,
   keepingProgram,
   openDevice,
+  programOf,
   run,
   valuesOf,
 } from './support.ts';
@@ -144,6 +154,38 @@ describe('memory that the device has not', () => {
   });
 });
 
+describe('a launch that can not be recorded', () => {
+  it('leaves nothing that is written behind a later upload', async () => {
+    const { device, gpu } = await openRaw();
+    const program = additionProgram(3, {
+      outputs: [ownOutput([3]), ownOutput([3])],
+      steps: [0, 1].map((at) => ({ kind: 'launch', kernel: 0, buffers: [input(0), input(1), output(at)] })),
+    });
+    await device.warmup(program);
+    const x = upload(device, [1, 2, 3]);
+    const makeGroup = gpu.createBindGroup.bind(gpu);
+    let made = 0;
+    gpu.createBindGroup = (descriptor) => {
+      if (made++ > 0) throw new TypeError('no bind group');
+      return makeGroup(descriptor);
+    };
+    const [broken] = run(device, program, [x, x], [3, 3]);
+    expect(broken.error?.message).toMatch(/launch_failed[\s\S]*step 1[\s\S]*no bind group/);
+    const uploads = [0, 1].map(() => upload(device, [7, 8, 9]));
+    for (const handle of uploads) expect(await valuesOf(device, handle)).toEqual([7, 8, 9]);
+    device.shutdown();
+    await gpu.lost;
+  });
+
+  it('binds no more elements than kernels count', async () => {
+    const device = await openDevice();
+    const shape = [65_536, 40_000];
+    const program = programOf({ inputs: [{ dtype: 'int8', shape, donated: false, held: false }] });
+    const error = await rejectionOf(() => device.warmup(program));
+    expect(error.message).toMatch(/invalid_size[\s\S]*65536\*40000 = 2621440000/);
+  });
+});
+
 describe('a device that is lost', () => {
   it('rejects what is under way, and says so at every use', async () => {
     const { device, gpu } = await openRaw();
@@ -190,6 +232,29 @@ describe('a device that is lost', () => {
 });
 
 describe('a shutdown', () => {
+  it('rejects a read whose bytes have arrived but were not taken', async () => {
+    const { device, gpu } = await openRaw();
+    const x = upload(device, [1, 2, 3]);
+    const makeBuffer = gpu.createBuffer.bind(gpu);
+    gpu.createBuffer = (descriptor) => {
+      const buffer = makeBuffer(descriptor);
+      const map = buffer.mapAsync.bind(buffer);
+      buffer.mapAsync = async (mode, offset, size) => {
+        await map(mode, offset, size);
+        device.shutdown();
+      };
+      return buffer;
+    };
+    expect((await rejectionOf(() => device.read(x))).code).toBe('shut_down');
+  });
+
+  it('is why programs that were being made are not', async () => {
+    const device = await openDevice();
+    const warming = rejectionOf(() => device.warmup(additionProgram(3)));
+    device.shutdown();
+    expect((await warming).code).toBe('shut_down');
+  });
+
   it('fails what is queued, and ends everything', async () => {
     const device = await openDevice();
     const program = additionProgram(3);
