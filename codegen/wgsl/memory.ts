@@ -8,9 +8,8 @@
  * Indices of four lanes are multiples of four. Nobody else writes to an element that a thread writes, but others may
  * write to elements of the same word: such words are atomics, of which each thread changes its own bits.
  */
-import { isHalf } from '../../base/dtype.ts';
 import { internalError } from '../../base/error.ts';
-import { applyText, type MathContext } from './math/index.ts';
+import { applyText, float16BitsText, type MathContext } from './math/index.ts';
 import type { DeclaredBuffer, Shader } from './shader.ts';
 import { scalarType, typeText } from './storage.ts';
 
@@ -113,21 +112,16 @@ function loadVectorFunction(buffer: DeclaredBuffer): string {
 /** The value as bits of the storage type, in the lowest bits of an `u32`. */
 function bitsText(shader: Shader, { storage }: DeclaredBuffer, value: string): string {
   const { dtype, perElement } = storage;
-  if (isHalf(dtype)) {
-    const rounded = applyText(
-      mathContext(shader, 1),
-      { opcode: roundingOf(dtype), dtype: 'float32', from: 'float32' },
-      [value],
-    );
-    return dtype === 'float16' ? `pack2x16float(vec2<f32>(${rounded}, 0.0))` : `(bitcast<u32>(${rounded}) >> 16u)`;
+  if (dtype === 'float16') return float16BitsText(mathContext(shader, 1), value);
+  if (dtype === 'bfloat16') {
+    const rounding = { opcode: 'round_bfloat16', dtype: 'float32', from: 'float32' } as const;
+    return `(bitcast<u32>(${applyText(mathContext(shader, 1), rounding, [value])}) >> 16u)`;
   }
   const type = scalarType(dtype);
   if (type === 'bool') return `select(0u, 1u, ${value})`;
   const bits = type === 'i32' ? `bitcast<u32>(${value})` : value;
   return `(${bits} & ${perElement === 4 ? '0xffu' : '0xffffu'})`;
 }
-
-const roundingOf = (dtype: 'float16' | 'bfloat16') => (dtype === 'float16' ? 'round_float16' : 'round_bfloat16');
 
 function storeFunction(shader: Shader, buffer: DeclaredBuffer): string {
   const { name, storage, isAtomic } = buffer;

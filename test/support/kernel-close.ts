@@ -77,7 +77,12 @@ export function closeToInterpreter(
       const [a, b] = [decoded(buffer, given[at], i), decoded(buffer, exact[at], i)];
       if (Object.is(a, b) || a === b) continue;
       let reach = 0;
-      for (const run of runs) reach = Math.max(reach, Math.abs(decoded(buffer, run, i) - b));
+      for (const run of runs) {
+        const other = decoded(buffer, run, i);
+        if (!Object.is(other, b)) reach = Math.max(reach, Math.abs(other - b));
+      }
+      // NaN or an infinity of all runs is none of chance.
+      if (reach === 0 && !Number.isFinite(b)) return `${buffer.name}: element ${i}: got ${a}, expected ${b}`;
       // A disturbed run that ends elsewhere altogether: nothing can be said of this element.
       if (Number.isNaN(reach) || reach === Infinity) continue;
       reach = Math.max(reach, usual * Math.abs(b));

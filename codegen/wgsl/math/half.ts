@@ -36,3 +36,22 @@ export const roundFloat16 = functionTemplate(
     rounded = select(rounded, ${w.special(quietNan)}, size > ${w.mask('u', 0x7f800000)});
     return ${w.float(`rounded | (bits & ${w.mask('u', signBit)})`)};`,
 );
+
+/**
+ * The bits of the nearest float16. `pack2x16float` leaves open what becomes of infinities and NaN, and software adapters
+ * make NaN of both. Below 2^-14 the multiple of 2^-24 is the bits themselves.
+ */
+export const float16Bits = functionTemplate(
+  'float16_bits',
+  { x: 'f' },
+  'u',
+  (w) => `
+    let bits = ${w.bits('x')};
+    let size = bits & ${w.mask('u', magnitudeMask)};
+    let normal = (size + 0xfffu + ((size >> ${w.u(13)}) & ${w.u(1)}) - 0x38000000u) >> ${w.u(13)};
+    let subnormal = ${w.bits(`${w.float('size')} + 0.5`)} - 0x3f000000u;
+    var half = select(normal, subnormal, size < ${w.mask('u', 0x38800000)});
+    half = select(half, ${w.mask('u', 0x7c00)}, size >= ${w.mask('u', 0x477ff000)});
+    half = select(half, ${w.mask('u', 0x7e00)}, size > ${w.mask('u', 0x7f800000)});
+    return half | ((bits >> ${w.u(16)}) & ${w.mask('u', 0x8000)});`,
+);

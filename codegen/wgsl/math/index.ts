@@ -19,7 +19,7 @@ import { constantOf } from './constants.ts';
 import { bitcastText, convertText, laneKind, wrapText } from './convert.ts';
 import { builtinExponential, erf, exponential, exponentialMinusOne, tanh } from './exponential.ts';
 import { wins } from './extremum.ts';
-import { roundBfloat16, roundFloat16 } from './half.ts';
+import { float16Bits, roundBfloat16, roundFloat16 } from './half.ts';
 import * as integer from './integer.ts';
 import { log, logPlusOne } from './logarithm.ts';
 import { power } from './power.ts';
@@ -235,6 +235,11 @@ export function combineText(
 /** What a reduction starts from. */
 export function identityText(context: MathContext, kind: CombineKind, dtype: DType): string {
   return constantText(context, dtype, identityOf(kind, dtype));
+}
+
+/** The bits of the nearest float16, in the lower half of an `u32`. */
+export function float16BitsText(context: MathContext, value: string): string {
+  return new Writer(context).call(float16Bits, value);
 }
 
 /**
