@@ -18,6 +18,7 @@ import { applyText, constantText } from './math/index.ts';
 import { canAccessVector, loadText, loadVectorText, mathContext, storeText, storeVectorText } from './memory.ts';
 import { nameOfAxis } from './names.ts';
 import type { Shader } from './shader.ts';
+import { Statements } from './statements.ts';
 import { typeText } from './storage.ts';
 
 export type Lanes = 1 | 4;
@@ -53,7 +54,7 @@ const reservedNames = ['workgroup', 'local', 'sizes', 'scratch', 'subgroup_lane'
 /** Elements that are added one after the other at most: longer sums are made of such blocks. */
 const summedInARow = 256;
 
-export class Body {
+export class Body extends Statements {
   readonly shader: Shader;
   readonly facts: BodyFacts;
   /** The axis along which values have four lanes; schedules set it for the loops that have them. */
@@ -62,41 +63,13 @@ export class Body {
   readonly axes = new Map<string, string>();
   readonly values = new Map<ScalarId, Value>();
   readonly scratch: Map<string, ScratchAccess>;
-  readonly #lines: string[] = [];
-  readonly #names: Set<string>;
-  #depth = 0;
 
   constructor(shader: Shader, facts: BodyFacts, lanes?: LaneAxis) {
+    super([...reservedNames, ...[...shader.buffers.values()].map(({ name }) => name)]);
     this.shader = shader;
     this.facts = facts;
     this.lanes = lanes;
     this.scratch = new Map(shader.arrays.accesses(shader));
-    this.#names = new Set([...reservedNames, ...[...shader.buffers.values()].map(({ name }) => name)]);
-  }
-
-  get text(): string {
-    return this.#lines.join('\n');
-  }
-
-  line(text: string): void {
-    this.#lines.push(`${'  '.repeat(this.#depth)}${text}`);
-  }
-
-  /** A block: `head {`, what `inside` writes, `}`. */
-  block(head: string, inside: () => void): void {
-    this.line(`${head} {`);
-    this.#depth++;
-    inside();
-    this.#depth--;
-    this.line('}');
-  }
-
-  /** A name that nothing in this body has yet. */
-  unique(wanted: string): string {
-    let name = wanted;
-    for (let i = 1; this.#names.has(name); i++) name = `${wanted}_${i}`;
-    this.#names.add(name);
-    return name;
   }
 
   nodes(nodes: readonly KernelNode[]): void {
