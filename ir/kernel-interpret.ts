@@ -10,6 +10,7 @@ import { internalError, KilnError } from '../base/error.ts';
 import { decodeBfloat16, decodeFloat16, encodeBfloat16, encodeFloat16, roundFloat } from '../base/half.ts';
 import {
   type ClosedAccumulator,
+  combineOpcode,
   contractionBlock,
   type IndexExpression,
   type IndexFactor,
@@ -219,7 +220,7 @@ class Interpreter {
     const [data, at] = this.place(memory, index);
     if (combine === 'assign') data[at] = encoded(dtype, stored);
     else {
-      const opcode = ({ add: 'add', multiply: 'multiply', max: 'maximum', min: 'minimum' } as const)[combine];
+      const opcode = combineOpcode[combine];
       const combined = scalarFunction(opcode, computed)(decoded(dtype, data[at]), stored, 0);
       data[at] = encoded(dtype, this.round(opcode, computed, combined));
     }

@@ -160,6 +160,14 @@ export interface Store {
   readonly when?: ScalarId;
 }
 
+/** The op that combines what is stored with what is there. */
+export const combineOpcode = {
+  add: 'add',
+  multiply: 'multiply',
+  max: 'maximum',
+  min: 'minimum',
+} as const satisfies Record<Exclude<Store['combine'], 'assign'>, ScalarOpcode>;
+
 export interface Axis {
   /** Unique on the path from the root. */
   readonly name: string;

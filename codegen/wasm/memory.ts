@@ -5,7 +5,7 @@
  */
 import { addDims, mulDims } from '../../base/dim.ts';
 import { byteSize, computeDType, type DType } from '../../base/dtype.ts';
-import type { ScalarExpression, Store } from '../../ir/kernel.ts';
+import { combineOpcode, type ScalarExpression, type Store } from '../../ir/kernel.ts';
 import { addressExpression, addressOf } from './addressing.ts';
 import type { Environment } from './environment.ts';
 import type { FunctionBuilder } from './function-builder.ts';
@@ -173,8 +173,6 @@ function countingMask(env: Environment, mask: Expression, copy: number): Express
   const positions = f.lanes([4 * copy, 4 * copy + 1, 4 * copy + 2, 4 * copy + 3]);
   return v128.and(mask, i32x4.lt_s(positions, i32x4.splat(f.get(remaining))));
 }
-
-const combineOpcode = { add: 'add', multiply: 'multiply', max: 'maximum', min: 'minimum' } as const;
 
 /** Stores the value of each lane that counts. */
 export function emitStore(env: Environment, store: Store): void {

@@ -18,6 +18,13 @@ export interface StateVariable {
   readonly identity: string;
 }
 
+/** Whether the state has one lane only: of four elements it takes one after the other. */
+export const isScalar = ({ kind }: Accumulator): boolean => kind === 'tuple' || kind === 'argmax' || kind === 'argmin';
+
+/** How many variables the state has. */
+export const variablesOf = (accumulator: Accumulator): number =>
+  accumulator.kind === 'tuple' ? accumulator.results.length : isScalar(accumulator) ? 2 : 1;
+
 const elementText = (body: Body, id: ScalarId, lanes: Lanes, lane: number | undefined): string =>
   lane === undefined ? body.textOf(id, lanes) : `${body.textOf(id, 4)}[${lane}]`;
 

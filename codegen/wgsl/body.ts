@@ -9,7 +9,16 @@
 import type { Dim } from '../../base/dim.ts';
 import { computeDType, type DType } from '../../base/dtype.ts';
 import { internalError } from '../../base/error.ts';
-import type { IndexExpression, KernelNode, Let, Loop, Reduce, ScalarId, Store } from '../../ir/kernel.ts';
+import {
+  combineOpcode,
+  type IndexExpression,
+  type KernelNode,
+  type Let,
+  type Loop,
+  type Reduce,
+  type ScalarId,
+  type Store,
+} from '../../ir/kernel.ts';
 import { coefficientOf, valuesOfIndex } from '../common/linear-index.ts';
 import { stateOf } from './accumulators.ts';
 import { type IndexScope, indexText } from './index-text.ts';
@@ -103,6 +112,13 @@ export class Body extends Statements {
     this.bind(id, { text: name, dtype, lanes });
   }
 
+  /** A scratch array, where a schedule has placed it. */
+  array(memory: string): ScratchAccess {
+    const array = this.scratch.get(memory);
+    if (!array) throw internalError(`scratch array ${memory} has no place`);
+    return array;
+  }
+
   bind(id: ScalarId, value: Value): void {
     this.values.set(id, value);
   }
@@ -137,16 +153,12 @@ export class Body extends Statements {
       case 'apply': {
         const { opcode, operands, direction } = expression;
         const lanes: Lanes = operands.some((operand) => this.value(operand).lanes === 4) ? 4 : 1;
-        const from = operands.length === 0 ? dtype : this.#dtypeOfOperands(operands);
+        const from = operands.length === 0 ? dtype : this.value(operands[0]).dtype;
         const texts = operands.map((operand) => this.textOf(operand, lanes));
         const op = { opcode, dtype: node.dtype, from, ...(direction && { direction }) };
         this.define(id, dtype, lanes, applyText(mathContext(this.shader, lanes), op, texts));
       }
     }
-  }
-
-  #dtypeOfOperands(operands: readonly ScalarId[]): DType {
-    return this.value(operands[0]).dtype;
   }
 
   #converted(text: string, from: DType, dtype: DType, lanes: Lanes): string {
@@ -215,9 +227,7 @@ export class Body extends Statements {
   }
 
   #dtypeOfMemory(memory: string): DType {
-    const dtype = this.scratch.get(memory)?.dtype ?? this.shader.buffers.get(memory)?.storage.dtype;
-    if (!dtype) throw internalError(`memory ${memory} is not in scope`);
-    return dtype;
+    return this.scratch.get(memory)?.dtype ?? this.shader.buffer(memory).storage.dtype;
   }
 
   /** Where a condition does not hold, the index is that of the first element: nothing else may be touched. */
@@ -233,14 +243,14 @@ export class Body extends Statements {
   #loadAt(memory: string, index: string): string {
     const scratch = this.scratch.get(memory);
     if (scratch) return scratch.load(index);
-    return loadText(this.shader, this.#buffer(memory), index);
+    return loadText(this.shader, this.shader.buffer(memory), index);
   }
 
   #loadLanes(memory: string, index: IndexExpression, stored: DType, condition: Value | undefined): string {
     const isUniform = condition === undefined || condition.lanes === 1;
     const axis = this.lanes?.axis ?? '';
     if (isUniform && !this.scratch.has(memory) && laneMotion(index, axis) === 'vector') {
-      const buffer = this.#buffer(memory);
+      const buffer = this.shader.buffer(memory);
       const constantIndex = valuesOfIndex(index).every((id) => this.value(id).lanes === 1);
       if (canAccessVector(buffer) && constantIndex) {
         return loadVectorText(this.shader, buffer, this.#guarded(this.index(index), condition?.text));
@@ -253,12 +263,6 @@ export class Body extends Statements {
     return `${typeText(stored, 4)}(${lanes.join(', ')})`;
   }
 
-  #buffer(memory: string) {
-    const buffer = this.shader.buffers.get(memory);
-    if (!buffer) throw internalError(`memory ${memory} is not in scope`);
-    return buffer;
-  }
-
   store(node: Store): void {
     const { memory, index, when } = node;
     const write = (): void => {
@@ -267,8 +271,8 @@ export class Body extends Statements {
         return;
       }
       const value = this.textOf(node.value, 4);
-      if (!this.scratch.has(memory) && canAccessVector(this.#buffer(memory))) {
-        this.line(storeVectorText(this.shader, this.#buffer(memory), this.index(index), value));
+      if (!this.scratch.has(memory) && canAccessVector(this.shader.buffer(memory))) {
+        this.line(storeVectorText(this.shader, this.shader.buffer(memory), this.index(index), value));
         return;
       }
       for (const lane of [0, 1, 2, 3]) {
@@ -293,14 +297,15 @@ export class Body extends Statements {
       const place = this.unique('place');
       this.line(`let ${place} = ${at};`);
       index = place;
-      const opcode = { add: 'add', multiply: 'multiply', max: 'maximum', min: 'minimum' } as const;
-      const op = { opcode: opcode[combine], dtype, from: dtype };
+      const op = { opcode: combineOpcode[combine], dtype, from: dtype };
       const before = this.unique('before');
       this.line(`let ${before} = ${this.#loadAt(memory, place)};`);
       result = applyText(mathContext(this.shader, 1), op, [before, value]);
     }
     const scratch = this.scratch.get(memory);
-    this.line(scratch ? scratch.store(index, result) : storeText(this.shader, this.#buffer(memory), index, result));
+    this.line(
+      scratch ? scratch.store(index, result) : storeText(this.shader, this.shader.buffer(memory), index, result),
+    );
   }
 
   loop(node: Loop): void {

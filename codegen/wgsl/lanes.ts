@@ -4,17 +4,18 @@
  *
  *     y[4*j + k] = x[4*j + k] * s[j]     along k: y and x are vectors, s is the same for all lanes
  */
-import { type Dim, dimBounds, equalDims, isStatic, modDims } from '../../base/dim.ts';
+import { type Dim, equalDims, modDims } from '../../base/dim.ts';
 import type { IndexExpression, KernelNode, Let, ScalarId, Store } from '../../ir/kernel.ts';
 import { coefficientOf, normalizeIndex, valuesOfIndex } from '../common/linear-index.ts';
 import { axesOf, walk } from '../common/walk.ts';
+import { isScalar } from './accumulators.ts';
 
 /** How an index moves along the lanes. */
 export type LaneMotion = 'uniform' | 'vector' | 'other';
 
 const isMultipleOfFour = (d: Dim): boolean => equalDims(modDims(d, 4), 0);
 
-/** @param stepped axes whose counters are multiples of four, or that the lanes' axis is not among */
+/** How an index moves along an axis whose counter is a multiple of four. */
 export function laneMotion(index: IndexExpression, axis: string): LaneMotion {
   const normal = normalizeIndex(index);
   const along = coefficientOf(normal, axis);
@@ -47,7 +48,7 @@ export function planLanes(
   let [vectors, gathers] = [0, 0];
   for (const node of walk(body)) {
     if (axesOf(node).some(({ name }) => name === axis)) return undefined;
-    if (node.kind === 'sort' || (node.kind === 'reduce' && node.accumulators.some(isAwkward))) return undefined;
+    if (node.kind === 'sort' || (node.kind === 'reduce' && node.accumulators.some(isScalar))) return undefined;
     if (node.kind === 'store') {
       if (!isPlainStore(node, memories) || laneMotion(node.index, axis) !== 'vector') return undefined;
       if (valuesOfIndex(node.index).length > 0) return undefined;
@@ -69,9 +70,6 @@ export function planLanes(
   return { reads, writes };
 }
 
-const isAwkward = ({ kind }: { readonly kind: string }): boolean =>
-  kind === 'tuple' || kind === 'argmax' || kind === 'argmin';
-
 const isPlainStore = ({ memory, combine, when }: Store, memories: ReadonlySet<string>): boolean =>
   memories.has(memory) && combine === 'assign' && when === undefined;
 
@@ -82,6 +80,3 @@ function dependsOnLanes({ expression }: Let, axis: string, varying: ReadonlySet<
     laneMotion(expression.index, axis) !== 'uniform' || valuesOfIndex(expression.index).some((id) => varying.has(id))
   );
 }
-
-/** Whether a size is certainly that large. */
-export const isAtLeast = (size: Dim, least: number): boolean => (isStatic(size) ? size : dimBounds(size)[0]) >= least;

@@ -22,7 +22,7 @@ const enclosed = (text: string): string => (/^[\w.]+$/.test(text) ? text : `(${t
 export function loadText(shader: Shader, buffer: DeclaredBuffer, index: string): string {
   const { storage, name, isVector } = buffer;
   if (storage.perElement > 1) {
-    return `${shader.helper(`load_${name}`, loadFunction(shader, buffer))}(${index})`;
+    return `${shader.helper(`load_${name}`, loadFunction(buffer))}(${index})`;
   }
   const element = isVector ? `${name}[${quotient(index, 4)}][${remainder(index, 4)}]` : `${name}[${index}]`;
   return storage.element === 'f16' ? `f32(${element})` : element;
@@ -63,7 +63,7 @@ export function storeVectorText(shader: Shader, buffer: DeclaredBuffer, index: s
 const wordAt = ({ name, isAtomic }: DeclaredBuffer, index: string): string =>
   isAtomic ? `atomicLoad(&${name}[${index}])` : `${name}[${index}]`;
 
-function loadFunction(_shader: Shader, buffer: DeclaredBuffer): string {
+function loadFunction(buffer: DeclaredBuffer): string {
   const { name, storage } = buffer;
   const { dtype, perElement } = storage;
   const bits = 32 / perElement;

@@ -8,6 +8,7 @@
  * Text depends on the kernel alone: equal kernels give equal text.
  */
 import { type Dim, isStatic } from '../../base/dim.ts';
+import { internalError } from '../../base/error.ts';
 import type { Kernel } from '../../ir/kernel.ts';
 import type { KernelOptions } from './kernel.ts';
 import { opaqueZero } from './math/writer.ts';
@@ -63,6 +64,12 @@ export class Shader {
         },
       ]),
     );
+  }
+
+  buffer(memory: string): DeclaredBuffer {
+    const buffer = this.buffers.get(memory);
+    if (!buffer) throw internalError(`memory ${memory} is not in scope`);
+    return buffer;
   }
 
   /** The sizes that the uniform block holds, in order. */

@@ -161,9 +161,9 @@ class BlockBody extends RowBody {
     super.node(node);
     for (const id of definitionsOf(node)) {
       if (!this.#rows.handed.has(id)) continue;
-      const array = this.scratch.get(nameOfHanded(id));
+      const array = this.array(nameOfHanded(id));
       const value = this.value(id).text;
-      this.block('if (member == 0)', () => this.line(array?.store('slot', value) ?? ''));
+      this.block('if (member == 0)', () => this.line(array.store('slot', value)));
     }
   }
 }

@@ -6,7 +6,7 @@
  */
 import { type Dim, equalDims, mulDims } from '../../../base/dim.ts';
 import type { Reduce } from '../../../ir/kernel.ts';
-import { type AccumulatorState, stateOf } from '../accumulators.ts';
+import { type AccumulatorState, stateOf, variablesOf } from '../accumulators.ts';
 import type { RowBody } from '../rows/row-body.ts';
 import { fromWord, type ScratchPlan, wordOf } from '../scratch.ts';
 import type { TeamState } from './combine-team.ts';
@@ -24,9 +24,7 @@ export class Partials {
     this.#rows = rows;
     this.#strips = strips;
     const words = mulDims(rows, strips);
-    const variables = reduce.accumulators.map((a) =>
-      a.kind === 'tuple' ? a.results.length : a.kind === 'argmax' || a.kind === 'argmin' ? 2 : 1,
-    );
+    const variables = reduce.accumulators.map(variablesOf);
     this.#starts = variables.flatMap((count) => Array.from({ length: count }, () => scratch.allocate(words)));
   }
 

@@ -19,6 +19,7 @@ import {
 import type { Let, ScalarId } from '../../../ir/kernel.ts';
 import { coefficientOf, valuesOfIndex } from '../../common/linear-index.ts';
 import { axesOf, definitionsOf, walk } from '../../common/walk.ts';
+import { isScalar } from '../accumulators.ts';
 import { laneMotion } from '../lanes.ts';
 import { groupOf, keyInSweep, type Ownership, type Sweep } from './sweeps.ts';
 import type { Team } from './team.ts';
@@ -49,7 +50,7 @@ function allowsLanes({ axes, body }: Sweep, scratch: ReadonlySet<string>): boole
   const varying = new Set<ScalarId>();
   for (const inner of walk(body)) {
     if (axesOf(inner).some(({ name }) => name === last.name) || inner.kind === 'sort') return false;
-    if (inner.kind === 'reduce' && inner.accumulators.some(({ kind }) => isPositional(kind))) return false;
+    if (inner.kind === 'reduce' && inner.accumulators.some(isScalar)) return false;
     if (inner.kind === 'store') {
       if (inner.combine !== 'assign' || inner.when !== undefined) return false;
       if (!scratch.has(inner.memory) && laneMotion(inner.index, last.name) !== 'vector') return false;
@@ -60,8 +61,6 @@ function allowsLanes({ axes, body }: Sweep, scratch: ReadonlySet<string>): boole
   }
   return true;
 }
-
-const isPositional = (kind: string): boolean => kind === 'tuple' || kind === 'argmax' || kind === 'argmin';
 
 /**
  * Whether the last vector may go beyond the end. What lies there is padding, which may be read and written where the

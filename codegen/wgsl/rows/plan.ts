@@ -23,6 +23,7 @@ import { likelyExtent } from '../../common/cost.ts';
 import { coefficientOf } from '../../common/linear-index.ts';
 import type { Unit } from '../../common/units.ts';
 import { walk, writtenBy } from '../../common/walk.ts';
+import { variablesOf } from '../accumulators.ts';
 import { laneMotion } from '../lanes.ts';
 import { nameOfScratch } from '../names.ts';
 import type { TeamNames } from '../reduce/combine-team.ts';
@@ -90,10 +91,7 @@ export function directionOf(sweeps: readonly Sweep[], axes: readonly Axis[]): 'r
 const isTooMuch = (node: KernelNode): boolean =>
   node.kind === 'sort' ||
   (node.kind === 'reduce' &&
-    node.accumulators.reduce(
-      (n, a) => n + (a.kind === 'tuple' ? a.results.length : a.kind.startsWith('arg') ? 2 : 1),
-      0,
-    ) > mostStateVariables);
+    node.accumulators.reduce((count, one) => count + variablesOf(one), 0) > mostStateVariables);
 
 export function matchRows(unit: Unit, context: ScheduleContext): Rows | undefined {
   const { axes, inside } = nestOf(unit.nodes);

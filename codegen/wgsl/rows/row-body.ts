@@ -12,7 +12,7 @@ import { type Dim, dimBounds } from '../../../base/dim.ts';
 import { computeDType } from '../../../base/dtype.ts';
 import type { Accumulator, KernelNode, Let, Reduce, Store } from '../../../ir/kernel.ts';
 import { axesOf } from '../../common/walk.ts';
-import { type AccumulatorState, stateOf } from '../accumulators.ts';
+import { type AccumulatorState, isScalar, stateOf } from '../accumulators.ts';
 import { Body, type BodyFacts } from '../body.ts';
 import { nameOfAxis } from '../names.ts';
 import { combineInTeam, type TeamNames, type TeamState } from '../reduce/combine-team.ts';
@@ -212,7 +212,7 @@ export class RowBody extends Body {
   #reduce(node: Reduce, sweep: Sweep, group: SweepGroup): void {
     const states = node.accumulators.map((accumulator) => ({
       accumulator,
-      state: stateOf(this, accumulator, node, isSpread(accumulator) ? 1 : group.lanes),
+      state: stateOf(this, accumulator, node, isScalar(accumulator) ? 1 : group.lanes),
     }));
     const totals = states.map(({ state }) => state.declare('r'));
     const length = this.place.strip !== undefined ? this.layout.stripLength?.(group) : undefined;
@@ -222,7 +222,7 @@ export class RowBody extends Body {
     const take = (into: readonly (readonly string[])[]): void => {
       this.nodes(sweep.body);
       states.forEach(({ state, accumulator }, i) => {
-        if (group.lanes === 4 && isSpread(accumulator)) {
+        if (group.lanes === 4 && isScalar(accumulator)) {
           for (const lane of [0, 1, 2, 3]) state.merge(into[i], state.element(lane));
         } else state.step(into[i]);
       });
@@ -373,5 +373,3 @@ export class RowBody extends Body {
 }
 
 export const heldType = (type: string, steps: number): string => (steps === 1 ? type : `array<${type}, ${steps}>`);
-
-const isSpread = ({ kind }: Accumulator): boolean => kind === 'tuple' || kind === 'argmax' || kind === 'argmin';

@@ -9,7 +9,6 @@
  *       parallel j < N { ... store y[N*i + j] = %3 }                  a sweep; x and y are the thread's own
  *     }
  */
-import { type Dim, dimProduct } from '../../../base/dim.ts';
 import type { Axis, IndexExpression, KernelNode, Loop, Reduce } from '../../../ir/kernel.ts';
 import { likelyExtent } from '../../common/cost.ts';
 import { axesOfIndex, indexKey, normalizeIndex, substituteAxes } from '../../common/linear-index.ts';
@@ -53,7 +52,6 @@ export function sweepOf(node: KernelNode): Sweep | undefined {
 const likelyCount = (axes: readonly Axis[]): number =>
   axes.length === 0 ? 0 : axes.reduce((count, { extent }) => count * likelyExtent(extent), 1);
 
-export const sweepSize = ({ axes }: Sweep): Dim => dimProduct(axes.map(({ extent }) => extent));
 export const likelySweep = ({ axes }: Sweep): number => likelyCount(axes);
 
 /** Sweeps of equal extents deal the same positions to the same threads. */

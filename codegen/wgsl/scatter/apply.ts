@@ -7,7 +7,7 @@
  */
 import { ceilDivDims, type Dim, equalDims, modDims, mulDims } from '../../../base/dim.ts';
 import { computeDType, isHalf } from '../../../base/dtype.ts';
-import type { Store } from '../../../ir/kernel.ts';
+import { combineOpcode, type Store } from '../../../ir/kernel.ts';
 import { Body, type Lanes } from '../body.ts';
 import { laneMotion } from '../lanes.ts';
 import { applyText } from '../math/index.ts';
@@ -37,8 +37,7 @@ export function planPlaces(scatter: Scatter, ordered: Ordered, places: Dim, cont
     emit: (shader) => {
       const last = window[window.length - 1];
       const body = new Body(shader, context.facts, lanes === 4 ? { axis: last.name } : undefined);
-      const [numbers, positions] = [ordered.numbers, ordered.positions].map((name) => body.scratch.get(name));
-      if (!numbers || !positions) return '';
+      const [numbers, positions] = [ordered.numbers, ordered.positions].map((name) => body.array(name));
       body.line(`let thread = i32(workgroup * ${usualWorkgroup}u + local);`);
       body.block(`if (thread >= ${shader.size(total)})`, () => body.line('return;'));
       body.line(`let first = thread${elements === 1 ? '' : ` / ${shader.size(elements)}`};`);
@@ -86,8 +85,7 @@ function vectorReadsOf({ window, inside }: Scatter): ReadonlySet<string> {
 
 function applyAll(body: Body, shader: Shader, scatter: Scatter, lanes: Lanes, number: string, position: string): void {
   const { updates, count, lets, inside, store } = scatter;
-  const buffer = shader.buffers.get(store.memory);
-  if (!buffer) return;
+  const buffer = shader.buffer(store.memory);
   body.line(`var total = ${loadAt(shader, buffer, 'place', lanes)};`);
   const size = shader.size(count);
   body.block(`for (var next = first; next < ${size} && ${number} == number; next++)`, () => {
@@ -115,7 +113,7 @@ function combined(
   value: string,
 ): string {
   if (combine === 'assign') return value;
-  const opcode = ({ add: 'add', multiply: 'multiply', max: 'maximum', min: 'minimum' } as const)[combine];
+  const opcode = combineOpcode[combine];
   const { dtype } = storage;
   const context = mathContext(shader, lanes);
   const text = applyText(context, { opcode, dtype: computeDType(dtype), from: computeDType(dtype) }, ['total', value]);

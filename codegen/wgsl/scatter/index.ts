@@ -85,7 +85,7 @@ function planNumbers(scatter: Scatter, numbers: string, places: Dim, context: Sc
       const place = body.index({ offset: store.index.offset, terms });
       const value =
         store.when === undefined ? place : `select(${shader.size(places)}, ${place}, ${body.value(store.when).text})`;
-      body.line(body.scratch.get(numbers)?.store('update', `u32(${value})`) ?? '');
+      body.line(body.array(numbers).store('update', `u32(${value})`));
       return body.text;
     },
   };
