@@ -17,6 +17,8 @@ const alone = [
   'test/tracer/program-cache.test.ts',
 ];
 
+const isFull = process.env.KILN_TEST === 'full';
+
 /** Tests that only WebGPU can run. */
 const onlyWebgpu = ['test/**/*.webgpu.test.ts', 'test/runtime/webgpu/**/*.test.ts'];
 const files = (folder: string, names: readonly string[]): string[] =>
@@ -24,15 +26,17 @@ const files = (folder: string, names: readonly string[]): string[] =>
 
 /** Tests of every device, which WebGPU runs too. */
 const alsoWebgpu = [
-  ...files('codegen', ['kernel-run', 'random-kernels', 'random-rows', 'rows', 'columns', 'column-rows', 'contraction']),
-  ...files('codegen', ['window', 'sort', 'transpose', 'partials', 'backwards']),
+  ...files('codegen', ['kernel-run', 'random-kernels', 'random-rows', 'columns', 'column-rows']),
+  ...files('codegen', ['sort', 'transpose', 'backwards']),
+  // Minutes of compiling in software; test/codegen/wgsl has the same kinds of kernels in the sizes that matter there.
+  ...(isFull ? files('codegen', ['rows', 'contraction', 'window', 'partials']) : []),
   ...files('end-to-end', ['ops', 'random-graphs', 'models', 'layers', 'training', 'attention', 'regressions']),
   ...files('operations', ['recorded-on-device', 'sorting']),
   ...files('tracer', ['peak-memory', 'prepared']),
 ];
 
 /** A full run tries hundreds of times as many cases. */
-const testTimeout = process.env.KILN_TEST === 'full' ? 3_600_000 : 60_000;
+const testTimeout = isFull ? 3_600_000 : 60_000;
 
 const common = { setupFiles: ['test/setup.ts'], testTimeout, hookTimeout: 60_000 };
 
