@@ -162,7 +162,16 @@ function stagesOf({
       without: others.length === 0 ? without : new Set([...without, ...others]),
     });
   if (memoryBudget !== undefined) {
-    return fitBudget({ module, name, budget: memoryBudget, context, threads, lower, generate });
+    return fitBudget({
+      module,
+      name,
+      budget: memoryBudget,
+      context,
+      target: tier.target,
+      threads,
+      lower,
+      generate,
+    });
   }
   const lowered = lower(module, []);
   return { module, ...generate(lowered) };

@@ -10,11 +10,19 @@ import type { Module } from '../ir/types.ts';
 import type { Feature } from '../passes/features.ts';
 import { type PassContext, runPasses } from '../passes/manager.ts';
 import { eliminateDeadCode, inlineCalls } from '../passes/optimize/index.ts';
-import { type FittedProgram, leastBytes, plannedBytes, withinBudget } from '../passes/remat/within-budget.ts';
+import {
+  type FittedProgram,
+  leastBytes,
+  oneArena,
+  plannedBytes,
+  type TemporaryMemory,
+  withinBudget,
+} from '../passes/remat/within-budget.ts';
 import { footprintOf } from '../runtime/footprint.ts';
 import type { Program } from '../runtime/program.ts';
+import { placeTemporaries, temporaryBytes } from '../runtime/webgpu/arenas.ts';
 import { count } from './fusion-account.ts';
-import type { Generated } from './targets/target.ts';
+import type { Generated, Target } from './targets/target.ts';
 
 export interface BudgetedStages {
   /** Optimised. */
@@ -22,6 +30,7 @@ export interface BudgetedStages {
   readonly name: string;
   readonly budget: number;
   readonly context: PassContext;
+  readonly target: Target;
   /** Threads of the device; each has scratch memory of its own. */
   readonly threads: number | undefined;
   lower(module: Module, without: readonly Feature[]): Lowered;
@@ -51,19 +60,39 @@ const peakOf = (program: Program, threads: number | undefined): number => {
   return footprintOf(program, greatest, threads).peak;
 };
 
+/** On WebGPU temporaries have several arenas, so that no launch reads and writes one buffer. */
+const colouredArenas: TemporaryMemory = {
+  reserved: temporaryBytes,
+  total({ temporaries, kernels, launches }, numberOf) {
+    const { arenas } = placeTemporaries({
+      temporaries: temporaries.map(({ bytes, first, last }) => ({ bytes: numberOf(bytes), first, last })),
+      launches: launches.map(({ kernel, buffers }) => {
+        const isRead = kernels[kernel].buffers.map(({ access }) => access === 'read');
+        const used = (reads: boolean): number[] =>
+          buffers.flatMap(({ kind, index }, at) => (kind === 'temporary' && isRead[at] === reads ? [index] : []));
+        return { reads: used(true), writes: used(false) };
+      }),
+    });
+    return arenas.reduce((sum, bytes) => sum + bytes, 0);
+  },
+};
+
+const memoryOf: Readonly<Record<Target, TemporaryMemory>> = { wasm: oneArena, webgpu: colouredArenas };
+
 /** @throws KilnError `memory_budget` when no program was found that takes so little */
 export function fitBudget(stages: BudgetedStages): WithinBudget {
-  const { module, budget, context, threads, generate } = stages;
+  const { module, budget, context, target, threads, generate } = stages;
+  const memory = memoryOf[target];
   const kept = stages.lower(module, []);
   const mayKeep = kept.inputs.some(({ held }) => held);
-  if (mayKeep && plannedBytes(kept) <= budget) {
+  if (mayKeep && plannedBytes(kept, memory) <= budget) {
     const made = generate(kept);
     if (peakOf(made.program, threads) <= budget) return { module, ...made };
   }
   // What is kept from call to call is the first thing to do without.
   const lower: BudgetedStages['lower'] = (of, without) => stages.lower(of, [...without, 'prepare/values']);
   const lowered = mayKeep ? lower(module, []) : kept;
-  const planned = plannedBytes(lowered);
+  const planned = plannedBytes(lowered, memory);
   let beside = 0;
   if (planned <= budget) {
     const made = generate(lowered);
@@ -77,7 +106,7 @@ export function fitBudget(stages: BudgetedStages): WithinBudget {
   const flat = runPasses(module, [inlineCalls, eliminateDeadCode], context);
   let reached = planned + beside;
   for (let attempt = 0; attempt < attempts; attempt++) {
-    const found = withinBudget({ module: flat, budget: budget - beside, lower });
+    const found = withinBudget({ module: flat, budget: budget - beside, lower, memory });
     const made = generate(found.lowered);
     reached = peakOf(made.program, threads);
     if (reached <= budget) {

@@ -30,6 +30,23 @@ const mostWork = 2;
 /** Features that keep more alive than need be. */
 const apart: readonly Feature[] = ['fuse/batches'];
 
+/** How a device lays temporaries out. */
+export interface TemporaryMemory {
+  /** Bytes that a temporary takes up. */
+  reserved(bytes: number): number;
+  /** Bytes that all temporaries of a program take up, with sizes as `numberOf` gives them. */
+  total(lowered: Lowered, numberOf: (size: Dim) => number): number;
+}
+
+/** Linear memory: one arena for all. */
+export const oneArena: TemporaryMemory = {
+  reserved: (bytes) => reservedBytes(bytes),
+  total({ temporaries, arenaBytes }, numberOf) {
+    if (arenaBytes !== undefined) return arenaBytes;
+    return planArena(temporaries.map(({ bytes, first, last }) => ({ bytes: numberOf(bytes), first, last }))).bytes;
+  },
+};
+
 export interface BudgetRequest {
   /** Optimised, with all calls written out. */
   readonly module: Module;
@@ -37,6 +54,8 @@ export interface BudgetRequest {
   readonly budget: number;
   /** The program of a module, without some features. */
   readonly lower: (module: Module, without: readonly Feature[]) => Lowered;
+  /** One arena unless given. */
+  readonly memory?: TemporaryMemory;
 }
 
 /** An op that is computed once more, and the bytes of what it makes. Ops that only move elements are not named. */
@@ -60,13 +79,13 @@ export interface FittedProgram {
  * again; where that leads nowhere, a fixed share in each round.
  * @returns where no program is small enough, one that any budget from its `bytes` on would get
  */
-export function withinBudget({ module, budget, lower }: BudgetRequest): FittedProgram {
+export function withinBudget({ module, budget, lower, memory = oneArena }: BudgetRequest): FittedProgram {
   const make = (candidate: Module, without: readonly Feature[]): FittedProgram =>
-    fitted(module, candidate, lower(candidate, without));
+    fitted(module, candidate, lower(candidate, without), memory);
   const start = make(module, []);
   if (start.bytes <= budget) return start;
   const first = make(module, apart);
-  const search = { first, budget, work: workOf(module, start.lowered), make };
+  const search = { first, budget, memory, work: workOf(module, start.lowered), make };
   let found = descend(search, ({ bytes }) => bytes - budget);
   if (found.bytes > budget) found = descend(search, ({ bytes }) => share * bytes);
   if (found.bytes > budget) return found.bytes < start.bytes ? found : start;
@@ -77,18 +96,20 @@ export function withinBudget({ module, budget, lower }: BudgetRequest): FittedPr
 interface Search {
   readonly first: FittedProgram;
   readonly budget: number;
+  readonly memory: TemporaryMemory;
   /** Floating point operations of the program without copies. */
   readonly work: number;
   readonly make: (module: Module, without: readonly Feature[]) => FittedProgram;
 }
 
 /** Takes `wanted` bytes away from the fullest moment, again and again. @returns the first that fits, or the smallest */
-function descend({ first, budget, work, make }: Search, wanted: (current: FittedProgram) => number): FittedProgram {
+function descend(search: Search, wanted: (current: FittedProgram) => number): FittedProgram {
+  const { first, budget, memory, work, make } = search;
   let best = first;
   let current = first;
   let failures = 0;
   for (let round = 0; round < mostRounds && failures < patience && best.bytes > budget; round++) {
-    const graph = current.flops > mostWork * work ? undefined : lessAlive(current, wanted(current));
+    const graph = current.flops > mostWork * work ? undefined : lessAlive(current, wanted(current), memory);
     if (!graph) break;
     current = make(withMain(current.module, graph), apart);
     failures = current.bytes < best.bytes ? 0 : failures + 1;
@@ -97,18 +118,18 @@ function descend({ first, budget, work, make }: Search, wanted: (current: Fitted
   return best;
 }
 
-function lessAlive({ module, lowered }: FittedProgram, wanted: number): Graph | undefined {
+function lessAlive({ module, lowered }: FittedProgram, wanted: number, memory: TemporaryMemory): Graph | undefined {
   const numberOf = sizesOf(lowered);
   return recompute({
     graph: mainOf(module).graph,
-    schedule: { launches: lowered.report.groups, alive: aliveBytes(lowered) },
+    schedule: { launches: lowered.report.groups, alive: aliveBytes(lowered, memory) },
     wanted,
     numberOf,
-    bytesOf: ({ type }) => reservedBytes(bytesOfType(type, numberOf)),
+    bytesOf: ({ type }) => memory.reserved(bytesOfType(type, numberOf)),
   });
 }
 
-function fitted(original: Module, module: Module, lowered: Lowered): FittedProgram {
+function fitted(original: Module, module: Module, lowered: Lowered, memory: TemporaryMemory): FittedProgram {
   const numberOf = sizesOf(lowered);
   const before = new Set(mainOf(original).graph.ops.flatMap(({ results }) => results));
   const { ops } = mainOf(module).graph;
@@ -116,7 +137,7 @@ function fitted(original: Module, module: Module, lowered: Lowered): FittedProgr
   return {
     module,
     lowered,
-    bytes: plannedBytes(lowered),
+    bytes: plannedBytes(lowered, memory),
     recomputed: copies.map((op) => ({ op, bytes: bytesOfType(op.results[0].type, numberOf) })),
     flops: workOf(module, lowered) - workOf(original, lowered),
   };
@@ -146,12 +167,8 @@ const bytesOfType = ({ dtype, shape }: TensorType, numberOf: (size: Dim) => numb
  * Bytes of a program's inputs, outputs, constants and temporaries: all that `explain` counts but for launch records and
  * the scratch memory of kernels, which codegen decides.
  */
-export function plannedBytes(lowered: Lowered): number {
-  const numberOf = sizesOf(lowered);
-  const { temporaries, arenaBytes } = lowered;
-  const intervals = temporaries.map(({ bytes, first, last }) => ({ bytes: numberOf(bytes), first, last }));
-  return leastBytes(lowered) + (arenaBytes ?? planArena(intervals).bytes);
-}
+export const plannedBytes = (lowered: Lowered, memory = oneArena): number =>
+  leastBytes(lowered) + memory.total(lowered, sizesOf(lowered));
 
 /** The part of it that stays, whatever is computed again: inputs, outputs, constants, what is computed only once. */
 export function leastBytes(lowered: Lowered): number {
@@ -168,11 +185,11 @@ export function leastBytes(lowered: Lowered): number {
 }
 
 /** Bytes of temporaries at each launch. */
-function aliveBytes(lowered: Lowered): number[] {
+function aliveBytes(lowered: Lowered, memory: TemporaryMemory): number[] {
   const numberOf = sizesOf(lowered);
   const alive = new Array<number>(lowered.launches.length + 1).fill(0);
   for (const { bytes, first, last } of lowered.temporaries) {
-    const reserved = reservedBytes(numberOf(bytes));
+    const reserved = memory.reserved(numberOf(bytes));
     alive[first] += reserved;
     alive[last + 1] -= reserved;
   }

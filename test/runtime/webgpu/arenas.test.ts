@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { BufferRef, Temporary, WebgpuProgram } from '../../../runtime/program.ts';
-import { planArenas } from '../../../runtime/webgpu/arenas.ts';
+import { placeTemporaries, planArenas } from '../../../runtime/webgpu/arenas.ts';
 import { temporary } from '../support.ts';
 import { chainProgram, kernelOf, programOf } from './support.ts';
 
@@ -51,6 +51,7 @@ describe('arenas', () => {
           expect([a, b]).not.toContain(written);
         }
         for (const bytes of arenas) expect(bytes).toBeLessThanOrEqual(most);
+        expect(arenas).toEqual([...arenas].sort((a, b) => b - a));
       }),
       { seed: 6 },
     );
@@ -58,6 +59,21 @@ describe('arenas', () => {
 
   it('of a chain are two, as large as one temporary each', () => {
     expect(planArenas(chainProgram(1000, 20), Number)).toMatchObject({ arenas: [4096, 4096], scratch: 0 });
+  });
+
+  it('grow as little as can be: what is small and long-lived has no arena to itself', () => {
+    const temporaries = [
+      { bytes: 256, first: 0, last: 3 },
+      { bytes: 4096, first: 1, last: 1 },
+      { bytes: 4096, first: 2, last: 2 },
+    ];
+    const launches = [
+      { reads: [], writes: [0] },
+      { reads: [0], writes: [1] },
+      { reads: [], writes: [2] },
+      { reads: [0], writes: [] },
+    ];
+    expect(placeTemporaries({ temporaries, launches }).arenas).toEqual([4096, 256]);
   });
 
   it('hold the scratch memory of the hungriest launch apart', () => {
