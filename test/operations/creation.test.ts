@@ -81,12 +81,12 @@ describe.each(Object.entries(rows))('%s', (_, row) => {
   });
 });
 
-test('like another tensor', () => {
+test('like another tensor', async () => {
   const x = k.tensor([[1, 2, 3]], { dtype: 'int32' });
-  expect(Array.from(k.zerosLike(x).dataSync())).toEqual([0, 0, 0]);
+  expect(Array.from(await k.zerosLike(x).data())).toEqual([0, 0, 0]);
   expect(k.onesLike(x)).toMatchObject({ dtype: 'int32', shape: [1, 3] });
   expect(k.onesLike(x, { dtype: 'float32' })).toMatchObject({ dtype: 'float32', shape: [1, 3] });
-  expect(Array.from(k.fullLike(x, -4).dataSync())).toEqual([-4, -4, -4]);
+  expect(Array.from(await k.fullLike(x, -4).data())).toEqual([-4, -4, -4]);
 });
 
 test('many elements inside a trace become an input of the program, few a constant', () => {

@@ -18,13 +18,13 @@ import { sourcesNamed } from '../../tracer/program-cache.ts';
 const x = tensor([1, 2, 3]);
 
 describe('programs', () => {
-  it('are one for each operation and signature', () => {
+  it('are one for each operation and signature', async () => {
     const before = sourcesNamed(mul.name).length;
     const y = tensor([[1, 2, 3, 4, 5]]);
     for (let i = 0; i < 3; i++) mul(y, y);
     expect(sourcesNamed(mul.name).length).toBe(before + 1);
     for (const n of [0.25, 0.5, Number.NaN, -0, 7])
-      expect(mul(y, n).arraySync()).toEqual([[1, 2, 3, 4, 5].map((v) => v * n)]);
+      expect(await mul(y, n).array()).toEqual([[1, 2, 3, 4, 5].map((v) => v * n)]);
     expect(sourcesNamed(mul.name).length).toBe(before + 2);
   });
 
@@ -38,25 +38,25 @@ describe('programs', () => {
     expect(new Set(launches.map(({ program }) => program))).toEqual(new Set(['softmax']));
   });
 
-  it('take lists of tensors and options', () => {
-    expect(concat([x, x.neg()], 0).arraySync()).toEqual([1, 2, 3, -1, -2, -3]);
+  it('take lists of tensors and options', async () => {
+    expect(await concat([x, x.neg()], 0).array()).toEqual([1, 2, 3, -1, -2, -3]);
     expect(sum(x, 0, { keepdims: true }).shape).toEqual([1]);
     expect(sum(x, 0, { keepdims: false }).shape).toEqual([]);
   });
 });
 
 describe('numbers', () => {
-  it('take the dtype of the tensor', () => {
+  it('take the dtype of the tensor', async () => {
     const i = tensor([1, 2], { dtype: 'int32' });
     expect(i.add(2).dtype).toBe('int32');
-    expect(add(2, i).arraySync()).toEqual([3, 4]);
-    expect(add(1, 2).itemSync()).toBe(3);
-    expect(where(i.greater(1), 1.5, 0).arraySync()).toEqual([0, 1.5]);
+    expect(await add(2, i).array()).toEqual([3, 4]);
+    expect(await add(1, 2).item()).toBe(3);
+    expect(await where(i.greater(1), 1.5, 0).array()).toEqual([0, 1.5]);
     for (const wrong of [0.5, Number.NaN, 2 ** 31]) {
       expect(() => i.add(wrong)).toThrow(KilnError);
       expect(() => compile((t: Tensor) => t.add(wrong))(i)).toThrow(KilnError);
     }
-    expect(i.add(2).arraySync()).toEqual([3, 4]);
+    expect(await i.add(2).array()).toEqual([3, 4]);
   });
 });
 
