@@ -31,8 +31,12 @@ const alsoWebgpu = [
   // Minutes of compiling in software; test/codegen/wgsl has the same kinds of kernels in the sizes that matter there.
   ...(isFull ? files('codegen', ['rows', 'contraction', 'window', 'partials']) : []),
   ...files('end-to-end', ['ops', 'random-graphs', 'models', 'layers', 'training', 'attention', 'regressions']),
-  ...files('operations', ['recorded-on-device', 'sorting']),
-  ...files('tracer', ['peak-memory', 'prepared']),
+  ...files('operations', ['recorded-on-device', 'sorting', 'creation', 'eager', 'interpolate']),
+  ...files('operations', ['properties', 'random', 'symbolic']),
+  ...files('tracer', ['peak-memory', 'prepared', 'compile', 'differential', 'eager', 'transforms']),
+  // On a software adapter compiling their many pipelines takes half a minute and more each.
+  ...(isFull ? files('operations', ['modes', 'narrow', 'optional-operands']) : []),
+  ...(isFull ? files('tracer', ['checkpoint', 'memory-budget', 'symbolic']) : []),
 ];
 
 /** A full run tries hundreds of times as many cases. */
