@@ -32,11 +32,12 @@ const alsoWebgpu = [
   ...(isFull ? files('codegen', ['rows', 'contraction', 'window', 'partials']) : []),
   ...files('end-to-end', ['ops', 'random-graphs', 'models', 'layers', 'training', 'attention', 'regressions']),
   ...files('operations', ['recorded-on-device', 'sorting', 'creation', 'eager', 'interpolate']),
-  ...files('operations', ['properties', 'random', 'symbolic']),
-  ...files('tracer', ['peak-memory', 'prepared', 'compile', 'differential', 'eager', 'transforms']),
+  ...files('operations', ['optional-operands', 'properties', 'random', 'symbolic']),
+  ...files('tracer', ['checkpoint', 'peak-memory', 'prepared', 'compile', 'differential', 'eager']),
+  ...files('tracer', ['symbolic', 'transforms']),
   // On a software adapter compiling their many pipelines takes half a minute and more each.
-  ...(isFull ? files('operations', ['modes', 'narrow', 'optional-operands']) : []),
-  ...(isFull ? files('tracer', ['checkpoint', 'memory-budget', 'symbolic']) : []),
+  ...(isFull ? files('operations', ['modes', 'narrow']) : []),
+  ...(isFull ? files('tracer', ['memory-budget']) : []),
 ];
 
 /** A full run tries hundreds of times as many cases. */

@@ -13,6 +13,7 @@ import {
   tree,
 } from '../../index.ts';
 import { errorOf } from '../support/errors.ts';
+import { expectSameElements } from '../support/same-elements.ts';
 
 await shutdown();
 await init({ precision: 'strict' });
@@ -24,15 +25,6 @@ const models: readonly Model[] = [
   stepModel(mlp({ batch: 256, sizes: [32, 64, 64, 64, 64, 64, 10] }), 'sgd'),
   stepModel(gpt({ layers: 1, width: 32, heads: 2, vocabulary: 64, time: 32, batch: 8 }), 'sgd'),
 ];
-
-/** Every element as bits. */
-const bitsOf = (value: unknown): Promise<number[][]> =>
-  Promise.all(
-    tree.leaves(value as Tensor[]).map(async (leaf) => {
-      const data = await (leaf as Tensor<'float32'>).data();
-      return [...new Uint32Array(data.buffer, data.byteOffset, data.length)];
-    }),
-  );
 
 /** What is left when a third of the temporaries has to go; no recomputation does without packing and scratch. */
 const withFewerTemporaries = ({ peakBytes, memory }: Explanation): number => peakBytes - Math.floor(memory.arena / 3);
@@ -48,7 +40,7 @@ describe('memoryBudget', () => {
     expect(explanation.peakBytes).toBeLessThanOrEqual(memoryBudget);
     expect(explanation.recomputation?.bytesSaved).toBeGreaterThan(0);
     expect(String(explanation)).toContain('computed again for memoryBudget');
-    expect(await bitsOf(tight(...args))).toEqual(await bitsOf(plain(...args)));
+    await expectSameElements(tight(...args), plain(...args));
   });
 
   it('is what the device holds at most: a GPT step with two thirds of the temporaries, with the same bits', async () => {
@@ -65,7 +57,7 @@ describe('memoryBudget', () => {
     await Promise.all(results.map((result) => result.ready()));
     expect(memory().peakBytes).toBe(peakBytes);
     expect(peakBytes).toBeLessThanOrEqual(memoryBudget);
-    expect(await bitsOf(results)).toEqual(await bitsOf(tree.leaves(plain(...args) as Tensor[])));
+    await expectSameElements(results, tree.leaves(plain(...args) as Tensor[]));
   });
 
   it('changes nothing where it is enough', () => {
