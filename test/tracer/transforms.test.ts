@@ -122,7 +122,7 @@ describe('grad', () => {
     };
     grad((x: Tensor) => grad(f)(x).mul(x).sum())(a);
     const [three, one] = ['[3]', '[]'].map((shape) => `<webgpu float32${shape}: await data() to see it>`);
-    expect(printed).toEqual(isOnWebgpu ? [three, one] : ['[2. 4. 6.]', '12.']);
+    expect(printed).toEqual(isOnWebgpu ? [three, one] : ['[2. 4. 6.]', '12.0']);
     const traced = (x: Tensor) => {
       printed.push(String(x));
       return x.sum();
