@@ -16,7 +16,7 @@ import type { SpiralsResult } from '../examples/spirals.ts';
 import { findAdapter } from '../test/support/adapter.ts';
 import { launchBrowser } from '../test/support/browser.ts';
 import { buildExample, exampleHeaders } from './browser-example.ts';
-import { serveFolder } from './serve.ts';
+import { type ServedFolder, serveFolder } from './serve.ts';
 
 export interface Place {
   readonly host: 'Node' | 'Chromium';
@@ -72,21 +72,23 @@ async function* inChromium(steps: number): AsyncGenerator<Row> {
   ];
   const folder = mkdtempSync(join(tmpdir(), 'kiln-everywhere-'));
   let browser: Browser | undefined;
+  let server: ServedFolder | undefined;
+  let done = 0;
   try {
     await buildExample(folder);
     browser = await launchBrowser({ isIsolating: true, hasWebgpu: true });
+    server = await serveFolder(folder, { headers: exampleHeaders });
+    const url = `${server.origin}/blank.html`;
+    for (; done < places.length; done++) {
+      const place = places[done];
+      yield { ...place, ...(await onPage(browser, url, place.device, steps)) };
+    }
   } catch (error) {
     const result = reasonOf(error);
-    for (const place of places) yield { ...place, adapter: '', result };
-    return;
-  }
-  const { origin, close } = await serveFolder(folder, { headers: exampleHeaders });
-  try {
-    for (const place of places)
-      yield { ...place, ...(await onPage(browser, `${origin}/blank.html`, place.device, steps)) };
+    for (const place of places.slice(done)) yield { ...place, adapter: '', result };
   } finally {
-    await browser.close();
-    close();
+    await browser?.close();
+    server?.close();
     rmSync(folder, { recursive: true, force: true });
   }
 }

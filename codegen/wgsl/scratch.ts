@@ -4,6 +4,7 @@
  */
 import { addDims, type Dim, equalDims, mulDims } from '../../base/dim.ts';
 import { computeDType, type DType } from '../../base/dtype.ts';
+import { internalError } from '../../base/error.ts';
 import type { ScratchAccess } from './body.ts';
 import type { Shader } from './shader.ts';
 import { scalarType } from './storage.ts';
@@ -54,8 +55,10 @@ export class LaunchArrays {
     return name;
   }
 
-  get(name: string): LaunchArray | undefined {
-    return this.#arrays.get(name);
+  get(name: string): LaunchArray {
+    const array = this.#arrays.get(name);
+    if (!array) throw internalError(`${name} is no array of the launch`);
+    return array;
   }
 
   /** The arrays as code reads and writes them. */

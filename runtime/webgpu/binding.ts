@@ -56,7 +56,7 @@ export class Binding {
   /** The buffer of the uniform blocks, where a kernel reads any. Whoever makes the binding destroys it. */
   readonly uniforms: GPUBuffer | undefined;
 
-  /** @throws KilnError `invalid_size`, `invalid_program`; nothing is kept then */
+  /** @throws KilnError `invalid_size`, `invalid_program`, `out_of_memory`; nothing is kept then */
   constructor(
     program: WebgpuProgram,
     sizes: DimBindings,
@@ -71,9 +71,11 @@ export class Binding {
     const mostGroups = gpu.limits.maxComputeWorkgroupsPerDimension;
     const prepared = program.steps.map((step) => {
       const kernel = program.kernels[step.kernel];
+      const slots = this.#slotsOf(step, kernel);
+      for (const { size } of slots) memory.assertBindable(size);
       return {
         name: kernel.name,
-        slots: this.#slotsOf(step, kernel),
+        slots,
         dispatches: dispatchesOf(kernel, kernels[step.kernel]),
         flops: bound.evaluate(kernel.flops),
         bytes: step.buffers.reduce((sum, ref) => sum + bound.bufferBytes(ref), 0),

@@ -119,6 +119,11 @@ export class GpuMemory {
     return block;
   }
 
+  /** @throws KilnError `out_of_memory` for more bytes than a launch can bind as one buffer */
+  assertBindable(bytes: number): void {
+    if (!(bytes <= this.mostBytes)) throw this.#tooLarge(bytes, this.mostBytes);
+  }
+
   /** Takes one reference off; the last one gives the block back. */
   release(block: GpuBlock): void {
     block.references -= 1;
@@ -270,7 +275,7 @@ export class GpuMemory {
     const error = new KilnError('out_of_memory', `the webgpu device has no buffers of ${formatBytes(bytes)}`, {
       given: `${formatBytes(bytes)} wanted`,
       expected:
-        `at most ${formatBytes(most)} in one tensor: maxBufferSize is ${maxBufferSize}, ` +
+        `at most ${formatBytes(most)} in one tensor or temporary: maxBufferSize is ${maxBufferSize}, ` +
         `maxStorageBufferBindingSize ${maxStorageBufferBindingSize} on this adapter`,
       hint: 'split the tensor, or use a dtype of fewer bytes',
     });

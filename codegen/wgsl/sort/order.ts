@@ -31,7 +31,7 @@ export function planOrder(numbers: string, length: Dim, bits: number, context: S
   if (dimBounds(length)[1] <= longestInWorkgroup) {
     return { ...names, stages: [planShort(numbers, sorted, positions, length, context)] };
   }
-  const rowArray = (name: string) => ({ start: arrays.get(name)?.start ?? 0, size: length });
+  const rowArray = (name: string) => ({ start: arrays.get(name).start, size: length });
   const elements = rowArray(numbers);
   const stages = planRadix(
     {

@@ -124,7 +124,7 @@ class StagePlan {
 
   #rowArray(name: string | undefined): RowArray | undefined {
     if (name === undefined) return undefined;
-    const start = this.#context.arrays.get(this.#arrayOf(name))?.start ?? 0;
+    const { start } = this.#context.arrays.get(this.#arrayOf(name));
     return { start, size: this.#scratch(name).size };
   }
 

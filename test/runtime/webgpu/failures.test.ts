@@ -18,6 +18,7 @@ import {
 import {
   addition,
   additionProgram,
+  chainProgram,
   doublingInPlace,
   filled,
   keepingProgram,
@@ -31,6 +32,13 @@ import {
 async function openRaw(): Promise<{ device: WebgpuDevice; gpu: GPUDevice }> {
   const open = await openAdapter({});
   return { device: new WebgpuDevice(open), gpu: open.device };
+}
+
+/** The limits, which are getters of a prototype, as fields. */
+function limitsOf({ limits }: GPUDevice): Record<string, number> {
+  const names = Object.keys(Object.getOwnPropertyDescriptors(Object.getPrototypeOf(limits)));
+  const values = limits as unknown as Readonly<Record<string, number>>;
+  return Object.fromEntries(names.map((name) => [name, values[name]]));
 }
 
 const kernelWith = (code: (right: string) => string): WebgpuProgram => {
@@ -151,6 +159,22 @@ describe('memory that the device has not', () => {
     expect(device.memory()).toMatchObject({ tensors: 1, bytes: 12 });
     device.shutdown();
     await gpu.lost;
+  });
+});
+
+describe('memory that a launch can not bind', () => {
+  it('is an error with the limit, before anything is recorded', async () => {
+    const open = await openAdapter({});
+    const limits = { ...limitsOf(open.device), maxStorageBufferBindingSize: 2 ** 16 };
+    Object.defineProperty(open.device, 'limits', { value: limits });
+    const device = new WebgpuDevice(open);
+    const chain = chainProgram(3, 2);
+    const wide = { ...chain, temporaries: chain.temporaries.map((temporary) => ({ ...temporary, bytes: 100_000 })) };
+    expect((await rejectionOf(() => device.warmup(wide))).message).toMatch(
+      /out_of_memory[\s\S]*maxStorageBufferBindingSize 65536/,
+    );
+    device.shutdown();
+    await open.device.lost;
   });
 });
 
