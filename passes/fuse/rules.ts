@@ -216,9 +216,10 @@ function refuseEpilogue({ op, value, group, analysis }: Question): Refusal | und
 function refuseScatterOperand({ op, value, group, analysis }: Question): Refusal | undefined {
   if (group.kind !== 'scatter' || isFree(op)) return undefined;
   const cone = analysis.coneOf(value);
-  return cone > analysis.target.cheapFlops
-    ? { rule: 'scatter-cost', detail: `${cone} operations in a loop that runs in order` }
-    : undefined;
+  if (cone <= analysis.target.cheapFlops) return undefined;
+  // Of what has loops of its own, such as a sum, nobody has counted the operations.
+  const work = Number.isFinite(cone) ? `${cone} operations` : op.opcode;
+  return { rule: 'scatter-cost', detail: `${work} in a loop that runs in order` };
 }
 
 /** Work that a kernel would do more often than the op alone, against a launch and the traffic it saves. */

@@ -337,6 +337,18 @@ describe('refusals', () => {
     expect(rulesOf(columns(32))).toEqual([]);
   });
 
+  test('scatter-cost: what a scatter reads is not sorted in its loop', () => {
+    const sorted = graphOf((b) => {
+      const x = b.parameter(f32(4, 100));
+      const y = b.op('sort', [x], { axis: 1, direction: 'ascending', count: 100, result: 'values' });
+      return [b.op('reduce', [b.op('multiply', [y, y])], { kind: 'sum', axes: [0, 1] })];
+    });
+    const { report } = lower(optimized(vjpGraph(sorted, { wrt: [0], outputs: [0] })));
+    const details = report.refusals.flatMap(({ rule, detail }) => (rule === 'scatter-cost' ? [detail] : []));
+    expect(details).toContain('concatenate in a loop that runs in order');
+    expect(String(details)).not.toContain('Infinity');
+  });
+
   test('epilogue: what a contraction can do itself is not left to its readers', () => {
     const build = (b: GraphBuilder): readonly Value[] => {
       const [x, w] = pair(b);
