@@ -7,11 +7,13 @@
  *
  * Subgroups may have any size from 4 to 128; threads of a workgroup fill them in order.
  */
+import { isFloat } from '../../../base/dtype.ts';
 import type { Accumulator } from '../../../ir/kernel.ts';
 import type { AccumulatorState, StateVariable } from '../accumulators.ts';
 import type { Body } from '../body.ts';
 import { memberStep, type Team, teamsOfGroup } from '../rows/team.ts';
 import { usualWorkgroup } from '../schedule.ts';
+import { fromWord, wordOf } from '../scratch.ts';
 
 /** Names that a thread has for its place. */
 export interface TeamNames {
@@ -38,12 +40,15 @@ export function combineInTeam(body: Body, team: Team, place: TeamNames, states: 
   else combineAsTree(body, team, place, states);
 }
 
-/** Arrays of workgroup memory, one state variable a thread. */
+/**
+ * Arrays of workgroup memory, one state variable a thread. Floats have theirs and everything else shares words, so that
+ * all reductions of a kernel fit into the 16 KiB that every adapter has, beside scratch rows (`mostRowWords`).
+ */
 export function stateArrays(body: Body, states: readonly TeamState[]): string[][] {
   const counts = new Map<string, number>();
   return states.map(({ state }) =>
-    state.variables.map(({ type }) => {
-      const element = type === 'bool' ? 'u32' : type;
+    state.variables.map((variable) => {
+      const element = isFloat(variable.dtype) ? 'f32' : 'u32';
       const at = counts.get(element) ?? 0;
       counts.set(element, at + 1);
       const name = `states_${element}${at === 0 ? '' : `_${at}`}`;
@@ -52,10 +57,11 @@ export function stateArrays(body: Body, states: readonly TeamState[]): string[][
   );
 }
 
-const isBool = ({ type }: StateVariable): boolean => type === 'bool';
-const toMemory = (variable: StateVariable, text: string): string =>
-  isBool(variable) ? `select(0u, 1u, ${text})` : text;
-const fromMemory = (variable: StateVariable, text: string): string => (isBool(variable) ? `(${text} != 0u)` : text);
+/** A state variable as an element of its array, and back. */
+export const toMemory = ({ dtype }: StateVariable, text: string): string =>
+  isFloat(dtype) ? text : wordOf(dtype, text);
+export const fromMemory = ({ dtype }: StateVariable, text: string): string =>
+  isFloat(dtype) ? text : fromWord(dtype, text);
 
 /** Writes states to the place of workgroup memory that `index` names. */
 function put(body: Body, states: readonly TeamState[], arrays: readonly (readonly string[])[], index: string): void {

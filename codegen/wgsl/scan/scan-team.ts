@@ -3,7 +3,14 @@
  * all: in workgroup memory by doubling steps (Hillis and Steele, 1986), or with subgroup operations as far as they reach.
  */
 import type { Body } from '../body.ts';
-import { partsOfTeam, stateArrays, type TeamNames, type TeamState } from '../reduce/combine-team.ts';
+import {
+  fromMemory,
+  partsOfTeam,
+  stateArrays,
+  type TeamNames,
+  type TeamState,
+  toMemory,
+} from '../reduce/combine-team.ts';
 import { memberStep, type Team, teamsOfGroup } from '../rows/team.ts';
 import { usualWorkgroup } from '../schedule.ts';
 
@@ -18,25 +25,35 @@ export function scanInTeam(body: Body, team: Team, place: TeamNames, one: TeamSt
   return place.width !== undefined ? scanBySubgroups(body, team, place, one) : scanByDoubling(body, team, place, one);
 }
 
+/** The array for the states of the threads, read and written as what they are. */
+function arrayOf(body: Body, one: TeamState) {
+  const [[array]] = stateArrays(body, [one]);
+  const [variable] = one.state.variables;
+  return {
+    load: (index: string): string => fromMemory(variable, `${array}[${index}]`),
+    store: (index: string, state: string): string => `${array}[${index}] = ${toMemory(variable, state)};`,
+  };
+}
+
 const identityOf = ({ state }: TeamState): string => state.variables[0].identity;
 
 function scanByDoubling(body: Body, team: Team, { slot, team: number, member }: TeamNames, one: TeamState): Scanned {
-  const [[array]] = stateArrays(body, [one]);
+  const array = arrayOf(body, one);
   const [mine] = one.names;
   const distance = memberStep(team);
   const [before, total] = [body.unique('before'), body.unique('total')];
-  body.line(`${array}[${slot}] = ${mine};`);
+  body.line(array.store(slot, mine));
   const step = body.unique('step');
   body.block(`for (var ${step} = 1; ${step} < ${team.size}; ${step} *= 2)`, () => {
     body.line('workgroupBarrier();');
     const other = body.unique('other');
     const reach = distance === 1 ? step : `${step} * ${distance}`;
-    body.line(`let ${other} = ${array}[max(${slot} - ${reach}, 0)];`);
+    body.line(`let ${other} = ${array.load(`max(${slot} - ${reach}, 0)`)};`);
     body.line('workgroupBarrier();');
     body.block(`if (${member} >= ${step})`, () => {
       const [combined] = one.state.combine([other], [mine]);
       body.line(`${mine} = ${combined};`);
-      body.line(`${array}[${slot}] = ${mine};`);
+      body.line(array.store(slot, mine));
     });
   });
   body.line('workgroupBarrier();');
@@ -47,15 +64,17 @@ function scanByDoubling(body: Body, team: Team, { slot, team: number, member }: 
       : perGroup === 1
         ? `${usualWorkgroup - 1}`
         : `${number} * ${team.size} + ${team.size - 1}`;
-  body.line(`let ${before} = select(${identityOf(one)}, ${array}[max(${slot} - ${distance}, 0)], ${member} > 0);`);
-  body.line(`let ${total} = ${array}[${last}];`);
+  body.line(
+    `let ${before} = select(${identityOf(one)}, ${array.load(`max(${slot} - ${distance}, 0)`)}, ${member} > 0);`,
+  );
+  body.line(`let ${total} = ${array.load(last)};`);
   body.line('workgroupBarrier();');
   return { before, total };
 }
 
 function scanBySubgroups(body: Body, team: Team, names: TeamNames, one: TeamState): Scanned {
   const { slot, team: number, width = '', part = '' } = names;
-  const [[array]] = stateArrays(body, [one]);
+  const array = arrayOf(body, one);
   const [mine] = one.names;
   const place = body.unique('place');
   body.line(`let ${place} = ${slot} % ${width};`);
@@ -68,7 +87,7 @@ function scanBySubgroups(body: Body, team: Team, names: TeamNames, one: TeamStat
       body.line(`${mine} = ${combined};`);
     });
   });
-  body.block(`if (${place} == ${width} - 1)`, () => body.line(`${array}[${part}] = ${mine};`));
+  body.block(`if (${place} == ${width} - 1)`, () => body.line(array.store(part, mine)));
   const [earlier, before, total] = ['earlier', 'before', 'total'].map((name) => body.unique(name));
   body.line(`let ${earlier} = subgroupShuffleUp(${mine}, 1u);`);
   body.line('workgroupBarrier();');
@@ -78,7 +97,7 @@ function scanBySubgroups(body: Body, team: Team, names: TeamNames, one: TeamStat
   const { first, end } = partsOfTeam(body, team, number, width);
   body.block(`for (var ${at} = ${first}; ${at} < ${end}; ${at}++)`, () => {
     body.block(`if (${at} == ${part})`, () => body.line(`${before} = ${total};`));
-    const [combined] = one.state.combine([total], [`${array}[${at}]`]);
+    const [combined] = one.state.combine([total], [array.load(at)]);
     body.line(`${total} = ${combined};`);
   });
   body.block(`if (${place} > 0)`, () => {

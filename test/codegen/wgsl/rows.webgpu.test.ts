@@ -201,6 +201,39 @@ describe('rows', () => {
     }
   });
 
+  it('of every type, with scratch rows, take no more workgroup memory than every adapter has', async () => {
+    const length = 1024;
+    const dtypes = ['float32', 'int32', 'uint32'] as const;
+    const kinds = ['sum', 'max', 'min', 'product'] as const;
+    const inputs = dtypes.map((dtype) => read(`x_${dtype}`, 4 * length, dtype));
+    const outputs = dtypes.flatMap((dtype) => kinds.map((kind) => write(`${kind}_${dtype}`, 4, dtype)));
+    const scratch = ['s', 't'].map((name) => ({ name, dtype: 'float32', size: length }) as const);
+    const k = new KernelMaker('all_types', [...inputs, ...outputs, write('z', 4 * length)], scratch);
+    k.parallel('i', 4, () => {
+      for (const dtype of dtypes) {
+        const axis = `r_${dtype}`;
+        const sweep = () => kinds.map(() => k.load(`x_${dtype}`, at([length, 'i'], axis)));
+        const results = k.reduce([{ name: axis, extent: length }], kinds, sweep, { dtype });
+        kinds.forEach((kind, i) => {
+          k.store(`${kind}_${dtype}`, at('i'), results[i]);
+        });
+      }
+      for (const { name } of scratch) {
+        k.parallel(`a_${name}`, length, () =>
+          k.store(name, at(`a_${name}`), k.load('x_float32', at([length, 'i'], `a_${name}`))),
+        );
+      }
+      k.parallel('c', length, () => {
+        const [s, t] = scratch.map(({ name }) => k.load(name, at(length - 1, [-1, 'c'])));
+        k.store('z', at([length, 'i'], 'c'), k.apply('add', s, t));
+      });
+    });
+    const { code } = generateKernel(k.finish(), { precision: 'fast', tier: coreWebgpuTier });
+    const arrays = [...code.matchAll(/var<workgroup> \w+: array<[fiu]32, (\d+)>/g)];
+    expect(arrays.length).toBe(code.match(/var<workgroup>/g)?.length);
+    expect(4 * arrays.reduce((words, [, size]) => words + Number(size), 0)).toBeLessThanOrEqual(16_384);
+  });
+
   it('wait for what was written before a loop that does not run', async () => {
     const times = dim('Q', { min: 0, max: 4 });
     const length = 512;
