@@ -148,11 +148,14 @@ class Validator {
     });
   }
 
-  /** Sizes as kernels read them, such as a stride: an int32, which is negative where something runs backwards. */
+  /**
+   * Sizes as kernels read them, such as a stride, which is negative where something runs backwards. One beyond an int32 is
+   * that of an array for which there is no room: binding says so.
+   */
   #words(value: unknown, what: string): void {
     list(value, what).forEach((size, index) => {
       if (typeof size !== 'number') this.#size(size, `${what}[${index}]`);
-      else if ((size | 0) !== size) fail(`${what}[${index}] is out of range`, size);
+      else if (!Number.isSafeInteger(size) || size < -(2 ** 31)) fail(`${what}[${index}] is out of range`, size);
     });
   }
 

@@ -114,10 +114,10 @@ describe('validateProgram', () => {
     expect(isInvalid(withPart(path, value))).toBe(true);
   });
 
-  it('accepts what a kernel reads as an int32, such as a stride that runs backwards', () => {
-    for (const size of [-1, -(2 ** 31), 2 ** 31 - 1])
+  it('accepts strides that run backwards, and numbers above an int32, which binding refuses', () => {
+    for (const size of [-1, -(2 ** 31), 2 ** 31 - 1, 2 ** 31])
       expect(isInvalid(withPart(['kernels', 0, 'sizes'], [size]))).toBe(false);
-    for (const size of [2 ** 31, 0.5, Number.NaN])
+    for (const size of [-(2 ** 31) - 1, 2 ** 53, 0.5, Number.NaN])
       expect(isInvalid(withPart(['kernels', 0, 'sizes'], [size]))).toBe(true);
   });
 

@@ -6,6 +6,7 @@ import {
   grad,
   init,
   type KilnError,
+  ones,
   type Tensor,
   tensor,
   valueAndGrad,
@@ -152,4 +153,12 @@ it('64-bit integers are int32 where they fit, and 64-bit floats are refused with
   expect((await errorOf(() => tensor([2n ** 31n]))).code).toBe('dtype_mismatch');
   const error = await errorOf(() => tensor(new Float64Array(2)));
   expect([error.code, error.hint]).toEqual(['unsupported_dtype', "pass { dtype: 'float32' }"]);
+});
+
+it('arrays beyond what kernels can count are the fault of the sizes, eager and compiled', async () => {
+  const table = compile((x: Tensor) => x.reshape([60_000, 1]).add(x.reshape([1, 60_000])));
+  const sum = table(ones([60_000])).sum();
+  const given = expect.stringContaining('3600000000');
+  await expect(sum.data()).rejects.toMatchObject({ code: 'invalid_size', given });
+  expect(await ones([60_000]).sum().item()).toBe(60_000);
 });
