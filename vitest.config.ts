@@ -26,18 +26,17 @@ const files = (folder: string, names: readonly string[]): string[] =>
 
 /** Tests of every device, which WebGPU runs too. */
 const alsoWebgpu = [
-  ...files('codegen', ['kernel-run', 'random-kernels', 'random-rows', 'columns', 'column-rows']),
-  ...files('codegen', ['sort', 'transpose', 'backwards']),
+  ...files('codegen', ['kernel-run', 'random-kernels', 'columns', 'column-rows', 'transpose', 'backwards']),
   // Minutes of compiling in software; test/codegen/wgsl has the same kinds of kernels in the sizes that matter there.
-  ...(isFull ? files('codegen', ['rows', 'contraction', 'window', 'partials']) : []),
-  ...files('end-to-end', ['ops', 'random-graphs', 'models', 'layers', 'training', 'attention', 'regressions']),
+  ...(isFull ? files('codegen', ['rows', 'random-rows', 'contraction', 'window', 'partials', 'sort']) : []),
+  ...files('end-to-end', ['ops', 'random-graphs', 'models', 'layers', 'training', 'regressions']),
   ...files('operations', ['recorded-on-device', 'sorting', 'creation', 'eager', 'interpolate']),
   ...files('operations', ['optional-operands', 'properties', 'random', 'symbolic']),
   ...files('tracer', ['checkpoint', 'peak-memory', 'prepared', 'compile', 'differential', 'eager']),
   ...files('tracer', ['symbolic', 'transforms']),
   // On a software adapter compiling their many pipelines takes half a minute and more each.
   ...(isFull ? files('operations', ['modes', 'narrow']) : []),
-  ...(isFull ? files('tracer', ['memory-budget']) : []),
+  ...(isFull ? [...files('tracer', ['memory-budget']), ...files('end-to-end', ['attention'])] : []),
 ];
 
 /** A full run tries hundreds of times as many cases. */

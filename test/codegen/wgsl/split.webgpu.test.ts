@@ -57,12 +57,15 @@ function softmax(length: Dim): Kernel {
     [read('x', length), write('y', length)],
     [{ name: 's0', dtype: 'float32', size: length }],
   );
-  const [max] = k.reduce([{ name: 'r', extent: length }], ['max'], () => [k.load('x', at('r'))]);
-  k.parallel('j', length, () => {
-    k.store('s0', at('j'), k.apply('exponential', k.apply('subtract', k.load('x', at('j')), max)));
+  // Scratch memory lives as long as an iteration of the outermost loop.
+  k.parallel('i', 1, () => {
+    const [max] = k.reduce([{ name: 'r', extent: length }], ['max'], () => [k.load('x', at('r'))]);
+    k.parallel('j', length, () => {
+      k.store('s0', at('j'), k.apply('exponential', k.apply('subtract', k.load('x', at('j')), max)));
+    });
+    const [sum] = k.reduce([{ name: 's', extent: length }], ['sum'], () => [k.load('s0', at('s'))]);
+    k.parallel('o', length, () => k.store('y', at('o'), k.apply('divide', k.load('s0', at('o')), sum)));
   });
-  const [sum] = k.reduce([{ name: 's', extent: length }], ['sum'], () => [k.load('s0', at('s'))]);
-  k.parallel('o', length, () => k.store('y', at('o'), k.apply('divide', k.load('s0', at('o')), sum)));
   return k.finish();
 }
 

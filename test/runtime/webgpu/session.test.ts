@@ -1,12 +1,15 @@
 /** The session and the webgpu device: opening, choosing, losing and leaving it. */
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { globals } from 'webgpu';
 import { devices, init, memory, setDevice, shutdown, tensor } from '../../../index.ts';
 import { currentDevice, currentDeviceName } from '../../../runtime/session.ts';
 import { WebgpuDevice } from '../../../runtime/webgpu/device.ts';
 import { codeOf, errorOf, rejectionOf } from '../../support/errors.ts';
+
+// What files before this one have left on the session's device.
+beforeAll(shutdown);
 
 afterEach(async () => {
   vi.unstubAllEnvs();
