@@ -53,7 +53,7 @@ async function bundle(folder: string): Promise<void> {
 
 /** A browser with WebGPU: on a graphics processor where there is one. */
 async function launch(isHardware: boolean) {
-  if (!isHardware) return launchBrowser({ isIsolating: true, hasWebgpu: true });
+  if (!isHardware) return launchBrowser({ isIsolating: true, hasWebgpu: true, clearsWorkgroups: true });
   const args = ['--enable-unsafe-webgpu', '--enable-features=Vulkan', '--use-angle=vulkan', '--ignore-gpu-blocklist'];
   return driver.launch({ channel: 'chrome', args, headless: true });
 }

@@ -15,12 +15,10 @@ import { chromiumFolder } from './chromium-files.ts';
 const againstIsolation = /^--(single-process|disable-web-security|disable-site-isolation-trials|disable-features)\b/;
 
 /** WebGPU in software, the same on every machine; on Linux it is behind a flag. */
-const forWebgpu = [
-  '--enable-unsafe-webgpu',
-  '--use-webgpu-adapter=swiftshader',
-  // Clearing workgroup memory is most of the time that software compiles kernels, and none of them counts on it.
-  '--enable-dawn-features=disable_workgroup_init',
-];
+const forWebgpu = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'];
+
+/** Clearing workgroup memory is most of the time that software compiles kernels, and none of Kiln's counts on it. */
+const uncleared = '--enable-dawn-features=disable_workgroup_init';
 
 /** Names under which a system may have Chromium, in the order in which they are looked for. */
 const systemNames = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];
@@ -36,9 +34,14 @@ function systemChromium(): string | undefined {
  * The system's Chromium where there is one, else the one that the tests bring along.
  * @param options.isIsolating whether pages may be cross-origin isolated: each site then has a process of its own
  * @param options.hasWebgpu whether pages find an adapter
+ * @param options.clearsWorkgroups whether workgroup memory begins as zeros, as others may count on
  */
-export async function launchBrowser({ isIsolating = false, hasWebgpu = false } = {}): Promise<Browser> {
-  const further = hasWebgpu ? forWebgpu : [];
+export async function launchBrowser({
+  isIsolating = false,
+  hasWebgpu = false,
+  clearsWorkgroups = false,
+} = {}): Promise<Browser> {
+  const further = hasWebgpu ? [...forWebgpu, ...(clearsWorkgroups ? [] : [uncleared])] : [];
   const system = systemChromium();
   if (system) return driver.launch({ executablePath: system, args: ['--no-sandbox', ...further], headless: true });
   chromium.setGraphicsMode = false;
