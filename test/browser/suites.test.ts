@@ -27,11 +27,10 @@ const operations = [
 ];
 const tracer = ['differential', 'transforms', 'checkpoint'];
 
-/** Files that read results synchronously, compare bits, or repeat what others show, at the price of many pipelines. */
+/** Files that compare bits or read results synchronously, or repeat what others show, at the price of many pipelines. */
 const notOnWebgpu = [
   ...['layers', 'attention'].map((name) => `test/end-to-end/${name}.test.ts`),
-  ...['creation', 'half', 'modes', 'random', 'recorded', 'symbolic'].map((name) => `test/operations/${name}.test.ts`),
-  ...['transforms', 'checkpoint'].map((name) => `test/tracer/${name}.test.ts`),
+  ...['half', 'modes', 'recorded'].map((name) => `test/operations/${name}.test.ts`),
 ];
 const files = [
   ...endToEnd.map((name) => `test/end-to-end/${name}.test.ts`),
