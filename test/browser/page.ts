@@ -28,11 +28,17 @@ export interface PageSettings {
   readonly seed: number;
 }
 
+/** Chooses the device, once more where a file has ended the session. */
+let choose = async (): Promise<void> => {
+  throw new Error('runFile before setUp');
+};
+
 /** What `test/setup.ts` and `test/share-all.ts` do in Node. */
 export async function setUp({ device, threads, seed }: PageSettings): Promise<void> {
   fc.configureGlobal({ seed });
   await loadCompiler(device);
-  await init(device === 'wasm' ? { device, threads } : { device });
+  choose = () => init(device === 'wasm' ? { device, threads } : { device });
+  await choose();
   if (threads > 1) Object.assign(costModel, { leastMicroseconds: 0, grainMicroseconds: 0, wakeMicroseconds: 0 });
 }
 
@@ -60,6 +66,7 @@ const runner: VitestRunner = {
 
 /** @param path as the bundle was told of it */
 export async function runFile(path: string): Promise<FileOutcome> {
+  await choose();
   const files = await startTests([path], runner);
   return {
     tests: files.flatMap((file) => outcomes(file, '')),
