@@ -4,13 +4,12 @@
  *
  *     const { program, texts } = generateProgram(await loadBinaryen(), lowered, { precision: 'fast', tier });
  */
-import { sha256 } from '@noble/hashes/sha2.js';
-import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
 import type { DimBindings } from '../../base/dim.ts';
 import type { Kernel } from '../../ir/kernel.ts';
 import { kernelKey } from '../../ir/kernel-print.ts';
 import type { Lowered } from '../../ir/lowered.ts';
 import type { WasmKernel, WasmProgram } from '../../runtime/program.ts';
+import { type CachedKernel, hashOf, KernelCache } from '../common/kernel-cache.ts';
 import { programOf, sizeOf } from '../common/program.ts';
 import { keepPacked } from './keep-packed.ts';
 import { type GeneratedKernel, generateKernel, type KernelOptions, optionsKey, rightFactors } from './kernel.ts';
@@ -47,15 +46,9 @@ export interface TuningOptions {
   mayGoOn?(): boolean;
 }
 
-interface CachedKernel {
-  readonly hash: string;
-  readonly generated: GeneratedKernel;
-}
-
 /** Changes whenever the code for an unchanged kernel does, so that stored hashes do not mistake old code for new. */
 const codeVersion = 27;
-const cacheLimit = 4096;
-const cache = new Map<string, CachedKernel>();
+const cache = new KernelCache<GeneratedKernel>();
 
 /** Forgets the code of all kernels, as if nothing had been compiled in this process. */
 export const clearKernels = (): void => cache.clear();
@@ -71,7 +64,7 @@ export function generateProgram(
   tuning?: TuningOptions,
 ): GeneratedProgram {
   const keyOf = (kernel: Kernel): string => tuningKey(kernel, options, tuning?.sizes ?? new Map());
-  const compile = (kernel: Kernel): CachedKernel => {
+  const compile = (kernel: Kernel): CachedKernel<GeneratedKernel> => {
     const schedule = tuning && tuning.schedules.size > 0 ? tuning.schedules.get(keyOf(kernel)) : undefined;
     return compileKernel(binaryen, kernel, { ...options, ...(schedule && parseSchedule(schedule)) });
   };
@@ -114,21 +107,18 @@ function tuningKey(kernel: Kernel, options: KernelOptions, sizes: DimBindings): 
   const { packed, ...plain } = kernel;
   const at = [...sizes].map(([name, size]) => `${name}=${size}`).sort();
   const text = `kiln tuning ${codeVersion} ${optionsKey(options)}${packed ? ' packed' : ''} ${at}\n${kernelKey(plain)}`;
-  return bytesToHex(sha256(utf8ToBytes(text)));
+  return hashOf(text);
 }
 
-/** Generates a kernel, or finds it as it was generated before. */
-function compileKernel(binaryen: Binaryen, kernel: Kernel, options: KernelOptions): CachedKernel {
+function compileKernel(binaryen: Binaryen, kernel: Kernel, options: KernelOptions): CachedKernel<GeneratedKernel> {
   const key = `kiln wasm ${codeVersion} ${optionsKey(options)}\n${kernelKey(kernel)}`;
-  const known = cache.get(key);
-  if (known) return known;
-  const made = { hash: bytesToHex(sha256(utf8ToBytes(key))), generated: generateKernel(binaryen, kernel, options) };
-  if (cache.size >= cacheLimit) cache.clear();
-  cache.set(key, made);
-  return made;
+  return cache.get(key, () => generateKernel(binaryen, kernel, options));
 }
 
-function programKernel({ name, buffers, packed }: Kernel, { hash, generated }: CachedKernel): WasmKernel {
+function programKernel(
+  { name, buffers, packed }: Kernel,
+  { hash, generated }: CachedKernel<GeneratedKernel>,
+): WasmKernel {
   const { code, sizes, phases, scratchBytes, sharedBytes, flops } = generated;
   return {
     name,

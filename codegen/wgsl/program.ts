@@ -4,12 +4,11 @@
  *
  *     const { program, texts } = generateProgram(lowered, { precision: 'fast', tier: coreWebgpuTier });
  */
-import { sha256 } from '@noble/hashes/sha2.js';
-import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
 import type { Kernel } from '../../ir/kernel.ts';
 import { kernelKey } from '../../ir/kernel-print.ts';
 import type { Lowered } from '../../ir/lowered.ts';
 import type { LaunchStep, WebgpuProgram, WgslKernel } from '../../runtime/program.ts';
+import { type CachedKernel, KernelCache } from '../common/kernel-cache.ts';
 import { programOf, sizeOf } from '../common/program.ts';
 import { type GeneratedKernel, generateKernel, type KernelOptions, optionsKey } from './kernel.ts';
 import { mergeInPlace } from './merge-in-place.ts';
@@ -21,18 +20,9 @@ export interface GeneratedProgram {
   readonly texts: readonly string[];
 }
 
-interface CachedKernel {
-  readonly hash: string;
-  readonly generated: GeneratedKernel;
-}
-
 /** Changes whenever the code for an unchanged kernel does, so that stored hashes do not mistake old code for new. */
 const codeVersion = 1;
-const cacheLimit = 4096;
-const cache = new Map<string, CachedKernel>();
-
-/** Forgets the code of all kernels, as if nothing had been compiled in this process. */
-export const clearKernels = (): void => cache.clear();
+const cache = new KernelCache<GeneratedKernel>();
 
 /**
  * Generates all code of a lowered module.
@@ -56,18 +46,12 @@ export function generateProgram(lowered: Lowered, options: KernelOptions): Gener
   return { lowered, program, texts: kernels.map(({ code }) => code) };
 }
 
-/** Generates a kernel, or finds it as it was generated before. */
-function compileKernel(kernel: Kernel, options: KernelOptions): CachedKernel {
+function compileKernel(kernel: Kernel, options: KernelOptions): CachedKernel<GeneratedKernel> {
   const key = `kiln wgsl ${codeVersion} ${optionsKey(options)}\n${kernelKey(kernel)}`;
-  const known = cache.get(key);
-  if (known) return known;
-  const made = { hash: bytesToHex(sha256(utf8ToBytes(key))), generated: generateKernel(kernel, options) };
-  if (cache.size >= cacheLimit) cache.clear();
-  cache.set(key, made);
-  return made;
+  return cache.get(key, () => generateKernel(kernel, options));
 }
 
-function programKernel({ name, buffers }: Kernel, { hash, generated }: CachedKernel): WgslKernel {
+function programKernel({ name, buffers }: Kernel, { hash, generated }: CachedKernel<GeneratedKernel>): WgslKernel {
   const { code, access, sizes, dispatches, scratchBytes, flops } = generated;
   return {
     name,
