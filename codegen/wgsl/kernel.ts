@@ -147,18 +147,30 @@ function mergeStages(units: readonly (readonly Stage[])[]): readonly (readonly S
   return dispatches;
 }
 
-/** Writes an entry point; stages beside each other have ranges of workgroups. How many workgroups there are. */
+/** Writes an entry point. How many workgroups there are. */
 function emitStages(shader: Shader, entryPoint: string, stages: readonly Stage[]): Dim {
-  const [{ workgroupSize }] = stages;
+  const [first] = stages;
+  const [lines, workgroups] =
+    stages.length === 1 ? emitAlone(shader, first) : emitBesideEachOther(shader, entryPoint, stages);
+  shader.addEntryPoint(entryPoint, first.workgroupSize, lines.join('\n'));
+  return workgroups;
+}
+
+type Emitted = readonly [lines: readonly string[], workgroups: Dim];
+
+function emitAlone(shader: Shader, stage: Stage): Emitted {
+  const guard = stage.guardsWorkgroups
+    ? []
+    : [`if (workgroup >= u32(${shader.size(stage.workgroups)})) {\n  return;\n}`];
+  return [[...guard, stage.emit(shader)], stage.workgroups];
+}
+
+/** Each stage is a function, and has a range of the workgroups. */
+function emitBesideEachOther(shader: Shader, entryPoint: string, stages: readonly Stage[]): Emitted {
   const lines: string[] = [];
   let first: Dim = 0;
   for (const [at, stage] of stages.entries()) {
     const end = addDims(first, stage.workgroups);
-    if (stages.length === 1) {
-      if (!stage.guardsWorkgroups) lines.push(`if (workgroup >= u32(${shader.size(end)})) {\n  return;\n}`);
-      lines.push(stage.emit(shader));
-      return finish(end);
-    }
     const name = `${entryPoint}_part${at}`;
     const text = stage.emit(shader);
     const builtins = ['subgroup_lane', 'subgroup_width'].filter((builtin) => text.includes(builtin));
@@ -169,10 +181,5 @@ function emitStages(shader: Shader, entryPoint: string, stages: readonly Stage[]
     lines.push(`if (workgroup < u32(${shader.size(end)})) {\n  ${call}\n  return;\n}`);
     first = end;
   }
-  return finish(first);
-
-  function finish(workgroups: Dim): Dim {
-    shader.addEntryPoint(entryPoint, workgroupSize, lines.join('\n'));
-    return workgroups;
-  }
+  return [lines, first];
 }

@@ -9,7 +9,7 @@ import { addDims, ceilDivDims, type Dim, dimProduct, equalDims, isStatic, modDim
 import type { Axis, KernelNode, Store } from '../../ir/kernel.ts';
 import type { Unit } from '../common/units.ts';
 import { walk } from '../common/walk.ts';
-import { Body, type LaneAxis } from './body.ts';
+import { Body, type LaneAxis, type Lanes } from './body.ts';
 import { planLanes } from './lanes.ts';
 import { nameOfAxis, nameOfScratch } from './names.ts';
 import { type BufferUse, type ScheduleContext, type Stage, usualWorkgroup } from './schedule.ts';
@@ -64,7 +64,7 @@ export function planThreads(unit: Unit, context: ScheduleContext): Stage {
     body.block(`if (${thread} >= ${shader.size(items)})`, () => body.line('return;'));
     scalars(thread);
     const work = (item: string): void => {
-      bindAxes(body, shader, axes, extents, item, lanes !== undefined);
+      bindAxes(body, axes, item, lanes ? 4 : 1);
       body.nodes(inside);
     };
     if (scratch.threads === undefined) work(thread);
@@ -86,25 +86,22 @@ export function planThreads(unit: Unit, context: ScheduleContext): Stage {
   };
 }
 
-/** Takes the number of an iteration apart into counters, the last axis fastest. */
-export function bindAxes(
-  body: Body,
-  shader: Shader,
-  axes: readonly Axis[],
-  extents: readonly Dim[],
-  item: string,
-  hasLanes: boolean,
-): void {
+/**
+ * Takes the number of an iteration apart into counters, the last axis fastest.
+ * @param lanes iterations of the last axis that a thread does at once
+ */
+export function bindAxes(body: Body, axes: readonly Axis[], item: string, lanes: Lanes = 1): void {
   let rest = item;
   for (let at = axes.length - 1; at >= 0; at--) {
+    const isLane = lanes === 4 && at === axes.length - 1;
+    const size = (): string => body.shader.size(isLane ? ceilDivDims(axes[at].extent, 4) : axes[at].extent);
     const name = body.unique(nameOfAxis(axes[at].name));
-    const counter = at === 0 ? rest : `${rest} % ${shader.size(extents[at])}`;
-    const isLane = hasLanes && at === axes.length - 1;
+    const counter = at === 0 ? rest : `${rest} % ${size()}`;
     body.line(`let ${name} = ${isLane ? `${at === 0 ? counter : `(${counter})`} * 4` : counter};`);
     body.axes.set(axes[at].name, name);
     if (at === 0) continue;
     const next = body.unique('rest');
-    body.line(`let ${next} = ${rest} / ${shader.size(extents[at])};`);
+    body.line(`let ${next} = ${rest} / ${size()};`);
     rest = next;
   }
 }

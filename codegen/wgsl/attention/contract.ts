@@ -202,8 +202,7 @@ export class ContractionWriter {
     body.block(`if (${step} >= ${shader.size(sum.depth)}${beyond})`, () => body.line('return 0.0;'));
     if (column) body.axes.set(column.name, side);
     else this.#bindRow(body, side, first, group);
-    const extents = sum.reduced.map(({ extent }) => extent);
-    bindAxes(body, shader, sum.reduced, extents, step, false);
+    bindAxes(body, sum.reduced, step);
     body.nodes(factor.lets);
     body.line(`return ${body.textOf(factor.value, 1)};`);
     return addFunction(shader, name, [...parameters, side, step], [], body, ' -> f32');

@@ -94,14 +94,7 @@ function emit(
   body.line('let group = i32(workgroup);');
   const count = shader.size(inRow);
   const one = (block: string): void => {
-    bindAxes(
-      body,
-      shader,
-      outer,
-      outer.map(({ extent }) => extent),
-      body.named('outer', `${block} / ${count}`),
-      false,
-    );
+    bindAxes(body, outer, body.named('outer', `${block} / ${count}`));
     body.line(`let first = ${block} % ${count} * ${blockRows};`);
     body.line(`let exists = first + slot < ${shader.size(row.extent)};`);
     body.axes.set(row.name, body.named(`${row.name}_`, `min(first + slot, ${shader.size(row.extent)} - 1)`));

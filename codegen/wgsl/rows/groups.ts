@@ -26,7 +26,6 @@ import type { Team } from './team.ts';
 
 export interface SweepGroup {
   readonly key: string;
-  readonly extents: readonly Dim[];
   /** Positions. */
   readonly total: Dim;
   /** Neighbouring positions that a thread does at once. */
@@ -113,12 +112,12 @@ export function groupSweeps(
       (sizes !== undefined && members.every((one) => one.axes.length === 1 && !one.scan && allowsPadding(one, sizes)));
     const isFast = isAligned && teamFor(1024).layout === 'rows';
     const lanes = isFast && members.every((one) => allowsLanes(one, scratch)) && members.some(hasVectors) ? 4 : 1;
-    return { key, members, extents, total: dimProduct(extents), lanes: lanes as 1 | 4, isRagged };
+    return { key, members, total: dimProduct(extents), lanes: lanes as 1 | 4, isRagged };
   });
   const teams = shapes.map(({ total, lanes }) => teamFor(lanes === 4 ? ceilDivDims(total, 4) : total));
   const team = teams.reduce((a, b) => (b.size > a.size ? b : a), teams[0] ?? teamFor(1));
   const groups = new Map<string, SweepGroup>();
-  for (const { key, members, extents, total, lanes, isRagged } of shapes) {
+  for (const { key, members, total, lanes, isRagged } of shapes) {
     const hasTail = isRagged && lanes === 4;
     const steps = isStatic(total) ? Math.ceil(total / lanes / team.size) : Infinity;
     const kept = keptLoads(members, { own, atPosition }, written);
@@ -129,7 +128,6 @@ export function groupSweeps(
     const mostKept = isHeld ? Math.max(0, Math.floor(mostHeldWords / words) - arrays) : 0;
     groups.set(key, {
       key,
-      extents,
       total,
       lanes,
       end: hasTail ? mulDims(floorDivDims(total, 4), 4) : total,

@@ -187,8 +187,7 @@ export function declareMember(body: RowBody, team: Team): TeamNames {
 /** The row of a team and the axes that follow from it; a team beyond the last row takes the last one once more. */
 export function declareRow(body: RowBody, axes: readonly Axis[], perGroup: number, group: string, team: string) {
   const { shader } = body;
-  const extents = axes.map(({ extent }) => extent);
-  const total = dimProduct(extents);
+  const total = dimProduct(axes.map(({ extent }) => extent));
   const row = body.unique('row');
   const wanted = perGroup === 1 ? group : `${group} * ${perGroup} + ${team}`;
   let exists: string | undefined;
@@ -198,7 +197,7 @@ export function declareRow(body: RowBody, axes: readonly Axis[], perGroup: numbe
     body.line(`let ${exists} = ${wanted} < ${shader.size(total)};`);
     body.line(`let ${row} = min(${wanted}, ${shader.size(total)} - 1);`);
   }
-  bindAxes(body, shader, axes, extents, row, false);
+  bindAxes(body, axes, row);
   return { row, exists };
 }
 

@@ -362,7 +362,7 @@ export class RowBody extends Body {
     const { axes } = sweep;
     const [last] = axes.slice(-1);
     if (axes.length === 1) this.axes.set(last.name, position);
-    else bindAxes(this, this.shader, axes, group.extents, position, false);
+    else bindAxes(this, axes, position);
     this.#sweep = { sweep, group, held };
     this.lanes = group.lanes === 4 ? { axis: last.name, ...(group.hasTail && { ragged: group.total }) } : undefined;
     inside();

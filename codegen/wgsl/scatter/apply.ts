@@ -43,7 +43,7 @@ export function planPlaces(scatter: Scatter, ordered: Ordered, places: Dim, cont
       body.line(`let first = thread${elements === 1 ? '' : ` / ${shader.size(elements)}`};`);
       if (window.length > 0) {
         body.line(`let element = thread % ${shader.size(elements)};`);
-        bindAxes(body, shader, window, extents, 'element', lanes === 4);
+        bindAxes(body, window, 'element', lanes);
       }
       body.line(`let number = ${numbers.load('first')};`);
       const isNone = `number >= u32(${shader.size(places)})`;
@@ -90,14 +90,7 @@ function applyAll(body: Body, shader: Shader, scatter: Scatter, lanes: Lanes, nu
   const size = shader.size(count);
   body.block(`for (var next = first; next < ${size} && ${number} == number; next++)`, () => {
     body.line(`let update = ${position};`);
-    bindAxes(
-      body,
-      shader,
-      updates,
-      updates.map(({ extent }) => extent),
-      'update',
-      false,
-    );
+    bindAxes(body, updates, 'update');
     body.nodes(letsFor([...lets, ...inside], [store.value]));
     body.line(`total = ${combined(shader, store, buffer, lanes, body.textOf(store.value, lanes))};`);
   });

@@ -71,14 +71,7 @@ function planNumbers(scatter: Scatter, numbers: string, places: Dim, context: Sc
       const body = new Body(shader, context.facts);
       body.line(`let update = i32(workgroup * ${usualWorkgroup}u + local);`);
       body.block(`if (update >= ${shader.size(count)})`, () => body.line('return;'));
-      bindAxes(
-        body,
-        shader,
-        updates,
-        updates.map(({ extent }) => extent),
-        'update',
-        false,
-      );
+      bindAxes(body, updates, 'update');
       body.nodes(letsFor(lets, [...valuesOfIndex(store.index), ...(store.when === undefined ? [] : [store.when])]));
       const inWindow = new Set(window.map(({ name }) => name));
       const terms = store.index.terms.filter(({ factor }) => factor.kind !== 'axis' || !inWindow.has(factor.axis));
@@ -100,7 +93,6 @@ function planOverlapping(scatter: Scatter, context: ScheduleContext): Stage {
     use: { vectorReads: new Set(), vectorWrites: new Set(), scalarWrites: new Set([store.memory]) },
     emit: (shader) => {
       const body = new Body(shader, context.facts);
-      const extents = window.map(({ extent }) => extent);
       const loops = (level: number): void => {
         if (level < updates.length) {
           body.counted(updates[level].name, updates[level].extent, () => loops(level + 1));
@@ -110,7 +102,7 @@ function planOverlapping(scatter: Scatter, context: ScheduleContext): Stage {
         body.block(
           `for (var element = i32(local); element < ${shader.size(elements)}; element += ${usualWorkgroup})`,
           () => {
-            bindAxes(body, shader, window, extents, 'element', false);
+            bindAxes(body, window, 'element');
             body.nodes(inside);
             body.store(store);
           },

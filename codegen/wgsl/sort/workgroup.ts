@@ -198,14 +198,7 @@ class RowSorter {
 
   #bind(row: string, inside: (index: string) => void, index: string): void {
     const { axes } = this.#sorted;
-    bindAxes(
-      this.#body,
-      this.#shader,
-      axes,
-      axes.map(({ extent }) => extent),
-      row,
-      false,
-    );
+    bindAxes(this.#body, axes, row);
     inside(index);
   }
 

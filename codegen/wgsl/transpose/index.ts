@@ -105,7 +105,7 @@ class TileWriter {
     const { across, down, others } = this.#transpose;
     const names = [down, across].map((axis) => `tile ${axis.name}`);
     const axes = [...others, ...names.map((name, i) => ({ name, extent: tiles[others.length + i] }))];
-    bindAxes(this.#body, this.#shader, axes, tiles, 'i32(workgroup)', false);
+    bindAxes(this.#body, axes, 'i32(workgroup)');
     [down, across].forEach((axis, i) => {
       this.#body.line(`let ${this.#first.get(axis)} = ${this.#body.axes.get(names[i])} * ${side};`);
       this.#body.axes.delete(names[i]);
