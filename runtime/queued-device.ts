@@ -6,22 +6,48 @@
 import type { DType } from '../base/dtype.ts';
 import { internalError, KilnError } from '../base/error.ts';
 import { DeviceBuffer, denseBytes } from './buffer.ts';
-import { MemoryPressure } from './collector.ts';
+import { MemoryPressure, provokeCollection } from './collector.ts';
 import type { ArraySpec, BufferHandle, MemoryStatistics, ProgramSource } from './device.ts';
 import type { Program, Tier } from './program.ts';
 import { TaskQueue } from './queue.ts';
 import { QueuedAlias, QueuedLaunch, QueuedRead, QueuedSignal, QueuedUpload, type TaskDevice } from './tasks.ts';
 
-export abstract class QueuedDevice<Storage> implements TaskDevice<Storage> {
+/** A device's memory as all devices count it. */
+export interface DeviceMemory<Storage> {
+  /** Bytes that tensors hold, that programs hold, and that the device has taken for both. */
+  readonly tensorBytes: number;
+  readonly programBytes: number;
+  readonly reservedBytes: number;
+  peakBytes: number;
+  /** Takes one reference off. */
+  release(storage: Storage): void;
+  /** Whether an `out_of_memory` error is one that no release of memory helps. */
+  isHopeless(error: unknown): boolean;
+}
+
+/** What gives memory back that can be taken again. Whether there was any. */
+interface Releasable {
+  release(): boolean;
+}
+
+/** What a device has until its end. */
+export interface DeviceResources<Storage> {
+  readonly memory: DeviceMemory<Storage>;
+  readonly workspace: Releasable;
+  /** What all programs keep from run to run and can make again. */
+  readonly prepared: ReadonlySet<Releasable>;
+}
+
+export abstract class QueuedDevice<Storage extends { references: number }> implements TaskDevice<Storage> {
   abstract readonly name: string;
   abstract readonly tier: Tier;
   abstract readonly threads: number;
   abstract readonly runsAside: boolean;
   /** Buffers that are neither disposed nor donated. */
-  protected tensors = 0;
+  #tensors = 0;
   protected readonly pressure = new MemoryPressure(() => this.memory());
   protected readonly queue = new TaskQueue(async (error) => {
-    if (this.isHopeless(error)) return;
+    if (this.resources?.memory.isHopeless(error)) return;
     // Twice, since a collection that had begun before may miss what died since.
     await this.pressure.relieve();
     await this.pressure.relieve();
@@ -30,25 +56,22 @@ export abstract class QueuedDevice<Storage> implements TaskDevice<Storage> {
   abstract get end(): KilnError | undefined;
   /** A storage with a copy of dense bytes. @throws KilnError as `upload` */
   protected abstract store(dtype: DType, data: Uint8Array): Storage;
-  /** Whether an `out_of_memory` error is one that no release of memory helps. */
-  protected abstract isHopeless(error: unknown): boolean;
+  /** Absent after its end. */
+  protected abstract get resources(): DeviceResources<Storage> | undefined;
+  /** Runs a program over inputs that have not failed, as `execute` does. */
+  protected abstract runLoaded(
+    program: Program,
+    inputs: readonly DeviceBuffer<Storage>[],
+    outputs: readonly ArraySpec[],
+  ): readonly Storage[] | KilnError;
   /** Resolves when what has been handed over has run. */
   protected abstract settle(): Promise<void>;
   abstract isLoaded(program: Program): boolean;
   abstract load(program: Program): void;
   abstract loadAside(program: Program, source?: ProgramSource): Promise<void>;
-  abstract execute(
-    program: Program,
-    inputs: readonly DeviceBuffer<Storage>[],
-    outputs: readonly ArraySpec[],
-  ): readonly Storage[] | KilnError;
-  abstract shareStorage(storage: Storage): Storage;
-  abstract releaseStorage(storage: Storage): void;
   abstract copyOut(buffer: DeviceBuffer<Storage>): Uint8Array<ArrayBuffer> | Promise<Uint8Array<ArrayBuffer>>;
   abstract readSync(handle: BufferHandle): Uint8Array<ArrayBuffer>;
   abstract warmup(program: Program): Promise<void>;
-  abstract memory(): MemoryStatistics;
-  abstract resetPeak(): void;
   abstract shutdown(): void;
 
   upload(dtype: DType, shape: readonly number[], data: Uint8Array): BufferHandle {
@@ -119,8 +142,59 @@ export abstract class QueuedDevice<Storage> implements TaskDevice<Storage> {
     await this.settle();
   }
 
+  execute(
+    program: Program,
+    inputs: readonly DeviceBuffer<Storage>[],
+    outputs: readonly ArraySpec[],
+  ): readonly Storage[] | KilnError {
+    for (let i = 0; i < inputs.length; i++) {
+      const { error } = inputs[i];
+      if (error) return error;
+    }
+    return this.runLoaded(program, inputs, outputs);
+  }
+
+  memory(): MemoryStatistics {
+    const { memory } = this.resources ?? {};
+    if (!memory) return { tensors: 0, bytes: 0, peakBytes: 0, programBytes: 0, reservedBytes: 0 };
+    const { tensorBytes, programBytes, peakBytes, reservedBytes } = memory;
+    return { tensors: this.#tensors, bytes: tensorBytes, peakBytes, programBytes, reservedBytes };
+  }
+
+  resetPeak(): void {
+    this.assertOpen();
+    const { memory } = this.resources ?? {};
+    if (memory) memory.peakBytes = memory.tensorBytes + memory.programBytes;
+  }
+
+  shareStorage(storage: Storage): Storage {
+    storage.references += 1;
+    return storage;
+  }
+
+  releaseStorage(storage: Storage): void {
+    this.resources?.memory.release(storage);
+  }
+
   countBuffers(change: 1 | -1): void {
-    this.tensors += change;
+    this.#tensors += change;
+  }
+
+  /** Before an allocation fails: gives up what can be made again, and lets the collector know that it is time. */
+  protected relieve(): boolean {
+    provokeCollection();
+    const { resources } = this;
+    if (!resources) return false;
+    let isAny = resources.workspace.release();
+    for (const arrays of resources.prepared) if (arrays.release()) isAny = true;
+    return isAny;
+  }
+
+  /** The bytes of a buffer whose turn has come. @throws what its launch failed with */
+  protected storageOf({ error, storage }: DeviceBuffer<Storage>): Storage {
+    if (error) throw error;
+    if (storage === undefined) throw internalError('a read reached its turn before the launch that it reads');
+    return storage;
   }
 
   /** Whether a program can run without any wait, making it ready on the way where need be. */

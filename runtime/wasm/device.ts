@@ -4,10 +4,9 @@
  */
 import type { DimBindings } from '../../base/dim.ts';
 import { byteSize, type DType } from '../../base/dtype.ts';
-import { internalError, KilnError } from '../../base/error.ts';
+import { KilnError } from '../../base/error.ts';
 import { denseBytes, shutDownError } from '../buffer.ts';
-import { provokeCollection } from '../collector.ts';
-import type { ArraySpec, BufferHandle, MemoryStatistics } from '../device.ts';
+import type { ArraySpec, BufferHandle } from '../device.ts';
 import type { Program, TensorSpec, WasmTier } from '../program.ts';
 import { QueuedDevice } from '../queued-device.ts';
 import { evaluateSize, symbolTable } from '../sizes.ts';
@@ -45,7 +44,7 @@ export class WasmDevice extends QueuedDevice<Block> {
     super();
     this.threads = options.threads ?? 1;
     this.tier = detectTier(this.threads);
-    const memory = new WasmMemory(() => this.#relieve(), {
+    const memory = new WasmMemory(() => this.relieve(), {
       ...(options.memoryLimit !== undefined && { limitBytes: options.memoryLimit }),
       shared: this.tier.threads,
       onGrowth: () => this.#resources?.driver.pool?.renew(),
@@ -65,6 +64,10 @@ export class WasmDevice extends QueuedDevice<Block> {
       // It goes with the resources, and with it all that it holds for programs that outlive the device.
       collectedPrograms: new FinalizationRegistry((program) => program.releaseAll()),
     };
+  }
+
+  protected get resources(): Resources | undefined {
+    return this.#resources;
   }
 
   get end(): KilnError | undefined {
@@ -124,18 +127,6 @@ export class WasmDevice extends QueuedDevice<Block> {
     return this.copyOut(buffer);
   }
 
-  memory(): MemoryStatistics {
-    const resources = this.#resources;
-    if (!resources) return { tensors: 0, bytes: 0, peakBytes: 0, programBytes: 0, reservedBytes: 0 };
-    const { tensorBytes, programBytes, peakBytes, reservedBytes } = resources.memory;
-    return { tensors: this.tensors, bytes: tensorBytes, peakBytes, programBytes, reservedBytes };
-  }
-
-  resetPeak(): void {
-    const { memory } = this.#open();
-    memory.peakBytes = memory.tensorBytes + memory.programBytes;
-  }
-
   shutdown(): void {
     if (!this.#resources) return;
     this.#resources.driver.pool?.end();
@@ -157,33 +148,17 @@ export class WasmDevice extends QueuedDevice<Block> {
     this.load(program);
   }
 
-  execute(
+  protected runLoaded(
     program: Program,
     inputs: readonly WasmBuffer[],
     outputs: readonly ArraySpec[],
   ): readonly Block[] | KilnError {
-    for (let i = 0; i < inputs.length; i++) {
-      const { error } = inputs[i];
-      if (error) return error;
-    }
     return this.#executableOf(program).run(inputs, outputs);
   }
 
   copyOut(buffer: WasmBuffer): Uint8Array<ArrayBuffer> {
-    if (buffer.error) throw buffer.error;
-    const { storage } = buffer;
-    if (!storage) throw internalError('a read reached its turn before the launch that it reads');
-    const { address } = storage;
+    const { address } = this.storageOf(buffer);
     return this.#open().memory.bytes.slice(address, address + buffer.bytes);
-  }
-
-  shareStorage(block: Block): Block {
-    block.references += 1;
-    return block;
-  }
-
-  releaseStorage(block: Block): void {
-    this.#resources?.memory.release(block);
   }
 
   protected store(_dtype: DType, data: Uint8Array): Block {
@@ -196,10 +171,6 @@ export class WasmDevice extends QueuedDevice<Block> {
   /** Kernels compile on this thread where they have not been compiled beside it. */
   protected override runsAtOnce(): boolean {
     return true;
-  }
-
-  protected isHopeless(error: unknown): boolean {
-    return this.#resources?.memory.isHopeless(error) ?? false;
   }
 
   /** A launch has run when its turn has come. */
@@ -222,15 +193,5 @@ export class WasmDevice extends QueuedDevice<Block> {
   #open(): Resources {
     if (!this.#resources) throw shutDownError(this.name);
     return this.#resources;
-  }
-
-  /** Before an allocation fails: gives up what can be made again, and lets the collector know that it is time. */
-  #relieve(): boolean {
-    provokeCollection();
-    const resources = this.#resources;
-    if (!resources) return false;
-    let isAny = resources.workspace.release();
-    for (const arrays of resources.prepared) if (arrays.release()) isAny = true;
-    return isAny;
   }
 }

@@ -10,11 +10,12 @@
  * committed, and donated inputs are the program's.
  */
 import type { DimBindings } from '../../base/dim.ts';
-import { internalError, KilnError } from '../../base/error.ts';
+import type { KilnError } from '../../base/error.ts';
 import { Bindings } from '../bound-program.ts';
 import type { DeviceBuffer } from '../buffer.ts';
 import type { ArraySpec } from '../device.ts';
 import { collectOutputs, commitDonations, releaseDonated, separateDonated } from '../donation.ts';
+import { inputStorage, launchFailed, otherTier } from '../launch-errors.ts';
 import { type PreparedArrays, PreparedSets } from '../prepared.ts';
 import { launchObserver } from '../profile.ts';
 import { isWasmProgram, type Program, tierName, type WasmKernel, type WasmProgram, type WasmTier } from '../program.ts';
@@ -128,7 +129,7 @@ export class Executable {
     const { bound } = binding;
     bound.checkOutputs(outputs);
     const { memory, workspace } = this.#context;
-    const inputBlocks = inputs.map(blockOf);
+    const inputBlocks = inputs.map(inputStorage);
     const own: Block[] = [];
     const copies: Block[] = [];
     let prepared: PreparedArrays<Block> | undefined;
@@ -171,7 +172,7 @@ export class Executable {
       } else driver.run(launches, first, launches.length);
       return undefined;
     } catch (cause) {
-      return this.#launchError(launches[driver.step], driver.step, cause);
+      return launchFailed(this.program.name, launches[driver.step].name, driver.step, cause);
     }
   }
 
@@ -182,15 +183,6 @@ export class Executable {
     const milliseconds = performance.now() - start;
     const { deviceName: device } = this.#context;
     launchObserver?.({ device, program: this.program.name, kernel: name, step, start, milliseconds, flops, bytes });
-  }
-
-  #launchError(launch: BoundLaunch, step: number, cause: unknown): KilnError {
-    const { name } = this.program;
-    return new KilnError('launch_failed', `${name}: kernel ${launch.name} failed in step ${step}`, {
-      given: cause instanceof Error ? cause.message : String(cause),
-      hint: 'this is a fault of the compiled code; please report it together with the output of KILN_DUMP=dir',
-      cause,
-    });
   }
 }
 
@@ -207,15 +199,5 @@ export function ofTier(
     const { threads, relaxedSimd } = program.tier;
     if (threads === own.threads && (!relaxedSimd || own.relaxedSimd)) return program;
   }
-  throw new KilnError('invalid_program', `${program.name} was compiled for another kind of device`, {
-    given: tierName(program.tier),
-    expected: `${tierName(own)}, as the ${deviceName} device here`,
-    hint: 'compile it again for this device',
-  });
-}
-
-function blockOf(buffer: WasmBuffer): Block {
-  const { storage } = buffer;
-  if (!storage) throw internalError('a launch reached its turn before its inputs');
-  return storage;
+  throw otherTier(program, deviceName, tierName(own));
 }

@@ -10,8 +10,7 @@
 import type { DType } from '../../base/dtype.ts';
 import { internalError, KilnError } from '../../base/error.ts';
 import { shutDownError } from '../buffer.ts';
-import { provokeCollection } from '../collector.ts';
-import type { ArraySpec, BufferHandle, MemoryStatistics, ProgramSource } from '../device.ts';
+import type { ArraySpec, BufferHandle, ProgramSource } from '../device.ts';
 import type { PreparedArrays } from '../prepared.ts';
 import type { Program, WebgpuTier } from '../program.ts';
 import { QueuedDevice } from '../queued-device.ts';
@@ -69,6 +68,10 @@ export class WebgpuDevice extends QueuedDevice<GpuBlock> {
     open.device.addEventListener('uncapturederror', (event) => this.#uncaptured(event));
   }
 
+  protected get resources(): Resources | undefined {
+    return this.#resources;
+  }
+
   get end(): KilnError | undefined {
     return this.#end;
   }
@@ -90,18 +93,6 @@ export class WebgpuDevice extends QueuedDevice<GpuBlock> {
       given: `a synchronous read of ${handle.dtype}[${handle.shape}]`,
       hint: 'await data(), array() or item() instead of dataSync(), arraySync() or itemSync()',
     });
-  }
-
-  memory(): MemoryStatistics {
-    const resources = this.#resources;
-    if (!resources) return { tensors: 0, bytes: 0, peakBytes: 0, programBytes: 0, reservedBytes: 0 };
-    const { tensorBytes, programBytes, peakBytes, reservedBytes } = resources.memory;
-    return { tensors: this.tensors, bytes: tensorBytes, peakBytes, programBytes, reservedBytes };
-  }
-
-  resetPeak(): void {
-    const { memory } = this.#open();
-    memory.peakBytes = memory.tensorBytes + memory.programBytes;
   }
 
   shutdown(): void {
@@ -130,31 +121,18 @@ export class WebgpuDevice extends QueuedDevice<GpuBlock> {
     await known;
   }
 
-  execute(
+  protected runLoaded(
     program: Program,
     inputs: readonly GpuArray[],
     outputs: readonly ArraySpec[],
   ): readonly GpuBlock[] | KilnError {
-    for (let i = 0; i < inputs.length; i++) {
-      const { error } = inputs[i];
-      if (error) return error;
-    }
     return this.#executableOf(program).run(inputs, outputs);
   }
 
-  async copyOut({ error, storage, dtype, bytes }: GpuArray): Promise<Uint8Array<ArrayBuffer>> {
-    if (error) throw error;
-    if (!storage) throw internalError('a read reached its turn before the launch that it reads');
+  async copyOut(buffer: GpuArray): Promise<Uint8Array<ArrayBuffer>> {
+    const { dtype, bytes } = buffer;
+    const storage = this.storageOf(buffer);
     return widenElements(dtype, await this.#open().readback.read(storage, storedBytes(dtype, bytes)));
-  }
-
-  shareStorage(block: GpuBlock): GpuBlock {
-    block.references += 1;
-    return block;
-  }
-
-  releaseStorage(block: GpuBlock): void {
-    this.#resources?.memory.release(block);
   }
 
   protected store(dtype: DType, data: Uint8Array): GpuBlock {
@@ -163,10 +141,6 @@ export class WebgpuDevice extends QueuedDevice<GpuBlock> {
     const block = memory.allocate(data.length, 'tensor');
     memory.write(block, stored);
     return block;
-  }
-
-  protected isHopeless(error: unknown): boolean {
-    return this.#resources?.memory.isHopeless(error) ?? false;
   }
 
   /** Submits, and waits until the GPU is done and everything is known about it. */
@@ -189,7 +163,7 @@ export class WebgpuDevice extends QueuedDevice<GpuBlock> {
     const memory = new GpuMemory(
       gpu,
       { commands, faults, counters },
-      { ...(memoryLimit !== undefined && { limitBytes: memoryLimit }), relieve: () => this.#relieve() },
+      { ...(memoryLimit !== undefined && { limitBytes: memoryLimit }), relieve: () => this.relieve() },
     );
     const whyFailed = async (cause: unknown): Promise<KilnError> => {
       // A promise of a lost device may reject before the device says that it is.
@@ -264,15 +238,5 @@ export class WebgpuDevice extends QueuedDevice<GpuBlock> {
   #open(): Resources {
     if (this.#resources) return this.#resources;
     throw this.#end ?? internalError('a device without resources that has not ended');
-  }
-
-  /** Before an allocation fails: gives up what can be made again, and lets the collector know that it is time. */
-  #relieve(): boolean {
-    provokeCollection();
-    const resources = this.#resources;
-    if (!resources) return false;
-    let isAny = resources.workspace.release();
-    for (const arrays of resources.prepared) if (arrays.release()) isAny = true;
-    return isAny;
   }
 }

@@ -13,6 +13,7 @@ import { Bindings } from '../bound-program.ts';
 import type { DeviceBuffer } from '../buffer.ts';
 import type { ArraySpec, ProgramSource } from '../device.ts';
 import { collectOutputs, commitDonations, releaseDonated, separateDonated } from '../donation.ts';
+import { inputStorage, launchFailed, otherTier } from '../launch-errors.ts';
 import { type PreparedArrays, PreparedSets } from '../prepared.ts';
 import { launchObserver } from '../profile.ts';
 import { isWebgpuProgram, type Program, tierName, type WebgpuProgram, type WebgpuTier } from '../program.ts';
@@ -153,7 +154,7 @@ export class Executable {
     const { bound, plan } = binding;
     bound.checkOutputs(outputs);
     const { memory, workspace, faults } = this.#context;
-    const inputBlocks = inputs.map(blockOf);
+    const inputBlocks = inputs.map(inputStorage);
     for (const block of inputBlocks) {
       const fault = faults.ofBlock(block);
       if (fault) return fault;
@@ -203,7 +204,7 @@ export class Executable {
         else this.#recordLaunch(launches[step], blocks);
       }
     } catch (cause) {
-      return this.#launchError(launches[step], step, cause);
+      return cause instanceof KilnError ? cause : launchFailed(this.program.name, launches[step].name, step, cause);
     } finally {
       // Also after a failure: what was recorded before it still runs, and must not meet bytes that were uploaded later.
       this.#touch(blocks, first);
@@ -276,15 +277,6 @@ export class Executable {
     }
     workspace.touch(batch);
   }
-
-  #launchError(launch: BoundLaunch, step: number, cause: unknown): KilnError {
-    if (cause instanceof KilnError) return cause;
-    return new KilnError('launch_failed', `${this.program.name}: kernel ${launch.name} failed in step ${step}`, {
-      given: cause instanceof Error ? cause.message : String(cause),
-      hint: 'this is a fault of the compiled code; please report it together with the output of KILN_DUMP=dir',
-      cause,
-    });
-  }
 }
 
 /** Where launches find the blocks in their slots; only one is recorded at a time. */
@@ -304,15 +296,5 @@ function ofTier(program: Program, { deviceName, tier: own }: ExecutableContext):
       storageBuffers <= own.storageBuffers;
     if (fits) return program;
   }
-  throw new KilnError('invalid_program', `${program.name} was compiled for another kind of device`, {
-    given: tierName(program.tier),
-    expected: `${tierName(own)} or less, as the ${deviceName} device here`,
-    hint: 'compile it again for this device',
-  });
-}
-
-function blockOf(buffer: GpuArray): GpuBlock {
-  const { storage } = buffer;
-  if (!storage) throw internalError('a launch reached its turn before its inputs');
-  return storage;
+  throw otherTier(program, deviceName, `${tierName(own)} or less`);
 }
