@@ -8,7 +8,7 @@ import {
   add,
   compile,
   grad,
-  KilnError,
+  type KilnError,
   relu,
   type Tensor,
   tensor,
@@ -18,21 +18,12 @@ import {
   zeros,
 } from '../../index.ts';
 import { currentTrace } from '../../tracer/graph-trace.ts';
+import { rejectionOf } from '../support/errors.ts';
 
 const x = tensor([1, 2, 3]);
 
 const source = readFileSync(new URL(import.meta.url), 'utf8').split('\n');
 const lineOf = (mark: string): number => source.findIndex((line) => line.endsWith(mark)) + 1;
-
-async function errorOf(body: () => unknown): Promise<KilnError> {
-  try {
-    await body();
-  } catch (error) {
-    if (error instanceof KilnError) return error;
-    throw error;
-  }
-  throw new Error('nothing was thrown');
-}
 
 /** What every message must have: the code, what was given, a hint, and a line of this file. */
 function expectHelpful(error: KilnError, code: string, given: RegExp): void {
@@ -58,24 +49,24 @@ describe('types', () => {
       return h.matmul(b); // the line
     };
     for (const f of [wrong, compile(wrong), grad((a: Tensor, b: Tensor) => wrong(a, b).sum())]) {
-      const error = await errorOf(() => f(zeros([2, 3]), zeros([4, 5])));
+      const error = await rejectionOf(() => f(zeros([2, 3]), zeros([4, 5])));
       expectHelpful(error, 'shape_mismatch', /f32\[2,3\].*f32\[4,5\]/s);
       expect(error.location?.frames[0].line).toBe(lineOf('// the line'));
     }
-    expectHelpful(await errorOf(() => compile((a: Tensor) => a.add(zeros([2])))(x)), 'shape_mismatch', /3.*2/s);
+    expectHelpful(await rejectionOf(() => compile((a: Tensor) => a.add(zeros([2])))(x)), 'shape_mismatch', /3.*2/s);
   });
 
   it('dtypes that do not fit', async () => {
     const ints = tensor([1, 2, 3], { dtype: 'int32' });
-    expectHelpful(await errorOf(() => ints.add(0.5)), 'dtype_mismatch', /0\.5.*int32/s);
-    expectHelpful(await errorOf(() => compile((i: Tensor) => i.add(0.5))(ints)), 'dtype_mismatch', /0\.5.*int32/s);
+    expectHelpful(await rejectionOf(() => ints.add(0.5)), 'dtype_mismatch', /0\.5.*int32/s);
+    expectHelpful(await rejectionOf(() => compile((i: Tensor) => i.add(0.5))(ints)), 'dtype_mismatch', /0\.5.*int32/s);
   });
 
   it('dtypes this release does not compute with', async () => {
     const f = compile((t: unknown) => (t as Tensor).mul(2));
-    expectHelpful(await errorOf(() => f(new Float64Array(2))), 'unsupported_dtype', /f64\[2\]/);
+    expectHelpful(await rejectionOf(() => f(new Float64Array(2))), 'unsupported_dtype', /f64\[2\]/);
     expectHelpful(
-      await errorOf(() => f(BigInt64Array.of(1n, 2n ** 40n))),
+      await rejectionOf(() => f(BigInt64Array.of(1n, 2n ** 40n))),
       'dtype_mismatch',
       /1099511627776 at position 1/,
     );
@@ -83,9 +74,9 @@ describe('types', () => {
 
   it('sizes that are none', async () => {
     for (const size of [Number.NaN, -1, 1.5, Number.POSITIVE_INFINITY]) {
-      expectHelpful(await errorOf(() => zeros([2, size])), 'invalid_size', /NaN|-1|1\.5|Infinity/);
+      expectHelpful(await rejectionOf(() => zeros([2, size])), 'invalid_size', /NaN|-1|1\.5|Infinity/);
       const shape = size === -1 ? [-1, -1] : [size, 3]; // one -1 means the size that fits
-      expectHelpful(await errorOf(() => compile((t: Tensor) => t.reshape(shape))(x)), 'invalid_size', /reshape/);
+      expectHelpful(await rejectionOf(() => compile((t: Tensor) => t.reshape(shape))(x)), 'invalid_size', /reshape/);
     }
   });
 });
@@ -101,10 +92,10 @@ describe('lives of tensors', () => {
     const donated = tensor([1, 2]);
     compile((t: Tensor) => t.neg(), { donate: [0] })(donated);
     for (const t of [gone, tidied, donated]) {
-      expectHelpful(await errorOf(() => t.add(1)), 'use_after_dispose', /float32\[2\]|f32\[2\]/);
-      expectHelpful(await errorOf(() => compile((u: Tensor) => u.mul(2))(t)), 'use_after_dispose', /\[2\]/);
-      expectHelpful(await errorOf(() => compile(() => t.mul(2))()), 'use_after_dispose', /\[2\]/);
-      expect((await errorOf(() => t.data())).code).toBe('use_after_dispose');
+      expectHelpful(await rejectionOf(() => t.add(1)), 'use_after_dispose', /float32\[2\]|f32\[2\]/);
+      expectHelpful(await rejectionOf(() => compile((u: Tensor) => u.mul(2))(t)), 'use_after_dispose', /\[2\]/);
+      expectHelpful(await rejectionOf(() => compile(() => t.mul(2))()), 'use_after_dispose', /\[2\]/);
+      expect((await rejectionOf(() => t.data())).code).toBe('use_after_dispose');
       expect(String(t)).toMatch(/^<(disposed|donated) float32\[2\]/);
     }
   });
@@ -120,11 +111,11 @@ describe('lives of tensors', () => {
       return t.sum();
     })(x);
     for (const t of leaked) {
-      expectHelpful(await errorOf(() => t.add(1)), 'leaked_tracer', /f32\[3\]/);
-      expectHelpful(await errorOf(() => compile((u: Tensor) => u.add(t))(x)), 'leaked_tracer', /f32\[3\]/);
-      expectHelpful(await errorOf(() => compile((u: Tensor) => u.mul(2))(t)), 'leaked_tracer', /f32\[3\]/);
-      expectHelpful(await errorOf(() => t.data()), 'leaked_tracer', /f32\[3\]/);
-      expectHelpful(await errorOf(() => (t as unknown as number) > 1), 'leaked_tracer', /f32\[3\]/);
+      expectHelpful(await rejectionOf(() => t.add(1)), 'leaked_tracer', /f32\[3\]/);
+      expectHelpful(await rejectionOf(() => compile((u: Tensor) => u.add(t))(x)), 'leaked_tracer', /f32\[3\]/);
+      expectHelpful(await rejectionOf(() => compile((u: Tensor) => u.mul(2))(t)), 'leaked_tracer', /f32\[3\]/);
+      expectHelpful(await rejectionOf(() => t.data()), 'leaked_tracer', /f32\[3\]/);
+      expectHelpful(await rejectionOf(() => (t as unknown as number) > 1), 'leaked_tracer', /f32\[3\]/);
       expect(String(t)).toMatch(/^<leaked f32\[3\]/);
     }
   });
@@ -137,7 +128,7 @@ describe('values of traced tensors', () => {
         void t[read]();
         return t;
       });
-      expectHelpful(await errorOf(() => f(x)), 'traced_value', /f32\[3\] in compile\(/);
+      expectHelpful(await rejectionOf(() => f(x)), 'traced_value', /f32\[3\] in compile\(/);
     }
   });
 
@@ -158,8 +149,8 @@ describe('values of traced tensors', () => {
         use(t as unknown as number);
         return t;
       });
-      expectHelpful(await errorOf(() => f(x)), 'traced_value', /f32\[3\] in compile\(/);
-      expectHelpful(await errorOf(() => use(x as unknown as number)), 'invalid_argument', /f32\[3\]/);
+      expectHelpful(await rejectionOf(() => f(x)), 'traced_value', /f32\[3\] in compile\(/);
+      expectHelpful(await rejectionOf(() => use(x as unknown as number)), 'invalid_argument', /f32\[3\]/);
     }
   });
 
@@ -189,7 +180,7 @@ describe('values of traced tensors', () => {
     ];
     for (const [fn, given] of cases) {
       for (const f of [compile(fn as (t: Tensor) => Tensor), valueAndGrad(fn as (t: Tensor) => Tensor)]) {
-        const error = await errorOf(() => f(x));
+        const error = await rejectionOf(() => f(x));
         expectHelpful(error, 'traced_branch', given);
         expect(error.hint).toMatch(/where/);
       }
@@ -205,15 +196,15 @@ describe('functions that can not be traced', () => {
     }
     const hidden = (t: Tensor) => Promise.reject(t);
     for (const fn of [f, generator, hidden] as ((t: Tensor) => unknown)[]) {
-      expectHelpful(await errorOf(() => compile(fn)(x)), 'async_function', /compile\(/);
-      expectHelpful(await errorOf(() => grad(fn)(x)), 'async_function', /grad\(/);
+      expectHelpful(await rejectionOf(() => compile(fn)(x)), 'async_function', /compile\(/);
+      expectHelpful(await rejectionOf(() => grad(fn)(x)), 'async_function', /grad\(/);
     }
-    expectHelpful(await errorOf(() => tidy(async () => x.add(1))), 'async_function', /tidy/);
+    expectHelpful(await rejectionOf(() => tidy(async () => x.add(1))), 'async_function', /tidy/);
   });
 
   it('functions that call themselves', async () => {
     const f: (t: Tensor) => Tensor = compile((t: Tensor) => f(t));
-    expectHelpful(await errorOf(() => f(x)), 'invalid_argument', /calls itself/);
+    expectHelpful(await rejectionOf(() => f(x)), 'invalid_argument', /calls itself/);
   });
 
   it('functions that return no tensors', async () => {
@@ -227,7 +218,7 @@ describe('functions that can not be traced', () => {
       [() => x, /the function/],
     ];
     for (const [output, given] of outputs) {
-      expectHelpful(await errorOf(() => compile(() => output)()), 'invalid_output', given);
+      expectHelpful(await rejectionOf(() => compile(() => output)()), 'invalid_output', given);
     }
   });
 
@@ -245,7 +236,7 @@ describe('functions that can not be traced', () => {
 
 describe('trees', () => {
   it('another structure', async () => {
-    const error = await errorOf(() =>
+    const error = await rejectionOf(() =>
       tree.map((a: Tensor, b: Tensor) => a.add(b), { w: x } as object as Tensor, { v: x } as object as Tensor),
     );
     expectHelpful(error, 'tree_mismatch', /\{v:\*\}/);
@@ -256,10 +247,10 @@ describe('trees', () => {
       w = x;
     }
     const f = compile((layer: Layer) => layer.w.add(1));
-    expectHelpful(await errorOf(() => f(new Layer())), 'unregistered_class', /Layer/);
-    expectHelpful(await errorOf(() => compile(() => new Layer())()), 'unregistered_class', /Layer/);
+    expectHelpful(await rejectionOf(() => f(new Layer())), 'unregistered_class', /Layer/);
+    expectHelpful(await rejectionOf(() => compile(() => new Layer())()), 'unregistered_class', /Layer/);
     expectHelpful(
-      await errorOf(() => compile((m: Map<string, Tensor>) => m.get('a')!.add(1))(new Map())),
+      await rejectionOf(() => compile((m: Map<string, Tensor>) => m.get('a')!.add(1))(new Map())),
       'unregistered_class',
       /Map/,
     );
@@ -277,7 +268,7 @@ describe('memory', () => {
         .broadcastTo([rows, rows + rows / 4])
         .add(1),
     ); // 5 GiB
-    const error = await errorOf(() => f(x).slice(0, 0).data());
+    const error = await rejectionOf(() => f(x).slice(0, 0).data());
     expect(error.code).toBe('out_of_memory');
     expect(`${error.summary} ${error.given} ${error.hint}`).toMatch(/\d/);
     expect(x.arraySync()).toEqual([1, 2, 3]);

@@ -1,27 +1,7 @@
 /** The session: devices, init, tidy, profile. */
 import { afterEach, describe, expect, it } from 'vitest';
-import {
-  compile,
-  devices,
-  init,
-  KilnError,
-  memory,
-  profile,
-  setDevice,
-  type Tensor,
-  tensor,
-  tidy,
-} from '../../index.ts';
-
-async function errorOf(body: () => unknown): Promise<KilnError> {
-  try {
-    await body();
-  } catch (error) {
-    if (error instanceof KilnError) return error;
-    throw error;
-  }
-  throw new Error('nothing was thrown');
-}
+import { compile, devices, init, memory, profile, setDevice, type Tensor, tensor, tidy } from '../../index.ts';
+import { rejectionOf } from '../support/errors.ts';
 
 afterEach(() => init());
 
@@ -32,13 +12,13 @@ describe('init', () => {
     await init({ device: 'wasm' });
     expect(tensor([1]).device).toBe('wasm');
     setDevice('wasm');
-    expect((await errorOf(() => setDevice('tpu'))).code).toBe('unknown_device');
-    expect((await errorOf(() => init({ device: 'tpu' }))).code).toBe('unknown_device');
+    expect((await rejectionOf(() => setDevice('tpu'))).code).toBe('unknown_device');
+    expect((await rejectionOf(() => init({ device: 'tpu' }))).code).toBe('unknown_device');
   });
 
   it('refuses what it does not know', async () => {
-    expect((await errorOf(() => init({ cache: 4 } as object))).given).toBe('option cache');
-    expect((await errorOf(() => init({ precision: 'exact' as 'fast' }))).given).toBe('precision: "exact"');
+    expect((await rejectionOf(() => init({ cache: 4 } as object))).given).toBe('option cache');
+    expect((await rejectionOf(() => init({ precision: 'exact' as 'fast' }))).given).toBe('precision: "exact"');
   });
 
   it('sets the precision of eager operations and of compile', async () => {
