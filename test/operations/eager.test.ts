@@ -45,6 +45,7 @@ describe('slices', () => {
       [5, 6],
       [7, 8],
     ]);
+    const before = new Set(sourcesNamed('window'));
     const rows = [0, 1, 2, -1].map((i) => x.at(i));
     expect(await Promise.all(rows.map(elements))).toEqual([
       [1, 2],
@@ -57,7 +58,8 @@ describe('slices', () => {
     expect(await elements(x.slice([3, 1]))).toEqual([]);
     expect(await elements(x.slice([null, null, -2], 0))).toEqual([7, 3]);
     expect(x.slice(null).shape).toEqual([4, 2]);
-    expect(sourcesNamed('window').length).toBe(4); // One for each size of the part.
+    // At most one for each size of the part: other files in this process may have had some.
+    expect(sourcesNamed('window').filter((source) => !before.has(source)).length).toBeLessThanOrEqual(4);
     expect(() => x.at(4)).toThrow(/at: index out of range/);
     expect(() => x.slice(0, 0, 0)).toThrow(/slice: more ranges than axes/);
   });

@@ -68,7 +68,8 @@ describe('a training step', () => {
       });
       // The loss may lie in a buffer that it has not been in before.
       expect(bindGroups - before.bindGroups).toBeLessThanOrEqual(2);
-      expect(memory().bytes).toBe(held);
+      // Less where tensors of files before this one have been collected meanwhile.
+      expect(memory().bytes).toBeLessThanOrEqual(held);
     }
     losses[1].forEach((value, i) => {
       expect(Math.abs(value - losses[0][i])).toBeLessThan(1e-5 * Math.abs(losses[0][i]));
