@@ -42,6 +42,18 @@ export const errorCodes = {
   shut_down: 'The session was shut down; call init() again.',
   invalid_ir: 'IR that breaks a rule of its op, or text that does not parse.',
   invalid_program: 'A program that is malformed, of another version, or for another kind of device.',
+  not_an_artefact: 'Bytes that are no baked artefact.',
+  not_a_file: 'A path that is no file that can be read, such as a folder.',
+  truncated_artefact: 'An artefact that ends too early: half a file.',
+  corrupt_artefact:
+    'An artefact whose bytes are not those that were written: a hash does not match, or a record is none.',
+  unsupported_version: 'An artefact of a format that this release does not read.',
+  missing_tier: 'An artefact without code for what runs here.',
+  invalid_signature: 'An artefact that is not signed with the key that is asked for.',
+  spec_mismatch: 'Arguments that are not of the shapes, dtypes or structure that a function was baked for.',
+  guard_failed: 'A baked function called with another number, string or boolean than it was baked with.',
+  bake_failed: 'An entry that can not be baked, or whose trace or compile fails.',
+  stale_artefact: 'A committed artefact that is not what its sources bake to.',
   cli_usage: 'A command line the tool does not understand.',
   internal: 'A fault of Kiln itself; please report it with the dump that the message names.',
 } as const;

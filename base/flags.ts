@@ -16,10 +16,16 @@ interface FlagInfo {
 
 /** Every flag, by name. */
 export const flags = {
+  KILN_CACHE: {
+    values: 'off',
+    default: 'on',
+    meaning: 'Keeps nothing compiled from process to process, and reads nothing that was kept.',
+  },
   KILN_CACHE_DIR: {
     values: 'a folder, which is created where needed',
-    default: 'nothing is kept from process to process',
-    meaning: 'Keeps what `autotune` has measured, in a file that processes of this machine share.',
+    default: 'the folder `kiln` in the cache folder of the user',
+    meaning:
+      'Keeps compiled programs and what `autotune` has measured in that folder, which processes of this machine share.',
   },
   KILN_DEBUG: {
     values: 'topics with commas between: trace, passes, fusion, kernels, cache, runtime; or all',

@@ -15,6 +15,7 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type BuildOptions, build, type Metafile } from 'esbuild';
+import { builtCompilerVersion } from './compiler-version.ts';
 
 const here = fileURLToPath(new URL('..', import.meta.url));
 
@@ -52,7 +53,7 @@ export async function bundleForBrowser(folder: string, root = here): Promise<voi
     outdir: join(root, 'dist', 'browser'),
     write: false,
     metafile: true,
-    define: { KILN_BUNDLE: 'true' },
+    define: { KILN_BUNDLE: 'true', KILN_COMPILER_VERSION: JSON.stringify(builtCompilerVersion(root)) },
   } as const;
   const builds = await Promise.all([
     build({

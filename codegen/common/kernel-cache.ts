@@ -4,11 +4,7 @@
  *
  *     cache.get(`kiln wgsl 1 fast\n${kernelKey(kernel)}`, () => generateKernel(kernel, options))     // { hash, generated }
  */
-import { sha256 } from '@noble/hashes/sha2.js';
-import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
-
-/** SHA-256 of a text, in hex. */
-export const hashOf = (text: string): string => bytesToHex(sha256(utf8ToBytes(text)));
+import { hashOf } from '../../base/hash.ts';
 
 export interface CachedKernel<Generated> {
   /** Of the key. */

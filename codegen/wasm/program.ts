@@ -5,11 +5,12 @@
  *     const { program, texts } = generateProgram(await loadBinaryen(), lowered, { precision: 'fast', tier });
  */
 import type { DimBindings } from '../../base/dim.ts';
+import { hashOf } from '../../base/hash.ts';
 import type { Kernel } from '../../ir/kernel.ts';
 import { kernelKey } from '../../ir/kernel-print.ts';
 import type { Lowered } from '../../ir/lowered.ts';
 import type { WasmKernel, WasmProgram } from '../../runtime/program.ts';
-import { type CachedKernel, hashOf, KernelCache } from '../common/kernel-cache.ts';
+import { type CachedKernel, KernelCache } from '../common/kernel-cache.ts';
 import { programOf, sizeOf } from '../common/program.ts';
 import { keepPacked } from './keep-packed.ts';
 import { type GeneratedKernel, generateKernel, type KernelOptions, optionsKey, rightFactors } from './kernel.ts';

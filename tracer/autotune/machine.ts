@@ -2,8 +2,7 @@
  * What decides how fast code runs beside the code: the processor, the engine, the threads. Schedules measured on one
  * machine are no word on another.
  */
-import { sha256 } from '@noble/hashes/sha2.js';
-import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
+import { hashOf } from '../../base/hash.ts';
 import type { Device } from '../../runtime/device.ts';
 import { tierName } from '../../runtime/program.ts';
 
@@ -23,5 +22,5 @@ export function machineKey({ name, tier, threads }: Device): string {
   const host = process?.versions?.v8
     ? [process.arch, process.versions.v8, cpus[0]?.model, cpus.length]
     : [navigator?.userAgent, navigator?.hardwareConcurrency];
-  return bytesToHex(sha256(utf8ToBytes([name, tierName(tier), threads, ...host].join('\n'))));
+  return hashOf([name, tierName(tier), threads, ...host].join('\n'));
 }
