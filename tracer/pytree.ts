@@ -9,6 +9,7 @@
  */
 import { KilnError } from '../base/error.ts';
 import { SourceLocation } from '../base/location.ts';
+import { isPlainObject, sortedKeys, staticKey } from '../base/static-key.ts';
 import { hintForCopies, markCopy } from './copies.ts';
 import { Tensor } from './tensor.ts';
 
@@ -67,69 +68,6 @@ const formatKey = (key: string): string => (/^[A-Za-z_$][\w$]*$/.test(key) ? key
 /** The registration of an instance's class. */
 export const registrationOf = (value: object): Registered | undefined =>
   registry.get(Object.getPrototypeOf(value) as object);
-
-const identities = new WeakMap<object, number>();
-const symbolIdentities = new Map<symbol, number>();
-let identityCount = 0;
-
-/** A number for an object, function or symbol; the same for the same one as long as it lives. */
-function identity(value: object | symbol): number {
-  const known = typeof value === 'symbol' ? symbolIdentities.get(value) : identities.get(value);
-  if (known !== undefined) return known;
-  identityCount++;
-  if (typeof value === 'symbol') symbolIdentities.set(value, identityCount);
-  else identities.set(value, identityCount);
-  return identityCount;
-}
-
-/**
- * The key of a static value: equal keys mean values that no program can tell apart. Numbers as by `Object.is`; arrays
- * and plain objects by content; functions and other objects by identity.
- */
-export function staticKey(value: unknown): string {
-  switch (typeof value) {
-    case 'number':
-      return Object.is(value, -0) ? 'n-0' : `n${value}`;
-    case 'string':
-      return `s${value.length}:${value}`;
-    case 'boolean':
-      return value ? 'b1' : 'b0';
-    case 'bigint':
-      return `i${value}`;
-    case 'undefined':
-      return 'U';
-    case 'function':
-    case 'symbol':
-      return `#${identity(value)}`;
-    case 'object':
-      return value === null ? 'N' : objectKey(value);
-  }
-}
-
-function objectKey(value: object): string {
-  if (Array.isArray(value)) return `[${value.map(staticKey).join(',')}]`;
-  if (!isPlainObject(value)) return `#${identity(value)}`;
-  return `{${sortedKeys(value)
-    .map((key) => `${key.length}:${key}=${staticKey(value[key])}`)
-    .join(',')}}`;
-}
-
-/** Whether a value is an object whose class is `Object`, or that has none. */
-function isPlainObject(value: object): value is Record<string, unknown> {
-  const prototype: unknown = Object.getPrototypeOf(value);
-  return prototype === null || prototype === Object.prototype || isForeignObjectPrototype(prototype as object);
-}
-
-/** `Object.prototype` of another realm (a worker, a vm context, an iframe). */
-const isForeignObjectPrototype = (prototype: object): boolean =>
-  Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype, 'isPrototypeOf');
-
-/** Own enumerable string keys, sorted; most objects have few, often sorted already. */
-export function sortedKeys(value: object): string[] {
-  const keys = Object.keys(value);
-  for (let i = 1; i < keys.length; i++) if (keys[i] < keys[i - 1]) return keys.sort();
-  return keys;
-}
 
 /** Other objects that are leaves: specs and the like mark themselves so. */
 const leafClasses = new Set<object>();

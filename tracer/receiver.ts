@@ -11,7 +11,8 @@
  * Private `#fields` can not be visited; the source check refuses methods that read them.
  */
 import { KilnError } from '../base/error.ts';
-import { rebuild, sortedKeys, staticKey, type TreeStructure, tree } from './pytree.ts';
+import { sortedKeys, staticKey } from '../base/static-key.ts';
+import { rebuild, type TreeStructure, tree } from './pytree.ts';
 import { Tensor } from './tensor.ts';
 
 type Holder = Record<string, unknown>;

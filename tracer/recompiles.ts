@@ -5,10 +5,11 @@
  *     'x: f32[8,4] → f32[16,4]'
  */
 import { KilnError } from '../base/error.ts';
+import { staticKey } from '../base/static-key.ts';
 import { isArrayLeaf, typeOfArray } from './array-leaf.ts';
 import type { SignedCall } from './compilation.ts';
 import type { ResolvedOptions } from './compile-options.ts';
-import { staticKey, visitLeaves } from './pytree.ts';
+import { visitLeaves } from './pytree.ts';
 import { visitStaticFields } from './receiver.ts';
 import { parameterNames } from './source-parse.ts';
 import { TensorSpec } from './spec.ts';

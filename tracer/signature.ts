@@ -7,8 +7,9 @@
  * It runs on every call, so it makes one string and one array.
  */
 import { KilnError } from '../base/error.ts';
+import { sortedKeys, staticKey } from '../base/static-key.ts';
 import type { ArrayLeaf } from './array-leaf.ts';
-import { nodeKind, registrationOf, sortedKeys, staticKey } from './pytree.ts';
+import { nodeKind, registrationOf } from './pytree.ts';
 import { TensorSpec } from './spec.ts';
 import { Tensor } from './tensor.ts';
 import { dtypeOfTypedArray } from './typed-arrays.ts';

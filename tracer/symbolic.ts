@@ -7,9 +7,10 @@
 import { bindDims } from '../base/bind-dims.ts';
 import { type Dim, type DimBindings, evaluateDim, SymbolicDim } from '../base/dim.ts';
 import { KilnError } from '../base/error.ts';
+import { sortedKeys } from '../base/static-key.ts';
 import type { TensorType } from '../ir/types.ts';
 import { isArrayLeaf, typeOfArray } from './array-leaf.ts';
-import { nodeKind, registrationOf, sortedKeys } from './pytree.ts';
+import { nodeKind, registrationOf } from './pytree.ts';
 import { TensorSpec } from './spec.ts';
 
 /**

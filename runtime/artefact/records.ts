@@ -38,7 +38,10 @@ export type TreeRecord =
   | { readonly kind: 'list'; readonly children: readonly TreeRecord[] }
   | { readonly kind: 'dict'; readonly keys: readonly string[]; readonly children: readonly TreeRecord[] };
 
-/** A function that was baked. Its programs take the arrays among the arguments, then the captures. */
+/**
+ * A function that was baked. Its programs take the arrays among the arguments, then the captures; whether an argument is
+ * given up (`donated`), and which captures are `held`, their inputs say.
+ */
 export interface FunctionRecord {
   readonly name: string;
   /** One for each parameter, by the parameter's name where that is known. */
@@ -60,7 +63,11 @@ export interface WeightsRecord {
   readonly blob: number;
   /** Trees of arrays by name, such as `params`. */
   readonly trees: readonly { readonly name: string; readonly tree: TreeRecord; readonly tensors: readonly number[] }[];
-  /** The names that the blob gives its tensors, with their types. */
+  /**
+   * The names that the blob gives its tensors, with their types, in the order of their bytes: one after the other,
+   * without holes, from the end of the blob's own header on, which is at a multiple of 16. Wide dtypes come first, so
+   * that each tensor lies at a multiple of its element size.
+   */
   readonly tensors: readonly { readonly name: string; readonly dtype: DType; readonly shape: readonly number[] }[];
 }
 

@@ -1,8 +1,8 @@
 /** Pytrees: structure, order of leaves, registered classes. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { staticKey } from '../../base/static-key.ts';
 import { KilnError, tensor, tree } from '../../index.ts';
-import { staticKey } from '../../tracer/pytree.ts';
 
 const codeOf = (body: () => unknown): string | undefined => {
   try {
