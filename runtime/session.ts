@@ -1,6 +1,7 @@
 /**
  * The devices of this process, made when they are first asked for (webgpu must be opened, which takes waiting), and which
- * of them new arrays go to. Importing this touches nothing: no environment, no memory, no `navigator`.
+ * of them new arrays go to. Importing this touches nothing: no environment, no memory, no `navigator`; and it loads the
+ * code of no device. What makes tensors at once imports `wasm/register.ts` beside it.
  *
  *     currentDevice()                 // the wasm device, made now
  *     memory()                        // { tensors: 0, bytes: 0, peakBytes: 0, … }
@@ -12,22 +13,29 @@ import { SourceLocation } from '../base/location.ts';
 import { shutDownError } from './buffer.ts';
 import type { Device, MemoryStatistics } from './device.ts';
 import { observeLaunches } from './profile.ts';
-import { WasmDevice } from './wasm/device.ts';
-import { assertThreads, resolveThreads } from './wasm/threads.ts';
-import { type AdapterOptions, mayHaveWebgpu } from './webgpu/adapter.ts';
+import type { AdapterOptions } from './webgpu/adapter.ts';
 import type { WebgpuDevice } from './webgpu/device.ts';
+import { mayHaveWebgpu } from './webgpu/presence.ts';
 
 interface DeviceKind {
   /** Whether it is worth trying here. */
   readonly mayExist: () => boolean;
-  /** Makes one now; without it, `openDevice` must have made it. */
-  readonly make?: () => Device;
-  /** Makes one. @throws KilnError (as a rejection) `no_adapter` */
+  /** Loads the code of one that is made without waiting; it registers itself. */
+  readonly load?: () => Promise<unknown>;
+  /** Makes one, after loading its code. @throws KilnError (as a rejection) `no_adapter` */
   readonly open?: () => Promise<Device>;
 }
 
+/** A kind whose code is loaded. */
+export interface DeviceMaker {
+  /** Makes one now. */
+  readonly make: () => Device;
+  /** Forgets what was chosen: the session has ended. */
+  readonly forget: () => void;
+}
+
 const kinds: Readonly<Record<string, DeviceKind>> = {
-  wasm: { mayExist: () => true, make: () => new WasmDevice({ threads: resolveThreads(threads) }) },
+  wasm: { mayExist: () => true, load: () => import('./wasm/register.ts') },
   webgpu: { mayExist: mayHaveWebgpu, open: () => openWebgpu() },
 };
 
@@ -35,16 +43,19 @@ const kinds: Readonly<Record<string, DeviceKind>> = {
 const openWebgpu = async (options?: AdapterOptions): Promise<WebgpuDevice> =>
   (await import('./webgpu/device.ts')).openWebgpu(options);
 
+/** Of the kinds that can be made without waiting. */
+const makers = new Map<string, DeviceMaker>();
 const made = new Map<string, Device>();
 let chosen: string | undefined;
-/** What `chooseThreads` said. */
-let threads: number | undefined;
 let stopDebugging: (() => void) | undefined;
 /** How many sessions have ended: what was being opened then must not outlive them. */
 let shutdowns = 0;
 
 /** Devices that are being opened. */
 const opening = new Map<string, Promise<Device>>();
+
+/** Makes a kind of device known whose code is loaded: from now on one is made when it is first asked for. */
+export const registerDevice = (name: string, maker: DeviceMaker): void => void makers.set(name, maker);
 
 /** Names of the devices that can exist here. */
 export const deviceNames = (): string[] => Object.keys(kinds).filter((name) => kinds[name].mayExist());
@@ -72,9 +83,9 @@ export function deviceNamed(name: string = currentDeviceName()): Device {
   const known = made.get(name);
   if (known) return known;
   assertDevice(name);
-  const { make } = kinds[name];
-  if (!make) throw notOpen(name);
-  return register(name, make());
+  const maker = makers.get(name);
+  if (!maker) throw notOpen(name);
+  return register(name, maker.make());
 }
 
 /**
@@ -83,9 +94,10 @@ export function deviceNamed(name: string = currentDeviceName()): Device {
  */
 export async function openDevice(name: string): Promise<Device> {
   assertDevice(name);
-  const { open } = kinds[name];
-  if (!open) return deviceNamed(name);
-  return openOnce(name, open);
+  const { load, open } = kinds[name];
+  if (open) return openOnce(name, open);
+  if (!makers.has(name)) await load?.();
+  return deviceNamed(name);
 }
 
 /**
@@ -129,7 +141,7 @@ export const currentDevice = (): Device => deviceNamed();
 /** Sends new arrays to a device. @throws KilnError `unknown_device`; then the choice is as before */
 export function chooseDevice(name: string): void {
   assertDevice(name);
-  if (!kinds[name].make && !made.has(name)) throw notOpen(name);
+  if (!makers.has(name) && !made.has(name)) throw notOpen(name);
   chosen = name;
 }
 
@@ -148,28 +160,13 @@ const notOpen = (name: string): KilnError =>
     location: SourceLocation.capture(),
   });
 
-/**
- * Says how many threads devices run kernels on. A device that runs on another number starts anew, which it can where it
- * holds no arrays.
- * @throws KilnError `invalid_argument` for what is no number of threads, and while a device holds arrays; then nothing
- *   has changed
- */
-export function chooseThreads(wanted: number): void {
-  assertThreads(wanted, 'init: threads', SourceLocation.capture());
-  const device = made.get('wasm');
-  if (device && device.threads !== resolveThreads(wanted)) {
-    const { tensors } = device.memory();
-    if (tensors > 0) {
-      throw new KilnError('invalid_argument', 'init: the number of threads can not change while tensors are alive', {
-        given: `${wanted}, while ${tensors} tensors are on a device that runs on ${device.threads}`,
-        hint: 'call init before tensors are made, or shutdown() first, which releases them',
-        location: SourceLocation.capture(),
-      });
-    }
-    device.shutdown();
-    made.delete('wasm');
-  }
-  threads = wanted;
+/** The device of a name, if there is one. */
+export const madeDevice = (name: string): Device | undefined => made.get(name);
+
+/** Ends a device that holds no arrays; the next use makes another. */
+export function endDevice(name: string): void {
+  made.get(name)?.shutdown();
+  made.delete(name);
 }
 
 /** The devices that have been used. */
@@ -195,7 +192,7 @@ export function shutdown(): void {
   made.clear();
   opening.clear();
   chosen = undefined;
-  threads = undefined;
+  for (const { forget } of makers.values()) forget();
   stopDebugging?.();
   stopDebugging = undefined;
 }

@@ -14,7 +14,6 @@ import {
   assertDevice,
   bestDevice,
   chooseDevice,
-  chooseThreads,
   currentDevice,
   currentDeviceName,
   memory as deviceMemory,
@@ -22,6 +21,7 @@ import {
   openDevice,
   shutdown as shutdownDevices,
 } from '../runtime/session.ts';
+import { chooseThreads } from '../runtime/wasm/register.ts';
 import { endWorker } from './compiler-client.ts';
 import { currentTrace } from './graph-trace.ts';
 import { describe } from './outputs.ts';

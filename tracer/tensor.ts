@@ -17,6 +17,8 @@ import { DeviceArray } from '../runtime/array.ts';
 import type { BufferHandle, Device, Disposal } from '../runtime/device.ts';
 import type { Nested, ScalarOf, TypedArrayOf } from '../runtime/elements.ts';
 import { deviceNamed } from '../runtime/session.ts';
+// Tensors are made at once, so the device that needs no opening is at hand.
+import '../runtime/wasm/register.ts';
 import { markCopy } from './copies.ts';
 import type { Trace } from './graph-trace.ts';
 

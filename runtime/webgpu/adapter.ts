@@ -7,6 +7,7 @@
  */
 import { KilnError } from '../../base/error.ts';
 import type { WebgpuTier } from '../program.ts';
+import { isNode } from './presence.ts';
 
 export interface AdapterOptions {
   /** Refuses an adapter that runs on the CPU. */
@@ -48,15 +49,7 @@ const wantedLimits = [
 /** More buffers than this no kernel binds. */
 const mostStorageBuffers = 64;
 
-const globals = globalThis as {
-  readonly navigator?: { readonly gpu?: GPU };
-  readonly process?: { readonly versions?: { readonly node?: string } };
-};
-
-const isNode = (): boolean => globals.process?.versions?.node !== undefined;
-
-/** Whether it is worth asking for an adapter here. */
-export const mayHaveWebgpu = (): boolean => globals.navigator?.gpu !== undefined || isNode();
+const globals = globalThis as { readonly navigator?: { readonly gpu?: GPU } };
 
 /**
  * An adapter's device.
