@@ -113,11 +113,11 @@ export function resolveOptions(fn: (...args: never[]) => unknown, options: Compi
   if (dynamic !== undefined && !Array.isArray(dynamic)) {
     refuse({ given: `dynamic: ${describe(dynamic)}`, expected: 'an array with a spec tree for each argument' });
   }
-  const names = parameterNames(fn);
   const positions = (option: 'static' | 'donate'): Set<number> => {
     const found = new Set<number>();
     const wanted = options[option] ?? [];
     if (!Array.isArray(wanted)) refuse({ given: `${option}: ${describe(wanted)}`, expected: 'an array of arguments' });
+    const names = wanted.length > 0 ? parameterNames(fn) : [];
     for (const argument of wanted as readonly unknown[]) {
       const position = argument === 'this' ? -1 : typeof argument === 'string' ? names.indexOf(argument) : argument;
       const exists =

@@ -17,6 +17,7 @@ import { currentLocation } from './location.ts';
 import { sign } from './signature.ts';
 import { analyseFlow, type TruthTest } from './source-flow.ts';
 import { type ParsedFunction, parseFunction } from './source-parse.ts';
+import { mayTest, sourceOf } from './source-text.ts';
 import { known } from './source-values.ts';
 import { isTrusted } from './trusted.ts';
 
@@ -34,6 +35,8 @@ export function checkSource(
   method: { readonly receiver: unknown } | undefined,
 ): void {
   if (isTrusted(fn)) return;
+  const source = sourceOf(fn);
+  if (source !== undefined && !mayTest(source)) return;
   const parsed = parseFunction(fn);
   if (!parsed) throw unreadable(fn, label);
   if (!parsed.hasTests) return;

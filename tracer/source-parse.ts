@@ -12,6 +12,7 @@ import {
   parseExpressionAt,
 } from 'acorn';
 import { full } from 'acorn-walk';
+import { mayUseThis, plainParameters, sourceOf } from './source-text.ts';
 
 type AnyFunction = (...args: never[]) => unknown;
 
@@ -35,7 +36,8 @@ const mostSources = 1000;
 
 /** The function's syntax tree, or `undefined` when its source can not be read. */
 export function parseFunction(fn: AnyFunction): ParsedFunction | undefined {
-  const source = Function.prototype.toString.call(fn);
+  const source = sourceOf(fn);
+  if (source === undefined) return undefined;
   if (bySource.has(source)) return bySource.get(source);
   const parsed = parse(source);
   if (bySource.size >= mostSources) bySource.clear();
@@ -51,7 +53,6 @@ const wrappers: readonly (readonly [string, string])[] = [
 ];
 
 function parse(source: string): ParsedFunction | undefined {
-  if (/\{\s*\[native code\]\s*\}\s*$/.test(source)) return undefined;
   for (const [before, after] of wrappers) {
     const text = before + source + after;
     const node = functionIn(tryParse(text));
@@ -116,7 +117,10 @@ function hasTestsIn(root: FunctionNode): boolean {
 }
 
 /** Names of the parameters; `undefined` where one is a pattern, or when the source can not be read. */
-export function parameterNames(fn: AnyFunction): (string | undefined)[] {
+export function parameterNames(fn: AnyFunction): readonly (string | undefined)[] {
+  const source = sourceOf(fn);
+  const plain = source === undefined ? [] : plainParameters(source);
+  if (plain) return plain;
   return (parseFunction(fn)?.node.params ?? []).map((parameter) => {
     const target = parameter.type === 'AssignmentPattern' ? parameter.left : parameter;
     return target.type === 'Identifier' ? target.name : undefined;
@@ -125,6 +129,7 @@ export function parameterNames(fn: AnyFunction): (string | undefined)[] {
 
 /** Whether a function reads `this` as its own receiver. */
 export function usesThis(fn: AnyFunction): boolean {
+  if (!mayUseThis(sourceOf(fn) ?? '')) return false;
   const node = parseFunction(fn)?.node;
   if (!node || node.type === 'ArrowFunctionExpression') return false;
   let found = false;
