@@ -62,10 +62,10 @@ export type ErrorCode = keyof typeof errorCodes;
 
 /** What an error says beside its one-line message. Each part is plain text. */
 export interface ErrorDetails {
-  readonly given?: string;
-  readonly expected?: string;
-  readonly hint?: string;
-  readonly location?: SourceLocation;
+  readonly given?: string | undefined;
+  readonly expected?: string | undefined;
+  readonly hint?: string | undefined;
+  readonly location?: SourceLocation | undefined;
   readonly cause?: unknown;
 }
 
@@ -81,15 +81,13 @@ export class KilnError extends Error {
   /** The sentence without code, details and location. */
   readonly summary: string;
 
-  constructor(code: ErrorCode, summary: string, details: ErrorDetails = {}) {
-    const { given, expected, hint, location, cause } = details;
-    const lines = [`[${code}] ${summary}`];
-    if (given !== undefined) lines.push(`  given:    ${given}`);
-    if (expected !== undefined) lines.push(`  expected: ${expected}`);
-    if (hint !== undefined) lines.push(`  hint:     ${hint}`);
-    const at = location?.toString();
-    if (at) lines.push(`  at:       ${at}`);
-    super(lines.join('\n'), cause === undefined ? undefined : { cause });
+  constructor(code: ErrorCode, summary: string, { given, expected, hint, location, cause }: ErrorDetails = {}) {
+    const parts = { given, expected, hint, at: location?.toString() || undefined };
+    let message = `[${code}] ${summary}`;
+    for (const [name, text] of Object.entries(parts)) {
+      if (text !== undefined) message += `\n  ${`${name}:`.padEnd(10)}${text}`;
+    }
+    super(message, cause === undefined ? undefined : { cause });
     this.code = code;
     this.summary = summary;
     if (given !== undefined) this.given = given;
@@ -101,14 +99,8 @@ export class KilnError extends Error {
   /** The same error, pointing at a user's line, unless it points at one already. */
   at(location: SourceLocation | undefined): KilnError {
     if (this.location?.toString() || !location) return this;
-    const { given, expected, hint, cause } = this;
-    return new KilnError(this.code, this.summary, {
-      ...(given !== undefined && { given }),
-      ...(expected !== undefined && { expected }),
-      ...(hint !== undefined && { hint }),
-      ...(cause !== undefined && { cause }),
-      location,
-    });
+    const { code, summary, given, expected, hint, cause } = this;
+    return new KilnError(code, summary, { given, expected, hint, cause, location });
   }
 }
 
@@ -116,6 +108,6 @@ export class KilnError extends Error {
 export function internalError(summary: string, cause?: unknown): KilnError {
   return new KilnError('internal', summary, {
     hint: 'this is a fault of Kiln; please report it together with the output of KILN_DUMP=dir',
-    ...(cause !== undefined && { cause }),
+    cause,
   });
 }

@@ -14,7 +14,7 @@ interface FlagInfo {
   readonly meaning: string;
 }
 
-/** Every flag, by name. */
+/** Every flag, by name. Nothing that runs reads the texts, so that bundles do without them. */
 export const flags = {
   KILN_CACHE: {
     values: 'off',
@@ -93,7 +93,7 @@ export function isDebugging(topic: DebugTopic): boolean {
     const topics: readonly string[] = [...debugTopics, 'all', ''];
     const unknown = asked.filter((name) => !topics.includes(name));
     if (unknown.length > 0)
-      console.error(`[kiln] KILN_DEBUG: no topic ${unknown.join(', ')}; ${flags.KILN_DEBUG.values}`);
+      console.error(`[kiln] KILN_DEBUG: no topic ${unknown.join(', ')}; topics: ${debugTopics.join(', ')} or all`);
   }
   return asked.includes(topic) || asked.includes('all');
 }

@@ -3,6 +3,8 @@
  * text when somebody looks, so that tracing an op stays cheap.
  */
 
+import { captureWith } from './here.ts';
+
 /** One line of the user's source. Lines and columns count from 1. */
 export interface SourceFrame {
   readonly file: string;
@@ -97,3 +99,5 @@ export class SourceLocation {
     return `${pathOf(frame.file)}:${frame.line}:${frame.column}`;
   }
 }
+
+captureWith(SourceLocation.capture);

@@ -4,8 +4,10 @@
  *
  *     const x = new DeviceArray('float32', [2], device.upload('float32', [2], bytes));
  *     await x.data()        // Float32Array [1, 2]
- *     String(x)             // '[1. 2.]'
+ *     String(x)             // 'float32[2] [1, 2]'
  *     x.dispose();
+ *
+ * Tensors print as NumPy prints (`format.ts`), which takes more code than an array has that only carries results.
  *
  * An array without a handle stands for a value that is not computed here (a traced one); subclasses say what a read of
  * it means by overriding `requireHandle`.
@@ -13,10 +15,9 @@
 import type { DType } from '../base/dtype.ts';
 import { internalError, KilnError } from '../base/error.ts';
 import { isDebugging } from '../base/flags.ts';
-import { SourceLocation } from '../base/location.ts';
+import { here } from '../base/here.ts';
 import type { BufferHandle, Disposal } from './device.ts';
 import { decodeElements, elementAt, type Nested, nestElements, type ScalarOf, type TypedArrayOf } from './elements.ts';
-import { formatElements, formatRepresentation } from './format.ts';
 import { trackInScope } from './scope.ts';
 
 const inspect: unique symbol = Symbol.for('nodejs.util.inspect.custom') as never;
@@ -30,12 +31,15 @@ const collected = new FinalizationRegistry<BufferHandle>((handle) => handle.disp
  */
 let linesToRemember = 4096;
 
+/** Elements that are printed. */
+const mostShown = 12;
+
 /** A disposal by the user. */
 function disposedHere(): Disposal {
   if (linesToRemember <= 0) return { by: 'dispose' };
   linesToRemember -= 1;
   if (linesToRemember === 0 && isDebugging('runtime')) linesToRemember = Number.POSITIVE_INFINITY;
-  return { by: 'dispose', location: SourceLocation.capture() };
+  return { by: 'dispose', location: here() };
 }
 
 export class DeviceArray<D extends DType = DType> {
@@ -161,18 +165,21 @@ export class DeviceArray<D extends DType = DType> {
     this.handle?.dispose(disposal);
   }
 
-  /** The elements as NumPy's `str` prints them. Never throws: says so where there is nothing to print. */
+  /** The type and the first elements. Never throws: says so where there is nothing to print. */
   toString(): string {
-    return this.text((elements) => formatElements(this.dtype, this.shape, elements));
+    return this.text((elements) => {
+      const rest = this.size > mostShown ? ', …' : '';
+      return `${this.typeText} [${elements.slice(0, mostShown).join(', ')}${rest}]`;
+    });
   }
 
   [inspect](): string {
-    return this.text((elements) => formatRepresentation(this.dtype, this.shape, elements));
+    return this.toString();
   }
 
   /** What stands for this array where there are no elements to print, such as `<disposed float32[2,3]>`. */
   protected placeholder(state: string, reason?: string): string {
-    return `<${state} ${this.dtype}[${this.shape.join(',')}]${reason ? `: ${reason}` : ''}>`;
+    return `<${state} ${this.typeText}${reason ? `: ${reason}` : ''}>`;
   }
 
   /** The buffer for a read; what forbids it points at the user's line. */
@@ -181,7 +188,7 @@ export class DeviceArray<D extends DType = DType> {
     try {
       handle.assertUsable();
     } catch (error) {
-      throw error instanceof KilnError ? error.at(SourceLocation.capture()) : error;
+      throw error instanceof KilnError ? error.at(here()) : error;
     }
     return handle;
   }
@@ -189,14 +196,19 @@ export class DeviceArray<D extends DType = DType> {
   private requireOneElement(operation: string): void {
     if (this.size === 1) return;
     throw new KilnError('invalid_argument', `${operation}: the array has ${this.size} elements`, {
-      given: `${this.dtype}[${this.shape.join(',')}]`,
+      given: this.typeText,
       expected: 'exactly one element',
       hint: 'use data() or array() for all of them, or reduce first, such as x.sum()',
-      location: SourceLocation.capture(),
+      location: here(),
     });
   }
 
-  private text(format: (elements: TypedArrayOf<D>) => string): string {
+  private get typeText(): string {
+    return `${this.dtype}[${this.shape}]`;
+  }
+
+  /** What `format` makes of the elements, or what there is instead of them. */
+  protected text(format: (elements: TypedArrayOf<D>) => string): string {
     if (!this.handle) return this.placeholder('traced');
     if (this.isDisposed) return this.placeholder(this.handle.state);
     try {

@@ -7,7 +7,7 @@ import { internalError, KilnError } from '../base/error.ts';
 import { type DeviceBuffer, denseBytes } from './buffer.ts';
 import type { ArraySpec } from './device.ts';
 import type { BufferRef, Program, Size, TensorSpec } from './program.ts';
-import { bindSymbols, evaluateInteger, evaluateSize, symbolTable } from './sizes.ts';
+import { bindSymbols, evaluateInteger, evaluateSize } from './sizes.ts';
 
 const specBytes = ({ dtype, shape }: ArraySpec): number => denseBytes(dtype, shape);
 
@@ -19,7 +19,6 @@ export class BoundProgram<P extends Program = Program> {
   /** For each output, its place among those; -1 for one that lies in another buffer. */
   readonly ownIndex: readonly number[];
   readonly hasOnlyOwnOutputs: boolean;
-  readonly #symbols: ReturnType<typeof symbolTable>;
   readonly #bindings: DimBindings;
   readonly #inputBytes: readonly number[];
   readonly #outputSpecs: readonly ArraySpec[];
@@ -28,7 +27,6 @@ export class BoundProgram<P extends Program = Program> {
   /** @throws KilnError `invalid_size`, `invalid_program` */
   constructor(program: P, bindings: DimBindings) {
     this.program = program;
-    this.#symbols = symbolTable(program.symbols);
     this.#bindings = bindings;
     const concrete = ({ dtype, shape }: TensorSpec): ArraySpec => ({
       dtype,
@@ -45,7 +43,7 @@ export class BoundProgram<P extends Program = Program> {
 
   /** The number a size stands for. @throws KilnError `invalid_size`, `invalid_program` */
   evaluate(size: Size): number {
-    return evaluateSize(size, this.#symbols, this.#bindings);
+    return evaluateSize(size, this.#bindings);
   }
 
   /**
@@ -54,7 +52,7 @@ export class BoundProgram<P extends Program = Program> {
    * @throws KilnError `invalid_size`, `invalid_program`
    */
   evaluateWord(size: Size): number {
-    return this.checkWord(size, evaluateInteger(size, this.#symbols, this.#bindings, -(2 ** 31)));
+    return this.checkWord(size, evaluateInteger(size, this.#bindings, -(2 ** 31)));
   }
 
   /** The value of what a kernel counts in an int32. @throws KilnError `invalid_size` */

@@ -38,7 +38,7 @@ export interface Disposal {
   /** Name of the program that took it, for a donation. */
   readonly program?: string;
   /** The user's line, where known. */
-  readonly location?: SourceLocation;
+  readonly location?: SourceLocation | undefined;
 }
 
 /**

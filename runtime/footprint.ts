@@ -18,7 +18,7 @@ import {
   type WasmProgram,
   type WebgpuProgram,
 } from './program.ts';
-import { evaluateSize, symbolTable } from './sizes.ts';
+import { evaluateSize } from './sizes.ts';
 import { launchWords } from './wasm/launch-layout.ts';
 import { planArenas } from './webgpu/arenas.ts';
 import { uniformBufferBytes } from './webgpu/uniforms.ts';
@@ -110,8 +110,7 @@ export const launchListWords = ({ kernels, steps }: WasmProgram): number =>
  * @throws KilnError `invalid_program`, `invalid_size`
  */
 export function footprintOf(program: Program, bindings: DimBindings, threads = 1): Footprint {
-  const symbols = symbolTable(program.symbols);
-  const evaluate = (size: Size): number => evaluateSize(size, symbols, bindings);
+  const evaluate = (size: Size): number => evaluateSize(size, bindings);
   const bytesOf = ({ dtype, shape }: TensorSpec): number =>
     shape.reduce<number>((bytes, size) => bytes * evaluate(size), byteSize(dtype));
   const total = (specs: readonly TensorSpec[]): number => specs.reduce((bytes, spec) => bytes + bytesOf(spec), 0);

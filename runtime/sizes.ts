@@ -1,48 +1,27 @@
 /**
  * Sizes of a Program made concrete: the values of its symbols are read off the shapes of its inputs, and every other
- * size is evaluated with them.
+ * size is evaluated with them. Sizes are the text that `base/dim.ts` writes, evaluated as it is read: a device compares
+ * no formulas, so it does without their algebra.
  *
  *     bindSymbols(program, [[7, 784]])        // Map { 'B' → 7 }  where the input is f32[B,784]
- *     evaluateSize('2*B+1', symbols, bindings) // 15
+ *     evaluateSize('2*B+1', bindings)         // 15
  */
-import { bindDims } from '../base/bind-dims.ts';
-import { type Dim, type DimBindings, evaluateDim, parseDim, type SymbolRange } from '../base/dim.ts';
+import type { DimBindings } from '../base/dim.ts';
 import { KilnError } from '../base/error.ts';
+import { solveSizes } from '../base/solve-sizes.ts';
 import type { Program, Size } from './program.ts';
 
-export const symbolTable = (symbols: readonly SymbolRange[]): ReadonlyMap<string, SymbolRange> =>
-  new Map(symbols.map((symbol) => [symbol.name, symbol]));
-
-/** A Program's size as a dim. @throws KilnError `invalid_program` for text that is no size over the symbols */
-export function parseSize(size: Size, symbols: ReadonlyMap<string, SymbolRange>): Dim {
-  if (typeof size === 'number') return size;
-  try {
-    return parseDim(size, symbols);
-  } catch (cause) {
-    throw new KilnError('invalid_program', `'${size}' is no size over the program's symbols`, {
-      given: `symbols ${[...symbols.keys()].join(', ') || '(none)'}`,
-      cause,
-    });
-  }
-}
-
 /** The number a size stands for. @throws KilnError `invalid_program`, `invalid_size` for a negative or unsafe result */
-export const evaluateSize = (size: Size, symbols: ReadonlyMap<string, SymbolRange>, bindings: DimBindings): number =>
-  evaluateInteger(size, symbols, bindings, 0);
+export const evaluateSize = (size: Size, bindings: DimBindings): number => evaluateInteger(size, bindings, 0);
 
 /**
  * The number an expression stands for, such as the distance between elements that a reversed axis walks backwards.
  * @param least what it may not be below
  * @throws KilnError `invalid_program`, `invalid_size`
  */
-export function evaluateInteger(
-  size: Size,
-  symbols: ReadonlyMap<string, SymbolRange>,
-  bindings: DimBindings,
-  least: number,
-): number {
+export function evaluateInteger(size: Size, bindings: DimBindings, least: number): number {
   if (typeof size === 'number') return size;
-  const value = evaluateDim(parseSize(size, symbols), bindings);
+  const value = evaluateFormula(size, bindings);
   if (Number.isSafeInteger(value) && value >= least) return value;
   const where = [...bindings].map(([name, bound]) => `${name}=${bound}`).join(', ');
   throw new KilnError('invalid_size', `the size ${size} is ${value} for ${where}`, {
@@ -50,30 +29,93 @@ export function evaluateInteger(
   });
 }
 
+/** That a text is a size over symbols of these names. @throws KilnError `invalid_program` */
+export function assertFormula(text: string, symbols: Iterable<string>): void {
+  evaluateFormula(text, new Map([...symbols].map((name) => [name, Number.NaN])));
+}
+
+/**
+ * Evaluates `sum = [-] product (± product)*`, `product = atom (* atom)*`, where an atom is a number, a symbol, a sum in
+ * parentheses, `floordiv(sum,sum)` or `mod(sum,sum)`; NaN for a divisor that is not positive.
+ * @throws KilnError `invalid_program` for text that is no size over the symbols
+ */
+function evaluateFormula(text: string, bindings: DimBindings): number {
+  const tokens = text.match(/[A-Za-z_]\w*|\d+|[-+*(),]/g) ?? [];
+  let at = 0;
+  const fail = (): never => {
+    throw new KilnError('invalid_program', `'${text}' is no size over the program's symbols`, {
+      given: `symbols ${[...bindings.keys()].join(', ') || '(none)'}`,
+    });
+  };
+  const skip = (token: string): void => {
+    if (tokens[at++] !== token) fail();
+  };
+  const isNext = (token: string): boolean => tokens[at] === token && ++at > 0;
+  const atom = (): number => {
+    const token = tokens[at++] ?? fail();
+    if (token >= '0' && token <= ':') return Number(token);
+    const isFloor = token === 'floordiv';
+    if (isFloor || token === 'mod') {
+      skip('(');
+      const dividend = sum();
+      skip(',');
+      const divisor = sum();
+      skip(')');
+      if (divisor < 1) return Number.NaN;
+      const quotient = Math.floor(dividend / divisor);
+      return isFloor ? quotient : dividend - divisor * quotient;
+    }
+    if (token !== '(') return bindings.get(token) ?? fail();
+    const inner = sum();
+    skip(')');
+    return inner;
+  };
+  const product = (): number => {
+    let value = atom();
+    while (isNext('*')) value *= atom();
+    return value;
+  };
+  const sum = (): number => {
+    let value = isNext('-') ? 0 - product() : product();
+    for (;;) {
+      if (isNext('+')) value += product();
+      else if (isNext('-')) value -= product();
+      else return value;
+    }
+  };
+  const value = sum();
+  return at === tokens.length && tokens.join('') === text.replace(/\s/g, '') ? value : fail();
+}
+
 /**
  * The values of a program's symbols, given its inputs' shapes.
  * @throws KilnError `shape_mismatch` for shapes that do not fit the program, `invalid_size` for a symbol out of its
  * bounds, `invalid_program` for a symbol that no input's shape tells
  */
-export function bindSymbols(program: Program, inputShapes: readonly (readonly number[])[]): Map<string, number> {
-  const symbols = symbolTable(program.symbols);
-  const pairs: [Dim, number][] = [];
-  program.inputs.forEach((input, index) => {
+export function bindSymbols(
+  { name, symbols, inputs }: Program,
+  inputShapes: readonly (readonly number[])[],
+): Map<string, number> {
+  const pairs = inputs.flatMap(({ shape: declared }, index) => {
     const shape = inputShapes[index];
-    if (shape?.length !== input.shape.length) {
-      throw new KilnError('shape_mismatch', `${program.name}: input ${index} does not fit the program`, {
-        given: shape ? `[${shape.join(',')}]` : 'nothing',
-        expected: `[${input.shape.join(',')}]`,
+    if (shape?.length !== declared.length) {
+      throw new KilnError('shape_mismatch', `${name}: input ${index} does not fit the program`, {
+        given: shape ? `[${shape}]` : 'nothing',
+        expected: `[${declared}]`,
       });
     }
-    input.shape.forEach((size, axis) => {
-      pairs.push([parseSize(size, symbols), shape[axis]]);
-    });
+    return declared.map((size, axis) => [size, shape[axis]] as const);
   });
-  const bindings = bindDims(pairs);
-  for (const { name } of program.symbols) {
-    if (!bindings.has(name)) {
-      throw new KilnError('invalid_program', `no input of ${program.name} tells the size ${name}`);
+  const bindings = solveSizes(pairs, {
+    symbolsOf: (size) => {
+      const names: readonly string[] = String(size).match(/[A-Za-z_]\w*/g) ?? [];
+      return symbols.filter((symbol) => names.includes(symbol.name));
+    },
+    evaluate: (size, values) => (typeof size === 'number' ? size : evaluateFormula(size, values)),
+  });
+  for (const symbol of symbols) {
+    if (!bindings.has(symbol.name)) {
+      throw new KilnError('invalid_program', `no input of ${name} tells the size ${symbol.name}`);
     }
   }
   return bindings;

@@ -18,7 +18,7 @@ import {
   type WebgpuTier,
   type WgslKernel,
 } from './program.ts';
-import { parseSize, type symbolTable } from './sizes.ts';
+import { assertFormula } from './sizes.ts';
 
 const maximumRank = 32;
 const maximumSizeText = 2000;
@@ -67,7 +67,7 @@ function bytes(value: unknown, what: string): Uint8Array {
 
 class Validator {
   readonly #program: Fields;
-  #symbols: ReturnType<typeof symbolTable> = new Map();
+  #symbols: ReadonlySet<string> = new Set();
 
   constructor(program: unknown) {
     this.#program = record(program, 'the program');
@@ -121,14 +121,14 @@ class Validator {
   }
 
   #validateSymbols(): void {
-    const seen = new Map<string, { name: string; min: number; max: number }>();
+    const seen = new Set<string>();
     this.#each('symbols', (symbol, what) => {
       const name = text(symbol.name, `${what}.name`);
       if (!/^[A-Za-z_][A-Za-z0-9_]{0,99}$/.test(name) || seen.has(name)) fail(`${what} has no name of its own`, name);
       const min = count(symbol.min, `${what}.min`);
       const max = count(symbol.max, `${what}.max`);
       if (min > max) fail(`${what} has bounds that cross`, `${min} to ${max}`);
-      seen.set(name, { name, min, max });
+      seen.add(name);
     });
     this.#symbols = seen;
   }
@@ -139,7 +139,7 @@ class Validator {
       return;
     }
     if (value.length > maximumSizeText) fail(`${what} is too long`, value);
-    parseSize(value satisfies Size, this.#symbols);
+    assertFormula(value satisfies Size, this.#symbols);
   }
 
   #sizes(value: unknown, what: string): void {

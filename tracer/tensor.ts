@@ -16,6 +16,7 @@ import type { TensorType, Value } from '../ir/types.ts';
 import { DeviceArray } from '../runtime/array.ts';
 import type { BufferHandle, Device, Disposal } from '../runtime/device.ts';
 import type { Nested, ScalarOf, TypedArrayOf } from '../runtime/elements.ts';
+import { formatElements, formatRepresentation } from '../runtime/format.ts';
 import { deviceNamed } from '../runtime/session.ts';
 // Tensors are made at once, so the device that needs no opening is at hand.
 import '../runtime/wasm/register.ts';
@@ -162,12 +163,15 @@ export class Tensor<D extends DType = DType> extends DeviceArray<D> {
     if (!this.traced) super.release(disposal);
   }
 
+  /** The elements as NumPy's `str` prints them. Never throws: says so where there is nothing to print. */
   override toString(): string {
-    return this.traced ? tracedText(this, this.traced, String) : super.toString();
+    if (this.traced) return tracedText(this, this.traced, String);
+    return this.text((elements) => formatElements(this.dtype, this.shape, elements));
   }
 
   [inspect](): string {
-    return this.traced ? tracedText(this, this.traced, (t) => t[inspect]()) : representation.call(this);
+    if (this.traced) return tracedText(this, this.traced, (t) => t[inspect]());
+    return this.text((elements) => formatRepresentation(this.dtype, this.shape, elements));
   }
 
   /** @throws KilnError unless a string is wanted: JavaScript operators do not work on tensors */
@@ -205,8 +209,6 @@ export class Tensor<D extends DType = DType> extends DeviceArray<D> {
 }
 
 markCopy(Tensor);
-
-const representation = (DeviceArray.prototype as unknown as { readonly [inspect]: () => string })[inspect];
 
 const tracedText = (tensor: Tensor, traced: TracedValue, print: (concrete: Tensor) => string): string => {
   if (traced.trace.closed) return `<leaked ${tensor.signature} of ${traced.trace.label}>`;

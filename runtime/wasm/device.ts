@@ -9,7 +9,7 @@ import { denseBytes, shutDownError } from '../buffer.ts';
 import type { ArraySpec, BufferHandle } from '../device.ts';
 import type { Program, TensorSpec, WasmTier } from '../program.ts';
 import { QueuedDevice } from '../queued-device.ts';
-import { evaluateSize, symbolTable } from '../sizes.ts';
+import { evaluateSize } from '../sizes.ts';
 import { madeUpBytes, type Trial } from '../trial.ts';
 import { validateProgram } from '../validate.ts';
 import type { Block } from './allocator.ts';
@@ -76,11 +76,10 @@ export class WasmDevice extends QueuedDevice<Block> {
 
   trial(programs: readonly Program[], sizes: DimBindings): Trial {
     const { memory, executables } = this.#open();
-    const [{ inputs, outputs, symbols }] = programs;
-    const table = symbolTable(symbols);
+    const [{ inputs, outputs }] = programs;
     const concrete = ({ dtype, shape }: TensorSpec): ArraySpec => ({
       dtype,
-      shape: shape.map((size) => evaluateSize(size, table, sizes)),
+      shape: shape.map((size) => evaluateSize(size, sizes)),
     });
     const buffers: WasmBuffer[] = [];
     const results = outputs.map(concrete);

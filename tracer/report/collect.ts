@@ -12,7 +12,7 @@ import { formatType, printLines } from '../../ir/printer.ts';
 import { type Module, mainOf, type Op, type TensorType, type Value } from '../../ir/types.ts';
 import { footprintOf, planTemporaries } from '../../runtime/footprint.ts';
 import { isWebgpuProgram, type Program, type Size } from '../../runtime/program.ts';
-import { evaluateSize, symbolTable } from '../../runtime/sizes.ts';
+import { evaluateSize } from '../../runtime/sizes.ts';
 import { planArenas } from '../../runtime/webgpu/arenas.ts';
 import { codesOf, type Stages } from '../compile-report.ts';
 import type { Precision } from '../settings.ts';
@@ -201,8 +201,7 @@ class Collector {
 
   memory({ lowered, program, threads }: Stages, sizes: DimBindings, main: FunctionData): MemoryData {
     const nameOf = (value: number): string => main.values[value].name;
-    const symbols = symbolTable(program.symbols);
-    const offsets = offsetsOf(program, (size) => evaluateSize(size, symbols, sizes));
+    const offsets = offsetsOf(program, (size) => evaluateSize(size, sizes));
     const held = lowered.temporaries.map((): HeldValue[] => []);
     const touched = {
       input: new Spans(),
