@@ -13,6 +13,13 @@ export { type ErrorCode, KilnError } from './base/error.ts';
 export type { MemoryStatistics } from './runtime/device.ts';
 export type { Nested, ScalarOf, TypedArrayOf } from './runtime/elements.ts';
 export type { Footprint } from './runtime/footprint.ts';
+export {
+  type BakeCompileOptions,
+  type BakeDefinition,
+  type BakeEntry,
+  type BakeOptions,
+  defineBake,
+} from './tracer/bake/define.ts';
 export { type CheckGradsOptions, checkGrads } from './tracer/check-grads.ts';
 export type { CompileStats } from './tracer/compilation.ts';
 export {

@@ -70,6 +70,11 @@ export class SourceLocation {
     return new SourceLocation(holder);
   }
 
+  /** The place where an error was made. */
+  static ofError(error: Error): SourceLocation {
+    return new SourceLocation(error);
+  }
+
   static of(file: string, line: number, column: number): SourceLocation {
     return new SourceLocation(undefined, [{ file, line, column }]);
   }

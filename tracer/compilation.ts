@@ -288,7 +288,7 @@ export class Compilation {
     const donated: boolean[] = (receiver?.slots ?? []).map(() => options.donatesReceiver);
     args.forEach((arg, i) => {
       if (options.isStatic(i)) return;
-      for (const array of sign([arg]).arrays) donated.push(options.isDonated(i) && array instanceof Tensor);
+      for (const array of sign([arg]).arrays) donated.push(options.isDonated(i) && !ArrayBuffer.isView(array));
     });
     while (donated.length < mainOf(module).graph.parameters.length) donated.push(false);
     return donated;
@@ -387,7 +387,7 @@ function boundTo(entry: Entry, actual: readonly TensorType[]): Bound {
 }
 
 /** @throws KilnError `unsupported_dtype` for an argument that no kernel of this release can take */
-function assertComputable(types: readonly TensorType[], label: string): void {
+export function assertComputable(types: readonly TensorType[], label: string): void {
   const wrong = types.find(({ dtype }) => !computedDTypes.includes(dtype));
   if (!wrong) return;
   throw new KilnError(

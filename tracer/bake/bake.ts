@@ -1,0 +1,173 @@
+/**
+ * Bakes: what a module declares becomes one artefact. Every entry is traced once, compiled for every target, and
+ * written down together with the weights. The bytes depend on the declarations and the version of Kiln alone: not on
+ * paths, on the machine, or on which compile ends first.
+ *
+ *     const { bytes, report } = await bakeArtefact(definition, { targets: ['wasm', 'webgpu'] });
+ */
+import { KilnError } from '../../base/error.ts';
+import type { ArtefactContent } from '../../runtime/artefact/records.ts';
+import type { CompileRequest } from '../compiler.ts';
+import { assemble, type BakedFunction } from './assemble.ts';
+import { type CompileAllOptions, compileAll } from './compile-pool.ts';
+import type { BakeDefinition } from './define.ts';
+import { packageVersion } from './package-version.ts';
+import { type BakeTarget, defaultTargets, resolveTargets, tierOf } from './targets.ts';
+import { failureOf, type TracedEntry, traceEntry } from './trace-entry.ts';
+import { type CollectedWeights, WeightsCollector } from './weights.ts';
+
+export interface BakeArtefactOptions {
+  /** `wasm` and `webgpu` unless given. */
+  readonly targets?: readonly string[];
+  /** Most worker threads that compile. */
+  readonly threads?: number;
+  /** Told after each compile. @param note which one it was: `step for webgpu` */
+  readonly onProgress?: (done: number, total: number, note: string) => void;
+}
+
+/** What was baked. */
+export interface BakeReport {
+  readonly targets: readonly BakeTarget[];
+  /** What the artefact holds, as its header says it. */
+  readonly content: ArtefactContent;
+  /** Milliseconds that each compile took. */
+  readonly compiles: readonly { readonly name: string; readonly target: BakeTarget; readonly milliseconds: number }[];
+}
+
+export interface BakedArtefact {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly report: BakeReport;
+}
+
+/** Threads that memory is counted for where a `memoryBudget` is given and the target has threads. */
+const countedThreads = 8;
+
+/**
+ * Bakes one definition, or several into one artefact.
+ * @throws KilnError (as a rejection) `bake_failed`; when several entries fail, `failuresOf` has each
+ */
+export async function bakeArtefact(
+  definition: BakeDefinition | readonly BakeDefinition[],
+  { targets: wanted = defaultTargets, threads, onProgress }: BakeArtefactOptions = {},
+): Promise<BakedArtefact> {
+  const targets = resolveTargets(wanted);
+  const failures: KilnError[] = [];
+  const definitions = 'kind' in definition ? [definition] : definition;
+  const entries = traceAll(definitions, failures);
+  const weights = await collectWeights(definitions, entries, failures);
+  const compiled = await compileEntries(entries, targets, failures, {
+    ...(threads !== undefined && { threads }),
+    ...(onProgress && { onProgress }),
+  });
+  if (failures.length > 0) throw failed(failures);
+  const { bytes, content } = assemble(compiled.functions, weights, undefined, packageVersion());
+  return { bytes, report: { targets, content, compiles: compiled.compiles } };
+}
+
+/** The failures of a bake, one for each entry that can not be baked. */
+export function failuresOf(error: unknown): readonly unknown[] {
+  return error instanceof KilnError && error.cause instanceof AggregateError ? error.cause.errors : [error];
+}
+
+function failed(failures: readonly KilnError[]): KilnError {
+  if (failures.length === 1) return failures[0];
+  const lines = failures.map(({ summary, location }) => `${summary}${location ? ` (${location})` : ''}`);
+  return new KilnError('bake_failed', `${failures.length} faults keep this from being baked`, {
+    given: lines.join('\n            '),
+    cause: new AggregateError(failures),
+  });
+}
+
+/** The entries of all definitions by name. */
+function traceAll(definitions: readonly BakeDefinition[], failures: KilnError[]): readonly TracedEntry[] {
+  const traced: TracedEntry[] = [];
+  const names = new Set<string>();
+  for (const { entries } of definitions) {
+    for (const [name, entry] of Object.entries(entries)) {
+      try {
+        if (names.has(name)) throw duplicate('functions', name);
+        names.add(name);
+        traced.push(traceEntry(name, entry));
+      } catch (error) {
+        failures.push(failureOf(name, error));
+      }
+    }
+  }
+  return traced.sort((a, b) => (a.record.name < b.record.name ? -1 : 1));
+}
+
+async function collectWeights(
+  definitions: readonly BakeDefinition[],
+  entries: readonly TracedEntry[],
+  failures: KilnError[],
+): Promise<CollectedWeights | undefined> {
+  const collector = new WeightsCollector();
+  const before = failures.length;
+  const trees = definitions.flatMap(({ weights }) => Object.entries(weights));
+  trees.sort(([a], [b]) => (a < b ? -1 : 1));
+  for (const [i, [name, tree]] of trees.entries()) {
+    try {
+      if (trees[i - 1]?.[0] === name && trees[i - 1][1] !== tree) throw duplicate('trees of weights', name);
+      if (trees[i - 1]?.[1] !== tree || trees[i - 1][0] !== name) collector.addTree(name, tree);
+    } catch (error) {
+      failures.push(failureOf(`weights.${name}`, error));
+    }
+  }
+  for (const { record, captures } of entries) collector.addCaptures(record.name, captures);
+  if (failures.length > before) return undefined;
+  try {
+    return await collector.collect();
+  } catch (error) {
+    failures.push(failureOf('weights', error));
+    return undefined;
+  }
+}
+
+const duplicate = (what: string, name: string): KilnError =>
+  new KilnError('bake_failed', `two ${what} have one name`, {
+    given: `'${name}' twice`,
+    expected: 'names that are unique within an artefact',
+    hint: 'rename one of them, or bake them into files of their own',
+  });
+
+interface CompiledEntries {
+  readonly functions: readonly BakedFunction[];
+  readonly compiles: BakeReport['compiles'];
+}
+
+async function compileEntries(
+  entries: readonly TracedEntry[],
+  targets: readonly BakeTarget[],
+  failures: KilnError[],
+  { threads, onProgress }: Pick<BakeArtefactOptions, 'threads' | 'onProgress'>,
+): Promise<CompiledEntries> {
+  const jobs = entries.flatMap((entry) => targets.map((target) => ({ entry, target })));
+  const options: CompileAllOptions = {
+    ...(threads !== undefined && { threads }),
+    ...(onProgress && {
+      onDone: (done, i) => onProgress(done, jobs.length, `${jobs[i].entry.record.name} for ${jobs[i].target}`),
+    }),
+  };
+  const results = await compileAll(
+    jobs.map(({ entry, target }) => requestFor(entry, target)),
+    options,
+  );
+  const compiles: BakeReport['compiles'][number][] = [];
+  const programs = new Map<TracedEntry, BakedFunction['programs'][number][]>();
+  for (const [i, compiled] of results.entries()) {
+    const { entry, target } = jobs[i];
+    const { name } = entry.record;
+    if ('failure' in compiled) failures.push(failureOf(`${name} for ${target}`, compiled.failure));
+    else {
+      const { program, milliseconds } = compiled.result;
+      programs.set(entry, [...(programs.get(entry) ?? []), { target, program }]);
+      compiles.push({ name, target, milliseconds });
+    }
+  }
+  return { functions: entries.map((entry) => ({ ...entry, programs: programs.get(entry) ?? [] })), compiles };
+}
+
+function requestFor({ request }: TracedEntry, target: BakeTarget): CompileRequest {
+  const tier = tierOf(target);
+  return { ...request, tier, threads: tier.target === 'wasm' && tier.threads ? countedThreads : 1 };
+}
