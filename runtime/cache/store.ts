@@ -23,6 +23,40 @@ export interface StoredEntry extends EntryName {
   readonly usedAt: number;
 }
 
+export interface StoreBounds {
+  readonly bytes: number;
+  readonly entries: number;
+}
+
+/** What holds unless something else is said: 512 MB, and as many entries as a folder is listed quickly with. */
+export const defaultBounds: StoreBounds = { bytes: 512e6, entries: 16_384 };
+
+export interface Trimmed {
+  readonly entries: number;
+  readonly bytes: number;
+}
+
+/** A store does not say again for an hour that an entry was used. */
+export const touchedAfterMs = 3_600_000;
+
+/**
+ * What to remove, the one that was used longest ago first. Once bounds are crossed a tenth more goes, so that this is
+ * rare.
+ */
+export function surplus(entries: readonly StoredEntry[], bounds: StoreBounds): StoredEntry[] {
+  let count = entries.length;
+  let bytes = entries.reduce((sum, entry) => sum + entry.bytes, 0);
+  if (count <= bounds.entries && bytes <= bounds.bytes) return [];
+  const byAge = [...entries].sort((a, b) => a.usedAt - b.usedAt || (a.hash < b.hash ? -1 : 1));
+  const end = byAge.findIndex((entry) => {
+    if (count <= 0.9 * bounds.entries && bytes <= 0.9 * bounds.bytes) return true;
+    count--;
+    bytes -= entry.bytes;
+    return false;
+  });
+  return end < 0 ? byAge : byAge.slice(0, end);
+}
+
 /**
  * Nothing here throws for a store that is full, read-only or gone: a read finds nothing, a write does nothing, and
  * `onFault` is told once.
@@ -33,11 +67,15 @@ export interface EntryStore {
   /** Reads now; absent where the store can only be waited for. */
   readSync?(name: EntryName): Uint8Array | undefined;
   read(name: EntryName): Promise<Uint8Array | undefined>;
-  /** Keeps an entry, as a whole or not at all. Files are there when it returns. */
+  /** Keeps an entry, as a whole or not at all, in place of one that is there. Files are there when it returns. */
   write(name: EntryName, bytes: Uint8Array): void;
+  /** Keeps an entry unless there is one of that name. */
+  add(name: EntryName, bytes: () => Uint8Array): void;
   remove(name: EntryName): void;
   /** All entries, in the order of their names. */
   list(): Promise<readonly StoredEntry[]>;
   /** Resolves when what was written is there. */
   settle(): Promise<void>;
+  /** Removes what was used longest ago until the rest is within bounds, and what writers have left behind. */
+  trim(bounds?: Partial<StoreBounds>): Promise<Trimmed>;
 }

@@ -1,0 +1,241 @@
+/**
+ * What was compiled, kept from process to process: programs, the kernels they share, and traces, over a place that
+ * keeps bytes (`store.ts`).
+ *
+ *     const cache = new CompiledCache(new FileStore(folder), compilerVersion);
+ *     cache.keepProgram(key, program);
+ *     cache.findProgramSync(key)       // the same program, in this process or another; undefined where there is none
+ *
+ * A store is somebody else's word. An entry that is damaged, foreign, or no program is removed, with one notice for
+ * the process, and is a miss: whoever asked compiles, and keeps what that gives.
+ */
+import { debug, isDebugging } from '../../base/flags.ts';
+import { recordKernel, recordProgram } from '../artefact/program-record.ts';
+import type { Program, ProgramKernel } from '../program.ts';
+import { checkedKernel, checkedProgram, kernelHashes, type NamelessKernel } from './checked.ts';
+import {
+  type Entry,
+  type EntryContent,
+  entryName,
+  type KernelEntry,
+  readEntry,
+  readEntryAside,
+  reasonOf,
+  type TraceEntry,
+  writeEntry,
+} from './entry.ts';
+import type { EntryKind, EntryName, EntryStore } from './store.ts';
+
+export type { NamelessKernel };
+
+export interface StoredKernel {
+  readonly kernel: NamelessKernel;
+  /** What was kept beside it; not checked. */
+  readonly notes?: unknown;
+}
+
+/** What was asked for and found or not, in this process. Kernels that come with a program found are not counted. */
+export interface CacheCounts {
+  readonly hits: Record<EntryKind, number>;
+  readonly misses: Record<EntryKind, number>;
+  /** Entries that were there and are not what they should be. */
+  dropped: number;
+}
+
+/** A kernel that is right, as it was kept and as it is used. */
+interface FoundKernel extends StoredKernel {
+  readonly entry: Entry;
+}
+
+let hasWarned = false;
+
+export class CompiledCache {
+  readonly store: EntryStore;
+  readonly version: string;
+  readonly counts: CacheCounts = {
+    hits: { program: 0, kernel: 0, trace: 0 },
+    misses: { program: 0, kernel: 0, trace: 0 },
+    dropped: 0,
+  };
+  /** Hashes of kernels that the store has had while this process ran. */
+  readonly #stored = new Set<string>();
+
+  /** @param version of the compiler: another one finds nothing of this one's */
+  constructor(store: EntryStore, version: string) {
+    this.store = store;
+    this.version = version;
+  }
+
+  /** Whether the store answers at once; where it does not, the functions that end in `Sync` find nothing. */
+  get isSync(): boolean {
+    return this.store.readSync !== undefined;
+  }
+
+  /** @param key of everything that shapes the program, but for the version of the compiler */
+  findProgramSync(key: string): Program | undefined {
+    if (!this.isSync) return undefined;
+    const name = this.#name('program', key);
+    const entry = this.#readSync(name);
+    return this.#count(
+      'program',
+      entry &&
+        this.#programOf(
+          name,
+          entry,
+          kernelHashes(entry).map((hash) => this.#kernelSync(hash)),
+        ),
+    );
+  }
+
+  async findProgram(key: string): Promise<Program | undefined> {
+    const name = this.#name('program', key);
+    const entry = await this.#read(name);
+    if (!entry) return this.#count<Program>('program', undefined);
+    const kernels = await Promise.all(kernelHashes(entry).map((hash) => this.#kernel(hash)));
+    return this.#count('program', this.#programOf(name, entry, kernels));
+  }
+
+  /** Keeps a program, and those of its kernels that are not kept yet. */
+  keepProgram(key: string, program: Program): void {
+    for (const kernel of program.kernels) this.#addKernel(kernel);
+    const blobs: Uint8Array[] = [];
+    const record = recordProgram(program, (bytes) => blobs.push(bytes) - 1);
+    this.#write({ kind: 'program', version: this.version, key, program: record }, blobs);
+  }
+
+  findKernelSync(hash: string): StoredKernel | undefined {
+    return this.isSync ? this.#count('kernel', this.#kernelSync(hash)) : undefined;
+  }
+
+  async findKernel(hash: string): Promise<StoredKernel | undefined> {
+    return this.#count('kernel', await this.#kernel(hash));
+  }
+
+  /**
+   * Keeps a kernel by its hash.
+   * @param notes plain data that comes back with it; the same for every kernel of that hash
+   */
+  keepKernel(kernel: NamelessKernel, notes?: unknown): void {
+    this.store.write(this.#name('kernel', kernel.hash), this.#kernelBytes(kernel, notes));
+    this.#stored.add(kernel.hash);
+  }
+
+  /** What `keepTrace` was given; whether it is a trace, the tracer sees, and calls `dropTrace` where it is none. */
+  findTraceSync(key: string): unknown {
+    if (!this.isSync) return undefined;
+    const entry = this.#readSync(this.#name('trace', key));
+    return this.#count('trace', entry && (entry.content as TraceEntry).trace);
+  }
+
+  async findTrace(key: string): Promise<unknown> {
+    const entry = await this.#read(this.#name('trace', key));
+    return this.#count('trace', entry && (entry.content as TraceEntry).trace);
+  }
+
+  /** @param trace plain data: numbers, texts, booleans, null, and lists and records of such */
+  keepTrace(key: string, trace: unknown): void {
+    this.#write({ kind: 'trace', version: this.version, key, trace }, []);
+  }
+
+  /** Removes a trace that was found and is none. */
+  dropTrace(key: string, reason: string): void {
+    this.#drop(this.#name('trace', key), reason);
+  }
+
+  /** Resolves when what was kept is there. */
+  settle(): Promise<void> {
+    return this.store.settle();
+  }
+
+  #name(kind: EntryKind, key: string): EntryName {
+    return entryName(kind, this.version, key);
+  }
+
+  #count<T>(kind: EntryKind, found: T | undefined): T | undefined {
+    this.counts[found === undefined ? 'misses' : 'hits'][kind]++;
+    return found;
+  }
+
+  #readSync(name: EntryName): Entry | undefined {
+    const bytes = this.store.readSync?.(name);
+    if (!bytes) return undefined;
+    try {
+      return readEntry(name, bytes);
+    } catch (error) {
+      return this.#drop(name, reasonOf(error));
+    }
+  }
+
+  async #read(name: EntryName): Promise<Entry | undefined> {
+    const bytes = await this.store.read(name);
+    if (!bytes) return undefined;
+    try {
+      return await readEntryAside(name, bytes);
+    } catch (error) {
+      return this.#drop(name, reasonOf(error));
+    }
+  }
+
+  #kernelSync(hash: string): FoundKernel | undefined {
+    const name = this.#name('kernel', hash);
+    return this.#kernelOf(name, this.#readSync(name));
+  }
+
+  async #kernel(hash: string): Promise<FoundKernel | undefined> {
+    const name = this.#name('kernel', hash);
+    return this.#kernelOf(name, await this.#read(name));
+  }
+
+  #kernelOf(name: EntryName, entry: Entry | undefined): FoundKernel | undefined {
+    if (!entry) return undefined;
+    try {
+      const kernel = checkedKernel(entry);
+      this.#stored.add(kernel.hash);
+      return { kernel, entry, notes: (entry.content as KernelEntry).notes };
+    } catch (error) {
+      return this.#drop(name, reasonOf(error));
+    }
+  }
+
+  /** A program whose kernels are not all there is none: it is compiled again, which keeps those that are missing. */
+  #programOf(name: EntryName, entry: Entry, kernels: readonly (FoundKernel | undefined)[]): Program | undefined {
+    const found = kernels.filter((kernel) => kernel !== undefined);
+    if (found.length < kernels.length) return undefined;
+    try {
+      return checkedProgram(entry, new Map(found.map((kernel) => [kernel.kernel.hash, kernel.entry])));
+    } catch (error) {
+      return this.#drop(name, reasonOf(error));
+    }
+  }
+
+  /** Keeps a kernel that is not there; one that is may have notes. */
+  #addKernel(kernel: ProgramKernel): void {
+    if (this.#stored.has(kernel.hash)) return;
+    this.store.add(this.#name('kernel', kernel.hash), () => this.#kernelBytes(kernel));
+    this.#stored.add(kernel.hash);
+  }
+
+  #kernelBytes(kernel: NamelessKernel, notes?: unknown): Uint8Array {
+    const blobs: Uint8Array[] = [];
+    const record = recordKernel(kernel as ProgramKernel, (bytes) => blobs.push(bytes) - 1);
+    const content = { kind: 'kernel', version: this.version, key: kernel.hash, kernel: record } as const;
+    return writeEntry(notes === undefined ? content : { ...content, notes }, blobs);
+  }
+
+  #write(content: EntryContent, blobs: readonly Uint8Array[]): void {
+    this.store.write(this.#name(content.kind, content.key), writeEntry(content, blobs));
+  }
+
+  #drop(name: EntryName, reason: string): undefined {
+    this.counts.dropped++;
+    this.store.remove(name);
+    const text = `${name.kind} ${name.hash.slice(0, 16)} is removed and compiled again: ${reason}`;
+    if (isDebugging('cache')) debug('cache', text);
+    if (hasWarned) return;
+    hasWarned = true;
+    console.warn(
+      `kiln: an entry of the cache in ${this.store.place} was damaged: ${text}. ` +
+        'Further ones will not be reported; `kiln cache verify` looks at all.',
+    );
+  }
+}

@@ -1,0 +1,144 @@
+/**
+ * Entries of the cache: containers (`artefact/container.ts`) that say in their header what they are and for what they
+ * were asked. The name of an entry follows from that, so one that lies under another's name shows.
+ *
+ *     const bytes = writeEntry({ kind: 'trace', version, key, trace: { … } }, []);
+ *     readEntry(entryName('trace', version, key), bytes).content.trace
+ *
+ * An entry has exactly one form: of a signature, of another minor version, or of anything between the blobs there is
+ * none, so that whatever byte changes, the entry is refused.
+ */
+import { KilnError } from '../../base/error.ts';
+import { hashOf } from '../../base/hash.ts';
+import {
+  corrupt,
+  formatVersion,
+  type Header,
+  preambleBytes,
+  readHeader,
+  readPreamble,
+  toHex,
+  truncated,
+} from '../artefact/container.ts';
+import type { KernelRecord, ProgramRecord } from '../artefact/records.ts';
+import { writeContainer } from '../artefact/write-container.ts';
+import type { EntryKind, EntryName } from './store.ts';
+
+interface EntryOf<Kind extends EntryKind> {
+  readonly kind: Kind;
+  /** That of the compiler which has made it. */
+  readonly version: string;
+  /** Of a kernel, its hash; else what the tracer asks for. */
+  readonly key: string;
+}
+
+export interface ProgramEntry extends EntryOf<'program'> {
+  readonly program: ProgramRecord;
+}
+
+export interface KernelEntry extends EntryOf<'kernel'> {
+  readonly kernel: KernelRecord;
+  /** Plain data that the code generator wants back. */
+  readonly notes?: unknown;
+}
+
+export interface TraceEntry extends EntryOf<'trace'> {
+  /** Plain data of the tracer. */
+  readonly trace: unknown;
+}
+
+export type EntryContent = ProgramEntry | KernelEntry | TraceEntry;
+
+/** An entry whose bytes and name are right; what the tracer or a device makes of it is not checked. */
+export interface Entry {
+  readonly content: EntryContent;
+  readonly blobs: readonly Uint8Array[];
+}
+
+/** The name of what was asked for. The code of a kernel, too, depends on the compiler that has made it. */
+export const entryName = (kind: EntryKind, version: string, key: string): EntryName => ({
+  kind,
+  hash: hashOf(`kiln ${kind} ${version}\n${key}`),
+});
+
+export const writeEntry = (content: EntryContent, blobs: readonly Uint8Array[]): Uint8Array =>
+  writeContainer(content, blobs);
+
+/**
+ * @throws KilnError `not_an_artefact`, `truncated_artefact`, `unsupported_version`, `corrupt_artefact`; the last one also
+ *   for an entry of another name
+ */
+export function readEntry(name: EntryName, bytes: Uint8Array): Entry {
+  const reading = verified(name, bytes);
+  let step = reading.next();
+  while (!step.done) step = reading.next(hashOf(step.value));
+  return step.value;
+}
+
+/** The same beside other work, where hashing can be that. */
+export async function readEntryAside(name: EntryName, bytes: Uint8Array): Promise<Entry> {
+  const reading = verified(name, bytes);
+  let step = reading.next();
+  while (!step.done) step = reading.next(await hashAside(step.value));
+  return step.value;
+}
+
+/** Yields bytes and takes their hash. */
+function* verified(name: EntryName, bytes: Uint8Array): Generator<Uint8Array, Entry, string> {
+  const { minor, headerBytes, headerHash, signature } = readPreamble(bytes);
+  if (minor !== formatVersion.minor) throw corrupt(`a cache entry of format ${formatVersion.major}.${minor}`);
+  if (signature.some((byte) => byte !== 0)) throw corrupt('a cache entry with a signature');
+  const end = preambleBytes + headerBytes;
+  if (bytes.length < end) throw truncated(bytes.length, `${end} bytes or more`);
+  const headerText = bytes.subarray(preambleBytes, end);
+  if ((yield headerText) !== headerHash) throw corrupt('a header that its hash does not match');
+  const header = readHeader(headerText);
+  if (bytes.length < header.totalBytes) throw truncated(bytes.length, `${header.totalBytes} bytes`);
+  if (bytes.length > header.totalBytes) throw corrupt(`${bytes.length - header.totalBytes} bytes behind the end`);
+  const blobs = blobsOf(header, bytes, end);
+  for (const [i, blob] of blobs.entries()) {
+    if ((yield blob) !== header.blobs[i].sha256) throw corrupt(`blob ${i}, which its hash does not match`);
+  }
+  return { content: contentOf(header.content, name), blobs };
+}
+
+function blobsOf(header: Header, bytes: Uint8Array, headerEnd: number): Uint8Array[] {
+  let end = headerEnd;
+  return header.blobs.map((blob, i) => {
+    const begin = header.offsets[i];
+    if (bytes.subarray(end, begin).some((byte) => byte !== 0)) throw corrupt(`bytes before blob ${i}`);
+    end = begin + blob.bytes;
+    return bytes.subarray(begin, end);
+  });
+}
+
+/** What the header holds, if it is what the name asks for. Its records are not checked. */
+function contentOf(content: unknown, { kind, hash }: EntryName): EntryContent {
+  if (typeof content !== 'object' || content === null) throw corrupt('a header without a record');
+  const fields = content as { readonly [name: string]: unknown };
+  const { version, key } = fields;
+  if (fields.kind !== kind || typeof version !== 'string' || typeof key !== 'string') {
+    throw corrupt(`another entry than a ${kind}`);
+  }
+  if (entryName(kind, version, key).hash !== hash) throw corrupt('the entry of another name');
+  if (kind !== 'trace' && (typeof fields[kind] !== 'object' || fields[kind] === null))
+    throw corrupt(`no ${kind} in it`);
+  return fields as unknown as EntryContent;
+}
+
+/** WebCrypto is worth its turn of the event loop from here on. */
+const leastBytesAside = 16_384;
+
+async function hashAside(bytes: Uint8Array): Promise<string> {
+  const { process, crypto } = globalThis as {
+    readonly process?: { readonly getBuiltinModule?: unknown };
+    readonly crypto?: { readonly subtle?: { digest(name: 'SHA-256', data: Uint8Array): Promise<ArrayBuffer> } };
+  };
+  const { subtle } = crypto ?? {};
+  if (process?.getBuiltinModule || !subtle || bytes.length < leastBytesAside) return hashOf(bytes);
+  return toHex(new Uint8Array(await subtle.digest('SHA-256', bytes)));
+}
+
+/** Why an entry is none, in a few words. */
+export const reasonOf = (error: unknown): string =>
+  error instanceof KilnError ? `${error.summary}: ${error.given ?? error.expected ?? error.code}` : String(error);
