@@ -20,6 +20,8 @@ export class BoundProgram<P extends Program = Program> {
   readonly ownIndex: readonly number[];
   readonly hasOnlyOwnOutputs: boolean;
   readonly #bindings: DimBindings;
+  /** Sizes with symbols by their text: launches of a kernel share them. */
+  readonly #values = new Map<string, number>();
   readonly #inputBytes: readonly number[];
   readonly #outputSpecs: readonly ArraySpec[];
   #checkedOutputs: readonly ArraySpec[] | undefined;
@@ -35,6 +37,7 @@ export class BoundProgram<P extends Program = Program> {
     this.#inputBytes = program.inputs.map((input) => specBytes(concrete(input)));
     this.#outputSpecs = program.outputs.map(concrete);
     this.#checkAliases();
+    this.#checkBuffers();
     let nextOwn = 0;
     this.ownIndex = program.outputs.map(({ source }) => (source.kind === 'own' ? nextOwn++ : -1));
     this.hasOnlyOwnOutputs = nextOwn === program.outputs.length;
@@ -43,7 +46,13 @@ export class BoundProgram<P extends Program = Program> {
 
   /** The number a size stands for. @throws KilnError `invalid_size`, `invalid_program` */
   evaluate(size: Size): number {
-    return evaluateSize(size, this.#bindings);
+    if (typeof size === 'number') return size;
+    let value = this.#values.get(size);
+    if (value === undefined) {
+      value = evaluateSize(size, this.#bindings);
+      this.#values.set(size, value);
+    }
+    return value;
   }
 
   /**
@@ -117,6 +126,26 @@ export class BoundProgram<P extends Program = Program> {
       if (bytes !== undefined && bytes !== specBytes(this.#outputSpecs[index])) {
         throw new KilnError('invalid_program', `${this.program.name}: output ${index} is not the size of its source`);
       }
+    });
+  }
+
+  /**
+   * What code touches must be there: a program of a file whose steps name other buffers than those that the code was
+   * made for, or whose buffers are smaller, would let it write where other tensors lie.
+   */
+  #checkBuffers(): void {
+    const { name, kernels, steps } = this.program;
+    const needed = kernels.map(({ bufferBytes }) => bufferBytes.map((bytes) => this.evaluate(bytes)));
+    steps.forEach(({ kernel, buffers }, step) => {
+      buffers.forEach((ref, at) => {
+        const [given, least] = [this.bufferBytes(ref), needed[kernel][at]];
+        if (given >= least) return;
+        throw new KilnError('invalid_program', `${name}: step ${step} binds a buffer that is too small`, {
+          given: `${ref.kind} ${ref.index} of ${given} bytes`,
+          expected: `at least ${least} bytes, which ${kernels[kernel].name} touches`,
+          hint: 'compile or bake it again with this version',
+        });
+      });
     });
   }
 

@@ -17,7 +17,7 @@ export interface TensorSpec {
   readonly shape: readonly Size[];
 }
 
-export const programVersion = 3;
+export const programVersion = 4;
 
 /** What WASM code needs of the engine. A device has one tier, and runs programs of no other. */
 export interface WasmTier {
@@ -169,6 +169,16 @@ interface KernelOfAnyTarget {
   readonly hash: string;
   /** Number of buffers bound. */
   readonly buffers: number;
+  /**
+   * Bytes of each buffer, in order, that the code may touch. A buffer that is bound has at least as many: then no
+   * launch of the code reaches what is not its own, however a program was wired.
+   */
+  readonly bufferBytes: readonly Size[];
+  /**
+   * Whether the code may write into each buffer, in order. What it writes is never an input that its caller keeps, nor a
+   * constant. In WGSL, a buffer is declared so and bound only once: an in-place pair is `read_write`.
+   */
+  readonly access: readonly ('read' | 'read_write')[];
   /** Sizes the code reads from its record (WASM) or its uniforms (WGSL), over the program's symbols; as int32. */
   readonly sizes: readonly Size[];
   /** A rough count of floating point operations for the whole launch. */
@@ -199,8 +209,6 @@ export interface WasmKernel extends KernelOfAnyTarget {
  */
 export interface WgslKernel extends KernelOfAnyTarget {
   readonly code: string;
-  /** How the storage buffers are declared, in order. A buffer is bound only once: an in-place pair is `read_write`. */
-  readonly access: readonly ('read' | 'read_write')[];
   /** Entry points, one after the other; each begins when the one before has ended. */
   readonly dispatches: readonly KernelDispatch[];
   /**

@@ -5,6 +5,7 @@
  */
 import { byteSize, type DType, isDType } from '../base/dtype.ts';
 import { KilnError } from '../base/error.ts';
+import { overlappingTemporary, type PlacedTemporary } from './overlap.ts';
 import {
   type BufferRef,
   type Program,
@@ -22,6 +23,8 @@ import { assertFormula } from './sizes.ts';
 
 const maximumRank = 32;
 const maximumSizeText = 2000;
+/** Far more than any program has; it bounds the time that placing them takes. */
+const maximumTemporaries = 1 << 16;
 
 type Fields = { readonly [name: string]: unknown };
 
@@ -65,6 +68,12 @@ function bytes(value: unknown, what: string): Uint8Array {
   return value as Uint8Array;
 }
 
+/** How a step uses a buffer. */
+interface Use {
+  readonly step: number;
+  readonly isWritten: boolean;
+}
+
 class Validator {
   readonly #program: Fields;
   #symbols: ReadonlySet<string> = new Set();
@@ -88,7 +97,7 @@ class Validator {
     this.#each('constants', (constant, what) => this.#constant(constant, what));
     this.#each('prepared', (array, what) => this.#prepared(array, what));
     this.#each('outputs', (output, what, index) => this.#output(output, what, index));
-    this.#each('temporaries', (temporary, what) => this.#temporary(temporary, what));
+    this.#temporaries();
     this.#each('kernels', (kernel, what) => this.#kernel(kernel, what));
     count(program.prepareSteps, 'prepareSteps', this.#length('steps') + 1);
     this.#each('steps', (step, what, index) => this.#step(step, what, index));
@@ -193,6 +202,14 @@ class Validator {
     else fail(`${what} has no source`, kind);
   }
 
+  #temporaries(): void {
+    if (this.#length('temporaries') > maximumTemporaries) fail(`it has more than ${maximumTemporaries} temporaries`);
+    this.#each('temporaries', (temporary, what) => this.#temporary(temporary, what));
+    if (this.#program.arenaBytes === undefined) return;
+    const at = overlappingTemporary(this.#program.temporaries as readonly PlacedTemporary[]);
+    if (at !== undefined) fail(`temporaries[${at}] lies on another one that is still needed`);
+  }
+
   #temporary(value: Fields, what: string): void {
     this.#size(value.bytes, `${what}.bytes`);
     const last = count(value.last, `${what}.last`, this.#length('steps'));
@@ -211,11 +228,27 @@ class Validator {
     text(kernel.name, `${what}.name`);
     if (!/^[0-9a-f]{64}$/.test(text(kernel.hash, `${what}.hash`))) fail(`${what} has no SHA-256 hash`, kernel.hash);
     count(kernel.buffers, `${what}.buffers`, 100_000);
+    this.#bufferBytes(kernel.bufferBytes, kernel.buffers as number, `${what}.bufferBytes`);
+    const access = list(kernel.access, `${what}.access`);
+    if (access.length !== kernel.buffers) fail(`${what} declares ${access.length} of its buffers`, kernel.buffers);
+    for (const way of access) {
+      if (way !== 'read' && way !== 'read_write') fail(`${what} has a buffer that is neither read nor written`, way);
+    }
     this.#words(kernel.sizes, `${what}.sizes`);
     this.#size(kernel.flops, `${what}.flops`);
     this.#size(kernel.scratchBytes, `${what}.scratchBytes`);
     if (record(this.#program.tier, 'its tier').target === 'wasm') this.#wasmKernel(value, what);
     else this.#wgslKernel(value, what);
+  }
+
+  /** Bytes beyond all counting are those of an array for which there is no room: binding says so. */
+  #bufferBytes(value: unknown, buffers: number, what: string): void {
+    const sizes = list(value, what);
+    if (sizes.length !== buffers) fail(`${what} tells of ${sizes.length} of ${buffers} buffers`);
+    for (const size of sizes) {
+      if (typeof size === 'string') this.#size(size, what);
+      else if (!Number.isInteger(size) || (size as number) < 0) fail(`${what} is out of range`, size);
+    }
   }
 
   #wasmKernel(value: Fields, what: string): void {
@@ -234,11 +267,6 @@ class Validator {
   #wgslKernel(value: Fields, what: string): void {
     const kernel = value as { readonly [K in keyof WgslKernel]: unknown };
     text(kernel.code, `${what}.code`);
-    const access = list(kernel.access, `${what}.access`);
-    if (access.length !== kernel.buffers) fail(`${what} declares ${access.length} of its buffers`, kernel.buffers);
-    for (const way of access) {
-      if (way !== 'read' && way !== 'read_write') fail(`${what} has a buffer that is neither read nor written`, way);
-    }
     const dispatches = list(kernel.dispatches, `${what}.dispatches`);
     if (dispatches.length === 0) fail(`${what} has no dispatches`);
     dispatches.forEach((dispatch, at) => {
@@ -257,11 +285,12 @@ class Validator {
     const buffers = list(value.buffers, `${what}.buffers`);
     if (buffers.length !== kernel.buffers) fail(`${what} binds ${buffers.length} of ${kernel.buffers} buffers`);
     buffers.forEach((buffer, at) => {
-      this.#buffer(record(buffer, `${what}.buffers[${at}]`), `${what}.buffers[${at}]`, step);
+      const isWritten = list(kernel.access, 'access')[at] === 'read_write';
+      this.#buffer(record(buffer, `${what}.buffers[${at}]`), `${what}.buffers[${at}]`, { step, isWritten });
     });
   }
 
-  #buffer(value: Fields, what: string, step: number): void {
+  #buffer(value: Fields, what: string, { step, isWritten }: Use): void {
     const kind = value.kind as BufferRef['kind'];
     const names = {
       input: 'inputs',
@@ -276,10 +305,24 @@ class Validator {
     if (isOnce && kind === 'input' && !record(list(this.#program.inputs, 'inputs')[index], 'input').held) {
       fail(`${what} is run only once, and names input ${index}, which is not held`);
     }
+    if (isWritten) this.#written(kind, index, isOnce, what);
     if (isOnce && kind === 'output') fail(`${what} is run only once, and names an output`);
+    if (kind === 'temporary') {
+      const { first, last } = record(list(this.#program.temporaries, 'temporaries')[index], 'temporary');
+      if (step < Number(first) || step > Number(last)) fail(`${what} names temporary ${index} out of its time`);
+    }
     if (kind !== 'output') return;
     const output = record(list(this.#program.outputs, 'outputs')[index], 'output');
     if (record(output.source, 'source').kind !== 'own') fail(`${what} names an output without a buffer of its own`);
+  }
+
+  /** What a program writes is its own, or was given up to it. */
+  #written(kind: BufferRef['kind'], index: number, isOnce: boolean, what: string): void {
+    if (kind === 'constant') fail(`${what} is written, and names constant ${index}`);
+    if (kind === 'prepared' && !isOnce) fail(`${what} is written at every run, and names what is prepared once`);
+    if (kind === 'input' && !record(list(this.#program.inputs, 'inputs')[index], 'input').donated) {
+      fail(`${what} is written, and names input ${index}, which is not donated`);
+    }
   }
 }
 

@@ -3,14 +3,16 @@
  *
  *     programOf(lowered, { tier, kernels, steps })
  */
-import { type Dim, isStatic } from '../../base/dim.ts';
+import { type Dim, isStatic, mulDims } from '../../base/dim.ts';
 import { byteSize, computedDTypes, type DType } from '../../base/dtype.ts';
 import { KilnError } from '../../base/error.ts';
 import { encodeBfloat16, encodeFloat16 } from '../../base/half.ts';
+import type { Kernel } from '../../ir/kernel.ts';
 import type { Lowered } from '../../ir/lowered.ts';
 import type { Literal, TensorType } from '../../ir/types.ts';
 import {
   type ProgramConstant,
+  type ProgramKernel,
   type ProgramOf,
   programVersion,
   type Size,
@@ -56,6 +58,15 @@ export function programOf<OwnTier extends Tier, Kernel>(
     prepareSteps: lowered.prepareLaunches,
   };
 }
+
+export type BufferFields = Pick<ProgramKernel, 'buffers' | 'bufferBytes' | 'access'>;
+
+/** What a kernel says of its buffers. */
+export const bufferFields = ({ buffers }: Kernel): BufferFields => ({
+  buffers: buffers.length,
+  bufferBytes: buffers.map(({ size, dtype }) => sizeOf(mulDims(size, byteSize(dtype)))),
+  access: buffers.map(({ access }) => (access === 'read' ? 'read' : 'read_write')),
+});
 
 /** A size as a program writes it. */
 export const sizeOf = (d: Dim): Size => (isStatic(d) ? d : String(d));

@@ -11,7 +11,7 @@ import { kernelKey } from '../../ir/kernel-print.ts';
 import type { Lowered } from '../../ir/lowered.ts';
 import type { WasmKernel, WasmProgram } from '../../runtime/program.ts';
 import { type CachedKernel, KernelCache } from '../common/kernel-cache.ts';
-import { programOf, sizeOf } from '../common/program.ts';
+import { type BufferFields, bufferFields, programOf, sizeOf } from '../common/program.ts';
 import { keepPacked } from './keep-packed.ts';
 import { type GeneratedKernel, generateKernel, type KernelOptions, optionsKey, rightFactors } from './kernel.ts';
 import type { Binaryen } from './math/emitter.ts';
@@ -116,20 +116,30 @@ function compileKernel(binaryen: Binaryen, kernel: Kernel, options: KernelOption
   return cache.get(key, () => generateKernel(binaryen, kernel, options));
 }
 
-function programKernel(
-  { name, buffers, packed }: Kernel,
-  { hash, generated }: CachedKernel<GeneratedKernel>,
-): WasmKernel {
+function programKernel(kernel: Kernel, { hash, generated }: CachedKernel<GeneratedKernel>): WasmKernel {
   const { code, sizes, phases, scratchBytes, sharedBytes, flops } = generated;
   return {
-    name,
+    name: kernel.name,
     hash,
     code,
-    buffers: buffers.length + (packed ? 1 : 0),
+    ...(kernel.packed ? packedBufferFields(kernel, generated) : bufferFields(kernel)),
     sizes: sizes.map(sizeOf),
     phases: phases.map(({ tiles, group }) => ({ tiles: sizeOf(tiles), group: sizeOf(group) })),
     scratchBytes: sizeOf(scratchBytes),
     sharedBytes: sizeOf(sharedBytes),
     flops: sizeOf(flops),
+  };
+}
+
+/** Packing touches the factors that it packs and what it packs them into, whatever is bound in the other places. */
+function packedBufferFields(kernel: Kernel, { packedBytes }: GeneratedKernel): BufferFields {
+  const { buffers, bufferBytes, access } = bufferFields(kernel);
+  const isMade = kernel.packed === 'make';
+  const touched = isMade ? new Set(rightFactors(kernel)?.reads) : undefined;
+  const isTouched = (at: number): boolean => !touched || touched.has(at);
+  return {
+    buffers: buffers + 1,
+    bufferBytes: [...bufferBytes.map((bytes, at) => (isTouched(at) ? bytes : 0)), sizeOf(packedBytes)],
+    access: [...access.map((way, at) => (isTouched(at) ? way : 'read')), isMade ? 'read_write' : 'read'],
   };
 }

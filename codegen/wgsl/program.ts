@@ -9,7 +9,7 @@ import { kernelKey } from '../../ir/kernel-print.ts';
 import type { Lowered } from '../../ir/lowered.ts';
 import type { LaunchStep, WebgpuProgram, WgslKernel } from '../../runtime/program.ts';
 import { type CachedKernel, KernelCache } from '../common/kernel-cache.ts';
-import { programOf, sizeOf } from '../common/program.ts';
+import { bufferFields, programOf, sizeOf } from '../common/program.ts';
 import { type GeneratedKernel, generateKernel, type KernelOptions, optionsKey } from './kernel.ts';
 import { mergeInPlace } from './merge-in-place.ts';
 
@@ -51,13 +51,13 @@ function compileKernel(kernel: Kernel, options: KernelOptions): CachedKernel<Gen
   return cache.get(key, () => generateKernel(kernel, options));
 }
 
-function programKernel({ name, buffers }: Kernel, { hash, generated }: CachedKernel<GeneratedKernel>): WgslKernel {
+function programKernel(kernel: Kernel, { hash, generated }: CachedKernel<GeneratedKernel>): WgslKernel {
   const { code, access, sizes, dispatches, scratchBytes, flops } = generated;
   return {
-    name,
+    name: kernel.name,
     hash,
     code,
-    buffers: buffers.length,
+    ...bufferFields(kernel),
     access,
     sizes: sizes.map(sizeOf),
     dispatches: dispatches.map(({ entryPoint, workgroups }) => ({ entryPoint, workgroups: sizeOf(workgroups) })),

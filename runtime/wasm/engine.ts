@@ -28,10 +28,23 @@ export interface FunctionTable {
 /** What modules import. */
 type Imports = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 
+interface ExportDescriptor {
+  readonly name: string;
+  readonly kind: string;
+}
+
+interface ImportDescriptor extends ExportDescriptor {
+  readonly module: string;
+}
+
 interface WebAssemblyInterface {
   readonly Memory: new (descriptor: { initial: number; maximum: number; shared?: boolean }) => LinearMemory;
   readonly Table: new (descriptor: { element: 'anyfunc'; initial: number }) => FunctionTable;
-  readonly Module: new (code: Uint8Array) => KernelModule;
+  readonly Module: {
+    new (code: Uint8Array): KernelModule;
+    imports(module: KernelModule): readonly ImportDescriptor[];
+    exports(module: KernelModule): readonly ExportDescriptor[];
+  };
   readonly Instance: new (module: KernelModule, imports: Imports) => { readonly exports: Record<string, unknown> };
   compile(code: Uint8Array): Promise<KernelModule>;
 }
@@ -42,11 +55,16 @@ export function engine(): WebAssemblyInterface {
 }
 
 /**
- * The function `run` of a kernel.
- * @throws Error where the engine refuses the module, TypeError where it exports no such function
+ * The function `run` of a kernel. A module may come from a file: it gets the memory and nothing else, and gives a
+ * function and nothing else.
+ * @throws Error where the engine refuses the module, TypeError where it is no kernel
  */
 export function kernelFunction(module: KernelModule, memory: LinearMemory): KernelFunction {
-  const { run } = new (engine().Instance)(module, { kiln: { memory } }).exports;
-  if (typeof run !== 'function') throw new TypeError('the module exports no function `run`');
-  return run as KernelFunction;
+  const { Module, Instance } = engine();
+  const imports = Module.imports(module).map(({ module: from, name, kind }) => `${kind} ${from}.${name}`);
+  const exports = Module.exports(module).map(({ name, kind }) => `${kind} ${name}`);
+  if (`${imports}` !== 'memory kiln.memory')
+    throw new TypeError(`the module imports ${imports.join(', ') || 'nothing'}`);
+  if (`${exports}` !== 'function run') throw new TypeError(`the module exports ${exports.join(', ') || 'nothing'}`);
+  return new Instance(module, { kiln: { memory } }).exports.run as KernelFunction;
 }

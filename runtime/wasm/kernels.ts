@@ -168,7 +168,8 @@ export class KernelTable {
 function invalidCode(kernel: WasmKernel, cause: unknown): KilnError {
   return new KilnError('compile_failed', `the engine refuses the code of kernel ${kernel.name}`, {
     given: cause instanceof Error ? cause.message : String(cause),
-    expected: 'a WASM module that imports kiln.memory and exports run, with the features this engine has',
+    expected:
+      'a WASM module that imports kiln.memory and exports the function run, nothing else, with the features this engine has',
     hint: 'please report it with the output of KILN_DUMP=dir, and the version of the engine',
     cause,
   });

@@ -71,7 +71,7 @@ describe('KernelTable', () => {
     expect(kernels.acquire(addition(4))).toBeInstanceOf(LoadedKernel);
     const broken = { ...addition(4), hash: '0'.repeat(64), code: new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0]) };
     await expect(kernels.compileAll([broken])).rejects.toMatchObject({ code: 'compile_failed' });
-    expect(() => kernels.acquire(broken)).toThrow(/compile_failed.*kernel add[\s\S]*exports no function/);
+    expect(() => kernels.acquire(broken)).toThrow(/compile_failed.*kernel add[\s\S]*imports nothing/);
     await expect(kernels.compileAll([{ ...broken, code: new Uint8Array(3) }])).rejects.toThrow(/compile_failed/);
   });
 });

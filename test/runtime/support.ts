@@ -39,6 +39,13 @@ export function assemble(text: string): Uint8Array {
   return code;
 }
 
+/** Bytes of so many float32. */
+export const float32Bytes = (elements: Size): Size => (typeof elements === 'number' ? 4 * elements : `4*(${elements})`);
+
+/** Of a kernel that writes its last buffer. */
+const accessTo = (buffers: number): readonly ('read' | 'read_write')[] =>
+  Array.from({ length: buffers }, (_, at) => (at === buffers - 1 ? 'read_write' : 'read'));
+
 const ceilTiles = (elements: Size): Size =>
   typeof elements === 'number'
     ? Math.ceil(elements / tileElements)
@@ -62,6 +69,8 @@ export function kernelOf(name: string, text: string, fields: Partial<WasmKernel>
     hash,
     code,
     buffers: 0,
+    bufferBytes: Array<Size>(fields.buffers ?? 0).fill(0),
+    access: accessTo(fields.buffers ?? 0),
     sizes: [],
     phases: onePhase(1),
     scratchBytes: 0,
@@ -99,6 +108,8 @@ export function elementwise(
         (br $next)))))`;
   return kernelOf(name, text, {
     buffers: inputs + 1,
+    bufferBytes: Array<Size>(inputs + 1).fill(float32Bytes(elements)),
+    access: accessTo(inputs + 1),
     sizes: [elements],
     phases: onePhase(ceilTiles(elements)),
     flops: elements,

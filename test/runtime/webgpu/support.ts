@@ -14,7 +14,7 @@ import {
   type WgslKernel,
 } from '../../../runtime/program.ts';
 import { openWebgpu, type WebgpuDevice, type WebgpuOptions } from '../../../runtime/webgpu/device.ts';
-import { compiledSource, float32Input, input, output, ownOutput, temporary } from '../support.ts';
+import { compiledSource, float32Bytes, float32Input, input, output, ownOutput, temporary } from '../support.ts';
 
 /** Elements of one workgroup of the kernels here. */
 export const groupElements = 64;
@@ -32,6 +32,7 @@ export function kernelOf(name: string, code: string, fields: Partial<WgslKernel>
     hash: createHash('sha256').update(code).digest('hex'),
     code,
     buffers: 0,
+    bufferBytes: Array<Size>(fields.buffers ?? 0).fill(0),
     access: [],
     sizes: [],
     dispatches: [{ entryPoint: 'main', workgroups: 1 }],
@@ -75,6 +76,7 @@ ${reads.map((i) => `  let x${i} = b${i}[i];`).join('\n')}
 }`;
   return kernelOf(name, code, {
     buffers,
+    bufferBytes: Array<Size>(buffers).fill(float32Bytes(elements)),
     access,
     sizes: [elements],
     dispatches: [{ entryPoint: 'main', workgroups: groupsFor(elements) }],
