@@ -11,6 +11,7 @@ import { kernelKey } from '../../ir/kernel-print.ts';
 import type { Lowered } from '../../ir/lowered.ts';
 import type { WasmKernel, WasmProgram } from '../../runtime/program.ts';
 import { type CachedKernel, KernelCache } from '../common/kernel-cache.ts';
+import { numberValues } from '../common/number-values.ts';
 import { type BufferFields, bufferFields, programOf, sizeOf } from '../common/program.ts';
 import { keepPacked } from './keep-packed.ts';
 import { type GeneratedKernel, generateKernel, type KernelOptions, optionsKey, rightFactors } from './kernel.ts';
@@ -48,7 +49,7 @@ export interface TuningOptions {
 }
 
 /** Changes whenever the code for an unchanged kernel does, so that stored hashes do not mistake old code for new. */
-const codeVersion = 27;
+const codeVersion = 28;
 const cache = new KernelCache<GeneratedKernel>();
 
 /** Forgets the code of all kernels, as if nothing had been compiled in this process. */
@@ -113,7 +114,7 @@ function tuningKey(kernel: Kernel, options: KernelOptions, sizes: DimBindings): 
 
 function compileKernel(binaryen: Binaryen, kernel: Kernel, options: KernelOptions): CachedKernel<GeneratedKernel> {
   const key = `kiln wasm ${codeVersion} ${optionsKey(options)}\n${kernelKey(kernel)}`;
-  return cache.get(key, () => generateKernel(binaryen, kernel, options));
+  return cache.get(key, () => generateKernel(binaryen, numberValues(kernel), options));
 }
 
 function programKernel(kernel: Kernel, { hash, generated }: CachedKernel<GeneratedKernel>): WasmKernel {

@@ -9,6 +9,7 @@ import { kernelKey } from '../../ir/kernel-print.ts';
 import type { Lowered } from '../../ir/lowered.ts';
 import type { LaunchStep, WebgpuProgram, WgslKernel } from '../../runtime/program.ts';
 import { type CachedKernel, KernelCache } from '../common/kernel-cache.ts';
+import { numberValues } from '../common/number-values.ts';
 import { bufferFields, programOf, sizeOf } from '../common/program.ts';
 import { type GeneratedKernel, generateKernel, type KernelOptions, optionsKey } from './kernel.ts';
 import { mergeInPlace } from './merge-in-place.ts';
@@ -21,7 +22,7 @@ export interface GeneratedProgram {
 }
 
 /** Changes whenever the code for an unchanged kernel does, so that stored hashes do not mistake old code for new. */
-const codeVersion = 1;
+const codeVersion = 2;
 const cache = new KernelCache<GeneratedKernel>();
 
 /**
@@ -48,7 +49,7 @@ export function generateProgram(lowered: Lowered, options: KernelOptions): Gener
 
 function compileKernel(kernel: Kernel, options: KernelOptions): CachedKernel<GeneratedKernel> {
   const key = `kiln wgsl ${codeVersion} ${optionsKey(options)}\n${kernelKey(kernel)}`;
-  return cache.get(key, () => generateKernel(kernel, options));
+  return cache.get(key, () => generateKernel(numberValues(kernel), options));
 }
 
 function programKernel(kernel: Kernel, { hash, generated }: CachedKernel<GeneratedKernel>): WgslKernel {
