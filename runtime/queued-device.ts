@@ -74,7 +74,7 @@ export abstract class QueuedDevice<Storage extends { references: number }> imple
   abstract warmup(program: Program): Promise<void>;
   abstract shutdown(): void;
 
-  upload(dtype: DType, shape: readonly number[], data: Uint8Array): BufferHandle {
+  upload(dtype: DType, shape: readonly number[], data: Uint8Array): DeviceBuffer<Storage> {
     this.assertOpen();
     const bytes = denseBytes(dtype, shape);
     if (data.length !== bytes) {

@@ -1,7 +1,7 @@
 /**
  * The devices of this process, made when they are first asked for (webgpu must be opened, which takes waiting), and which
  * of them new arrays go to. Importing this touches nothing: no environment, no memory, no `navigator`; and it loads the
- * code of no device. What makes tensors at once imports `wasm/register.ts` beside it.
+ * code of no device. What makes tensors at once imports `wasm/complete.ts` beside it.
  *
  *     currentDevice()                 // the wasm device, made now
  *     memory()                        // { tensors: 0, bytes: 0, peakBytes: 0, … }

@@ -6,16 +6,15 @@
  */
 import type { DimBindings } from '../../base/dim.ts';
 import { BoundProgram } from '../bound-program.ts';
-import { launchListWords, planWorkspace, type WorkspacePlan } from '../footprint.ts';
 import type { PreparedArrays } from '../prepared.ts';
 import type { WasmProgram } from '../program.ts';
 import type { Block } from './allocator.ts';
-import { isWorthWaking, type PlannedPhase, planPhases, workOf } from './cost.ts';
-import { newGrain } from './driver.ts';
 import type { WasmResources } from './executable.ts';
-import { firstCallWork, type LoadedKernel } from './kernels.ts';
+import { firstCallWork, type LoadedKernel, type PlannedPhase, workOf } from './kernels.ts';
 import { launchLayout, launchModes, launchWords } from './launch-layout.ts';
 import type { WasmMemory } from './memory.ts';
+import { part } from './parts.ts';
+import { launchListWords, planWorkspace, type WorkspacePlan } from './workspace-plan.ts';
 
 /** A launch with everything known. */
 export interface BoundLaunch {
@@ -69,13 +68,16 @@ export class Binding {
     { memory, resources, threads }: BindingMemory,
   ) {
     this.bound = new BoundProgram(program, bindings);
-    const workspace = planWorkspace(program, (size) => this.bound.evaluate(size), threads);
+    const workspace = planWorkspace(program, (size) => this.bound.evaluate(size), {
+      threads,
+      planArena: (intervals) => part('planArena')(intervals),
+    });
     this.workspaceBytes = workspace.bytes;
     this.#threads = threads;
     this.records = resources.allocate(4 * launchListWords(program));
     try {
       this.launches = this.#writeLaunches(memory, kernels, constants, workspace);
-      this.#writeWakes(memory.words);
+      if (threads > 1) this.#writeWakes(memory.words);
     } catch (error) {
       resources.release(this.records);
       throw error;
@@ -140,10 +142,11 @@ export class Binding {
         flops: bound.evaluate(kernel.flops),
         bytes: buffers.reduce((sum, ref) => sum + bound.bufferBytes(ref), 0),
       };
-      const phases = planPhases(
-        kernel.phases.map((phase) => ({ tiles: bound.evaluate(phase.tiles), group: bound.evaluate(phase.group) })),
-        { ...cost, threads: this.#threads },
-      );
+      const threads = this.#threads;
+      const own = kernel.phases.map(({ tiles, group }) => {
+        return { tiles: bound.evaluate(tiles), group: bound.evaluate(group), grain: 0 };
+      });
+      const phases = threads > 1 ? part('sharing').planPhases(own, { ...cost, threads }) : own;
       const launch: BoundLaunch = {
         kernel: kernels[index],
         name: kernel.name,
@@ -167,7 +170,7 @@ export class Binding {
   /** Workers wake up for a program that has enough to share, however short its launches are. */
   #writeWakes(words: Uint32Array): void {
     const shared = this.launches.filter(({ isParallel }) => isParallel);
-    const wakes = isWorthWaking(shared.reduce((sum, { work }) => sum + work, 0));
+    const wakes = part('sharing').isWorthWaking(shared.reduce((sum, { work }) => sum + work, 0));
     for (const { address } of shared) words[(address + launchLayout.wakes) / 4] = wakes ? 1 : 0;
   }
 }
@@ -198,6 +201,6 @@ function writeLaunch(words: Uint32Array, launch: BoundLaunch, { size, scratchWor
   set(launchLayout.phaseCount, phases.length);
   phases.forEach((phase, i) => {
     set(launchLayout.phases + 8 * i, phase.tiles);
-    set(launchLayout.phases + 8 * i + 4, newGrain(phase.grain, tiles, work));
+    set(launchLayout.phases + 8 * i + 4, isParallel ? part('sharing').newGrain(phase.grain, tiles, work) : 0);
   });
 }

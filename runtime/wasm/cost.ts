@@ -6,12 +6,7 @@
  *     planPhases([{ tiles: 4, group: 1 }], { flops: 1000, bytes: 1000, threads: 2 })      // grain 0: the caller alone
  */
 
-/** A phase of a launch with everything known. Grain 0: it stays on the caller. */
-export interface PlannedPhase {
-  readonly tiles: number;
-  /** Tiles that are taken at a time. */
-  readonly grain: number;
-}
+import { firstCallWork, type PlannedPhase, workOf } from './kernels.ts';
 
 interface Work {
   /** Of all phases together. */
@@ -38,8 +33,9 @@ export const costModel = {
 
 const chunksPerThread = 4;
 
-/** The work of a launch in one number: operations, or bytes where they take longer. */
-export const workOf = ({ flops, bytes }: Pick<Work, 'flops' | 'bytes'>): number => Math.max(flops, bytes);
+/** The grain of a phase while its kernel is very new. */
+export const newGrain = (grain: number, tiles: number, work: number): number =>
+  Math.min(grain, Math.max(1, Math.floor((tiles * firstCallWork) / work)));
 
 /** Whether workers should wake up for launches of so much work that they would share. */
 export const isWorthWaking = (work: number): boolean => work / workPerMicrosecond >= costModel.wakeMicroseconds;

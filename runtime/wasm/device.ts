@@ -3,26 +3,27 @@
  * beside it for what is long enough.
  */
 import type { DimBindings } from '../../base/dim.ts';
-import { byteSize, type DType } from '../../base/dtype.ts';
-import { KilnError } from '../../base/error.ts';
-import { denseBytes, shutDownError } from '../buffer.ts';
+import type { DType } from '../../base/dtype.ts';
+import type { KilnError } from '../../base/error.ts';
+import { shutDownError } from '../buffer.ts';
 import type { ArraySpec, BufferHandle } from '../device.ts';
-import type { Program, TensorSpec, WasmTier } from '../program.ts';
+import type { Program, WasmTier } from '../program.ts';
 import { QueuedDevice } from '../queued-device.ts';
-import { evaluateSize } from '../sizes.ts';
-import { madeUpBytes, type Trial } from '../trial.ts';
+import type { Trial } from '../trial.ts';
 import { validateProgram } from '../validate.ts';
 import type { Block } from './allocator.ts';
 import { Driver } from './driver.ts';
 import { Executable, type ExecutableContext, ofTier, type WasmBuffer, type WasmResources } from './executable.ts';
-import { detectTier } from './features.ts';
 import { KernelTable } from './kernels.ts';
 import { WasmMemory } from './memory.ts';
+import { part } from './parts.ts';
 import { Workspace } from './workspace.ts';
 
 export interface WasmDeviceOptions {
   /** Threads that run kernels, the caller's among them; 1 unless given. */
   readonly threads?: number;
+  /** Whether programs may use relaxed SIMD (`features.ts`); not unless given. */
+  readonly relaxedSimd?: boolean;
   /** The most bytes the linear memory may grow to; the engine's limit of 4 GiB unless given. */
   readonly memoryLimit?: number;
 }
@@ -43,7 +44,7 @@ export class WasmDevice extends QueuedDevice<Block> {
   constructor(options: WasmDeviceOptions = {}) {
     super();
     this.threads = options.threads ?? 1;
-    this.tier = detectTier(this.threads);
+    this.tier = { target: 'wasm', threads: this.threads > 1, relaxedSimd: options.relaxedSimd ?? false };
     const memory = new WasmMemory(() => this.relieve(), {
       ...(options.memoryLimit !== undefined && { limitBytes: options.memoryLimit }),
       shared: this.tier.threads,
@@ -75,39 +76,14 @@ export class WasmDevice extends QueuedDevice<Block> {
   }
 
   trial(programs: readonly Program[], sizes: DimBindings): Trial {
-    const { memory, executables } = this.#open();
-    const [{ inputs, outputs }] = programs;
-    const concrete = ({ dtype, shape }: TensorSpec): ArraySpec => ({
-      dtype,
-      shape: shape.map((size) => evaluateSize(size, sizes)),
-    });
-    const buffers: WasmBuffer[] = [];
-    const results = outputs.map(concrete);
-    const dispose = (): void => {
-      for (const buffer of buffers) buffer.dispose();
-      for (const program of programs) {
-        executables.get(program)?.resources.releaseAll();
-        executables.delete(program);
-      }
-    };
-    try {
-      for (const { dtype, shape } of inputs.map(concrete)) {
-        const bytes = madeUpBytes(dtype, denseBytes(dtype, shape) / byteSize(dtype));
-        buffers.push(this.own(this.upload(dtype, shape, bytes)));
-      }
-      for (const program of programs) this.load(program);
-    } catch (error) {
-      dispose();
-      throw error;
-    }
-    const run = (number: number, times: number): void => {
-      for (let i = 0; i < times; i++) {
-        const blocks = this.execute(programs[number], buffers, results);
-        if (blocks instanceof KilnError) throw blocks;
-        for (const block of blocks) memory.release(block);
-      }
-    };
-    return { run, dispose };
+    return part('tryPrograms')(this, programs, sizes);
+  }
+
+  /** Forgets a program, and gives back what it holds. */
+  unload(program: Program): void {
+    const { executables } = this.#open();
+    executables.get(program)?.resources.releaseAll();
+    executables.delete(program);
   }
 
   async warmup(program: Program): Promise<void> {

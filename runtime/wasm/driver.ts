@@ -5,12 +5,13 @@
  *     driver.run(launches, 0, launches.length)       // throws what a kernel failed with; `step` says which
  */
 import type { BoundLaunch } from './binding.ts';
-import { aloneDriver, sharedDriver } from './driver-code.ts';
+import { aloneDriver } from './driver-code.ts';
 import { engine, type FunctionTable, type KernelModule } from './engine.ts';
-import { firstCallWork, type LoadedKernel } from './kernels.ts';
+import type { LoadedKernel } from './kernels.ts';
 import { launchLayout, launchModes } from './launch-layout.ts';
 import type { WasmMemory } from './memory.ts';
-import { Pool } from './pool.ts';
+import { part } from './parts.ts';
+import type { Pool } from './pool.ts';
 
 interface DriverExports {
   readonly step: { readonly value: number };
@@ -24,8 +25,9 @@ const modules: { alone?: KernelModule; shared?: KernelModule } = {};
 
 function driverModule(shared: boolean): KernelModule {
   const name = shared ? 'shared' : 'alone';
-  const code = (): Uint8Array => Uint8Array.from(atob(shared ? sharedDriver : aloneDriver), (c) => c.charCodeAt(0));
-  modules[name] ??= new (engine().Module)(code());
+  modules[name] ??= new (engine().Module)(
+    Uint8Array.from(atob(shared ? part('sharing').sharedDriver : aloneDriver), (letter) => letter.charCodeAt(0)),
+  );
   return modules[name];
 }
 
@@ -42,7 +44,7 @@ export class Driver {
   constructor(memory: WasmMemory, table: FunctionTable, threads: number) {
     const module = driverModule(threads > 1);
     this.#memory = memory;
-    this.pool = threads > 1 ? new Pool(memory.memory, module, threads - 1) : undefined;
+    this.pool = threads > 1 ? new (part('sharing').Pool)(memory.memory, module, threads - 1) : undefined;
     const ask = (address: number): void => this.#launchAsked(address);
     const failed = (): void => {
       throw new Error(this.pool?.failure());
@@ -112,7 +114,3 @@ export class Driver {
     });
   }
 }
-
-/** The grain of a phase while its kernel is very new. */
-export const newGrain = (grain: number, tiles: number, work: number): number =>
-  Math.min(grain, Math.max(1, Math.floor((tiles * firstCallWork) / work)));

@@ -1,10 +1,8 @@
 /**
- * What this engine's WebAssembly can do, found out by asking it and never assumed, and the tier of a device that
- * follows from it.
+ * What this engine's WebAssembly can do, found out by asking it and never assumed.
  *
- *     detectTier(2)      // { target: 'wasm', threads: true, relaxedSimd: false }
+ *     wasmFeatures()      // { relaxedSimd: true }
  */
-import type { WasmTier } from '../program.ts';
 import { hasRelaxedSimd } from './relaxed-simd.ts';
 
 export interface WasmFeatures {
@@ -18,9 +16,4 @@ let features: WasmFeatures | undefined;
 export function wasmFeatures(): WasmFeatures {
   features ??= { relaxedSimd: hasRelaxedSimd() };
   return features;
-}
-
-/** The tier of a device that runs kernels on so many threads. */
-export function detectTier(threads: number): WasmTier {
-  return { target: 'wasm', threads: threads > 1, relaxedSimd: wasmFeatures().relaxedSimd };
 }

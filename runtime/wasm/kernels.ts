@@ -17,7 +17,7 @@ import {
   kernelFunction,
   type LinearMemory,
 } from './engine.ts';
-import { compileModule, compileModuleAside } from './relaxed-simd.ts';
+import { partIfLoaded } from './parts.ts';
 
 /**
  * What a call of a new kernel should take, and for how much time in long launches: short calls while the engine's
@@ -29,6 +29,17 @@ const stages = [
 ] as const;
 /** A first guess of what one call may do (`workOf`): about a millisecond of baseline code. */
 export const firstCallWork = 2 ** 19;
+
+/** The work of a launch in one number: operations, or bytes where they take longer. */
+export const workOf = ({ flops, bytes }: { readonly flops: number; readonly bytes: number }): number =>
+  Math.max(flops, bytes);
+
+/** A phase of a launch with everything known. Grain 0: it stays on the caller. */
+export interface PlannedPhase {
+  readonly tiles: number;
+  /** Tiles that are taken at a time. */
+  readonly grain: number;
+}
 
 export class LoadedKernel {
   readonly run: KernelFunction;
@@ -84,6 +95,14 @@ export class LoadedKernel {
   }
 }
 
+/** Code on this thread. An engine may have relaxed SIMD behind a flag, which that part sets. */
+function compile(code: Uint8Array): KernelModule {
+  return partIfLoaded('relaxedSimd')?.compileModule(code) ?? new (engine().Module)(code);
+}
+
+const compileAside = (code: Uint8Array): Promise<KernelModule> =>
+  partIfLoaded('relaxedSimd')?.compileModuleAside(code) ?? engine().compile(code);
+
 interface TableEntry {
   readonly kernel: LoadedKernel;
   users: number;
@@ -108,7 +127,7 @@ export class KernelTable {
 
   /** The kernel, compiled now where it is new, for one more user. @throws KilnError `compile_failed` */
   acquire(kernel: WasmKernel): LoadedKernel {
-    const entry = this.#entries.get(kernel.hash) ?? this.#add(kernel, () => compileModule(kernel.code));
+    const entry = this.#entries.get(kernel.hash) ?? this.#add(kernel, () => compile(kernel.code));
     entry.users += 1;
     return entry.kernel;
   }
@@ -142,7 +161,7 @@ export class KernelTable {
   }
 
   async #compileNow(kernel: WasmKernel): Promise<void> {
-    const module = await compileModuleAside(kernel.code).catch((cause: unknown) =>
+    const module = await compileAside(kernel.code).catch((cause: unknown) =>
       Promise.reject(invalidCode(kernel, cause)),
     );
     // A synchronous read may have been faster.

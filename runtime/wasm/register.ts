@@ -1,42 +1,20 @@
 /**
- * The wasm device as a kind of the session (`runtime/session.ts`). Importing this makes it known, so that it is made
- * when it is first asked for, without waiting.
+ * The wasm device as a kind of the session (`runtime/session.ts`), for pages that run baked programs: it is on one thread
+ * unless something else is asked for, and has those parts that were loaded (`parts.ts`).
  */
-import { KilnError } from '../../base/error.ts';
-import { SourceLocation } from '../../base/location.ts';
-import { endDevice, madeDevice, registerDevice } from '../session.ts';
-import { WasmDevice } from './device.ts';
-import { assertThreads, resolveThreads } from './threads.ts';
+import { registerDevice } from '../session.ts';
+import { WasmDevice, type WasmDeviceOptions } from './device.ts';
 
-/** What `chooseThreads` said. */
-let threads: number | undefined;
+let wanted: WasmDeviceOptions = {};
 
 registerDevice('wasm', {
-  make: () => new WasmDevice({ threads: resolveThreads(threads) }),
+  make: () => new WasmDevice(wanted),
   forget: () => {
-    threads = undefined;
+    wanted = {};
   },
 });
 
-/**
- * Says how many threads devices run kernels on. A device that runs on another number starts anew, which it can where it
- * holds no arrays.
- * @throws KilnError `invalid_argument` for what is no number of threads, and while a device holds arrays; then nothing
- *   has changed
- */
-export function chooseThreads(wanted: number): void {
-  assertThreads(wanted, 'init: threads', SourceLocation.capture());
-  const device = madeDevice('wasm');
-  if (device && device.threads !== resolveThreads(wanted)) {
-    const { tensors } = device.memory();
-    if (tensors > 0) {
-      throw new KilnError('invalid_argument', 'init: the number of threads can not change while tensors are alive', {
-        given: `${wanted}, while ${tensors} tensors are on a device that runs on ${device.threads}`,
-        hint: 'call init before tensors are made, or shutdown() first, which releases them',
-        location: SourceLocation.capture(),
-      });
-    }
-    endDevice('wasm');
-  }
-  threads = wanted;
+/** What the next device is made with. */
+export function wantDevice(options: WasmDeviceOptions): void {
+  wanted = options;
 }

@@ -6,12 +6,13 @@ import { planPhases } from '../../runtime/wasm/cost.ts';
 import { engine } from '../../runtime/wasm/engine.ts';
 import { control, controlAddress, controlBytes, longestFailure } from '../../runtime/wasm/launch-layout.ts';
 import { WasmMemory } from '../../runtime/wasm/memory.ts';
-import { driverCodeFile } from '../../scripts/build-driver.ts';
+import { driverCodeFiles } from '../../scripts/build-driver.ts';
 
 describe('the driver', () => {
   it('is checked in as its source makes it (npx tsx scripts/build-driver.ts)', async () => {
-    const file = new URL('../../runtime/wasm/driver-code.ts', import.meta.url);
-    expect(readFileSync(file, 'utf8')).toBe(await driverCodeFile());
+    for (const [name, text] of Object.entries(await driverCodeFiles())) {
+      expect(readFileSync(new URL(`../../runtime/wasm/${name}`, import.meta.url), 'utf8')).toBe(text);
+    }
   });
 
   it('has a control block whose words are apart and inside', () => {

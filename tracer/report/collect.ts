@@ -3,6 +3,7 @@
  *
  *     const data = collectReport(stages, { precision: 'fast', bindings: new Map() });
  */
+import { planArena } from '../../base/arena.ts';
 import { type Dim, type DimBindings, evaluateDim } from '../../base/dim.ts';
 import { byteSize } from '../../base/dtype.ts';
 import { printNumber } from '../../ir/attributes.ts';
@@ -10,9 +11,10 @@ import { printKernel } from '../../ir/kernel-print.ts';
 import type { FusionGroupReport, Lowered } from '../../ir/lowered.ts';
 import { formatType, printLines } from '../../ir/printer.ts';
 import { type Module, mainOf, type Op, type TensorType, type Value } from '../../ir/types.ts';
-import { footprintOf, planTemporaries } from '../../runtime/footprint.ts';
+import { footprintOf } from '../../runtime/footprint.ts';
 import { isWebgpuProgram, type Program, type Size } from '../../runtime/program.ts';
 import { evaluateSize } from '../../runtime/sizes.ts';
+import { planTemporaries } from '../../runtime/wasm/workspace-plan.ts';
 import { planArenas } from '../../runtime/webgpu/arenas.ts';
 import { codesOf, type Stages } from '../compile-report.ts';
 import type { Precision } from '../settings.ts';
@@ -71,7 +73,7 @@ export function collectReport(stages: Stages, { precision, bindings }: CollectOp
 
 /** Where temporaries begin, arenas one behind the other. */
 function offsetsOf(program: Program, evaluate: (size: Size) => number): readonly number[] {
-  if (!isWebgpuProgram(program)) return planTemporaries(program, evaluate).offsets;
+  if (!isWebgpuProgram(program)) return planTemporaries(program, evaluate, planArena).offsets;
   const { places, arenas } = planArenas(program, evaluate);
   const starts: number[] = [];
   arenas.reduce((start, bytes, at) => {
