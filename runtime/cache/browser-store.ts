@@ -7,7 +7,7 @@
  * The two change together, in one transaction; listing and trimming read no entry. Where there is no database, as in
  * some private windows, or it does not open, nothing is found and nothing kept. `idb` is loaded with the first use.
  */
-import type { DBSchema, IDBPDatabase } from 'idb';
+import type { DBSchema, IDBPDatabase, IDBPObjectStore } from 'idb';
 import { debugFault } from './file-store.ts';
 import {
   defaultBounds,
@@ -33,6 +33,13 @@ interface Schema extends DBSchema {
 }
 
 type Database = IDBPDatabase<Schema>;
+
+type StoreOf<Name extends 'entries' | 'uses'> = IDBPObjectStore<Schema, ('entries' | 'uses')[], Name, 'readwrite'>;
+
+interface Stores {
+  readonly entries: StoreOf<'entries'>;
+  readonly uses: StoreOf<'uses'>;
+}
 
 const databaseName = 'kiln-cache';
 const databaseVersion = 1;
@@ -197,27 +204,34 @@ const nameOf = (key: string): EntryName => {
   return { kind: kind as EntryKind, hash };
 };
 
-async function put(database: Database, key: string, bytes: Uint8Array, isReplacing: boolean): Promise<void> {
-  const transaction = database.transaction(['entries', 'uses'], 'readwrite');
-  const [entries, uses] = [transaction.objectStore('entries'), transaction.objectStore('uses')];
-  const isThere = !isReplacing && (await entries.getKey(key)) !== undefined;
-  const requests = isThere
-    ? []
-    : [entries.put(bytes, key), uses.put({ name: key, bytes: bytes.length, usedAt: Date.now() })];
-  await Promise.all([...requests, transaction.done]);
+/** Changes both stores, or nothing. */
+async function change(database: Database, task: (stores: Stores) => Promise<unknown>): Promise<void> {
+  const transaction = database.transaction<('entries' | 'uses')[], 'readwrite'>(['entries', 'uses'], 'readwrite');
+  const isDone = transaction.done;
+  // What fails first is what is reported.
+  isDone.catch(() => {});
+  await task({ entries: transaction.objectStore('entries'), uses: transaction.objectStore('uses') });
+  await isDone;
 }
+
+const put = (database: Database, key: string, bytes: Uint8Array, isReplacing: boolean): Promise<void> =>
+  change(database, async ({ entries, uses }) => {
+    if (!isReplacing && (await entries.getKey(key)) !== undefined) return;
+    await Promise.all([entries.put(bytes, key), uses.put({ name: key, bytes: bytes.length, usedAt: Date.now() })]);
+  });
 
 async function touch(database: Database, key: string): Promise<void> {
-  const use = await database.get('uses', key);
-  if (use && Date.now() - use.usedAt > touchedAfterMs) await database.put('uses', { ...use, usedAt: Date.now() });
+  const isFresh = (use: Use | undefined): boolean => !use || Date.now() - use.usedAt <= touchedAfterMs;
+  if (isFresh(await database.get('uses', key))) return;
+  await change(database, async ({ uses }) => {
+    // It may be gone meanwhile, and stays gone.
+    const use = await uses.get(key);
+    if (use) await uses.put({ ...use, usedAt: Date.now() });
+  });
 }
 
-async function removeAll(database: Database, keys: readonly string[]): Promise<void> {
-  if (keys.length === 0) return;
-  const transaction = database.transaction(['entries', 'uses'], 'readwrite');
-  const [entries, uses] = [transaction.objectStore('entries'), transaction.objectStore('uses')];
-  await Promise.all([...keys.flatMap((key) => [entries.delete(key), uses.delete(key)]), transaction.done]);
-}
+const removeAll = (database: Database, keys: readonly string[]): Promise<void> =>
+  change(database, ({ entries, uses }) => Promise.all(keys.flatMap((key) => [entries.delete(key), uses.delete(key)])));
 
 const isFull = (error: unknown): boolean =>
   (error as { readonly name?: unknown } | null)?.name === 'QuotaExceededError';

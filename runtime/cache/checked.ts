@@ -46,18 +46,17 @@ export function checkedKernel({ content, blobs }: Entry): NamelessKernel {
   return nameless;
 }
 
-/** The names of sizes that a kernel's record mentions; which of them exist, its program says. */
-function symbolsIn({ sizes, ...rest }: KernelRecord): ProgramRecord['symbols'] {
-  const { flops, scratchBytes } = rest;
-  const further =
-    rest.target === 'wasm'
-      ? [rest.sharedBytes, ...rest.phases.flatMap(({ tiles, group }) => [tiles, group])]
-      : rest.dispatches.map(({ workgroups }) => workgroups);
-  const texts = [...sizes, flops, scratchBytes, ...further].filter((size) => typeof size === 'string');
-  const names = new Set(texts.flatMap((text) => text.match(/[A-Za-z_][A-Za-z0-9_]*/g) ?? []));
+/** Every name that a kernel's record mentions, sizes among them; which of those exist, its program says. */
+function symbolsIn(kernel: KernelRecord): ProgramRecord['symbols'] {
+  const names = new Set(textsIn(kernel).flatMap((text) => text.match(/[A-Za-z_][A-Za-z0-9_]*/g) ?? []));
   return [...names]
     .filter((name) => name !== 'floordiv' && name !== 'mod')
     .map((name) => ({ name, min: 1, max: 1024 }));
+}
+
+function textsIn(value: unknown): string[] {
+  if (typeof value === 'string') return [value];
+  return typeof value === 'object' && value !== null ? Object.values(value).flatMap(textsIn) : [];
 }
 
 /**

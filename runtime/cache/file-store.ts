@@ -193,7 +193,6 @@ export class FileStore implements EntryStore {
     }, trimDelayMs);
     timer.unref();
     atExit(this, () => {
-      if (!this.#isTrimPlanned) return;
       const trimming = this.#trimming(this.#bounds);
       while (!trimming.next().done);
     });
@@ -206,6 +205,7 @@ export class FileStore implements EntryStore {
   /** Pauses after every folder. Two that trim at once remove the same: the oldest. */
   *#trimming(bounds: StoreBounds): Generator<void, Trimmed, void> {
     this.#isTrimPlanned = false;
+    trimsAtExit.delete(this);
     this.#written = 0;
     this.#stamp();
     const entries: StoredEntry[] = [];
@@ -309,15 +309,16 @@ interface Shard {
 }
 
 const trimsAtExit = new Map<FileStore, () => void>();
+let listensToExit = false;
 
 /** What a store does when the process ends; all stores have one listener. */
 function atExit(store: FileStore, trim: () => void): void {
-  if (trimsAtExit.size === 0) {
-    nodeProcess()!.once('exit', () => {
-      for (const each of trimsAtExit.values()) each();
-    });
-  }
   trimsAtExit.set(store, trim);
+  if (listensToExit) return;
+  listensToExit = true;
+  nodeProcess()!.once('exit', () => {
+    for (const each of trimsAtExit.values()) each();
+  });
 }
 
 const isMissing = (error: unknown): boolean => (error as { readonly code?: unknown }).code === 'ENOENT';

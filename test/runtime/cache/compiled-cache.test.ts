@@ -5,7 +5,8 @@ import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { CompiledCache } from '../../../runtime/cache/compiled-cache.ts';
 import { entryName } from '../../../runtime/cache/entry.ts';
 import { FileStore } from '../../../runtime/cache/file-store.ts';
-import { randomProgram, temporaryFolder } from './support.ts';
+import { temporaryFolder } from './folders.ts';
+import { randomProgram } from './programs.ts';
 
 const version = 'some version';
 const cacheAt = (folder: string, of = version): CompiledCache => new CompiledCache(new FileStore(folder), of);

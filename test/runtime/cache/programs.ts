@@ -1,8 +1,4 @@
-/** Programs of random modules for both targets, and folders that go with the test. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { onTestFinished } from 'vitest';
+/** Programs of random modules for both targets. */
 import { loadBinaryen } from '../../../codegen/wasm/load.ts';
 import { generateProgram as generateWasm } from '../../../codegen/wasm/program.ts';
 import { generateProgram as generateWgsl } from '../../../codegen/wgsl/program.ts';
@@ -25,11 +21,4 @@ export function randomProgram(seed: number, target: 'wasm' | 'webgpu'): Program 
   return target === 'wasm'
     ? generateWasm(binaryen, lowered, { precision, tier: plainTier }).program
     : generateWgsl(lowered, { precision, tier: coreWebgpuTier }).program;
-}
-
-/** A folder that is gone when the test is. */
-export function temporaryFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'kiln-cache-'));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
 }
