@@ -29,17 +29,12 @@ export function evaluateInteger(size: Size, bindings: DimBindings, least: number
   });
 }
 
-/** That a text is a size over symbols of these names. @throws KilnError `invalid_program` */
-export function assertFormula(text: string, symbols: Iterable<string>): void {
-  evaluateFormula(text, new Map([...symbols].map((name) => [name, Number.NaN])));
-}
-
 /**
  * Evaluates `sum = [-] product (± product)*`, `product = atom (* atom)*`, where an atom is a number, a symbol, a sum in
  * parentheses, `floordiv(sum,sum)` or `mod(sum,sum)`; NaN for a divisor that is not positive.
  * @throws KilnError `invalid_program` for text that is no size over the symbols
  */
-function evaluateFormula(text: string, bindings: DimBindings): number {
+export function evaluateFormula(text: string, bindings: DimBindings): number {
   const tokens = text.match(/[A-Za-z_]\w*|\d+|[-+*(),]/g) ?? [];
   let at = 0;
   const fail = (): never => {
