@@ -7,7 +7,9 @@
  *     … run …
  *     releaseDonated(program, inputs);
  */
+import { KilnError } from '../base/error.ts';
 import type { DeviceBuffer } from './buffer.ts';
+import type { BufferHandle } from './device.ts';
 import type { Program } from './program.ts';
 
 /** Bytes that several handles may share. */
@@ -88,4 +90,15 @@ export function collectOutputs<Storage extends CountedStorage>(
     storages.push(storage);
   }
   return storages;
+}
+
+/** @throws KilnError `invalid_argument` when a buffer that is given up is passed twice */
+export function assertDonatedOnce(name: string, donated: readonly boolean[], handles: readonly BufferHandle[]): void {
+  for (let i = 0; i < handles.length; i++) {
+    if (!donated[i] || (handles.indexOf(handles[i]) === i && handles.indexOf(handles[i], i + 1) < 0)) continue;
+    throw new KilnError('invalid_argument', `${name}: a donated tensor is passed twice`, {
+      given: `${handles[i].dtype}[${handles[i].shape.join(',')}] as inputs ${handles.indexOf(handles[i])} and ${i}`,
+      hint: 'donate each tensor once and do not use it elsewhere in the same call',
+    });
+  }
 }

@@ -57,6 +57,23 @@ export const coreWebgpuTier: WebgpuTier = {
   storageBuffers: 8,
 };
 
+/**
+ * Whether code that needs one tier runs on a device of another. Kernels link one kind of memory alone: with threads and
+ * without are two tiers, neither of which is less than the other.
+ */
+export function runsOn(needed: Tier, own: Tier): boolean {
+  if (needed.target === 'wasm') {
+    return own.target === 'wasm' && needed.threads === own.threads && (!needed.relaxedSimd || own.relaxedSimd);
+  }
+  return (
+    own.target === 'webgpu' &&
+    (!needed.shaderF16 || own.shaderF16) &&
+    (!needed.subgroups || own.subgroups) &&
+    (!needed.integerDot || own.integerDot) &&
+    needed.storageBuffers <= own.storageBuffers
+  );
+}
+
 /** A tier in a key of programs, which every call makes. */
 export function tierKey(tier: Tier): string {
   if (tier.target === 'wasm') return (tier.threads ? 't' : '') + (tier.relaxedSimd ? 'r' : '');

@@ -2,10 +2,11 @@
 
 import { KilnError } from '../base/error.ts';
 import type { TensorType } from '../ir/types.ts';
+import { dtypeOfTypedArray } from '../runtime/typed-arrays.ts';
 import { mapLeaves, tree } from './pytree.ts';
 import { TensorSpec } from './spec.ts';
 import { Tensor } from './tensor.ts';
-import { dtypeOfTypedArray, uploadView } from './typed-arrays.ts';
+import { uploadView } from './typed-arrays.ts';
 
 export type ArrayLeaf = Tensor | TensorSpec | ArrayBufferView;
 

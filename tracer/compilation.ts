@@ -14,8 +14,10 @@ import { debug, isDebugging } from '../base/flags.ts';
 import { printModule } from '../ir/printer.ts';
 import { type Module, mainOf, type TensorType } from '../ir/types.ts';
 import type { BufferHandle, Device } from '../runtime/device.ts';
+import { assertDonatedOnce } from '../runtime/donation.ts';
 import { tierKey } from '../runtime/program.ts';
 import { deviceNamed } from '../runtime/session.ts';
+import { bytesOfView, dtypeOfTypedArray } from '../runtime/typed-arrays.ts';
 import { type ArrayLeaf, arraysAsTensors, typeOfArray } from './array-leaf.ts';
 import { assertTunable } from './autotune/tune.ts';
 import { callInTrace } from './call.ts';
@@ -33,7 +35,6 @@ import { TensorSpec } from './spec.ts';
 import { bindShape, dynamicTypes, solveSizes } from './symbolic.ts';
 import { Tensor } from './tensor.ts';
 import { assertSynchronous, type TracedGraph, traceFunction } from './trace-function.ts';
-import { bytesOfView, dtypeOfTypedArray } from './typed-arrays.ts';
 
 type AnyFunction = (...args: never[]) => unknown;
 
@@ -316,7 +317,7 @@ export class Compilation {
     const handles: BufferHandle[] = [];
     for (let i = 0; i < signed.arrays.length; i++) handles.push(this.#handleOf(signed.arrays[i], device, uploaded));
     for (let i = 0; i < captures.length; i++) handles.push(this.#handleOf(captures[i], device, uploaded));
-    if (this.options.hasDonations) assertDonatedOnce(source, handles);
+    if (this.options.hasDonations) assertDonatedOnce(source.name, source.donated, handles);
     const results = device.run(source, handles, outputs);
     for (const handle of uploaded) handle.dispose();
     this.#calls++;
@@ -399,15 +400,4 @@ export function assertComputable(types: readonly TensorType[], label: string): v
       hint: 'convert it on the host: Float32Array.from(data)',
     },
   );
-}
-
-/** @throws KilnError `invalid_argument` when a buffer that is given up is passed twice */
-function assertDonatedOnce(source: CompiledSource, handles: readonly BufferHandle[]): void {
-  for (let i = 0; i < handles.length; i++) {
-    if (!source.donated[i] || (handles.indexOf(handles[i]) === i && handles.indexOf(handles[i], i + 1) < 0)) continue;
-    throw new KilnError('invalid_argument', `${source.name}: a donated tensor is passed twice`, {
-      given: `${handles[i].dtype}[${handles[i].shape.join(',')}] as inputs ${handles.indexOf(handles[i])} and ${i}`,
-      hint: 'donate each tensor once and do not use it elsewhere in the same call',
-    });
-  }
 }

@@ -8,11 +8,11 @@
  */
 import { KilnError } from '../base/error.ts';
 import { sortedKeys, staticKey } from '../base/static-key.ts';
+import { dtypeOfTypedArray } from '../runtime/typed-arrays.ts';
 import type { ArrayLeaf } from './array-leaf.ts';
 import { nodeKind, registrationOf } from './pytree.ts';
 import { TensorSpec } from './spec.ts';
 import { Tensor } from './tensor.ts';
-import { dtypeOfTypedArray } from './typed-arrays.ts';
 
 export interface Signed {
   readonly key: string;

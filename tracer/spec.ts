@@ -9,9 +9,9 @@ import { type DType, dtypeInfo, dtypes, isDType } from '../base/dtype.ts';
 import { KilnError } from '../base/error.ts';
 import { SourceLocation } from '../base/location.ts';
 import type { TensorType } from '../ir/types.ts';
+import { dtypeOfTypedArray } from '../runtime/typed-arrays.ts';
 import { declareLeafClass, type Mapped, mapLeaves } from './pytree.ts';
 import { Tensor } from './tensor.ts';
-import { dtypeOfTypedArray } from './typed-arrays.ts';
 
 /** Element type and shape of an argument. */
 export class TensorSpec<D extends DType = DType> {

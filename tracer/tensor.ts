@@ -14,6 +14,7 @@ import { KilnError } from '../base/error.ts';
 import { SourceLocation } from '../base/location.ts';
 import type { TensorType, Value } from '../ir/types.ts';
 import { DeviceArray } from '../runtime/array.ts';
+import { setArrayClass } from '../runtime/array-class.ts';
 import type { BufferHandle, Device, Disposal } from '../runtime/device.ts';
 import type { Nested, ScalarOf, TypedArrayOf } from '../runtime/elements.ts';
 import { formatElements, formatRepresentation } from '../runtime/format.ts';
@@ -209,6 +210,7 @@ export class Tensor<D extends DType = DType> extends DeviceArray<D> {
 }
 
 markCopy(Tensor);
+setArrayClass(Tensor.of);
 
 const tracedText = (tensor: Tensor, traced: TracedValue, print: (concrete: Tensor) => string): string => {
   if (traced.trace.closed) return `<leaked ${tensor.signature} of ${traced.trace.label}>`;

@@ -23,6 +23,11 @@ interface DriverExports {
 
 const modules: { alone?: KernelModule; shared?: KernelModule } = {};
 
+/** Takes the driver of devices with one thread as compiled code, for engines that compile nothing at run time. */
+export function provideDriver(module: KernelModule): void {
+  modules.alone = module;
+}
+
 function driverModule(shared: boolean): KernelModule {
   const name = shared ? 'shared' : 'alone';
   modules[name] ??= new (engine().Module)(

@@ -18,7 +18,15 @@ import { collectOutputs, commitDonations, releaseDonated, separateDonated } from
 import { inputStorage, launchFailed, otherTier } from '../launch-errors.ts';
 import { type PreparedArrays, PreparedSets } from '../prepared.ts';
 import { launchObserver } from '../profile.ts';
-import { isWasmProgram, type Program, tierName, type WasmKernel, type WasmProgram, type WasmTier } from '../program.ts';
+import {
+  isWasmProgram,
+  type Program,
+  runsOn,
+  tierName,
+  type WasmKernel,
+  type WasmProgram,
+  type WasmTier,
+} from '../program.ts';
 import { ProgramResources } from '../program-resources.ts';
 import type { Block } from './allocator.ts';
 import { Binding, type BoundLaunch } from './binding.ts';
@@ -195,9 +203,6 @@ export function ofTier(
   program: Program,
   { deviceName, tier: own }: Pick<ExecutableContext, 'deviceName' | 'tier'>,
 ): WasmProgram {
-  if (isWasmProgram(program)) {
-    const { threads, relaxedSimd } = program.tier;
-    if (threads === own.threads && (!relaxedSimd || own.relaxedSimd)) return program;
-  }
+  if (isWasmProgram(program) && runsOn(program.tier, own)) return program;
   throw otherTier(program, deviceName, tierName(own));
 }

@@ -103,6 +103,16 @@ function compile(code: Uint8Array): KernelModule {
 const compileAside = (code: Uint8Array): Promise<KernelModule> =>
   partIfLoaded('relaxedSimd')?.compileModuleAside(code) ?? engine().compile(code);
 
+/** Code that was compiled before the program was loaded, by the hash of its kernel. */
+const provided = new Map<string, KernelModule>();
+
+/**
+ * Takes compiled modules, for engines that compile nothing at run time: kernels with these hashes are not compiled.
+ */
+export function provideModules(modules: Iterable<readonly [hash: string, module: KernelModule]>): void {
+  for (const [hash, module] of modules) provided.set(hash, module);
+}
+
 interface TableEntry {
   readonly kernel: LoadedKernel;
   users: number;
@@ -127,7 +137,8 @@ export class KernelTable {
 
   /** The kernel, compiled now where it is new, for one more user. @throws KilnError `compile_failed` */
   acquire(kernel: WasmKernel): LoadedKernel {
-    const entry = this.#entries.get(kernel.hash) ?? this.#add(kernel, () => compile(kernel.code));
+    const entry =
+      this.#entries.get(kernel.hash) ?? this.#add(kernel, () => provided.get(kernel.hash) ?? compile(kernel.code));
     entry.users += 1;
     return entry.kernel;
   }
@@ -161,11 +172,17 @@ export class KernelTable {
   }
 
   async #compileNow(kernel: WasmKernel): Promise<void> {
-    const module = await compileAside(kernel.code).catch((cause: unknown) =>
-      Promise.reject(invalidCode(kernel, cause)),
-    );
+    const module: KernelModule = provided.get(kernel.hash) ?? (await this.#compileCode(kernel));
     // A synchronous read may have been faster.
     if (!this.#entries.has(kernel.hash)) this.#add(kernel, () => module);
+  }
+
+  async #compileCode(kernel: WasmKernel): Promise<KernelModule> {
+    try {
+      return await compileAside(kernel.code);
+    } catch (cause) {
+      throw invalidCode(kernel, cause);
+    }
   }
 
   #add(kernel: WasmKernel, compile: () => KernelModule): TableEntry {

@@ -16,7 +16,7 @@ import { collectOutputs, commitDonations, releaseDonated, separateDonated } from
 import { inputStorage, launchFailed, otherTier } from '../launch-errors.ts';
 import { type PreparedArrays, PreparedSets } from '../prepared.ts';
 import { launchObserver } from '../profile.ts';
-import { isWebgpuProgram, type Program, tierName, type WebgpuProgram, type WebgpuTier } from '../program.ts';
+import { isWebgpuProgram, type Program, runsOn, tierName, type WebgpuProgram, type WebgpuTier } from '../program.ts';
 import { ProgramResources } from '../program-resources.ts';
 import { Binding, type BindingContext, type BoundLaunch, type Slot } from './binding.ts';
 import type { Commands } from './commands.ts';
@@ -287,14 +287,6 @@ const resolved: GpuBlock[] = [];
  * @throws KilnError `invalid_program`
  */
 function ofTier(program: Program, { deviceName, tier: own }: ExecutableContext): WebgpuProgram {
-  if (isWebgpuProgram(program)) {
-    const { shaderF16, subgroups, integerDot, storageBuffers } = program.tier;
-    const fits =
-      (!shaderF16 || own.shaderF16) &&
-      (!subgroups || own.subgroups) &&
-      (!integerDot || own.integerDot) &&
-      storageBuffers <= own.storageBuffers;
-    if (fits) return program;
-  }
+  if (isWebgpuProgram(program) && runsOn(program.tier, own)) return program;
   throw otherTier(program, deviceName, `${tierName(own)} or less`);
 }

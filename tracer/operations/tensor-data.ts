@@ -7,9 +7,9 @@
  */
 import type { DType } from '../../base/dtype.ts';
 import { KilnError } from '../../base/error.ts';
+import { dtypeOfTypedArray, isWide } from '../../runtime/typed-arrays.ts';
 import { hintForCopies } from '../copies.ts';
 import { Tensor } from '../tensor.ts';
-import { dtypeOfTypedArray, isWide } from '../typed-arrays.ts';
 
 type Element = number | boolean | bigint;
 
