@@ -117,6 +117,8 @@ export interface Device {
    * nothing has happened and every input is as it was
    */
   run(source: ProgramSource, inputs: readonly BufferHandle[], outputs: readonly ArraySpec[]): BufferHandle[];
+  /** Makes the kernels of a compiled program ready, off this thread where the engine can. */
+  loadAside(program: Program): Promise<void>;
   /** Makes everything of a compiled program that does not depend on inputs, so that its first run is fast. */
   warmup(program: Program): Promise<void>;
   /**

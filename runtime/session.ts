@@ -47,6 +47,7 @@ const openWebgpu = async (options?: AdapterOptions): Promise<WebgpuDevice> =>
 const makers = new Map<string, DeviceMaker>();
 const made = new Map<string, Device>();
 let chosen: string | undefined;
+let preferred: string | undefined;
 let stopDebugging: (() => void) | undefined;
 /** How many sessions have ended: what was being opened then must not outlive them. */
 let shutdowns = 0;
@@ -72,8 +73,16 @@ export function assertDevice(name: string): void {
   });
 }
 
-/** The device that new arrays go to, by name: what `chooseDevice` said, else KILN_DEVICE, else wasm. */
-export const currentDeviceName = (): string => chosen ?? flag('KILN_DEVICE') ?? 'wasm';
+/** The device that was chosen, by name: what `chooseDevice` said, else KILN_DEVICE. */
+export const chosenDeviceName = (): string | undefined => chosen ?? flag('KILN_DEVICE');
+
+/** The device that new arrays go to, by name: the one that was chosen, else the one that is preferred, else wasm. */
+export const currentDeviceName = (): string => chosenDeviceName() ?? preferred ?? 'wasm';
+
+/** Sends new arrays to a device where nobody has chosen one: the first time counts. */
+export const preferDevice = (name: string): void => {
+  preferred ??= name;
+};
 
 /**
  * The device of a name, made if need be.
@@ -153,7 +162,7 @@ function register(name: string, device: Device): Device {
 
 const notOpen = (name: string): KilnError =>
   new KilnError('unknown_device', `the ${name} device is not open`, {
-    expected: `a device that init has opened: asking for an adapter takes a while`,
+    expected: 'a device that init or load has opened: asking for an adapter, or for its code, takes a while',
     hint: `await init({ device: '${name}' }) before the first use${
       flag('KILN_DEVICE') === name ? `; with KILN_DEVICE=${name}, await init() does` : ''
     }`,
@@ -192,6 +201,7 @@ export function shutdown(): void {
   made.clear();
   opening.clear();
   chosen = undefined;
+  preferred = undefined;
   for (const { forget } of makers.values()) forget();
   stopDebugging?.();
   stopDebugging = undefined;

@@ -21,7 +21,7 @@ import {
   openDevice,
   shutdown as shutdownDevices,
 } from '../runtime/session.ts';
-import { chooseThreads } from '../runtime/wasm/complete.ts';
+import { chooseThreads } from '../runtime/wasm/choose-threads.ts';
 import { endWorker } from './compiler-client.ts';
 import { currentTrace } from './graph-trace.ts';
 import { describe } from './outputs.ts';

@@ -1,0 +1,112 @@
+/**
+ * The programs of the target that was chosen: which blobs they are made of, and their putting together as soon as the
+ * last of those has come.
+ */
+import { KilnError } from '../../base/error.ts';
+import { type Blob, corrupt } from '../artefact/container.ts';
+import { programOfRecord } from '../artefact/program-record.ts';
+import type { ArtefactContent, FunctionRecord, KernelRecord, ProgramRecord } from '../artefact/records.ts';
+import type { Program, TensorSpec } from '../program.ts';
+import { validateProgram } from '../validate.ts';
+
+export class ProgramAssembly {
+  readonly #content: ArtefactContent;
+  readonly #blobs: readonly Blob[];
+  readonly #kernels: ReadonlyMap<string, KernelRecord>;
+  /** What has come and is still needed. */
+  readonly #bytes = new Map<number, Uint8Array>();
+  /** Programs that wait, with the blobs that they wait for. */
+  readonly #waiting = new Map<number, Set<number>>();
+  readonly #programs = new Map<number, Program>();
+  readonly #onProgram: (program: Program) => void;
+
+  /**
+   * @param target the name of a target for which each function has a program
+   * @param onProgram is given each program when it is there
+   * @throws KilnError `corrupt_artefact`
+   */
+  constructor(content: ArtefactContent, blobs: readonly Blob[], target: string, onProgram: (program: Program) => void) {
+    this.#content = content;
+    this.#blobs = blobs;
+    this.#kernels = new Map(content.kernels.map((kernel) => [kernel.hash, kernel]));
+    this.#onProgram = onProgram;
+    for (const one of content.functions) {
+      const number = numberOf(one, target);
+      this.#waiting.set(number, this.#blobsOf(content.programs[number]));
+    }
+    for (const [number, blobsLeft] of this.#waiting) if (blobsLeft.size === 0) this.#assemble(number);
+  }
+
+  /** The blobs that the programs are made of. */
+  get wanted(): ReadonlySet<number> {
+    return new Set([...this.#waiting.values()].flatMap((blobs) => [...blobs]));
+  }
+
+  /** @throws KilnError `invalid_program`, `corrupt_artefact` */
+  take(index: number, bytes: Uint8Array): void {
+    this.#bytes.set(index, bytes);
+    for (const [number, blobs] of this.#waiting) {
+      if (blobs.delete(index) && blobs.size === 0) this.#assemble(number);
+    }
+  }
+
+  /** The program of a function, when all blobs have come. @throws KilnError `corrupt_artefact` */
+  programOf(one: FunctionRecord, target: string): Program {
+    const program = this.#programs.get(numberOf(one, target))!;
+    assertSame(one, program, this.#content);
+    return program;
+  }
+
+  #blobsOf({ kernels, constants }: ProgramRecord): Set<number> {
+    return new Set([...kernels.map(({ hash }) => this.#kernel(hash).code), ...constants.map(({ bytes }) => bytes)]);
+  }
+
+  #kernel(hash: string): KernelRecord {
+    const kernel = this.#kernels.get(hash);
+    if (!kernel) throw corrupt(`a program without its kernel ${hash.slice(0, 64)}`);
+    return kernel;
+  }
+
+  #assemble(number: number): void {
+    const sources = {
+      // A device knows kernels by their hash and keeps them: that of the bytes, which has been checked, is not a name
+      // that another artefact, or another version of the compiler, could give to other code.
+      kernel: (hash: string): KernelRecord => {
+        const kernel = this.#kernel(hash);
+        return { ...kernel, hash: this.#blobs[kernel.code].sha256 };
+      },
+      blob: (index: number): Uint8Array => this.#bytes.get(index)!,
+    };
+    const program = validateProgram(programOfRecord(this.#content.programs[number], sources));
+    this.#programs.set(number, program);
+    this.#onProgram(program);
+  }
+}
+
+/** The number of a function's program for a target that it has. */
+export const numberOf = ({ programs }: FunctionRecord, target: string): number =>
+  programs.find((choice) => choice.target === target)!.program;
+
+/** @throws KilnError `corrupt_artefact` for a function whose program takes or gives something else than it says */
+function assertSame(
+  { name, inputs, captures, results, symbols }: FunctionRecord,
+  program: Program,
+  { weights }: ArtefactContent,
+): void {
+  const captured = captures.map((number) => weights!.tensors[number]);
+  const isSame =
+    typesText([...inputs, ...captured]) === typesText(program.inputs) &&
+    typesText(results) === typesText(program.outputs) &&
+    symbolsText(symbols) === symbolsText(program.symbols);
+  if (!isSame) throw corrupt(`a function ${JSON.stringify(name.slice(0, 100))} that is not what its program computes`);
+  // What is captured is there for every call.
+  if (program.inputs.slice(inputs.length).some(({ donated }) => donated)) {
+    throw new KilnError('corrupt_artefact', `${name}: a program that takes over what its function has captured`);
+  }
+}
+
+const typesText = (types: readonly TensorSpec[]): string =>
+  types.map(({ dtype, shape }) => `${dtype}[${shape}]`).join();
+
+const symbolsText = (symbols: FunctionRecord['symbols']): string =>
+  symbols.map(({ name, min, max }) => `${name} ${min} ${max}`).join();

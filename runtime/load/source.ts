@@ -1,0 +1,287 @@
+/**
+ * Where an artefact comes from, as bytes that are asked for from the front to the back:
+ *
+ *     const bytes = await openSource('model.kiln');
+ *     await bytes.read(0, 112)          // Uint8Array; shorter where the source ends
+ *     await bytes.read(4096, 8192)      // what lies between is skipped: not read where the source allows
+ *     await bytes.length(9000)          // how many bytes there are, counted no further than to 9000 and one
+ *     await bytes.close()
+ */
+import { KilnError } from '../../base/error.ts';
+
+/** The part of a stream of bytes that is used, without the types of the DOM. */
+export interface ByteStream {
+  getReader(): ByteStreamReader;
+}
+
+interface ByteStreamReader {
+  read(): Promise<{ readonly done: boolean; readonly value?: Uint8Array | undefined }>;
+  cancel(): Promise<unknown>;
+}
+
+interface ResponseLike {
+  readonly ok: boolean;
+  readonly status: number;
+  readonly statusText: string;
+  readonly url: string;
+  readonly body: ByteStream | null;
+}
+
+interface BlobLike {
+  readonly size: number;
+  slice(begin: number, end: number): BlobLike;
+  arrayBuffer(): Promise<ArrayBuffer>;
+}
+
+/**
+ * A path (in Node), the address of something that `fetch` or the file system has, a response or the promise of one, a
+ * stream, or the bytes themselves.
+ */
+export type ArtefactSource =
+  | string
+  | { readonly href: string }
+  | ResponseLike
+  | PromiseLike<ResponseLike>
+  | ByteStream
+  | BlobLike
+  | ArrayBuffer
+  | ArrayBufferView;
+
+export interface ByteSource {
+  /** The bytes from `begin` to before `end`, fewer where the source ends. `begin` is never before an earlier `end`. */
+  read(begin: number, end: number): Promise<Uint8Array>;
+  /** How many bytes there are, or some number above `most` where there are more than that. */
+  length(most: number): Promise<number>;
+  close(): Promise<void>;
+}
+
+type Files = typeof import('node:fs/promises');
+
+interface NodeProcess {
+  getBuiltinModule?(name: 'node:fs/promises'): Files | undefined;
+}
+
+const nodeFiles = (): Files | undefined =>
+  (globalThis as { process?: NodeProcess }).process?.getBuiltinModule?.('node:fs/promises');
+
+/** @throws KilnError (as a rejection) `not_a_file`, `invalid_argument` for what is no source */
+export async function openSource(given: ArtefactSource): Promise<ByteSource> {
+  const source = isObjectWith(given, 'then') ? await (given as PromiseLike<ResponseLike>) : given;
+  if (typeof source === 'string') return openText(source);
+  if (ArrayBuffer.isView(source)) {
+    return bytesSource(new Uint8Array(source.buffer, source.byteOffset, source.byteLength));
+  }
+  if (Object.prototype.toString.call(source) === '[object ArrayBuffer]') {
+    return bytesSource(new Uint8Array(source as ArrayBuffer));
+  }
+  if (isObjectWith(source, 'getReader')) return new StreamSource(source as ByteStream);
+  if (isObjectWith(source, 'status')) return openResponse(source as ResponseLike);
+  if (isObjectWith(source, 'slice')) return new BlobSource(source as BlobLike);
+  if (isObjectWith(source, 'href')) return openText((source as { readonly href: string }).href);
+  throw new KilnError('invalid_argument', 'load: this is nothing to load from', {
+    given: source === null ? 'null' : typeof source,
+    expected: 'a path, a URL, a Response, a stream or bytes',
+  });
+}
+
+const isObjectWith = (value: unknown, name: string): boolean =>
+  typeof value === 'object' && value !== null && name in value;
+
+const notAFile = (given: string, hint: string, cause?: unknown): KilnError =>
+  new KilnError('not_a_file', 'load: there is no artefact there', {
+    given,
+    expected: 'a file that `kiln bake` has written',
+    hint,
+    cause,
+  });
+
+/** A path or an address; two letters before the colon, since one is a drive of Windows. */
+async function openText(text: string): Promise<ByteSource> {
+  const files = nodeFiles();
+  if (files && text.startsWith('file:')) return openFile(files, new URL(text), text);
+  if (files && !/^[a-z][a-z\d+.-]+:/i.test(text)) return openFile(files, text, text);
+  let response: ResponseLike;
+  try {
+    response = await fetch(text);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw notAFile(`${text}: ${why}`, 'check the address, and that the server lets this page read it (CORS)', cause);
+  }
+  return openResponse(response);
+}
+
+function openResponse({ ok, status, statusText, url, body }: ResponseLike): ByteSource {
+  if (!ok) {
+    const answer = `HTTP status ${status}${statusText ? ` ${statusText}` : ''}`;
+    throw notAFile(`${answer}${url ? ` from ${url}` : ''}`, 'check the address, and that the file is deployed');
+  }
+  if (!body) throw notAFile(`a response without a body${url ? ` from ${url}` : ''}`, 'answer with the bytes');
+  return new StreamSource(body);
+}
+
+function bytesSource(bytes: Uint8Array): ByteSource {
+  // Others could change shared bytes after they were checked.
+  const isShared = Object.prototype.toString.call(bytes.buffer) !== '[object ArrayBuffer]';
+  const own = isShared ? bytes.slice() : bytes;
+  return {
+    read: (begin, end) => Promise.resolve(own.subarray(begin, end)),
+    length: () => Promise.resolve(own.length),
+    close: () => Promise.resolve(),
+  };
+}
+
+class BlobSource implements ByteSource {
+  readonly #blob: BlobLike;
+
+  constructor(blob: BlobLike) {
+    this.#blob = blob;
+  }
+
+  async read(begin: number, end: number): Promise<Uint8Array> {
+    return new Uint8Array(await this.#blob.slice(begin, end).arrayBuffer());
+  }
+
+  length(): Promise<number> {
+    return Promise.resolve(this.#blob.size);
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+/** What comes in pieces, in order. */
+class StreamSource implements ByteSource {
+  readonly #reader: ByteStreamReader;
+  /** The piece that came last, which begins at `#at`. */
+  #piece: Uint8Array = new Uint8Array(0);
+  #at = 0;
+  #isDone = false;
+
+  constructor(stream: ByteStream) {
+    try {
+      this.#reader = stream.getReader();
+    } catch (cause) {
+      throw new KilnError('invalid_argument', 'load: the body of the response or stream has been read already', {
+        given: cause instanceof Error ? cause.message : String(cause),
+        hint: 'load it once, or load a clone()',
+      });
+    }
+  }
+
+  async read(begin: number, end: number): Promise<Uint8Array> {
+    const pieces: Uint8Array[] = [];
+    let from = begin;
+    while (from < end && (await this.#reach(from))) {
+      const part = this.#piece.subarray(from - this.#at, end - this.#at);
+      pieces.push(part);
+      from += part.length;
+    }
+    if (pieces.length === 1) return pieces[0];
+    const bytes = new Uint8Array(from - begin);
+    let to = 0;
+    for (const piece of pieces) {
+      bytes.set(piece, to);
+      to += piece.length;
+    }
+    return bytes;
+  }
+
+  async length(most: number): Promise<number> {
+    while (this.#at + this.#piece.length <= most && (await this.#next()));
+    return this.#at + this.#piece.length;
+  }
+
+  async close(): Promise<void> {
+    if (!this.#isDone) await this.#reader.cancel().catch(() => undefined);
+  }
+
+  /** Goes on until the piece at hand holds a byte; whether there is such a byte. */
+  async #reach(byte: number): Promise<boolean> {
+    while (byte >= this.#at + this.#piece.length) if (!(await this.#next())) return false;
+    return true;
+  }
+
+  async #next(): Promise<boolean> {
+    if (this.#isDone) return false;
+    const { done, value } = await this.#reader.read().catch((cause: unknown) => {
+      this.#isDone = true;
+      const why = cause instanceof Error ? cause.message : String(cause);
+      throw new KilnError('truncated_artefact', 'the artefact broke off on its way', {
+        given: `${this.#at + this.#piece.length} bytes, then: ${why}`,
+        hint: 'load it again',
+        cause,
+      });
+    });
+    this.#isDone = done;
+    if (done) return false;
+    if (!ArrayBuffer.isView(value)) {
+      throw new KilnError('invalid_argument', 'load: a stream of something else than bytes', { given: typeof value });
+    }
+    this.#at += this.#piece.length;
+    this.#piece = value;
+    return true;
+  }
+}
+
+/** What a first read takes along, so that small files are read at once. */
+const headBytes = 256 << 10;
+
+/** @param shown the path or address as it was given */
+async function openFile(files: Files, path: string | URL, shown: string): Promise<ByteSource> {
+  try {
+    // Before it is opened: a pipe would wait for its writer.
+    const stats = await files.stat(path);
+    if (!stats.isFile()) {
+      throw notAFile(
+        stats.isDirectory() ? `the folder ${shown}` : `${shown}, which is no file`,
+        'name the file itself',
+      );
+    }
+    const handle = await files.open(path, 'r');
+    const { size } = await handle.stat();
+    return new FileSource(handle, size);
+  } catch (cause) {
+    if (cause instanceof KilnError) throw cause;
+    throw notAFile(
+      `${shown}: ${cause instanceof Error ? cause.message : String(cause)}`,
+      'check the path; one that is not absolute is looked up from the current folder of the process',
+      cause,
+    );
+  }
+}
+
+class FileSource implements ByteSource {
+  readonly #file: import('node:fs/promises').FileHandle;
+  readonly #size: number;
+  #head: Uint8Array | undefined;
+
+  constructor(file: import('node:fs/promises').FileHandle, size: number) {
+    this.#file = file;
+    this.#size = size;
+  }
+
+  async read(begin: number, end: number): Promise<Uint8Array> {
+    this.#head ??= await this.#readNow(0, headBytes);
+    return end <= this.#head.length ? this.#head.subarray(begin, end) : this.#readNow(begin, end);
+  }
+
+  length(): Promise<number> {
+    return Promise.resolve(this.#size);
+  }
+
+  async close(): Promise<void> {
+    await this.#file.close();
+  }
+
+  async #readNow(begin: number, end: number): Promise<Uint8Array> {
+    const bytes = new Uint8Array(Math.max(0, Math.min(end, this.#size) - begin));
+    let done = 0;
+    while (done < bytes.length) {
+      const { bytesRead } = await this.#file.read(bytes, done, bytes.length - done, begin + done);
+      if (bytesRead === 0) return bytes.subarray(0, done);
+      done += bytesRead;
+    }
+    return bytes;
+  }
+}

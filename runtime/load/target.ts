@@ -1,0 +1,138 @@
+/**
+ * Which of an artefact's targets runs here, and the device that it runs on: the one that the session uses, where the
+ * artefact has code for it; else a GPU; else wasm, with threads where memory can be shared and the artefact has code for
+ * that. Only the code of that device is loaded.
+ */
+import { KilnError } from '../../base/error.ts';
+import type { ArtefactContent } from '../artefact/records.ts';
+import type { Device } from '../device.ts';
+import { runsOn, type Tier, tierName, type WasmTier } from '../program.ts';
+import {
+  assertDevice,
+  bestDevice,
+  chosenDeviceName,
+  devicesInUse,
+  madeDevice,
+  openDevice,
+  preferDevice,
+} from '../session.ts';
+
+export interface TargetOptions {
+  /**
+   * `'wasm'`, `'webgpu'`, or `'auto'` for the best one here that the artefact has code for. Unless given, the device
+   * that the session uses already; where there is none, as `'auto'`.
+   */
+  readonly device?: string;
+  /** Threads that kernels run on, the calling one among them; as `init` takes them. */
+  readonly threads?: number;
+}
+
+export interface ChosenTarget {
+  /** As the artefact calls it, such as `'wasm-threads'`. */
+  readonly name: string;
+  readonly device: Device;
+}
+
+/** A target for which every function of the artefact has a program. */
+interface Candidate {
+  readonly name: string;
+  readonly tiers: readonly Tier[];
+  /** Whether some of its programs have sizes that vary. */
+  readonly isSymbolic: boolean;
+}
+
+/** @throws KilnError (as a rejection) `missing_tier`, `no_adapter`, `unknown_device`, `invalid_argument` */
+export async function chooseTarget(content: ArtefactContent, options: TargetOptions): Promise<ChosenTarget> {
+  const candidates = candidatesOf(content);
+  const device = await deviceFor(candidates, options);
+  if (devicesInUse().length === 1) preferDevice(device.name);
+  const [best] = candidates
+    .filter(({ tiers }) => tiers.every((tier) => runsOn(tier, device.tier)))
+    .sort((a, b) => worth(b) - worth(a));
+  if (!best && content.functions.length > 0) throw missingTier(candidates, tierName(device.tier));
+  return { name: best?.name ?? device.name, device };
+}
+
+function candidatesOf({ functions, programs }: ArtefactContent): Candidate[] {
+  const names = functions.length > 0 ? functions[0].programs.map(({ target }) => target) : [];
+  return names.flatMap((name) => {
+    const found = functions.map((one) => one.programs.find(({ target }) => target === name));
+    if (!found.every((choice) => choice !== undefined)) return [];
+    const tiers = found.map(({ program }) => programs[program].tier);
+    return [{ name, tiers, isSymbolic: functions.some(({ symbols }) => symbols.length > 0) }];
+  });
+}
+
+/** The more of the device a target uses, the better it is. */
+function worth({ tiers: [tier] }: Candidate): number {
+  if (tier.target === 'wasm') return 2 * Number(tier.threads) + Number(tier.relaxedSimd);
+  return 4 * Number(tier.subgroups) + 2 * Number(tier.shaderF16) + Number(tier.integerDot);
+}
+
+async function deviceFor(candidates: readonly Candidate[], options: TargetOptions): Promise<Device> {
+  const has = (kind: string): boolean => candidates.some(({ tiers: [{ target }] }) => target === kind);
+  const name = await deviceName(has, options.device);
+  if (candidates.length > 0 && !has(name)) throw missingTier(candidates, name);
+  if (name === 'wasm') await prepareWasm(candidates, options.threads);
+  try {
+    return await openDevice(name);
+  } catch (cause) {
+    if (!(cause instanceof KilnError) || cause.code !== 'no_adapter' || has('wasm')) throw cause;
+    throw missingTier(candidates, `no WebGPU adapter: ${cause.given ?? cause.summary}`, cause);
+  }
+}
+
+async function deviceName(has: (kind: string) => boolean, wanted: string | undefined): Promise<string> {
+  if (wanted !== undefined && wanted !== 'auto') {
+    assertDevice(wanted);
+    return wanted;
+  }
+  const inUse = chosenDeviceName() ?? devicesInUse()[0]?.name;
+  if (wanted === undefined && inUse !== undefined && has(inUse)) return inUse;
+  if (has('wasm') && has('webgpu')) return bestDevice();
+  return has('webgpu') ? 'webgpu' : 'wasm';
+}
+
+/** Loads the parts of the wasm device that the artefact has code for, and says what a device to be made is like. */
+async function prepareWasm(candidates: readonly Candidate[], wanted: number | undefined): Promise<void> {
+  const [{ wantDevice }, { loadParts }] = await Promise.all([
+    import('../wasm/register.ts'),
+    import('../wasm/parts.ts'),
+  ]);
+  if (wanted !== undefined) (await import('../wasm/choose-threads.ts')).chooseThreads(wanted, 'load');
+  const tiers = candidates.flatMap(({ tiers: [tier] }) => (tier.target === 'wasm' ? [tier] : []));
+  const made = madeDevice('wasm');
+  const isSymbolic = candidates.some((candidate) => candidate.isSymbolic);
+  const threads = made?.threads ?? (await threadsFor(tiers, wanted));
+  const relaxedSimd =
+    tiers.some((tier) => tier.relaxedSimd) && (await import('../wasm/features.ts')).wasmFeatures().relaxedSimd;
+  if (!made) wantDevice({ threads, relaxedSimd });
+  await loadParts({ sharing: threads > 1, relaxedSimd, planArena: isSymbolic });
+}
+
+/** How many threads a new device has: one where there is no code for more. */
+async function threadsFor(tiers: readonly WasmTier[], wanted: number | undefined): Promise<number> {
+  if (wanted === undefined && !tiers.some(({ threads }) => threads)) return 1;
+  const { resolveThreads } = await import('../wasm/threads.ts');
+  const threads = resolveThreads(wanted);
+  const isOnlyForMore = wanted === undefined && tiers.every((tier) => tier.threads);
+  return isOnlyForMore && threads === 1 ? resolveThreads(2) : threads;
+}
+
+function missingTier(candidates: readonly Candidate[], here: string, cause?: unknown): KilnError {
+  const names = candidates.map(({ name }) => name);
+  return new KilnError('missing_tier', 'load: the artefact has no code that runs here', {
+    given: names.length > 0 ? `code for ${names.join(', ')}` : 'no target for which every function has code',
+    expected: `code for what there is here: ${here}`,
+    hint: adviceFor(names),
+    cause,
+  });
+}
+
+function adviceFor(names: readonly string[]): string {
+  if (names.includes('wasm'))
+    return 'load it with { device: "wasm", threads: 1 }, before tensors are made on more threads';
+  const only = 'bake it with --targets wasm,… too: the target `wasm` runs everywhere';
+  if (!names.some((name) => name.startsWith('wasm'))) return only;
+  return `${only}; on a page, threads need the headers of cross-origin isolation (docs/threads.md)`;
+}
