@@ -9,7 +9,7 @@
 import type { DimBindings } from '../base/dim.ts';
 import { KilnError } from '../base/error.ts';
 import { solveSizes } from '../base/solve-sizes.ts';
-import type { Program, Size } from './program.ts';
+import type { Program, Size, TensorSpec } from './program.ts';
 
 /** The number a size stands for. @throws KilnError `invalid_program`, `invalid_size` for a negative or unsafe result */
 export const evaluateSize = (size: Size, bindings: DimBindings): number => evaluateInteger(size, bindings, 0);
@@ -88,7 +88,7 @@ export function evaluateFormula(text: string, bindings: DimBindings): number {
  * bounds, `invalid_program` for a symbol that no input's shape tells
  */
 export function bindSymbols(
-  { name, symbols, inputs }: Program,
+  { name, symbols, inputs }: Pick<Program, 'name' | 'symbols'> & { readonly inputs: readonly TensorSpec[] },
   inputShapes: readonly (readonly number[])[],
 ): Map<string, number> {
   const pairs = inputs.flatMap(({ shape: declared }, index) => {

@@ -4,8 +4,7 @@
  *
  *     step({ w, b }, x, 0.1)      // { w, b }: 0.1 is the number that it was baked with
  */
-import { bindDims } from '../../base/bind-dims.ts';
-import { type DimBindings, evaluateDim } from '../../base/dim.ts';
+import type { DimBindings } from '../../base/dim.ts';
 import { KilnError } from '../../base/error.ts';
 import { SourceLocation } from '../../base/location.ts';
 import { DeviceArray } from '../array.ts';
@@ -13,8 +12,8 @@ import { newArray } from '../array-class.ts';
 import type { FunctionRecord } from '../artefact/records.ts';
 import type { ArraySpec, BufferHandle, Device, ProgramSource } from '../device.ts';
 import { assertDonatedOnce } from '../donation.ts';
-import type { Program, TensorSpec } from '../program.ts';
-import { parseSize, symbolTable } from '../sizes.ts';
+import type { Program } from '../program.ts';
+import { bindSymbols, evaluateSize } from '../sizes.ts';
 import { bytesOfView } from '../typed-arrays.ts';
 import { argumentError } from './mismatch.ts';
 import { type ArrayArgument, gatherArrays, rebuildTree, specOfArray } from './trees.ts';
@@ -121,31 +120,24 @@ export class LoadedFunction {
     const sizes = this.#solve(arrays);
     if (!sizes) return undefined;
     if (this.#outputs.size >= mostKnownSizes) this.#outputs.clear();
-    const outputs = this.#record.results.map((spec) => this.#concrete(spec, sizes));
+    const outputs = this.#record.results.map(({ dtype, shape }) => {
+      return { dtype, shape: Object.freeze(shape.map((size) => evaluateSize(size, sizes))) };
+    });
     this.#outputs.set(key, outputs);
     return outputs;
   }
 
   #solve(arrays: readonly ArrayArgument[]): DimBindings | undefined {
-    const { inputs, symbols } = this.#record;
-    if (symbols.length === 0) return noSizes;
-    const table = symbolTable(symbols);
+    if (this.#record.symbols.length === 0) return noSizes;
     try {
-      return bindDims(
-        inputs.flatMap(({ shape }, i) => {
-          const given = specOfArray(arrays[i]).shape;
-          return shape.map((size, axis) => [parseSize(size, table), given[axis]] as const);
-        }),
+      return bindSymbols(
+        this.#record,
+        arrays.map((array) => specOfArray(array).shape),
       );
     } catch (error) {
       if (error instanceof KilnError) return undefined;
       throw error;
     }
-  }
-
-  #concrete({ dtype, shape }: TensorSpec, sizes: DimBindings): ArraySpec {
-    const table = symbolTable(this.#record.symbols);
-    return { dtype, shape: Object.freeze(shape.map((size) => evaluateDim(parseSize(size, table), sizes))) };
   }
 
   #assertUsable(): void {

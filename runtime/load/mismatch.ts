@@ -1,5 +1,4 @@
 /** Why arguments are not those that a function was baked for: looked for when a call does not fit, and not before. */
-import { bindDims } from '../../base/bind-dims.ts';
 import { dtypeInfo } from '../../base/dtype.ts';
 import { type ErrorDetails, internalError, KilnError } from '../../base/error.ts';
 import { isPlainObject, sortedKeys, staticKey } from '../../base/static-key.ts';
@@ -7,7 +6,7 @@ import { DeviceArray } from '../array.ts';
 import type { FunctionRecord, TreeRecord } from '../artefact/records.ts';
 import { isKeyOfValue, valueOfKey } from '../artefact/static-values.ts';
 import type { TensorSpec } from '../program.ts';
-import { parseSize, symbolTable } from '../sizes.ts';
+import { bindSymbols } from '../sizes.ts';
 import { isArrayArgument, specOfArray } from './trees.ts';
 
 const typeText = ({ dtype, shape }: TensorSpec): string => `${dtypeInfo(dtype).short}[${shape.join(',')}]`;
@@ -120,13 +119,10 @@ class Comparison {
 
   /** Sizes that vary, which must agree with each other and lie within their bounds. */
   #sizes(): KilnError | undefined {
-    const { inputs, symbols } = this.#record;
-    const table = symbolTable(symbols);
     try {
-      bindDims(
-        inputs.flatMap(({ shape }, i) =>
-          shape.map((size, axis) => [parseSize(size, table), Number(this.#given[i].shape[axis])] as const),
-        ),
+      bindSymbols(
+        this.#record,
+        this.#given.map(({ shape }) => shape.map(Number)),
       );
       return undefined;
     } catch (cause) {
@@ -134,7 +130,7 @@ class Comparison {
       return this.#error('spec_mismatch', cause.summary, {
         ...(cause.given !== undefined && { given: cause.given }),
         ...(cause.expected !== undefined && { expected: cause.expected }),
-        hint: `it was baked for ${inputs.map(typeText).join(', ')}`,
+        hint: `it was baked for ${this.#record.inputs.map(typeText).join(', ')}`,
         cause,
       });
     }

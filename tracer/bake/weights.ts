@@ -9,9 +9,9 @@
 import type { DType } from '../../base/dtype.ts';
 import { internalError, KilnError } from '../../base/error.ts';
 import type { WeightsRecord } from '../../runtime/artefact/records.ts';
+import { bytesOfView } from '../../runtime/typed-arrays.ts';
 import { type ArrayLeaf, typeOfArray } from '../array-leaf.ts';
 import { Tensor } from '../tensor.ts';
-import { bytesOfView } from '../typed-arrays.ts';
 import { inFileOrder, type NamedTensor, writeSafetensors } from './safetensors.ts';
 import { recordWeights } from './tree-record.ts';
 
