@@ -39,8 +39,8 @@ describe('a loaded artefact', () => {
     expect(await params.w.bytes()).toEqual(await expected.params.w.bytes());
     expect(await params.b.bytes()).toEqual(await expected.params.b.bytes());
     const [scaled, nothing] = model.functions.scaled(input(2));
-    const plain = await compiled(newParams(), input(2)).data();
-    expect(await scaled.data()).toEqual(plain.map((value, i) => Number(value) * (1 + (i % 4))));
+    const plain = (await compiled(newParams(), input(2)).data()) as Float32Array;
+    expect(await scaled.data()).toEqual(plain.map((value, i) => value * (1 + (i % 4))));
     expect(nothing).toBeNull();
   });
 });
