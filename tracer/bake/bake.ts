@@ -10,6 +10,7 @@ import type { ArtefactContent } from '../../runtime/artefact/records.ts';
 import type { CompileRequest } from '../compiler.ts';
 import { assemble, type BakedFunction } from './assemble.ts';
 import { type CompileAllOptions, compileAll } from './compile-pool.ts';
+import { declarationsOf } from './declarations.ts';
 import type { BakeDefinition } from './define.ts';
 import { packageVersion } from './package-version.ts';
 import { type BakeTarget, defaultTargets, resolveTargets, tierOf } from './targets.ts';
@@ -19,6 +20,8 @@ import { type CollectedWeights, WeightsCollector } from './weights.ts';
 export interface BakeArtefactOptions {
   /** `wasm` and `webgpu` unless given. */
   readonly targets?: readonly string[];
+  /** What the artefact will be called, for the declarations: `model.kiln` unless given. */
+  readonly name?: string;
   /** Most worker threads that compile. */
   readonly threads?: number;
   /** Told after each compile. @param note which one it was: `step for webgpu` */
@@ -30,6 +33,8 @@ export interface BakeReport {
   readonly targets: readonly BakeTarget[];
   /** What the artefact holds, as its header says it. */
   readonly content: ArtefactContent;
+  /** The types of its functions and weights, as a TypeScript declaration file. */
+  readonly declarations: string;
   /** Milliseconds that each compile took. */
   readonly compiles: readonly { readonly name: string; readonly target: BakeTarget; readonly milliseconds: number }[];
 }
@@ -48,7 +53,7 @@ const countedThreads = 8;
  */
 export async function bakeArtefact(
   definition: BakeDefinition | readonly BakeDefinition[],
-  { targets: wanted = defaultTargets, threads, onProgress }: BakeArtefactOptions = {},
+  { targets: wanted = defaultTargets, name = 'model.kiln', threads, onProgress }: BakeArtefactOptions = {},
 ): Promise<BakedArtefact> {
   const targets = resolveTargets(wanted);
   const failures: KilnError[] = [];
@@ -61,7 +66,10 @@ export async function bakeArtefact(
   });
   if (failures.length > 0) throw failed(failures);
   const { bytes, content } = assemble(compiled.functions, weights, undefined, packageVersion());
-  return { bytes, report: { targets, content, compiles: compiled.compiles } };
+  return {
+    bytes,
+    report: { targets, content, declarations: declarationsOf(content, name), compiles: compiled.compiles },
+  };
 }
 
 /** The failures of a bake, one for each entry that can not be baked. */
