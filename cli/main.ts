@@ -1,24 +1,13 @@
 #!/usr/bin/env node
-/** The command line: `kiln explain FILE`, `kiln report FILE`, `kiln bench FILE`. Each command is a file of its own. */
-import { readFileSync } from 'node:fs';
+/** The command line: `kiln explain FILE`, `kiln bake ENTRY… -o FILE` and the like. Each command is a file of its own. */
 import { Command, CommanderError } from 'commander';
 import { KilnError } from '../index.ts';
+import { packageVersion } from '../tracer/bake/package-version.ts';
+import { bakeTargets, defaultTargets } from '../tracer/bake/targets.ts';
+import { type BakeFilesOptions, bakeFiles } from './bake.ts';
 import { type BenchFileOptions, benchFile } from './bench.ts';
 import { type ExplainFileOptions, explainFile } from './explain.ts';
 import { type ReportFileOptions, reportFile } from './report.ts';
-
-function packageVersion(): string {
-  // From dist/cli/main.js the package is two folders up, from cli/main.ts one.
-  for (const path of ['../package.json', '../../package.json']) {
-    try {
-      const { name, version } = JSON.parse(readFileSync(new URL(path, import.meta.url), 'utf8'));
-      if (name === 'kilnjs') return version;
-    } catch {
-      // Not this folder.
-    }
-  }
-  throw new KilnError('internal', 'the package.json of kilnjs was not found');
-}
 
 const count = (text: string): number => {
   const value = Number(text);
@@ -58,8 +47,30 @@ function program(): Command {
     .option('--iterations <n>', 'timed calls of each mode', count, 50)
     .option('--json', 'print the figures as JSON', false)
     .action((file: string, options: BenchFileOptions) => benchFile(file, options));
+  kiln
+    .command('bake')
+    .description('compile ahead of time what ENTRY declares with defineBake, for pages and programs without a compiler')
+    .argument('<entry...>', 'modules whose default export is defineBake({ name: { fn, args } })')
+    .requiredOption('-o, --output <file>', 'the artefact to write, such as model.kiln; its types go beside it')
+    .option(
+      '-t, --target <names>',
+      `some of ${bakeTargets.join(', ')}; ${defaultTargets.join(',')} unless given`,
+      names,
+    )
+    .option('--check', 'write nothing; fail where FILE is not what ENTRY bakes to', false)
+    .option('--sign <key.pem>', 'sign with a private key for Ed25519')
+    .option('--wasm-modules <folder>', 'write the WASM code as files, too, for runtimes that import it')
+    .option('--no-types', 'write no FILE.d.ts')
+    .option('--threads <n>', 'compile on at most so many threads', count)
+    .action((entries: string[], options: BakeFilesOptions) => bakeFiles(entries, options));
   return kiln;
 }
+
+/** Names between commas; the option may be given several times. */
+const names = (text: string, before: readonly string[] = []): readonly string[] => [
+  ...before,
+  ...text.split(',').map((name) => name.trim()),
+];
 
 // A reader that has seen enough, as in `kiln explain FILE | head`, ends the command.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

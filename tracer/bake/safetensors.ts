@@ -8,6 +8,7 @@
  */
 import { byteSize, type DType } from '../../base/dtype.ts';
 import { internalError } from '../../base/error.ts';
+import { corrupt } from '../../runtime/artefact/container.ts';
 
 export interface NamedTensor {
   readonly name: string;
@@ -66,4 +67,23 @@ export function writeSafetensors(tensors: readonly NamedTensor[]): Uint8Array<Ar
     at += bytes.length;
   }
   return file;
+}
+
+/**
+ * The tensors of a file with the bytes of each.
+ * @param tensors in the order of the file, as `writeSafetensors` was given them
+ * @throws KilnError `corrupt_artefact` for a file that is shorter or longer
+ */
+export function tensorsOf(tensors: readonly Omit<NamedTensor, 'bytes'>[], file: Uint8Array): NamedTensor[] {
+  const sizes = tensors.map(({ dtype, shape }) => shape.reduce((product, size) => product * size, byteSize(dtype)));
+  const total = sizes.reduce((sum, size) => sum + size, 0);
+  const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
+  const start = file.length < lengthBytes ? -1 : lengthBytes + Number(view.getBigUint64(0, true));
+  if (start + total !== file.length) throw corrupt('weights that are shorter or longer than their tensors');
+  let at = start;
+  return tensors.map((tensor, i) => {
+    const bytes = file.subarray(at, at + sizes[i]);
+    at += sizes[i];
+    return { ...tensor, bytes };
+  });
 }

@@ -100,8 +100,11 @@ const receiverRefused = (name: string): KilnError =>
     hint: `bake a function that calls it: { fn: (x) => model.${name}(x), args: […] }`,
   });
 
-/** What an entry failed with, under its name. */
-export function failureOf(name: string, error: unknown): KilnError {
+/**
+ * What an entry or a module failed with, under its name.
+ * @param when what was done, for an error that is none of Kiln's
+ */
+export function failureOf(name: string, error: unknown, when = 'the function throws while it is traced'): KilnError {
   if (error instanceof KilnError) {
     const { code, summary, given, expected, hint, location } = error;
     const details: ErrorDetails = {
@@ -114,9 +117,8 @@ export function failureOf(name: string, error: unknown): KilnError {
     return new KilnError('bake_failed', `${name}: ${code === 'bake_failed' ? '' : `[${code}] `}${summary}`, details);
   }
   const location = error instanceof Error ? { location: SourceLocation.ofError(error) } : {};
-  return new KilnError('bake_failed', `${name}: the function throws while it is traced`, {
+  return new KilnError('bake_failed', `${name}: ${when}`, {
     given: String(error),
-    expected: 'a function that only computes with tensors: it is run once, on arguments without values',
     cause: error,
     ...location,
   });
