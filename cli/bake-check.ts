@@ -23,7 +23,7 @@ export function assertFresh(files: OutputFiles, { artefact, isSigned, command }:
   const differences = [...files].flatMap(([path, bytes]) => {
     const there = contentOf(path);
     if (!there) return [`${path} is not there`];
-    if (path === artefact) return ofArtefact(there, bytes, isSigned).map((difference) => `${path}: ${difference}`);
+    if (path === artefact) return ofArtefact(there, bytes, isSigned);
     return sameText(there, bytes) ? [] : [`${path} has other contents`];
   });
   if (differences.length === 0) return;

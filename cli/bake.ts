@@ -59,7 +59,7 @@ export async function bakeFiles(entries: readonly string[], options: BakeFilesOp
   }
   writeFiles(files);
   if (options.wasmModules !== undefined) removeOthers(options.wasmModules, files);
-  for (const [path, content] of files) console.log(line(path, content, path === output ? baked.report : undefined));
+  for (const text of linesOf(files, baked.report, options)) console.log(text);
 }
 
 /** What the modules declare; a module that can not be loaded is a failure like those of its entries. */
@@ -69,7 +69,8 @@ async function loadDefinitions(files: readonly string[], failures: unknown[]): P
     try {
       const { default: declared } = await loadModule(file);
       if (!isBakeDefinition(declared)) throw noDefinition(file);
-      definitions.push(declared);
+      if (definitions.some(({ entries }) => entries === declared.entries)) continue;
+      definitions.push({ ...declared, source: file });
     } catch (error) {
       const isOwn = error instanceof KilnError && error.code === 'cli_usage';
       failures.push(isOwn ? error : failureOf(file, error, 'the module throws while it is loaded'));
@@ -130,13 +131,21 @@ function outputsOf(bytes: Uint8Array, { declarations }: BakeReport, options: Bak
   return files;
 }
 
-function line(path: string, { length }: Uint8Array, made: BakeReport | undefined): string {
-  const size = faint(`(${formatBytes(length)})`);
-  if (!made) return `${path} ${size}`;
-  const { functions, kernels, weights } = made.content;
+function linesOf(files: OutputFiles, { content, targets }: BakeReport, options: BakeFilesOptions): string[] {
+  const { output, wasmModules } = options;
+  const { functions, kernels, weights } = content;
   const names = functions.map(({ name }) => name).join(', ');
   const tensors = weights ? `, ${weights.tensors.length} tensors` : '';
-  return `${path} ${size}  ${names} for ${made.targets.join(', ')}: ${kernels.length} kernels${tensors}`;
+  const summary = `${names} for ${targets.join(', ')}: ${kernels.length} kernels${tensors}`;
+  const line = (path: string): string => `${path} ${faint(`(${formatBytes(files.get(path)!.length)})`)}`;
+  const lines = [`${line(output)}  ${summary}`];
+  if (options.types) lines.push(line(`${output}.d.ts`));
+  if (wasmModules !== undefined) {
+    const code = [...files].filter(([path]) => path.endsWith('.wasm'));
+    const bytes = code.reduce((sum, [, { length }]) => sum + length, 0);
+    lines.push(`${join(wasmModules, 'index.js')} ${faint(`(${code.length} modules, ${formatBytes(bytes)})`)}`);
+  }
+  return lines;
 }
 
 /** The command that writes what `--check` misses. */

@@ -7,6 +7,7 @@ import { bakeTargets, defaultTargets } from '../tracer/bake/targets.ts';
 import { type BakeFilesOptions, bakeFiles } from './bake.ts';
 import { type BenchFileOptions, benchFile } from './bench.ts';
 import { type ExplainFileOptions, explainFile } from './explain.ts';
+import { type InspectFileOptions, inspectFile } from './inspect.ts';
 import { type ReportFileOptions, reportFile } from './report.ts';
 
 const count = (text: string): number => {
@@ -63,6 +64,13 @@ function program(): Command {
     .option('--no-types', 'write no FILE.d.ts')
     .option('--threads <n>', 'compile on at most so many threads', count)
     .action((entries: string[], options: BakeFilesOptions) => bakeFiles(entries, options));
+  kiln
+    .command('inspect')
+    .description('show what is in an artefact, and check every hash')
+    .argument('<file>', 'what `kiln bake` has written')
+    .option('--json', 'print it as JSON', false)
+    .option('--kernel <hash>', 'print the code of this kernel; the first letters of its hash will do')
+    .action((file: string, options: InspectFileOptions) => inspectFile(file, options));
   return kiln;
 }
 

@@ -89,12 +89,12 @@ function failed(failures: readonly KilnError[]): KilnError {
 /** The entries of all definitions by name. */
 function traceAll(definitions: readonly BakeDefinition[], failures: KilnError[]): readonly TracedEntry[] {
   const traced: TracedEntry[] = [];
-  const names = new Set<string>();
-  for (const { entries } of definitions) {
+  const names = new Map<string, string | undefined>();
+  for (const { entries, source } of definitions) {
     for (const [name, entry] of Object.entries(entries)) {
       try {
-        if (names.has(name)) throw duplicate('functions', name);
-        names.add(name);
+        if (names.has(name)) throw duplicate('functions', name, [names.get(name), source]);
+        names.set(name, source);
         traced.push(traceEntry(name, entry));
       } catch (error) {
         failures.push(failureOf(name, error));
@@ -111,12 +111,20 @@ async function collectWeights(
 ): Promise<CollectedWeights | undefined> {
   const collector = new WeightsCollector();
   const before = failures.length;
-  const trees = definitions.flatMap(({ weights }) => Object.entries(weights));
-  trees.sort(([a], [b]) => (a < b ? -1 : 1));
-  for (const [i, [name, tree]] of trees.entries()) {
+  const trees = new Map<string, { readonly tree: unknown; readonly source: string | undefined }>();
+  for (const { weights, source } of definitions) {
+    for (const [name, tree] of Object.entries(weights)) {
+      const known = trees.get(name);
+      // Two modules may name one tree that both import.
+      if (!known) trees.set(name, { tree, source });
+      else if (known.tree !== tree) {
+        failures.push(failureOf(`weights.${name}`, duplicate('trees of weights', name, [known.source, source])));
+      }
+    }
+  }
+  for (const name of [...trees.keys()].sort()) {
     try {
-      if (trees[i - 1]?.[0] === name && trees[i - 1][1] !== tree) throw duplicate('trees of weights', name);
-      if (trees[i - 1]?.[1] !== tree || trees[i - 1][0] !== name) collector.addTree(name, tree);
+      collector.addTree(name, trees.get(name)!.tree);
     } catch (error) {
       failures.push(failureOf(`weights.${name}`, error));
     }
@@ -131,9 +139,11 @@ async function collectWeights(
   }
 }
 
-const duplicate = (what: string, name: string): KilnError =>
+const duplicate = (what: string, name: string, sources: readonly (string | undefined)[]): KilnError =>
   new KilnError('bake_failed', `two ${what} have one name`, {
-    given: `'${name}' twice`,
+    given: sources.every((source) => source === undefined)
+      ? `'${name}' twice`
+      : `'${name}' in ${sources.join(' and ')}`,
     expected: 'names that are unique within an artefact',
     hint: 'rename one of them, or bake them into files of their own',
   });

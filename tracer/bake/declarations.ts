@@ -15,6 +15,7 @@ import type { DType } from '../../base/dtype.ts';
 import { internalError } from '../../base/error.ts';
 import type { ArtefactContent, FunctionRecord, TreeRecord, WeightsRecord } from '../../runtime/artefact/records.ts';
 import type { TensorSpec } from '../../runtime/program.ts';
+import { keyText, typeOfKey } from './key-type.ts';
 
 /** Typed arrays that stand for an array of one axis, as far as every version of TypeScript knows them. */
 const typedArrays: Readonly<Record<DType, readonly string[]>> = {
@@ -132,85 +133,10 @@ function arrayText({ dtype, shape }: TensorSpec, direction: Direction): string {
   return `${[`DeviceArray<'${dtype}'>`, ...views].join(' | ')} /* [${shape.join(', ')}] */`;
 }
 
-const keyText = (key: string): string => (/^[A-Za-z_$][\w$]*$/.test(key) ? key : JSON.stringify(key));
-
 const isKey = (tree: TreeRecord, key: string): boolean => tree.kind === 'static' && tree.key === key;
 
 function next<T>(values: Iterator<T>): T {
   const { done, value } = values.next();
   if (done) throw internalError('a tree with more arrays than types');
   return value;
-}
-
-/** The literal type of a static key (`base/static-key.ts`). */
-function typeOfKey(key: string): string {
-  const reader = new KeyReader(key);
-  return reader.type();
-}
-
-class KeyReader {
-  readonly #key: string;
-  #at = 0;
-
-  constructor(key: string) {
-    this.#key = key;
-  }
-
-  type(): string {
-    const kind = this.#key[this.#at++];
-    switch (kind) {
-      case 'n': {
-        const text = this.#match(/-?(?:Infinity|NaN|[\d.]+(?:e[+-]\d+)?)/y);
-        return /[IN]/.test(text) ? 'number' : text;
-      }
-      case 'i':
-        return `${this.#match(/-?\d+/y)}n`;
-      case 'b':
-        return this.#match(/[01]/y) === '1' ? 'true' : 'false';
-      case 's':
-        return JSON.stringify(this.#text(':'));
-      case 'N':
-        return 'null';
-      case 'U':
-        return 'undefined';
-      case '[':
-        return `readonly [${this.#members(']', () => this.type()).join(', ')}]`;
-      case '{': {
-        const members = this.#members('}', () => `readonly ${keyText(this.#text(':'))}: ${this.#typeAfter('=')}`);
-        return members.length === 0 ? 'Record<never, never>' : `{ ${members.join('; ')} }`;
-      }
-      default:
-        throw internalError(`'${this.#key}' is no key of a value that files can hold`);
-    }
-  }
-
-  #typeAfter(sign: string): string {
-    if (this.#key[this.#at++] !== sign) throw internalError(`'${this.#key}' is no key`);
-    return this.type();
-  }
-
-  /** A text behind its length. */
-  #text(separator: string): string {
-    const length = Number(this.#match(/\d+/y));
-    this.#at += separator.length;
-    this.#at += length;
-    return this.#key.slice(this.#at - length, this.#at);
-  }
-
-  #members(close: string, member: () => string): string[] {
-    const members: string[] = [];
-    while (this.#key[this.#at] !== close) {
-      members.push(member());
-      if (this.#key[this.#at] === ',') this.#at++;
-    }
-    this.#at++;
-    return members;
-  }
-
-  #match(pattern: RegExp): string {
-    pattern.lastIndex = this.#at;
-    const [text] = pattern.exec(this.#key) ?? [''];
-    this.#at += text.length;
-    return text;
-  }
 }

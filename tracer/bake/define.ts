@@ -41,6 +41,8 @@ export interface BakeDefinition {
   readonly kind: typeof definitionKind;
   readonly entries: Readonly<Record<string, BakeEntry>>;
   readonly weights: Readonly<Record<string, unknown>>;
+  /** Where it was declared, for messages. */
+  readonly source?: string;
 }
 
 /** Told by its value, not by identity: a second copy of Kiln knows it too. */

@@ -1,5 +1,4 @@
 /** An artefact that lies in memory as a whole, with every hash checked: for the tools. Loaders read as bytes arrive. */
-import { KilnError } from '../../base/error.ts';
 import { hashOf } from '../../base/hash.ts';
 import {
   corrupt,
@@ -10,6 +9,7 @@ import {
   readPreamble,
   truncated,
 } from '../../runtime/artefact/container.ts';
+import { readArtefact } from '../../runtime/artefact/read-artefact.ts';
 import type { ArtefactContent } from '../../runtime/artefact/records.ts';
 
 export interface OpenArtefact {
@@ -34,16 +34,5 @@ export function openArtefact(bytes: Uint8Array): OpenArtefact {
   for (const [i, blob] of blobs.entries()) {
     if (hashOf(blob) !== header.blobs[i].sha256) throw corrupt(`blob ${i}, which is not what its hash says`);
   }
-  return { preamble, header, content: contentOf(header.content), blobs };
-}
-
-function contentOf(content: unknown): ArtefactContent {
-  const { kind } = (content ?? {}) as { readonly kind?: unknown };
-  if (kind !== 'artefact') {
-    throw new KilnError('not_an_artefact', 'this is no baked artefact', {
-      given: `a container of something else (${String(kind)}), such as an entry of the cache`,
-      expected: 'what `kiln bake` has written',
-    });
-  }
-  return content as ArtefactContent;
+  return { preamble, header, content: readArtefact(header.content, blobs.length), blobs };
 }
