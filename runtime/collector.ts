@@ -22,7 +22,6 @@ const leastTensors = 10_000;
 
 /** V8 collects for external memory that grew by 64 MiB or more at once; smaller steps are often ignored. */
 const provocationBytes = 2 ** 27;
-const maximumRounds = 40;
 
 /** Finalisers of one device's arrays are due when what it holds has grown this much. */
 export class MemoryPressure {
@@ -44,30 +43,19 @@ export class MemoryPressure {
     );
   }
 
-  /** Lets the collector run, and finalisers after it. */
+  /** Lets the collector run, and finalisers after it; when it likes, where the code for that can not be loaded. */
   relieve(): Promise<void> {
-    this.#relief ??= collectGarbage().then(() => {
-      this.#after = this.#held();
-      this.#relief = undefined;
-    });
+    this.#relief ??= import('./collect-garbage.ts')
+      .then(
+        ({ collectGarbage }) => collectGarbage(),
+        () => undefined,
+      )
+      .then(() => {
+        this.#after = this.#held();
+        this.#relief = undefined;
+      });
     return this.#relief;
   }
-}
-
-/** Resolves when a collection has happened and its finalisers have run, or when the engine can not be moved to it. */
-export async function collectGarbage(): Promise<void> {
-  let hasCollected = false;
-  const sentinel = new FinalizationRegistry(() => {
-    hasCollected = true;
-  });
-  sentinel.register({}, undefined);
-  await nextTask();
-  for (let round = 0; round < maximumRounds && !hasCollected; round++) {
-    provokeCollection();
-    await nextTask();
-  }
-  // The finalisers of one collection run in several tasks where there are several registries.
-  await nextTask();
 }
 
 /** Makes the engine see a lot of memory come and go. */
@@ -77,21 +65,4 @@ export function provokeCollection(): void {
   } catch {
     // A RangeError, where so much is not to be had: then the engine has just tried to collect.
   }
-}
-
-/** Resolves in a later task, not just in a later microtask. */
-function nextTask(): Promise<void> {
-  return new Promise((resolve) => {
-    if (typeof setImmediate === 'function') {
-      setImmediate(resolve);
-      return;
-    }
-    const { port1, port2 } = new MessageChannel();
-    const receiver = port1 as { onmessage?: () => void };
-    receiver.onmessage = () => {
-      port1.close();
-      resolve();
-    };
-    port2.postMessage(undefined);
-  });
 }

@@ -8,9 +8,10 @@ import { internalError, KilnError } from '../base/error.ts';
 import { DeviceBuffer, denseBytes } from './buffer.ts';
 import { MemoryPressure, provokeCollection } from './collector.ts';
 import type { ArraySpec, BufferHandle, MemoryStatistics, ProgramSource } from './device.ts';
+import { part } from './parts.ts';
 import type { Program, Tier } from './program.ts';
-import { TaskQueue } from './queue.ts';
-import { QueuedAlias, QueuedLaunch, QueuedRead, QueuedSignal, QueuedUpload, type TaskDevice } from './tasks.ts';
+import type { QueuedTask, TaskQueue } from './queue.ts';
+import type { TaskDevice } from './tasks.ts';
 
 /** A device's memory as all devices count it. */
 export interface DeviceMemory<Storage> {
@@ -46,12 +47,8 @@ export abstract class QueuedDevice<Storage extends { references: number }> imple
   /** Buffers that are neither disposed nor donated. */
   #tensors = 0;
   protected readonly pressure = new MemoryPressure(() => this.memory());
-  protected readonly queue = new TaskQueue(async (error) => {
-    if (this.resources?.memory.isHopeless(error)) return;
-    // Twice, since a collection that had begun before may miss what died since.
-    await this.pressure.relieve();
-    await this.pressure.relieve();
-  });
+  /** What waits; made when something does for the first time. */
+  protected queue: TaskQueue | undefined;
 
   abstract get end(): KilnError | undefined;
   /** A storage with a copy of dense bytes. @throws KilnError as `upload` */
@@ -86,7 +83,7 @@ export abstract class QueuedDevice<Storage extends { references: number }> imple
   uploadLater(dtype: DType, shape: readonly number[], data: Promise<Uint8Array>): BufferHandle {
     this.assertOpen();
     const buffer = this.#newBuffer({ dtype, shape }, undefined);
-    this.queue.push(new QueuedUpload(buffer, data, (bytes) => this.store(dtype, bytes)));
+    this.#enqueue(new (part('queue').QueuedUpload)(buffer, data, (bytes) => this.store(dtype, bytes)));
     return buffer;
   }
 
@@ -97,10 +94,10 @@ export abstract class QueuedDevice<Storage extends { references: number }> imple
       throw internalError(`alias of ${buffer.dtype}[${buffer.shape}] as [${shape}]`);
     }
     const alias = new DeviceBuffer<Storage>(this, buffer.dtype, shape, buffer.bytes, undefined);
-    const isPending = buffer.state === 'pending';
-    const task = new QueuedAlias(this, buffer, alias);
-    if (isPending) this.queue.push(task);
-    else task.run();
+    const { storage, error } = buffer;
+    if (storage !== undefined) alias.resolve(this.shareStorage(storage));
+    else if (error) alias.fail(error);
+    else this.#enqueue(new (part('queue').QueuedAlias)(this, buffer, alias));
     return alias;
   }
 
@@ -109,9 +106,9 @@ export abstract class QueuedDevice<Storage extends { references: number }> imple
     const buffers: DeviceBuffer<Storage>[] = [];
     for (let i = 0; i < inputs.length; i++) buffers.push(this.own(inputs[i]));
     const { program } = source;
-    if (program === undefined || !this.queue.isIdle || !this.runsAtOnce(program)) {
+    if (program === undefined || this.#isWaiting || !this.runsAtOnce(program)) {
       const results = outputs.map((output) => this.#newBuffer(output, undefined));
-      this.queue.push(new QueuedLaunch(this, source, buffers, results));
+      this.#enqueue(new (part('queue').QueuedLaunch)(this, source, buffers, results));
       return results;
     }
     const result = this.execute(program, buffers, outputs);
@@ -134,10 +131,8 @@ export abstract class QueuedDevice<Storage extends { references: number }> imple
   }
 
   async synchronize(): Promise<void> {
-    if (!this.queue.isIdle) {
-      await new Promise<void>((resolve) => {
-        this.queue.push(new QueuedSignal(resolve));
-      });
+    if (this.#isWaiting) {
+      await new Promise<void>((resolve) => this.#enqueue(new (part('queue').QueuedSignal)(resolve)));
     }
     await this.settle();
   }
@@ -226,7 +221,21 @@ export abstract class QueuedDevice<Storage extends { references: number }> imple
 
   #readInTurn(buffer: DeviceBuffer<Storage>): Promise<Uint8Array<ArrayBuffer>> {
     return new Promise((resolve, reject) => {
-      this.queue.push(new QueuedRead(this, buffer, resolve, reject));
+      this.#enqueue(new (part('queue').QueuedRead)(this, buffer, resolve, reject));
     });
+  }
+
+  get #isWaiting(): boolean {
+    return this.queue?.isIdle === false;
+  }
+
+  #enqueue(task: QueuedTask): void {
+    this.queue ??= new (part('queue').TaskQueue)(async (error) => {
+      if (this.resources?.memory.isHopeless(error)) return;
+      // Twice, since a collection that had begun before may miss what died since.
+      await this.pressure.relieve();
+      await this.pressure.relieve();
+    });
+    this.queue.push(task);
   }
 }

@@ -9,7 +9,7 @@
  */
 import { KilnError } from '../base/error.ts';
 import { debug, flag, isDebugging } from '../base/flags.ts';
-import { SourceLocation } from '../base/location.ts';
+import { here } from '../base/here.ts';
 import { shutDownError } from './buffer.ts';
 import type { Device, MemoryStatistics } from './device.ts';
 import { observeLaunches } from './profile.ts';
@@ -69,7 +69,7 @@ export function assertDevice(name: string): void {
     expected: deviceNames()
       .map((known) => `'${known}'`)
       .join(' or '),
-    location: SourceLocation.capture(),
+    location: here(),
   });
 }
 
@@ -166,7 +166,7 @@ const notOpen = (name: string): KilnError =>
     hint: `await init({ device: '${name}' }) before the first use${
       flag('KILN_DEVICE') === name ? `; with KILN_DEVICE=${name}, await init() does` : ''
     }`,
-    location: SourceLocation.capture(),
+    location: here(),
   });
 
 /** The device of a name, if there is one. */

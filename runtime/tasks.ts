@@ -8,6 +8,8 @@ import type { ArraySpec, ProgramSource } from './device.ts';
 import type { Program } from './program.ts';
 import type { QueuedTask } from './queue.ts';
 
+export { TaskQueue } from './queue.ts';
+
 /** A device as its queued work sees it. */
 export interface TaskDevice<Storage> extends BufferOwner<Storage> {
   /** Whether a program is ready to run. */

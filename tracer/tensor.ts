@@ -20,7 +20,7 @@ import type { Nested, ScalarOf, TypedArrayOf } from '../runtime/elements.ts';
 import { formatElements, formatRepresentation } from '../runtime/format.ts';
 import { deviceNamed } from '../runtime/session.ts';
 // Tensors are made at once, so the device that needs no opening is at hand.
-import '../runtime/wasm/complete.ts';
+import '../runtime/complete.ts';
 import { markCopy } from './copies.ts';
 import type { Trace } from './graph-trace.ts';
 

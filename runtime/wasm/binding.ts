@@ -6,6 +6,7 @@
  */
 import type { DimBindings } from '../../base/dim.ts';
 import { BoundProgram } from '../bound-program.ts';
+import { part } from '../parts.ts';
 import type { PreparedArrays } from '../prepared.ts';
 import type { WasmProgram } from '../program.ts';
 import type { Block } from './allocator.ts';
@@ -13,7 +14,6 @@ import type { WasmResources } from './executable.ts';
 import { firstCallWork, type LoadedKernel, type PlannedPhase, workOf } from './kernels.ts';
 import { launchLayout, launchModes, launchWords } from './launch-layout.ts';
 import type { WasmMemory } from './memory.ts';
-import { part } from './parts.ts';
 import { launchListWords, planWorkspace, type WorkspacePlan } from './workspace-plan.ts';
 
 /** A launch with everything known. */

@@ -7,6 +7,7 @@ import type { DType } from '../../base/dtype.ts';
 import type { KilnError } from '../../base/error.ts';
 import { shutDownError } from '../buffer.ts';
 import type { ArraySpec, BufferHandle } from '../device.ts';
+import { loadPartsFor, part } from '../parts.ts';
 import type { Program, WasmTier } from '../program.ts';
 import { QueuedDevice } from '../queued-device.ts';
 import type { Trial } from '../trial.ts';
@@ -16,7 +17,6 @@ import { Driver } from './driver.ts';
 import { Executable, type ExecutableContext, ofTier, type WasmBuffer, type WasmResources } from './executable.ts';
 import { KernelTable } from './kernels.ts';
 import { WasmMemory } from './memory.ts';
-import { part } from './parts.ts';
 import { Workspace } from './workspace.ts';
 
 export interface WasmDeviceOptions {
@@ -98,7 +98,7 @@ export class WasmDevice extends QueuedDevice<Block> {
   readSync(handle: BufferHandle): Uint8Array<ArrayBuffer> {
     this.assertOpen();
     const buffer = this.own(handle);
-    if (buffer.state === 'pending') this.queue.drainSync();
+    if (buffer.state === 'pending') this.queue?.drainSync();
     return this.copyOut(buffer);
   }
 
@@ -106,7 +106,7 @@ export class WasmDevice extends QueuedDevice<Block> {
     if (!this.#resources) return;
     this.#resources.driver.pool?.end();
     this.#resources = undefined;
-    this.queue.failAll(shutDownError(this.name));
+    this.queue?.failAll(shutDownError(this.name));
   }
 
   isLoaded(program: Program): boolean {
@@ -119,6 +119,7 @@ export class WasmDevice extends QueuedDevice<Block> {
 
   async loadAside(program: Program): Promise<void> {
     const resources = this.#open();
+    await loadPartsFor(program);
     await resources.kernels.compileAll(ofTier(validateProgram(program), resources).kernels);
     this.load(program);
   }

@@ -4,13 +4,14 @@
  *
  *     driver.run(launches, 0, launches.length)       // throws what a kernel failed with; `step` says which
  */
+
+import { part } from '../parts.ts';
 import type { BoundLaunch } from './binding.ts';
 import { aloneDriver } from './driver-code.ts';
 import { engine, type FunctionTable, type KernelModule } from './engine.ts';
 import type { LoadedKernel } from './kernels.ts';
 import { launchLayout, launchModes } from './launch-layout.ts';
 import type { WasmMemory } from './memory.ts';
-import { part } from './parts.ts';
 import type { Pool } from './pool.ts';
 
 interface DriverExports {

@@ -16,7 +16,8 @@ import type { DeviceBuffer } from '../buffer.ts';
 import type { ArraySpec } from '../device.ts';
 import { collectOutputs, commitDonations, releaseDonated, separateDonated } from '../donation.ts';
 import { inputStorage, launchFailed, otherTier } from '../launch-errors.ts';
-import { type PreparedArrays, PreparedSets } from '../prepared.ts';
+import { part } from '../parts.ts';
+import type { PreparedArrays, PreparedSets } from '../prepared.ts';
 import { launchObserver } from '../profile.ts';
 import {
   isWasmProgram,
@@ -97,7 +98,8 @@ export class Executable {
     );
     this.#hasDonations = program.inputs.some((input) => input.donated);
     this.resources = new WasmResources(context);
-    this.#prepared = program.prepareSteps > 0 ? new PreparedSets(program, this.resources) : undefined;
+    this.#prepared =
+      program.prepareSteps > 0 ? new (part('prepared').PreparedSets)(program, this.resources) : undefined;
     try {
       this.#kernels = program.kernels.map((kernel) => this.resources.kernel(kernel));
       this.constants = program.constants.map(({ bytes }) => {

@@ -8,6 +8,7 @@
  * bytes. A launch that threads share is in pieces anyway.
  */
 import { KilnError } from '../../base/error.ts';
+import { partIfLoaded } from '../parts.ts';
 import type { WasmKernel } from '../program.ts';
 import {
   engine,
@@ -17,7 +18,6 @@ import {
   kernelFunction,
   type LinearMemory,
 } from './engine.ts';
-import { partIfLoaded } from './parts.ts';
 
 /**
  * What a call of a new kernel should take, and for how much time in long launches: short calls while the engine's

@@ -59,25 +59,16 @@ export class Commands {
     if (this.#dispatches >= longBatch) this.flush();
   }
 
-  /** Dispatches within the pass that is open. */
-  dispatch(pipeline: GPUComputePipeline, group: GPUBindGroup, x: number, y: number): void {
-    this.#pass ??= this.#open().beginComputePass();
-    this.dispatchIn(this.#pass, pipeline, group, x, y);
-  }
-
   /** A pass of its own, for what is timed. */
   timedPass(label: string, timestampWrites: GPUComputePassTimestampWrites): GPUComputePassEncoder {
     this.#endPass();
     return this.#open().beginComputePass({ label, timestampWrites });
   }
 
-  dispatchIn(
-    pass: GPUComputePassEncoder,
-    pipeline: GPUComputePipeline,
-    group: GPUBindGroup,
-    x: number,
-    y: number,
-  ): void {
+  /** Dispatches within a pass: the one that is open unless given. */
+  dispatch(pipeline: GPUComputePipeline, group: GPUBindGroup, x: number, y: number, own?: GPUComputePassEncoder): void {
+    if (!own) this.#pass ??= this.#open().beginComputePass();
+    const pass = own ?? this.#pass!;
     if (pass !== this.#pass || this.#pipeline !== pipeline) pass.setPipeline(pipeline);
     if (pass === this.#pass) this.#pipeline = pipeline;
     pass.setBindGroup(0, group);

@@ -11,6 +11,7 @@ import type { DType } from '../../base/dtype.ts';
 import { internalError, KilnError } from '../../base/error.ts';
 import { shutDownError } from '../buffer.ts';
 import type { ArraySpec, BufferHandle, ProgramSource } from '../device.ts';
+import { loadPartsFor } from '../parts.ts';
 import type { PreparedArrays } from '../prepared.ts';
 import type { Program, WebgpuTier } from '../program.ts';
 import { QueuedDevice } from '../queued-device.ts';
@@ -24,7 +25,6 @@ import { type GpuBlock, GpuMemory } from './memory.ts';
 import { narrowElements, storedBytes, widenElements } from './narrow.ts';
 import { Pipelines } from './pipelines.ts';
 import { Readback } from './readback.ts';
-import { LaunchTimer } from './timing.ts';
 import { Workspace } from './workspace.ts';
 
 export interface WebgpuDeviceOptions {
@@ -152,7 +152,7 @@ export class WebgpuDevice extends QueuedDevice<GpuBlock> {
     await Promise.race([gpu.queue.onSubmittedWorkDone().catch(() => undefined), this.#ended]);
     await memory.checked;
     await commands.checked;
-    await timer.settled();
+    await timer?.settled();
   }
 
   #assemble(open: OpenAdapter, { memoryLimit }: WebgpuDeviceOptions): Resources {
@@ -180,7 +180,7 @@ export class WebgpuDevice extends QueuedDevice<GpuBlock> {
       memory,
       pipelines: new Pipelines(gpu, counters),
       workspace: new Workspace(memory, gpu.limits.maxBufferSize),
-      timer: new LaunchTimer(gpu, commands),
+      timer: undefined,
       prepared: new Set<PreparedArrays<GpuBlock>>(),
       readback: new Readback({ gpu, commands, memory, faults, counters, whyFailed }),
       executables: new WeakMap(),
@@ -191,6 +191,7 @@ export class WebgpuDevice extends QueuedDevice<GpuBlock> {
   }
 
   async #load(program: Program, source: ProgramSource | undefined): Promise<void> {
+    await loadPartsFor(program);
     const resources = this.#open();
     const executable = await Executable.load(validateProgram(program), resources, source);
     this.assertOpen();
@@ -221,7 +222,7 @@ export class WebgpuDevice extends QueuedDevice<GpuBlock> {
     this.#end = error;
     this.#resources = undefined;
     resources.commands.end();
-    this.queue.failAll(error);
+    this.queue?.failAll(error);
     resources.gpu.destroy();
   }
 

@@ -8,13 +8,13 @@
  * used again, as soon as the run has been recorded.
  */
 import { internalError, KilnError } from '../../base/error.ts';
-import { SourceLocation } from '../../base/location.ts';
 import { Bindings } from '../bound-program.ts';
 import type { DeviceBuffer } from '../buffer.ts';
 import type { ArraySpec, ProgramSource } from '../device.ts';
 import { collectOutputs, commitDonations, releaseDonated, separateDonated } from '../donation.ts';
 import { inputStorage, launchFailed, otherTier } from '../launch-errors.ts';
-import { type PreparedArrays, PreparedSets } from '../prepared.ts';
+import { part, partIfLoaded } from '../parts.ts';
+import type { PreparedArrays, PreparedSets } from '../prepared.ts';
 import { launchObserver } from '../profile.ts';
 import { isWebgpuProgram, type Program, runsOn, tierName, type WebgpuProgram, type WebgpuTier } from '../program.ts';
 import { ProgramResources } from '../program-resources.ts';
@@ -36,7 +36,8 @@ export interface ExecutableContext extends BindingContext {
   readonly faults: Faults;
   readonly pipelines: Pipelines;
   readonly workspace: Workspace;
-  readonly timer: LaunchTimer;
+  /** Made when a launch is observed for the first time. */
+  timer: LaunchTimer | undefined;
   /** What all programs keep from run to run and can make again. */
   readonly prepared: Set<PreparedArrays<GpuBlock>>;
 }
@@ -117,7 +118,8 @@ export class Executable {
     this.#kernels = kernels;
     this.#hasDonations = program.inputs.some((input) => input.donated);
     this.resources = new GpuResources(context, kernels);
-    this.#prepared = program.prepareSteps > 0 ? new PreparedSets(program, this.resources) : undefined;
+    this.#prepared =
+      program.prepareSteps > 0 ? new (part('prepared').PreparedSets)(program, this.resources) : undefined;
     this.#bindings = new Bindings(
       program,
       (sizes) => {
@@ -200,7 +202,7 @@ export class Executable {
     commands.enter(this.program.name);
     try {
       for (; step < launches.length; step++) {
-        if (launchObserver) this.#recordObserved(launches[step], step, blocks);
+        if (launchObserver && partIfLoaded('launchTimer')) this.#recordObserved(launches[step], step, blocks);
         else this.#recordLaunch(launches[step], blocks);
       }
     } catch (cause) {
@@ -214,26 +216,22 @@ export class Executable {
     return undefined;
   }
 
-  #recordLaunch({ slots, dispatches, groups }: BoundLaunch, blocks: RunBlocks): void {
+  /** @param pass an own pass of the launch; the open one unless given */
+  #recordLaunch({ slots, dispatches, groups }: BoundLaunch, blocks: RunBlocks, pass?: GPUComputePassEncoder): void {
     if (dispatches.length === 0) return;
     const { commands } = this.#context;
     const group = groups.for(this.#resolve(slots, blocks));
-    for (const { pipeline, x, y } of dispatches) commands.dispatch(pipeline, group, x, y);
+    for (const { pipeline, x, y } of dispatches) commands.dispatch(pipeline, group, x, y, pass);
   }
 
   #recordObserved(launch: BoundLaunch, step: number, blocks: RunBlocks): void {
-    const { commands, timer, deviceName } = this.#context;
-    const { name, flops, bytes, dispatches, groups, slots } = launch;
-    const location = SourceLocation.capture();
-    const timed = { device: deviceName, program: this.program.name, kernel: name, step, flops, bytes, location };
-    if (!timer.hasTimestamps) {
-      timer.timeSubmit(timed, () => this.#recordLaunch(launch, blocks));
-      return;
-    }
-    const group = groups.for(this.#resolve(slots, blocks));
-    const pass = timer.timedPass(timed);
-    for (const { pipeline, x, y } of dispatches) commands.dispatchIn(pass, pipeline, group, x, y);
-    pass.end();
+    const context = this.#context;
+    const { gpu, commands, deviceName: device } = context;
+    const { name: kernel, flops, bytes } = launch;
+    context.timer ??= new (part('launchTimer'))(gpu, commands);
+    context.timer.time({ device, program: this.program.name, kernel, step, flops, bytes }, (pass) =>
+      this.#recordLaunch(launch, blocks, pass),
+    );
   }
 
   /** The blocks in the slots of a launch; the list is used again by the next. */

@@ -2,7 +2,7 @@
  * How long launches take on the GPU, while somebody observes them: by timestamps that the GPU writes around a pass, or,
  * where it has none, by when the work of a submit of its own is done. Results come later; `settled` waits for them.
  */
-import type { SourceLocation } from '../../base/location.ts';
+import { SourceLocation } from '../../base/location.ts';
 import { type LaunchTiming, launchObserver } from '../profile.ts';
 import type { Commands } from './commands.ts';
 import { bufferUsage, mapModeRead } from './constants.ts';
@@ -23,7 +23,7 @@ interface OpenSet {
 }
 
 export class LaunchTimer {
-  readonly hasTimestamps: boolean;
+  readonly #hasTimestamps: boolean;
   readonly #device: GPUDevice;
   readonly #commands: Commands;
   #open: OpenSet | undefined;
@@ -34,7 +34,7 @@ export class LaunchTimer {
   constructor(device: GPUDevice, commands: Commands) {
     this.#device = device;
     this.#commands = commands;
-    this.hasTimestamps = device.features.has('timestamp-query');
+    this.#hasTimestamps = device.features.has('timestamp-query');
   }
 
   /** Resolves when every launch so far has been reported. */
@@ -42,8 +42,23 @@ export class LaunchTimer {
     while (this.#pending.size > 0) await Promise.all(this.#pending);
   }
 
-  /** A pass of its own for a launch, which the GPU times. The caller ends it. */
-  timedPass(launch: TimedLaunch): GPUComputePassEncoder {
+  /** Records a launch, in a pass of its own where the GPU writes times around passes. */
+  time(timed: Omit<TimedLaunch, 'location'>, record: (pass?: GPUComputePassEncoder) => void): void {
+    const launch = { ...timed, location: SourceLocation.capture() };
+    if (!this.#hasTimestamps) {
+      this.#timeSubmit(launch, record);
+      return;
+    }
+    const pass = this.#timedPass(launch);
+    try {
+      record(pass);
+    } finally {
+      pass.end();
+    }
+  }
+
+  /** A pass of its own for a launch, which the GPU times. */
+  #timedPass(launch: TimedLaunch): GPUComputePassEncoder {
     if (!this.#open || this.#open.launches.length === setLaunches) {
       if (this.#open) this.#commands.flush();
       this.#open = this.#newSet();
@@ -58,7 +73,7 @@ export class LaunchTimer {
   }
 
   /** Runs a launch in a submit of its own, and waits aside until it is done. */
-  timeSubmit(launch: TimedLaunch, record: () => void): void {
+  #timeSubmit(launch: TimedLaunch, record: () => void): void {
     this.#commands.flush();
     record();
     this.#commands.flush();

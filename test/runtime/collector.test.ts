@@ -1,7 +1,7 @@
 /** Memory of arrays that nobody disposes: bounded, and back to the baseline in the end. */
 import { describe, expect, it } from 'vitest';
 import { DeviceArray } from '../../runtime/array.ts';
-import { collectGarbage } from '../../runtime/collector.ts';
+import { collectGarbage } from '../../runtime/collect-garbage.ts';
 import { scoped } from '../../runtime/scope.ts';
 import { WasmDevice } from '../../runtime/wasm/device.ts';
 import { additionProgram, compiledSource, doublingInPlace, upload, vector } from './support.ts';

@@ -2,7 +2,7 @@
 import { describe, expect, it, vi } from 'vitest';
 import { KilnError } from '../../base/error.ts';
 import { DeviceArray } from '../../runtime/array.ts';
-import { collectGarbage } from '../../runtime/collector.ts';
+import { collectGarbage } from '../../runtime/collect-garbage.ts';
 import { WasmDevice } from '../../runtime/wasm/device.ts';
 import { engine } from '../../runtime/wasm/engine.ts';
 import {

@@ -7,7 +7,7 @@ import { deserialize } from 'node:v8';
 import { DeviceArray } from '../../runtime/array.ts';
 import type { Program } from '../../runtime/program.ts';
 import { currentDevice, memory, shutdown } from '../../runtime/session.ts';
-import '../../runtime/wasm/complete.ts';
+import '../../runtime/complete.ts';
 
 const program = deserialize(readFileSync(0)) as Program;
 const source = { name: 'add', program, prepare: () => Promise.resolve(program), prepareSync: () => program };

@@ -12,7 +12,7 @@ import {
   memory,
   shutdown,
 } from '../../runtime/session.ts';
-import '../../runtime/wasm/complete.ts';
+import '../../runtime/complete.ts';
 import { additionProgram, compiledSource, upload, vector } from './support.ts';
 
 const nothing = { tensors: 0, bytes: 0, peakBytes: 0, programBytes: 0, reservedBytes: 0 };

@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import binaryen from 'binaryen';
 import type { DType } from '../../base/dtype.ts';
 import type { BufferHandle, Device, ProgramSource } from '../../runtime/device.ts';
-import '../../runtime/wasm/complete.ts';
+import '../../runtime/complete.ts';
 import { decodeElements, encodeElements } from '../../runtime/elements.ts';
 import {
   type KernelPhase,

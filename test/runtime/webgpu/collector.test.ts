@@ -1,6 +1,6 @@
 /** Programs that nobody has any more. */
 import { expect, it } from 'vitest';
-import { collectGarbage } from '../../../runtime/collector.ts';
+import { collectGarbage } from '../../../runtime/collect-garbage.ts';
 import type { WebgpuDevice } from '../../../runtime/webgpu/device.ts';
 import { upload } from '../support.ts';
 import { additionProgram, openDevice, run, valuesOf } from './support.ts';

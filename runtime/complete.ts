@@ -1,0 +1,12 @@
+/** The runtime with all its parts at hand (`parts.ts`), and the wasm device known, so that nothing waits for code. */
+import { planArena } from '../base/arena.ts';
+import { provideParts } from './parts.ts';
+import * as prepared from './prepared.ts';
+import * as queue from './tasks.ts';
+import * as relaxedSimd from './wasm/relaxed-simd.ts';
+import * as sharing from './wasm/sharing.ts';
+import { tryPrograms } from './wasm/trial.ts';
+import { LaunchTimer } from './webgpu/timing.ts';
+import './wasm/complete.ts';
+
+provideParts({ queue, prepared, launchTimer: LaunchTimer, sharing, relaxedSimd, planArena, tryPrograms });
