@@ -3,6 +3,7 @@
  * without a bundler or an import map.
  *
  *     kiln.js              the public entry; what is needed before the first compile
+ *     runtime.js           the entry for pages that load what was baked (`kilnjs/runtime`), with which it shares chunks
  *     pool-worker.js       the script of worker threads, beside whatever chunk starts them
  *     compiler-worker.js   in Node alone: the compiler for those who wait
  *     NAME-HASH.js         chunks, loaded when they are first needed: the compiler, Binaryen, the report page
@@ -59,7 +60,11 @@ export async function bundleForBrowser(folder: string, root = here): Promise<voi
     build({
       ...options,
       splitting: true,
-      entryPoints: { kiln: join(root, 'index.ts'), 'compiler-worker': join(root, 'tracer/compiler-worker.ts') },
+      entryPoints: {
+        kiln: join(root, 'index.ts'),
+        runtime: join(root, 'runtime/index.ts'),
+        'compiler-worker': join(root, 'tracer/compiler-worker.ts'),
+      },
     }),
     // In one piece, so that a worker waits for one file alone.
     build({ ...options, entryPoints: { 'pool-worker': join(root, 'runtime/wasm/pool-worker.ts') } }),

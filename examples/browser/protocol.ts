@@ -6,7 +6,14 @@
 /** From the page. */
 export type Request =
   /** Begins a run, and ends the one before. */
-  | { readonly type: 'train'; readonly run: number; readonly device: DeviceName; readonly steps: number }
+  | {
+      readonly type: 'train';
+      readonly run: number;
+      readonly device: DeviceName;
+      readonly steps: number;
+      /** Whether the page compiles the functions itself, instead of loading what was compiled when it was built. */
+      readonly compiles: boolean;
+    }
   | { readonly type: 'stop' }
   /** Asks for the code of all kernels. */
   | { readonly type: 'code' };
@@ -47,9 +54,11 @@ export interface About {
   readonly tier: string;
   /** The processor or the graphics adapter, as far as the browser says. */
   readonly hardware: string;
-  /** From the first call to the first result: loading the compiler, compiling, making the kernels callable. */
-  readonly compileMilliseconds: number;
   readonly parameters: number;
+  /** Whether the functions come from an artefact. */
+  readonly isBaked: boolean;
+  /** Until the first step could be taken: of loading the artefact, or of loading the compiler and compiling. */
+  readonly startMilliseconds: number;
 }
 
 export interface Points {
@@ -66,7 +75,7 @@ export interface KernelRow {
   readonly ops: readonly string[];
   /** In one step. */
   readonly launches: number;
-  /** Of all its launches in one step, in milliseconds; `undefined` until it was measured. */
+  /** Of all its launches in one step, in milliseconds; `undefined` where it was not measured. */
   readonly milliseconds: number | undefined;
 }
 
@@ -75,7 +84,8 @@ export interface Result {
   readonly steps: number;
   readonly loss: number;
   readonly accuracy: number;
-  /** Without compiling and without pictures. */
+  /** Without the start and without pictures. */
   readonly stepMilliseconds: number;
-  readonly compileMilliseconds: number;
+  readonly isBaked: boolean;
+  readonly startMilliseconds: number;
 }

@@ -6,11 +6,13 @@
  *
  * Steps run in beats of five. The loss of a beat is read while the next one runs, so that a device is never idle, and
  * every few milliseconds the thread is free for what else it has to do: to draw, or to hear that it should stop.
+ *
+ * It loads either the loader of artefacts or all of Kiln, whichever a request asks for, and neither before.
  */
-import { init, KilnError, shutdown, type Tensor } from '../../index.ts';
-import { arms } from '../spirals.ts';
+import type { DeviceArray } from '../../runtime/array.ts';
+import { arms } from '../spiral-points.ts';
 import type { Answer, DeviceName, Message, Request } from './protocol.ts';
-import { grid, kernelRows, Training } from './training.ts';
+import { grid, type OpenTraining, type Training, type TrainingLoop } from './training.ts';
 
 /** What is used of a port, be it a worker's scope or one end of a channel. */
 export interface Port {
@@ -30,14 +32,22 @@ export function serve(port: Port): void {
   let run: Run | undefined;
   let turn: Promise<unknown> = Promise.resolve();
   port.onmessage = ({ data: request }) => {
-    if (request.type === 'code') return run?.sendCode();
+    if (request.type === 'code') return void run?.sendCode();
     run?.stop();
     if (request.type === 'stop') return;
     const next = new Run(port, request.run);
     run = next;
-    turn = turn.then(() => next.train(request.device, request.steps));
+    turn = turn.then(() => next.train(request));
   };
 }
+
+/** Where the functions of a training come from. */
+const sources = {
+  baked: async (): Promise<OpenTraining> => (await import('./baked-training.ts')).openTraining,
+  live: async (): Promise<OpenTraining> => (await import('./live-training.ts')).openTraining,
+} as const;
+
+type TrainRequest = Request & { readonly type: 'train' };
 
 /** One training, from fresh parameters. */
 class Run {
@@ -59,54 +69,53 @@ class Run {
     this.#isStopped = true;
   }
 
-  sendCode(): void {
-    if (this.#training) this.#tell({ type: 'code', code: this.#training.code() });
+  async sendCode(): Promise<void> {
+    if (this.#training) this.#tell({ type: 'code', code: await this.#training.code() });
   }
 
   /** Never rejects: what goes wrong is told to the page. */
-  async train(device: DeviceName, steps: number): Promise<void> {
+  async train(request: TrainRequest): Promise<void> {
     if (this.#isStopped) return;
     try {
-      await this.#train(device, steps);
+      await this.#train(request);
     } catch (error) {
-      const title = error instanceof KilnError ? error.summary : 'The training failed';
-      this.#tell({
-        type: 'failed',
-        title,
-        message: error instanceof Error ? error.message : String(error),
-      });
+      // What Kiln throws has a summary, whichever of its packages has thrown it.
+      const { summary = 'The training failed' } = error as { readonly summary?: string };
+      const message = error instanceof Error ? error.message : String(error);
+      this.#tell({ type: 'failed', title: summary, message });
     }
   }
 
-  async #train(device: DeviceName, steps: number): Promise<void> {
-    await shutdown();
-    await init({ device });
-    const training = new Training();
-    const compileMilliseconds = await training.compile();
+  async #train({ device, steps, compiles }: TrainRequest): Promise<void> {
+    const openTraining = await sources[compiles ? 'live' : 'baked']();
+    const training = await openTraining(device);
     this.#training = training;
-    const explanation = training.explain();
-    const { parameterCount: parameters, data } = training;
-    const about = { device, tier: explanation.tier, compileMilliseconds, parameters };
+    const { loop, account } = training;
+    const { tier, kernels, parameters, isBaked, startMilliseconds } = account;
     this.#tell({
       type: 'started',
-      about: { ...about, hardware: await hardwareOf(device) },
-      kernels: kernelRows(explanation),
-      data: { ...data, classes: arms },
+      about: { device, tier, parameters, isBaked, startMilliseconds, hardware: await hardwareOf(device) },
+      kernels,
+      data: { ...loop.data, classes: arms },
     });
-    const trained = await this.#takeSteps(training, steps);
+    const trained = await this.#takeSteps(loop, steps);
     if (!trained) return;
-    const result = { device, steps, compileMilliseconds, accuracy: await training.accuracy(), ...trained };
-    const kernels = kernelRows(explanation, await training.timeKernels());
-    this.#tell({ type: 'done', result, kernels });
+    const accuracy = await loop.accuracy();
+    const times = await training.timeKernels();
+    this.#tell({
+      type: 'done',
+      result: { device, steps, isBaked, startMilliseconds, accuracy, ...trained },
+      kernels: kernels.map((row) => ({ ...row, milliseconds: times?.get(row.name) })),
+    });
   }
 
   /** @returns `undefined` when it was stopped */
-  async #takeSteps(training: Training, steps: number): Promise<{ loss: number; stepMilliseconds: number } | undefined> {
+  async #takeSteps(loop: TrainingLoop, steps: number): Promise<{ loss: number; stepMilliseconds: number } | undefined> {
     let losses: [step: number, loss: number][] = [];
-    let pending: { step: number; loss: Tensor } | undefined;
+    let pending: { step: number; loss: DeviceArray } | undefined;
     let stepping = 0;
-    let picture = { end: performance.now(), milliseconds: await this.#picture(training) };
-    const read = async ({ step, loss }: { step: number; loss: Tensor }): Promise<number> => {
+    let picture = { end: performance.now(), milliseconds: await this.#picture(loop) };
+    const read = async ({ step, loss }: { step: number; loss: DeviceArray }): Promise<number> => {
       const value = Number(await loss.item());
       loss.dispose();
       losses.push([step, value]);
@@ -118,7 +127,7 @@ class Run {
       while (now - start < slice && step < steps) {
         const count = Math.min(beat, steps - step);
         step += count;
-        const latest = { step, loss: training.advance(count) };
+        const latest = { step, loss: loop.advance(count) };
         if (pending) await read(pending);
         pending = latest;
         now = performance.now();
@@ -130,7 +139,7 @@ class Run {
       losses = [];
       const rest = Math.max(pictureInterval, picture.milliseconds * (1 / pictureShare - 1));
       if (isLast || now - picture.end > rest) {
-        const milliseconds = await this.#picture(training);
+        const milliseconds = await this.#picture(loop);
         picture = { end: performance.now(), milliseconds };
       }
       if (isLast) return { loss, stepMilliseconds: stepping / step };
@@ -140,9 +149,9 @@ class Run {
   }
 
   /** Sends a picture. @returns the milliseconds it took */
-  async #picture(training: Training): Promise<number> {
+  async #picture(loop: TrainingLoop): Promise<number> {
     const start = performance.now();
-    const [odds, accuracy] = [await training.odds(), await training.accuracy()];
+    const [odds, accuracy] = [await loop.odds(), await loop.accuracy()];
     this.#tell({ type: 'picture', odds, grid, accuracy });
     return performance.now() - start;
   }

@@ -1,14 +1,14 @@
 /**
  * The example page in Chromium, as a visitor sees it: it trains, on each device and in a worker, draws what it should,
- * fills its tables, and gives the answers that Node gives.
+ * fills its tables, and gives the answers that Node gives. It runs an artefact, without a compiler, or compiles itself.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { trainSpirals } from '../../examples/spirals.ts';
-import { buildExample, exampleHeaders } from '../../scripts/browser-example.ts';
+import { bakeExample, buildExample, exampleHeaders } from '../../scripts/browser-example.ts';
 import { isolation, type ServedFolder, serveFolder } from '../../scripts/serve.ts';
 import { launchBrowser } from '../support/browser.ts';
 
@@ -21,7 +21,7 @@ let browser: Browser;
 let withWebgpu: Browser;
 
 beforeAll(async () => {
-  const [opened] = await Promise.all([launchBrowser({ isIsolating: true }), buildExample(folder)]);
+  const [opened] = await Promise.all([launchBrowser({ isIsolating: true }), buildExample(folder), bakeExample(folder)]);
   browser = opened;
   withWebgpu = await launchBrowser({ isIsolating: true, hasWebgpu: true });
 });
@@ -32,11 +32,18 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
+interface Opened {
+  readonly page: Page;
+  readonly messages: readonly string[];
+  /** Files that the page, its workers included, has asked for. */
+  readonly requests: readonly string[];
+}
+
 /** Opens the page, and waits for its first run to end. */
 async function open(
   query: Readonly<Record<string, string>>,
   { isIsolated = true, viewport = { width: 1280, height: 900 }, within = browser } = {},
-): Promise<{ readonly page: Page; readonly messages: readonly string[] }> {
+): Promise<Opened> {
   const isolationHeaders = Object.keys(isolation);
   const headers = Object.entries(exampleHeaders).filter(([name]) => isIsolated || !isolationHeaders.includes(name));
   const server = await serveFolder(folder, { headers: Object.fromEntries(headers) });
@@ -46,9 +53,29 @@ async function open(
   const messages: string[] = [];
   page.on('console', (message) => messages.push(message.text()));
   page.on('pageerror', (error) => messages.push(error.message));
+  const requests: string[] = [];
+  page.context().on('request', (request) => requests.push(new URL(request.url()).pathname));
   await page.goto(`${server.origin}/?${new URLSearchParams({ steps: String(steps), ...query })}`);
   await page.waitForSelector('#runs tr[data-device]');
-  return { page, messages };
+  return { page, messages, requests };
+}
+
+/** Whatever belongs to tracing and compiling: the entry of the package, its chunks for targets, Binaryen. */
+const ofCompiler = /^\/kiln\/(?:kiln\.js|(?:compiler|binaryen|wasm|webgpu|report)-)|live-training/;
+
+/**
+ * That a page that runs an artefact has loaded no compiler, and could not hide one: every script that it has loaded is
+ * small, and knows nothing of Binaryen.
+ */
+function expectNoCompiler({ requests }: Opened): void {
+  expect(requests).toContain('/spirals.kiln');
+  expect(requests).toContain('/kiln/runtime.js');
+  expect(requests.filter((path) => ofCompiler.test(path))).toEqual([]);
+  for (const path of requests.filter((name) => name.endsWith('.js'))) {
+    const code = readFileSync(join(folder, path), 'utf8');
+    expect(code.length, path).toBeLessThan(100_000);
+    expect(code, path).not.toMatch(/binaryen|acorn|dot_general/i);
+  }
 }
 
 interface Shown {
@@ -102,15 +129,20 @@ async function liveliness(page: Page, selector: string, regions: number): Promis
   );
 }
 
-/** That the page shows a training that went well. @returns the final loss */
+/**
+ * That the page shows a training that went well.
+ * @param compiles whether the page has compiled its functions; only then it knows the times of kernels
+ * @returns the final loss
+ */
 async function expectTrained(
-  page: Page,
+  { page }: Opened,
   device: 'WASM' | 'WebGPU',
   thread: 'page' | 'worker',
-  taken = steps,
+  { taken = steps, compiles = false } = {},
 ): Promise<number> {
   const { losses, points, kernels, cells, tiles } = await shown(page);
   expect(cells.slice(0, 3)).toEqual([device, thread, String(taken)]);
+  expect(cells.at(-1)).toMatch(compiles ? /^compiled in \d+ ms$/ : /^loaded in \d+ ms$/);
   expect(points).toBe(taken / 5);
   expect(losses[0]).toBeLessThan(taken === steps ? 0.35 : 1);
   expect(Number(tiles[0])).toBeCloseTo(losses[0], 4);
@@ -119,7 +151,7 @@ async function expectTrained(
   for (const { name, ops, time } of kernels) {
     expect(name).toMatch(/^\w+(\.\d+)?$/);
     expect(ops).toMatch(/\w/);
-    expect(time).toMatch(/^\d+(\.\d+)? (ms|µs)$/);
+    expect(time).toMatch(compiles ? /^\d+(\.\d+)? (ms|µs)$/ : /^–$/);
   }
   expect(await liveliness(page, '#picture', 8)).toBeGreaterThan(0.9);
   expect(await liveliness(page, '#loss', 4)).toBeGreaterThan(0.4);
@@ -127,32 +159,50 @@ async function expectTrained(
 }
 
 describe('the example page', { timeout: patience }, () => {
-  it('trains on WASM in the page, with threads where it is isolated, to the loss that Node reaches', async () => {
+  it('trains on WASM from its artefact, with threads where it is isolated, to the loss that Node reaches', async () => {
     const { loss } = await trainSpirals({ steps });
     const isolated = await open({ device: 'wasm' });
-    expect(await expectTrained(isolated.page, 'WASM', 'page')).toBeCloseTo(loss, 3);
-    expect((await shown(isolated.page)).about).toMatch(/wasm\+threads.*is cross-origin isolated/);
+    expect(await expectTrained(isolated, 'WASM', 'page')).toBeCloseTo(loss, 3);
+    expect((await shown(isolated.page)).about).toMatch(
+      /wasm\+threads.*compiled when the page was built.*is cross-origin/,
+    );
+    expectNoCompiler(isolated);
     const plain = await open({ device: 'wasm' }, { isIsolated: false });
-    expect(await expectTrained(plain.page, 'WASM', 'page')).toBeCloseTo(loss, 3);
+    expect(await expectTrained(plain, 'WASM', 'page')).toBeCloseTo(loss, 3);
     expect((await shown(plain.page)).about).toMatch(/is not cross-origin isolated/);
+    expectNoCompiler(plain);
   });
 
   it('trains in a Web Worker, and goes on to train again at the press of a button', async () => {
-    const { page, messages } = await open({ device: 'wasm', worker: '' });
-    const first = await expectTrained(page, 'WASM', 'worker');
+    const opened = await open({ device: 'wasm', worker: '' });
+    const { page, messages } = opened;
+    const first = await expectTrained(opened, 'WASM', 'worker');
     expect(page.workers().length).toBeGreaterThan(0);
     await page.locator('label', { hasText: 'Run in a Web Worker' }).click();
     await page.click('#run');
     await page.waitForSelector('#runs tr:nth-child(2)');
-    expect(await expectTrained(page, 'WASM', 'page')).toBeCloseTo(first, 5);
+    expect(await expectTrained(opened, 'WASM', 'page')).toBeCloseTo(first, 5);
+    expectNoCompiler(opened);
     expect(messages.filter((text) => !text.includes('No available adapters'))).toEqual([]);
   });
 
+  it('compiles its functions itself when asked, to the same loss, and times their kernels', async () => {
+    const opened = await open({ device: 'wasm', compile: '' });
+    const { page, requests } = opened;
+    const first = await expectTrained(opened, 'WASM', 'page', { compiles: true });
+    expect(requests.some((path) => ofCompiler.test(path))).toBe(true);
+    expect((await shown(page)).about).toMatch(/compiled here/);
+    await page.locator('label', { hasText: 'Compile in the page' }).click();
+    await page.click('#run');
+    await page.waitForSelector('#runs tr:nth-child(2)');
+    expect(await expectTrained(opened, 'WASM', 'page')).toBeCloseTo(first, 3);
+  });
+
   it('trains on WebGPU, in the page and in a worker, to the loss of WASM', { timeout: 3 * patience }, async () => {
-    const few = 25;
-    const query = { device: 'webgpu', steps: String(few) };
+    const taken = 25;
+    const query = { device: 'webgpu', steps: String(taken) };
     const inPage = await open(query, { within: withWebgpu });
-    const loss = await expectTrained(inPage.page, 'WebGPU', 'page', few);
+    const loss = await expectTrained(inPage, 'WebGPU', 'page', { taken });
     expect((await shown(inPage.page)).about).toMatch(/^WebGPU on .*swiftshader.*Code for webgpu/i);
     const code = inPage.page.locator('.kernel pre', { hasText: '@compute' });
     await inPage.page.locator('.kernel summary').first().click();
@@ -160,10 +210,12 @@ describe('the example page', { timeout: patience }, () => {
     await inPage.page.locator('label', { hasText: 'WASM' }).click();
     await inPage.page.click('#run');
     await inPage.page.waitForSelector('#runs tr:nth-child(2)');
-    expect(await expectTrained(inPage.page, 'WASM', 'page', few)).toBeCloseTo(loss, 4);
+    expect(await expectTrained(inPage, 'WASM', 'page', { taken })).toBeCloseTo(loss, 4);
+    expectNoCompiler(inPage);
     expect(inPage.messages).toEqual([]);
-    const inWorker = await open({ ...query, worker: '' }, { within: withWebgpu });
-    expect(await expectTrained(inWorker.page, 'WebGPU', 'worker', few)).toBeCloseTo(loss, 5);
+    const inWorker = await open({ ...query, worker: '', compile: '' }, { within: withWebgpu });
+    const compiled = await expectTrained(inWorker, 'WebGPU', 'worker', { taken, compiles: true });
+    expect(compiled).toBeCloseTo(loss, 4);
     expect(inWorker.messages).toEqual([]);
   });
 
@@ -176,7 +228,8 @@ describe('the example page', { timeout: patience }, () => {
   });
 
   it('stops when asked, and says what is missing where there is no adapter', async () => {
-    const { page } = await open({ device: 'webgpu' });
+    const opened = await open({ device: 'webgpu' });
+    const { page } = opened;
     expect(await page.locator('#notice').textContent()).toMatch(/adapter|WebGPU/);
     expect(await page.locator('input[value=webgpu]').isDisabled()).toBe(true);
     await page.fill('input[name=steps]', '100000');
@@ -199,7 +252,7 @@ describe('the example page', { timeout: patience }, () => {
     await page.click('#run');
     await page.click('#run');
     await page.waitForSelector('#runs tr:nth-child(2)');
-    await expectTrained(page, 'WASM', 'page');
+    await expectTrained(opened, 'WASM', 'page');
   });
 
   it('fits a phone', async () => {

@@ -28,8 +28,8 @@ export class KernelList {
     const total = rows.reduce((sum, { milliseconds = 0 }) => sum + milliseconds, 0);
     const longest = Math.max(...rows.map(({ milliseconds = 0 }) => milliseconds));
     const launches = rows.reduce((sum, row) => sum + row.launches, 0);
-    const time = total > 0 ? `${total.toFixed(2)} ms in all` : 'timed when the training has ended';
-    this.#summary.textContent = `${launches} launches, ${time}`;
+    this.#summary.textContent =
+      total > 0 ? `${launches} launches, ${total.toFixed(2)} ms in all` : `${launches} launches`;
     this.#parent.replaceChildren(
       make(
         'div',

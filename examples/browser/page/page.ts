@@ -2,7 +2,7 @@
  * The page: it starts the trainer, in this thread or in a Web Worker, and shows what the trainer tells. All of Kiln is
  * in the trainer, which is loaded when it is first needed; here are only messages, numbers and drawings.
  *
- *     ?device=webgpu&worker&steps=200      what to begin with
+ *     ?device=webgpu&worker&compile&steps=200      what to begin with
  */
 import type { About, DeviceName, Message, Request, Result } from '../protocol.ts';
 import { KernelList, timeText } from './kernel-list.ts';
@@ -100,19 +100,20 @@ function showPace(stepMilliseconds: number): void {
   byId('tile-rate').textContent = (1000 / stepMilliseconds).toFixed(0);
 }
 
-function showAbout({ device, tier, hardware, compileMilliseconds, parameters }: About): void {
-  byId('tile-compile').textContent = `${compileMilliseconds.toFixed(0)} ms`;
+function showAbout({ device, tier, hardware, isBaked, startMilliseconds, parameters }: About): void {
+  byId('tile-start').textContent = `${startMilliseconds.toFixed(0)} ms`;
+  byId('tile-start-title').textContent = isBaked ? 'Loaded in' : 'Compiled in';
   const place = trainer?.isWorker ? 'in a Web Worker' : 'in the page’s own thread';
   const where = device === 'webgpu' ? `WebGPU on ${hardware}` : `WebAssembly on a machine of ${hardware}`;
   const threads = crossOriginIsolated
     ? 'The page is cross-origin isolated, so threads may share memory.'
     : 'The page is not cross-origin isolated, so it runs on one thread.';
   byId('about').textContent =
-    `${where}, ${place}. Code for ${tier}; ${parameters.toLocaleString('en')} parameters. ${device === 'wasm' ? threads : ''}`;
+    `${where}, ${place}. Code for ${tier}, ${isBaked ? 'compiled when the page was built' : 'compiled here'}; ${parameters.toLocaleString('en')} parameters. ${device === 'wasm' ? threads : ''}`;
 }
 
 /** A row for a finished run. */
-function addRun({ device, steps, loss, accuracy, stepMilliseconds, compileMilliseconds }: Result): void {
+function addRun({ device, steps, loss, accuracy, stepMilliseconds, isBaked, startMilliseconds }: Result): void {
   const table = byId('runs');
   table.querySelector('.empty')?.remove();
   const cells = [
@@ -123,7 +124,7 @@ function addRun({ device, steps, loss, accuracy, stepMilliseconds, compileMillis
     percent(accuracy),
     stepMilliseconds.toFixed(2),
     (1000 / stepMilliseconds).toFixed(0),
-    `${compileMilliseconds.toFixed(0)} ms`,
+    `${isBaked ? 'loaded' : 'compiled'} in ${startMilliseconds.toFixed(0)} ms`,
   ];
   const row = document.createElement('tr');
   row.append(...cells.map((text) => Object.assign(document.createElement('td'), { textContent: text })));
@@ -150,11 +151,11 @@ function setRunning(running: boolean): void {
 
 async function train(): Promise<void> {
   const device: DeviceName = input('device').value === 'webgpu' ? 'webgpu' : 'wasm';
-  const [isWorker, steps] = [input('worker').checked, input('steps').valueAsNumber];
+  const [isWorker, compiles, steps] = [input('worker').checked, input('compile').checked, input('steps').valueAsNumber];
   setRunning(true);
   tell('');
-  for (const id of ['loss', 'accuracy', 'step', 'time', 'rate', 'compile']) byId(`tile-${id}`).textContent = '–';
-  byId('about').textContent = 'Compiling …';
+  for (const id of ['loss', 'accuracy', 'step', 'time', 'rate', 'start']) byId(`tile-${id}`).textContent = '–';
+  byId('about').textContent = compiles ? 'Compiling …' : 'Loading …';
   curve.start(device, steps);
   currentRun++;
   try {
@@ -163,7 +164,7 @@ async function train(): Promise<void> {
       trainer = undefined;
     }
     trainer ??= await startTrainer(isWorker);
-    trainer.post({ type: 'train', run: currentRun, device, steps });
+    trainer.post({ type: 'train', run: currentRun, device, steps, compiles });
   } catch (error) {
     fail('The trainer could not be loaded', String(error));
   }
@@ -190,6 +191,7 @@ async function start(): Promise<void> {
   const wanted = new URLSearchParams(location.search);
   if (wanted.has('steps')) input('steps').value = wanted.get('steps') ?? '';
   input('worker').checked = wanted.has('worker');
+  input('compile').checked = wanted.has('compile');
   const reason = await whyNoWebgpu();
   const choice = form.querySelector<HTMLInputElement>('input[value=webgpu]');
   if (choice) {
