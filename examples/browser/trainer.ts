@@ -9,7 +9,7 @@
  *
  * It loads either the loader of artefacts or all of Kiln, whichever a request asks for, and neither before.
  */
-import type { DeviceArray } from '../../runtime/array.ts';
+import type { DeviceArray } from '../../runtime/index.ts';
 import { arms } from '../spiral-points.ts';
 import type { Answer, DeviceName, Message, Request } from './protocol.ts';
 import { grid, type OpenTraining, type Training, type TrainingLoop } from './training.ts';

@@ -6,7 +6,7 @@
  *     const training = await openTraining('wasm');
  *     const loss = training.advance(5);      // an array; the device goes on meanwhile
  */
-import type { DeviceArray } from '../../runtime/array.ts';
+import type { DeviceArray } from '../../runtime/index.ts';
 import { accuracyOf, type Spirals, spirals } from '../spiral-points.ts';
 import type { KernelCode } from './kernel-account.ts';
 import type { DeviceName, KernelRow } from './protocol.ts';
