@@ -121,8 +121,8 @@ function contentOf(content: unknown, { kind, hash }: EntryName): EntryContent {
     throw corrupt(`another entry than a ${kind}`);
   }
   if (entryName(kind, version, key).hash !== hash) throw corrupt('the entry of another name');
-  if (kind !== 'trace' && (typeof fields[kind] !== 'object' || fields[kind] === null))
-    throw corrupt(`no ${kind} in it`);
+  const isThere = kind === 'trace' ? fields.trace !== undefined : typeof fields[kind] === 'object' && fields[kind];
+  if (!isThere) throw corrupt(`no ${kind} in it`);
   return fields as unknown as EntryContent;
 }
 

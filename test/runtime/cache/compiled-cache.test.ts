@@ -64,6 +64,14 @@ describe('programs', () => {
 });
 
 describe('kernels', () => {
+  test('come back when a symbol occurs in nothing but the bytes that they touch', () => {
+    const folder = temporaryFolder();
+    const { name: _, ...kernel } = randomProgram(2, 'wasm').kernels[0];
+    const touching = { ...kernel, bufferBytes: kernel.bufferBytes.map(() => '4*Only') };
+    cacheAt(folder).keepKernel(touching);
+    expect(cacheAt(folder).findKernelSync(kernel.hash)).toMatchObject({ kernel: touching });
+  });
+
   test('are found by their hash, with what was kept beside them', async () => {
     const folder = temporaryFolder();
     const { name: _, ...kernel } = randomProgram(2, 'wasm').kernels[0];
