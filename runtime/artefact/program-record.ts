@@ -6,7 +6,7 @@
  */
 import { KilnError } from '../../base/error.ts';
 import type { Program, ProgramKernel, WasmKernel, WgslKernel } from '../program.ts';
-import type { KernelRecord, ProgramRecord } from './records.ts';
+import type { ConstantRecord, KernelRecord, KernelUse, ProgramRecord } from './records.ts';
 
 /** Keeps bytes; equal bytes may share a blob. Gives the number of the blob. */
 export type AddBlob = (bytes: Uint8Array) => number;
@@ -41,16 +41,23 @@ export interface RecordSources {
 
 /**
  * The program of a record. It is as untrusted as the record: `validateProgram` says whether it is one.
- * @throws KilnError `invalid_program` when a kernel is missing, and what `sources` throw
+ * @throws KilnError `invalid_program` when a kernel is missing or a part is no record, and what `sources` throw
  */
 export function programOfRecord(record: ProgramRecord, sources: RecordSources): unknown {
   const { kernels, constants, ...rest } = record;
-  if (!Array.isArray(kernels) || !Array.isArray(constants)) throw malformed('a program without kernels or constants');
   return {
     ...rest,
-    kernels: record.kernels.map(({ name, hash }) => ({ ...kernelOf(hash, sources), name })),
-    constants: record.constants.map((constant) => ({ ...constant, bytes: sources.blob(constant.bytes) })),
+    kernels: records<KernelUse>(kernels, 'kernels').map(({ name, hash }) => ({ ...kernelOf(hash, sources), name })),
+    constants: records<ConstantRecord>(constants, 'constants').map((constant) => {
+      return { ...constant, bytes: sources.blob(constant.bytes) };
+    }),
   };
+}
+
+function records<T>(value: unknown, what: string): readonly T[] {
+  const isList = Array.isArray(value) && value.every((item) => typeof item === 'object' && item !== null);
+  if (!isList) throw malformed(`a program without a list of ${what}`);
+  return value as readonly T[];
 }
 
 function kernelOf(hash: string, { kernel, blob }: RecordSources): Omit<ProgramKernel, 'name'> {
