@@ -49,7 +49,7 @@ export function programOfRecord(record: ProgramRecord, sources: RecordSources): 
     ...rest,
     kernels: records<KernelUse>(kernels, 'kernels').map(({ name, hash }) => ({ ...kernelOf(hash, sources), name })),
     constants: records<ConstantRecord>(constants, 'constants').map((constant) => {
-      return { ...constant, bytes: sources.blob(constant.bytes) };
+      return { ...constant, bytes: blobOf(constant.bytes, sources) };
     }),
   };
 }
@@ -60,11 +60,16 @@ function records<T>(value: unknown, what: string): readonly T[] {
   return value as readonly T[];
 }
 
-function kernelOf(hash: string, { kernel, blob }: RecordSources): Omit<ProgramKernel, 'name'> {
-  const found = kernel(hash);
-  if (!found) throw malformed(`a program without its kernel ${String(hash).slice(0, 64)}`);
+function blobOf(index: unknown, { blob }: RecordSources): Uint8Array {
+  if (typeof index !== 'number' || !Number.isSafeInteger(index)) throw malformed('a blob without a number');
+  return blob(index);
+}
+
+function kernelOf(hash: string, sources: RecordSources): Omit<ProgramKernel, 'name'> {
+  const found = sources.kernel(hash);
+  if (!found) throw malformed(`a program without its kernel ${typeof hash === 'string' ? hash.slice(0, 64) : ''}`);
   const { target, code, ...rest } = found;
-  const bytes = blob(code);
+  const bytes = blobOf(code, sources);
   return { ...rest, code: target === 'webgpu' ? new TextDecoder().decode(bytes) : bytes } as Omit<
     ProgramKernel,
     'name'

@@ -25,7 +25,7 @@ export function kernelHashes({ content }: Entry): string[] {
   const { kernels } = (content as ProgramEntry).program as { readonly kernels?: unknown };
   if (!Array.isArray(kernels)) return [];
   const hashes = (kernels as readonly unknown[]).map((kernel) => (kernel as { readonly hash?: unknown } | null)?.hash);
-  return [...new Set(hashes.map(String))];
+  return [...new Set(hashes.filter((hash) => typeof hash === 'string'))];
 }
 
 /** @throws KilnError `invalid_program`, `corrupt_artefact` */
@@ -74,7 +74,7 @@ export function checkedProgram({ content, blobs }: Entry, kernels: ReadonlyMap<s
         return entry && { ...entry.kernel, code: numbers.get(hash)! };
       },
       blob: (index) => {
-        if (!Object.hasOwn(all, index)) throw corrupt(`a constant in blob ${String(index)}`);
+        if (!Object.hasOwn(all, index)) throw corrupt('a constant in a blob that is not there');
         return all[index];
       },
     }),

@@ -36,6 +36,8 @@ const values: readonly string[] = [
   ...['null', 'true', 'false', '[]', '{}', '[[]]', '[null]', '{"length":4294967295}', '"\\ud800"'],
   '{"__proto__":{"polluted":true}}',
   '{"constructor":{"prototype":{"polluted":true}}}',
+  '{"toString":1,"valueOf":1}',
+  '{"toString":{"__proto__":null},"length":1}',
   nested('[', ']', 20_000),
   nested('{"kind":"list","children":[', ']}', 3000),
   nested('{"__proto__":', '}', 500).replace(':}', ':1}'),
@@ -54,24 +56,26 @@ export class JsonMutator {
   readonly #values: Span[] = [];
   readonly #keys: Span[] = [];
   readonly #numbers: Span[] = [];
-  /** Elements of lists and fields of records, with the comma behind them or none. */
-  readonly #members: Span[] = [];
+  /** Elements of lists, and fields of records, without the commas between them. */
+  readonly #elements: Span[] = [];
+  readonly #fields: Span[] = [];
 
   constructor(text: string) {
     this.#text = text;
-    const open: { begin: number; member: number }[] = [];
+    const open: { readonly begin: number; readonly members: Span[]; member: number }[] = [];
     const endMember = (end: number): void => {
-      const begin = open.at(-1)?.member ?? end;
-      if (end > begin) this.#members.push({ begin, end });
+      const { begin, members, member } = open.at(-1)!;
+      if (end > member && end > begin + 1) members.push({ begin: member, end });
     };
     for (const { 0: token, index: begin } of text.matchAll(/"(?:[^"\\]|\\.)*"|[\w.+-]+|[[\]{},:]/g)) {
       const end = begin + token.length;
-      if (token === '[' || token === '{') open.push({ begin, member: end });
+      if (token === '[') open.push({ begin, members: this.#elements, member: end });
+      else if (token === '{') open.push({ begin, members: this.#fields, member: end });
       else if (token === ']' || token === '}') {
         endMember(begin);
         this.#values.push({ begin: open.pop()!.begin, end });
       } else if (token === ',') {
-        endMember(end);
+        endMember(begin);
         open.at(-1)!.member = end;
       } else if (token !== ':') {
         const isKey = text[end] === ':';
@@ -110,14 +114,19 @@ export class JsonMutator {
       const near = Number(this.#of(at)) + random.pick([-2, -1, 1, 2, 16]);
       return { at, by: Number.isFinite(near) ? String(near) : random.pick(numbers) };
     }
-    const member = random.pick(this.#members);
-    if (kind === 6) return { at: member, by: '' };
-    if (kind === 7) {
-      const whole = this.#of(member);
-      const copies = whole.length < 200 ? random.pick([2, 2, 300]) : 2;
-      return { at: member, by: (whole.endsWith(',') ? whole : `${whole},`).repeat(copies - 1) + whole };
+    const members = random.boolean() && this.#elements.length > 0 ? this.#elements : this.#fields;
+    const member = random.pick(members);
+    const whole = this.#of(member);
+    if (kind === 6) {
+      const { begin, end } = member;
+      if (this.#text[end] === ',') return { at: { begin, end: end + 1 }, by: '' };
+      return { at: { begin: this.#text[begin - 1] === ',' ? begin - 1 : begin, end }, by: '' };
     }
-    if (kind === 8) return { at: member, by: this.#of(random.pick(this.#members)) };
+    if (kind === 7) {
+      const copies = whole.length < 200 ? random.pick([1, 1, 300]) : 1;
+      return { at: member, by: `${whole},`.repeat(copies) + whole };
+    }
+    if (kind === 8) return { at: member, by: this.#of(random.pick(members)) };
     const key = random.pick(this.#keys);
     return { at: key, by: random.boolean() ? this.#of(random.pick(this.#keys)) : JSON.stringify(random.pick(names)) };
   }
