@@ -186,9 +186,12 @@ function checkRelations(program: Program): void {
     if (!holds) fail(path, otherwise);
   };
   const assertIndex = (index: number, end: number): void => {
-    if (!(Number.isInteger(index) && index >= 0 && index < end)) fail(path, `is ${index}, of ${end}`);
+    // Not in the text: a source has not been looked at, and what is no number may not be a text either.
+    if (!(Number.isInteger(index) && index >= 0 && index < end)) fail(path, `is not one of ${end}`, index);
   };
 
+  path = ['arenaBytes'];
+  assert(arenaBytes === undefined || (Number.isSafeInteger(arenaBytes) && arenaBytes >= 0), 'is out of range');
   path = ['prepareSteps'];
   assertIndex(prepareSteps, steps.length + 1);
   inputs.forEach(({ held, donated }, i) => {
@@ -214,8 +217,6 @@ function checkRelations(program: Program): void {
     assert(isPlaced && Number(offset) + bytes <= arenaBytes, 'ends behind the arena');
   });
   if (arenaBytes !== undefined) {
-    path = ['arenaBytes'];
-    assert(Number.isSafeInteger(arenaBytes), 'is out of range');
     path = ['temporaries', overlappingTemporary(temporaries as readonly PlacedTemporary[]) ?? -1];
     assert(path[1] === -1, 'lies on another one that is still needed');
   }

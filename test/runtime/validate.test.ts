@@ -108,6 +108,8 @@ describe('validateProgram', () => {
     ['a list of one dtype', ['inputs', 0, 'dtype'], ['float32']],
     ['a number of steps that has no value', ['prepareSteps'], { valueOf: 1, toString: 1 }],
     ['a kind of buffer that has no name', ['steps', 0, 'buffers', 0, 'kind'], { valueOf: 1, toString: 1 }],
+    ['a place that has no value', ['outputs', 2, 'source', 'index'], { valueOf: 1, toString: 1 }],
+    ['an arena that has no value', ['arenaBytes'], { valueOf: 1, toString: 1 }],
     ['a buffer kind from the prototype', ['steps', 0, 'buffers', 0, 'kind'], 'constructor'],
     ['a write to an alias', ['steps', 1, 'buffers', 1, 'index'], 2],
     ['a kernel that does not say what it touches', ['kernels', 0, 'bufferBytes'], undefined],

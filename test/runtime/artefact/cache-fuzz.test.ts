@@ -8,7 +8,7 @@ import type { Program } from '../../../runtime/program.ts';
 import { validateProgram } from '../../../runtime/validate.ts';
 import { parseStore } from '../../../tracer/autotune/store.ts';
 import { caseCount } from '../../support/runs.ts';
-import { randomProgram } from '../cache/support.ts';
+import { randomProgram } from '../cache/programs.ts';
 import { headerOf, JsonMutator, mutateBytes, outcomeLater, outcomeOf, Tally, withHeader } from './mutations.ts';
 
 /** A store that gives what a test puts there. */

@@ -22,7 +22,7 @@ import { validateProgram } from '../../../runtime/validate.ts';
 import { WasmDevice } from '../../../runtime/wasm/device.ts';
 import { randomModule } from '../../support/random-graph.ts';
 import { caseCount } from '../../support/runs.ts';
-import { randomProgram } from '../cache/support.ts';
+import { randomProgram } from '../cache/programs.ts';
 import { compiledSource } from '../support.ts';
 import { JsonMutator, outcomeOf, Tally } from './mutations.ts';
 

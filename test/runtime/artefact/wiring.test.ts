@@ -140,6 +140,7 @@ describe('a planned arena', () => {
   const [first, second] = parts(8).temporaries;
   it.each<[string, Partial<WasmProgram>]>([
     ['is too small', { arenaBytes: 95 }],
+    ['begins before the memory of the program', { arenaBytes: -4096, temporaries: [], steps: [], prepareSteps: 0 }],
     ['holds two temporaries in one place', { temporaries: [first, { ...second, offset: 31 }] }],
     ['does not tell where a temporary lies', { temporaries: [first, { bytes: 32, first: 2, last: 3 }] }],
   ])('that %s is no program', (_, change) => {
