@@ -27,14 +27,15 @@ export class LoadedFunction {
   readonly #record: FunctionRecord;
   readonly #source: ProgramSource & { readonly donated: readonly boolean[] };
   readonly #device: Device;
-  readonly #captures: readonly BufferHandle[];
+  /** Arrays, so that they stay as long as the function does. */
+  readonly #captures: readonly DeviceArray[];
   readonly #hasDonations: boolean;
   /** What outputs are, by the sizes that vary. */
   readonly #outputs = new Map<string, readonly ArraySpec[]>();
   #isDisposed = false;
 
-  /** @param captures buffers that the program reads behind the arguments */
-  constructor(record: FunctionRecord, program: Program, device: Device, captures: readonly BufferHandle[]) {
+  /** @param captures what the program reads behind the arguments */
+  constructor(record: FunctionRecord, program: Program, device: Device, captures: readonly DeviceArray[]) {
     const donated = program.inputs.map((input) => input.donated);
     this.#record = record;
     this.#device = device;
@@ -79,7 +80,7 @@ export class LoadedFunction {
     try {
       const handles: BufferHandle[] = [];
       for (let i = 0; i < arrays.length; i++) handles.push(this.#handleOf(arrays[i], uploaded));
-      for (let i = 0; i < this.#captures.length; i++) handles.push(this.#captures[i]);
+      for (let i = 0; i < this.#captures.length; i++) handles.push(this.#captures[i].handle!);
       if (this.#hasDonations) assertDonatedOnce(this.#record.name, this.#source.donated, handles);
       return this.#device.run(this.#source, handles, outputs);
     } finally {

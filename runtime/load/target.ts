@@ -1,6 +1,6 @@
 /**
  * Which of an artefact's targets runs here, and the device that it runs on: the one that the session uses, where the
- * artefact has code for it; else a GPU; else wasm, with threads where memory can be shared and the artefact has code for
+ * artefact has code for it; else in browsers a GPU; else wasm, with threads where memory can be shared and the artefact has code for
  * that. Only the code of that device is loaded.
  */
 import { KilnError } from '../../base/error.ts';
@@ -16,11 +16,12 @@ import {
   openDevice,
   preferDevice,
 } from '../session.ts';
+import { isNode } from '../webgpu/presence.ts';
 
 export interface TargetOptions {
   /**
-   * `'wasm'`, `'webgpu'`, or `'auto'` for the best one here that the artefact has code for. Unless given, the device
-   * that the session uses already; where there is none, as `'auto'`.
+   * `'wasm'`, `'webgpu'`, or `'auto'` for the best one here that the artefact has code for: a GPU, else wasm. Unless
+   * given, the device that the session uses already; where there is none, in Node wasm, in browsers as `'auto'`.
    */
   readonly device?: string;
   /** Threads that kernels run on, the calling one among them; as `init` takes them. */
@@ -89,8 +90,9 @@ async function deviceName(has: (kind: string) => boolean, wanted: string | undef
   }
   const inUse = chosenDeviceName() ?? devicesInUse()[0]?.name;
   if (wanted === undefined && inUse !== undefined && has(inUse)) return inUse;
-  if (has('wasm') && has('webgpu')) return bestDevice();
-  return has('webgpu') ? 'webgpu' : 'wasm';
+  // In Node a GPU is for those who ask for it: opening one takes longer than loading anything else.
+  if (has('wasm') && has('webgpu') && (wanted === 'auto' || !isNode())) return bestDevice();
+  return has('wasm') || !has('webgpu') ? 'wasm' : 'webgpu';
 }
 
 /** Loads the parts of the wasm device that the artefact has code for, and says what a device to be made is like. */

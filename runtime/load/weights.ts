@@ -6,7 +6,7 @@ import type { DeviceArray } from '../array.ts';
 import { newArray } from '../array-class.ts';
 import { corrupt } from '../artefact/container.ts';
 import type { WeightsRecord } from '../artefact/records.ts';
-import type { BufferHandle, Device } from '../device.ts';
+import type { Device } from '../device.ts';
 import { defineField, rebuildTree } from './trees.ts';
 
 /** Bytes of the length that a file of safetensors begins with. */
@@ -16,8 +16,8 @@ export class LoadedWeights {
   /** Trees by name. */
   readonly trees: Readonly<Record<string, unknown>>;
   readonly #arrays: readonly DeviceArray[];
-  /** By the number of the tensor: handles that functions read, whatever becomes of the arrays in trees. */
-  readonly #captured = new Map<number, BufferHandle>();
+  /** By the number of the tensor: what functions read, whatever becomes of the arrays in trees. */
+  readonly #captured = new Map<number, DeviceArray>();
 
   /**
    * @param captured the numbers of the tensors that functions read
@@ -31,13 +31,16 @@ export class LoadedWeights {
       partsOf(record, blob).forEach((bytes, number) => {
         if (!inTrees.has(number) && !captured.has(number)) return;
         const { dtype, shape } = record.tensors[number];
-        const handle = device.upload(dtype, shape, bytes);
+        const sizes = Object.freeze([...shape]);
+        const handle = device.upload(dtype, sizes, bytes);
+        if (inTrees.has(number)) arrays.set(number, newArray(dtype, sizes, handle));
+        if (!captured.has(number)) return;
         // Another handle, so that it stays when the one in the tree is disposed or donated.
-        if (captured.has(number)) this.#captured.set(number, inTrees.has(number) ? device.alias(handle) : handle);
-        if (inTrees.has(number)) arrays.set(number, newArray(dtype, Object.freeze([...shape]), handle));
+        const own = inTrees.has(number) ? device.alias(handle) : handle;
+        this.#captured.set(number, newArray(dtype, sizes, own));
       });
     } catch (error) {
-      for (const array of arrays.values()) array.dispose();
+      for (const array of arrays.values()) array.release({ by: 'dispose' });
       this.dispose();
       throw error;
     }
@@ -50,13 +53,12 @@ export class LoadedWeights {
     }
   }
 
-  captured(number: number): BufferHandle {
+  captured(number: number): DeviceArray {
     return this.#captured.get(number)!;
   }
 
   dispose(): void {
-    for (const handle of this.#captured.values()) handle.dispose();
-    for (const array of this.#arrays ?? []) array.dispose();
+    for (const array of [...this.#captured.values(), ...(this.#arrays ?? [])]) array.release({ by: 'dispose' });
   }
 }
 

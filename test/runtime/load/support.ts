@@ -11,6 +11,7 @@ import {
   valueAndGrad,
 } from '../../../index.ts';
 import { bakeArtefact } from '../../../tracer/bake/bake.ts';
+import { loadCompiler } from '../../../tracer/compiler-client.ts';
 
 export interface Params {
   readonly w: Tensor;
@@ -56,8 +57,11 @@ export function newModel(): BakeDefinition {
   );
 }
 
-export const bakeModel = async (targets: readonly string[]): Promise<Uint8Array<ArrayBuffer>> =>
-  (await bakeArtefact(newModel(), { targets })).bytes;
+/** On this thread, whose compiler other files use too. */
+export async function bakeModel(targets: readonly string[]): Promise<Uint8Array<ArrayBuffer>> {
+  await loadCompiler();
+  return (await bakeArtefact(newModel(), { targets, threads: 1 })).bytes;
+}
 
 /** Types as `kiln bake` writes them beside the artefact. */
 export interface ModelFunctions {
