@@ -6,6 +6,7 @@ import { packageVersion } from '../tracer/bake/package-version.ts';
 import { bakeTargets, defaultTargets } from '../tracer/bake/targets.ts';
 import { type BakeFilesOptions, bakeFiles } from './bake.ts';
 import { type BenchFileOptions, benchFile } from './bench.ts';
+import { addCacheCommands } from './cache.ts';
 import { type ExplainFileOptions, explainFile } from './explain.ts';
 import { type InspectFileOptions, inspectFile } from './inspect.ts';
 import { type ReportFileOptions, reportFile } from './report.ts';
@@ -71,6 +72,7 @@ function program(): Command {
     .option('--json', 'print it as JSON', false)
     .option('--kernel <hash>', 'print the code of this kernel; the first letters of its hash will do')
     .action((file: string, options: InspectFileOptions) => inspectFile(file, options));
+  addCacheCommands(kiln);
   return kiln;
 }
 

@@ -101,7 +101,7 @@ export class BrowserStore implements EntryStore {
   add(name: EntryName, bytes: () => Uint8Array): void {
     this.#after('written', async (database) => {
       const key = keyOf(name);
-      if ((await database.getKey('entries', key)) !== undefined) return;
+      if ((await database.getKey('entries', key)) !== undefined) return touch(database, key);
       const made = bytes();
       if (made.length <= this.#bounds.bytes) await put(database, key, made, false);
     });

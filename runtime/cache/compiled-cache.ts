@@ -95,12 +95,15 @@ export class CompiledCache {
     return this.#count('program', this.#programOf(name, entry, kernels));
   }
 
-  /** Keeps a program, and those of its kernels that are not kept yet. */
+  /**
+   * Keeps a program, and those of its kernels that are not kept yet. The kernels come last, so that of what was used
+   * longest ago a program is removed before what it needs.
+   */
   keepProgram(key: string, program: Program): void {
-    for (const kernel of program.kernels) this.#addKernel(kernel);
     const blobs: Uint8Array[] = [];
     const record = recordProgram(program, (bytes) => blobs.push(bytes) - 1);
     this.#write({ kind: 'program', version: this.version, key, program: record }, blobs);
+    for (const kernel of program.kernels) this.#addKernel(kernel);
   }
 
   findKernelSync(hash: string): StoredKernel | undefined {

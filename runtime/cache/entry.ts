@@ -64,27 +64,38 @@ export const entryName = (kind: EntryKind, version: string, key: string): EntryN
 export const writeEntry = (content: EntryContent, blobs: readonly Uint8Array[]): Uint8Array =>
   writeContainer(content, blobs);
 
-/**
- * @throws KilnError `not_an_artefact`, `truncated_artefact`, `unsupported_version`, `corrupt_artefact`; the last one also
- *   for an entry of another name
- */
-export function readEntry(name: EntryName, bytes: Uint8Array): Entry {
-  const reading = verified(name, bytes);
+/** A container whose every byte is accounted for. */
+export interface Contained {
+  /** Not checked. */
+  readonly content: unknown;
+  readonly blobs: readonly Uint8Array[];
+}
+
+/** @throws KilnError `not_an_artefact`, `truncated_artefact`, `unsupported_version`, `corrupt_artefact` */
+export function readContained(bytes: Uint8Array): Contained {
+  const reading = verified(bytes);
   let step = reading.next();
   while (!step.done) step = reading.next(hashOf(step.value));
   return step.value;
 }
 
+/** @throws KilnError as `readContained` does, and `corrupt_artefact` for an entry of another name */
+export function readEntry(name: EntryName, bytes: Uint8Array): Entry {
+  const { content, blobs } = readContained(bytes);
+  return { content: contentOf(content, name), blobs };
+}
+
 /** The same beside other work, where hashing can be that. */
 export async function readEntryAside(name: EntryName, bytes: Uint8Array): Promise<Entry> {
-  const reading = verified(name, bytes);
+  const reading = verified(bytes);
   let step = reading.next();
   while (!step.done) step = reading.next(await hashAside(step.value));
-  return step.value;
+  const { content, blobs } = step.value;
+  return { content: contentOf(content, name), blobs };
 }
 
 /** Yields bytes and takes their hash. */
-function* verified(name: EntryName, bytes: Uint8Array): Generator<Uint8Array, Entry, string> {
+function* verified(bytes: Uint8Array): Generator<Uint8Array, Contained, string> {
   const { minor, headerBytes, headerHash, signature } = readPreamble(bytes);
   if (minor !== formatVersion.minor) throw corrupt(`a cache entry of format ${formatVersion.major}.${minor}`);
   if (signature.some((byte) => byte !== 0)) throw corrupt('a cache entry with a signature');
@@ -99,7 +110,7 @@ function* verified(name: EntryName, bytes: Uint8Array): Generator<Uint8Array, En
   for (const [i, blob] of blobs.entries()) {
     if ((yield blob) !== header.blobs[i].sha256) throw corrupt(`blob ${i}, which its hash does not match`);
   }
-  return { content: contentOf(header.content, name), blobs };
+  return { content: header.content, blobs };
 }
 
 function blobsOf(header: Header, bytes: Uint8Array, headerEnd: number): Uint8Array[] {
@@ -140,5 +151,7 @@ async function hashAside(bytes: Uint8Array): Promise<string> {
 }
 
 /** Why an entry is none, in a few words. */
-export const reasonOf = (error: unknown): string =>
-  error instanceof KilnError ? `${error.summary}: ${error.given ?? error.expected ?? error.code}` : String(error);
+export function reasonOf(error: unknown): string {
+  if (!(error instanceof KilnError)) return String(error);
+  return error.code === 'invalid_program' ? error.summary : (error.given ?? error.summary);
+}

@@ -18,6 +18,7 @@ import {
   type EntryKind,
   type EntryName,
   type EntryStore,
+  entryKinds,
   type StoreBounds,
   type StoredEntry,
   surplus,
@@ -33,7 +34,6 @@ interface NodeProcess {
   once(event: 'exit', listener: () => void): void;
 }
 
-const kinds: readonly EntryKind[] = ['kernel', 'program', 'trace'];
 const hashPattern = /^[0-9a-f]{64}$/;
 const shardPattern = /^[0-9a-f]{2}$/;
 const unfinishedPattern = /^\.[0-9a-f]{64}\.\d+\.[0-9a-f]+\.new$/;
@@ -109,7 +109,9 @@ export class FileStore implements EntryStore {
   }
 
   add(name: EntryName, bytes: () => Uint8Array): void {
-    if (!this.#fs.existsSync(this.#path(name))) this.write(name, bytes());
+    const status = this.#status(this.#path(name));
+    if (status) this.#touch(name, status.mtimeMs);
+    else this.write(name, bytes());
   }
 
   remove(name: EntryName): void {
@@ -148,7 +150,7 @@ export class FileStore implements EntryStore {
         if (count === 0) break;
         read += count;
       }
-      if (isUse && Date.now() - mtimeMs > touchedAfterMs) this.#touch(this.#path(name));
+      if (isUse) this.#touch(name, mtimeMs);
       return bytes.subarray(0, read);
     } catch (error) {
       if (!isMissing(error)) this.#fault('read', error);
@@ -169,10 +171,12 @@ export class FileStore implements EntryStore {
     }
   }
 
-  #touch(path: string): void {
+  /** Says that an entry is used. @param usedAt when that was said last */
+  #touch(name: EntryName, usedAt: number): void {
+    const now = Date.now();
+    if (now - usedAt <= touchedAfterMs) return;
     try {
-      const now = new Date();
-      this.#fs.utimesSync(path, now, now);
+      this.#fs.utimesSync(this.#path(name), now / 1000, now / 1000);
     } catch (error) {
       if (!isMissing(error)) this.#fault('written', error);
     }
@@ -245,7 +249,7 @@ export class FileStore implements EntryStore {
   }
 
   *#shards(): Generator<Shard> {
-    for (const kind of kinds) {
+    for (const kind of entryKinds) {
       const names = this.#namesIn(`${this.#root}/${kind}`).filter((name) => shardPattern.test(name));
       for (const name of names) yield { kind, path: `${this.#root}/${kind}/${name}` };
     }

@@ -9,7 +9,8 @@
  * - `kernel`: the code of one kernel, which programs share, by its own hash.
  * - `trace`: what a function came to under an explicit key: which program, and how its results are put together.
  */
-export type EntryKind = 'program' | 'kernel' | 'trace';
+export const entryKinds = ['kernel', 'program', 'trace'] as const;
+export type EntryKind = (typeof entryKinds)[number];
 
 export interface EntryName {
   readonly kind: EntryKind;
@@ -39,6 +40,9 @@ export interface Trimmed {
 /** A store does not say again for an hour that an entry was used. */
 export const touchedAfterMs = 3_600_000;
 
+/** What needs others goes before them. */
+const order: readonly EntryKind[] = ['trace', 'program', 'kernel'];
+
 /**
  * What to remove, the one that was used longest ago first. Once bounds are crossed a tenth more goes, so that this is
  * rare.
@@ -47,7 +51,7 @@ export function surplus(entries: readonly StoredEntry[], bounds: StoreBounds): S
   let count = entries.length;
   let bytes = entries.reduce((sum, entry) => sum + entry.bytes, 0);
   if (count <= bounds.entries && bytes <= bounds.bytes) return [];
-  const byAge = [...entries].sort((a, b) => a.usedAt - b.usedAt || (a.hash < b.hash ? -1 : 1));
+  const byAge = [...entries].sort((a, b) => a.usedAt - b.usedAt || order.indexOf(a.kind) - order.indexOf(b.kind));
   const end = byAge.findIndex((entry) => {
     if (count <= 0.9 * bounds.entries && bytes <= 0.9 * bounds.bytes) return true;
     count--;
@@ -69,7 +73,7 @@ export interface EntryStore {
   read(name: EntryName): Promise<Uint8Array | undefined>;
   /** Keeps an entry, as a whole or not at all, in place of one that is there. Files are there when it returns. */
   write(name: EntryName, bytes: Uint8Array): void;
-  /** Keeps an entry unless there is one of that name. */
+  /** Keeps an entry unless there is one of that name, which counts as used. */
   add(name: EntryName, bytes: () => Uint8Array): void;
   remove(name: EntryName): void;
   /** All entries, in the order of their names. */
