@@ -86,10 +86,15 @@ export function encodeElements(dtype: DType, values: ArrayLike<number | bigint |
     for (let i = 0; i < target.length; i++) target[i] = encode(Number(values[i]));
   } else {
     const target = decodeElements(dtype, bytes);
-    for (let i = 0; i < target.length; i++) target[i] = Number(values[i]);
+    // The engine converts typed arrays as an assignment does, and copies equal ones whole.
+    if (ArrayBuffer.isView(values) && !isOfBigints(values)) target.set(values as unknown as ArrayLike<number & bigint>);
+    else for (let i = 0; i < target.length; i++) target[i] = Number(values[i]);
   }
   return bytes;
 }
+
+const isOfBigints = (view: ArrayBufferView): boolean =>
+  /^\[object Big(?:Int|Uint)64Array\]$/.test(Object.prototype.toString.call(view));
 
 /** Elements as arrays in arrays; the bare element for shape []. */
 export function nestElements<D extends DType>(

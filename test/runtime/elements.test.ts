@@ -54,4 +54,14 @@ describe('encodeElements', () => {
     expect([...new BigInt64Array(encodeElements('int64', [1n, 2.9, true]).buffer)]).toEqual([1n, 2n, 1n]);
     expect([...new Float32Array(encodeElements('float32', [0.1, -0]).buffer)]).toEqual([Math.fround(0.1), -0]);
   });
+
+  it.each([
+    ['int32', Float64Array.of(2 ** 32 + 5, -1.7, Number.NaN, Number.POSITIVE_INFINITY)],
+    ['uint8', Int16Array.of(-1, 300)],
+    ['float32', Float64Array.of(0.1, -0, 1e300)],
+    ['float32', Float32Array.of(0.1, -0, 3)],
+    ['int32', BigInt64Array.of(3n, -4n)],
+  ] as const)('typed arrays become %s as the numbers in them do: %s', (dtype, view) => {
+    expect(encodeElements(dtype, view)).toEqual(encodeElements(dtype, Array.from<number | bigint>(view)));
+  });
 });
