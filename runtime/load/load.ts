@@ -100,14 +100,15 @@ async function loadFrom<Functions, Weights>(
   const { modules } = options;
   const wasmModules = modules && (await import('./modules.ts'));
   wasmModules?.provideDriverOf(modules!);
-  const { name: target, device } = await chooseTarget(
+  const chosen = await chooseTarget(
     wasmModules ? wasmModules.contentOf(content, modules!) : content,
     wasmModules ? { ...options, device: 'wasm', threads: 1 } : options,
   );
   wasmModules?.provideKernels(content, header.blobs, modules!);
 
+  const { name: target, device } = chosen;
   const loading: Promise<void>[] = [];
-  const programs = new ProgramAssembly(content, header.blobs, target, (program) => {
+  const programs = new ProgramAssembly(content, header.blobs, chosen, (program) => {
     const made = device.loadAside(program);
     // Whatever fails first is what is reported.
     made.catch(() => undefined);

@@ -8,6 +8,7 @@ import { programOfRecord } from '../artefact/program-record.ts';
 import type { ArtefactContent, FunctionRecord, KernelRecord, ProgramRecord } from '../artefact/records.ts';
 import type { Program, TensorSpec } from '../program.ts';
 import { validateProgram } from '../validate.ts';
+import type { ChosenTarget } from './target.ts';
 
 export class ProgramAssembly {
   readonly #content: ArtefactContent;
@@ -18,14 +19,21 @@ export class ProgramAssembly {
   /** Programs that wait, with the blobs that they wait for. */
   readonly #waiting = new Map<number, Set<number>>();
   readonly #programs = new Map<number, Program>();
+  readonly #adapt: ChosenTarget['adapt'];
   readonly #onProgram: (program: Program) => void;
 
   /**
-   * @param target the name of a target for which each function has a program
+   * @param target one for which each function has a program
    * @param onProgram is given each program when it is there
    * @throws KilnError `corrupt_artefact`
    */
-  constructor(content: ArtefactContent, blobs: readonly Blob[], target: string, onProgram: (program: Program) => void) {
+  constructor(
+    content: ArtefactContent,
+    blobs: readonly Blob[],
+    { name: target, adapt }: Pick<ChosenTarget, 'name' | 'adapt'>,
+    onProgram: (program: Program) => void,
+  ) {
+    this.#adapt = adapt;
     this.#content = content;
     this.#blobs = blobs;
     this.#kernels = new Map(content.kernels.map((kernel) => [kernel.hash, kernel]));
@@ -77,7 +85,7 @@ export class ProgramAssembly {
       },
       blob: (index: number): Uint8Array => this.#bytes.get(index)!,
     };
-    const program = validateProgram(programOfRecord(this.#content.programs[number], sources));
+    const program = this.#adapt(validateProgram(programOfRecord(this.#content.programs[number], sources)));
     this.#programs.set(number, program);
     this.#onProgram(program);
   }

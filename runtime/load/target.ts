@@ -6,7 +6,7 @@
 import { KilnError } from '../../base/error.ts';
 import type { ArtefactContent } from '../artefact/records.ts';
 import type { Device } from '../device.ts';
-import { runsOn, type Tier, tierName, type WasmTier } from '../program.ts';
+import { type Program, runsOn, type Tier, tierName, type WasmTier } from '../program.ts';
 import {
   assertDevice,
   bestDevice,
@@ -32,6 +32,8 @@ export interface ChosenTarget {
   /** As the artefact calls it, such as `'wasm-threads'`. */
   readonly name: string;
   readonly device: Device;
+  /** Makes a program of the target one of the device. */
+  readonly adapt: (program: Program) => Program;
 }
 
 /** A target for which every function of the artefact has a program. */
@@ -47,11 +49,16 @@ export async function chooseTarget(content: ArtefactContent, options: TargetOpti
   const candidates = candidatesOf(content);
   const device = await deviceFor(candidates, options);
   if (devicesInUse().length === 1) preferDevice(device.name);
-  const [best] = candidates
-    .filter(({ tiers }) => tiers.every((tier) => runsOn(tier, device.tier)))
-    .sort((a, b) => worth(b) - worth(a));
-  if (!best && content.functions.length > 0) throw missingTier(candidates, tierName(device.tier));
-  return { name: best?.name ?? device.name, device };
+  const byWorth = [...candidates].sort((a, b) => worth(b) - worth(a));
+  const best = byWorth.find(({ tiers }) => tiers.every((tier) => runsOn(tier, device.tier)));
+  if (best || content.functions.length === 0) return { name: best?.name ?? device.name, device, adapt: (same) => same };
+  // A device with threads has a memory of another kind, which kernels for one thread can be made to import.
+  const one = byWorth.find(({ tiers }) =>
+    tiers.every((tier) => runsOn({ ...tier, threads: true } as Tier, device.tier)),
+  );
+  if (!one) throw missingTier(candidates, tierName(device.tier));
+  const { forSharedMemory } = await import('./share-memory.ts');
+  return { name: one.name, device, adapt: forSharedMemory };
 }
 
 function candidatesOf({ functions, programs }: ArtefactContent): Candidate[] {

@@ -5,9 +5,12 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { compile, memory, shutdown, Tensor, tensor } from '../../../index.ts';
 import { preambleBytes, readHeader, readPreamble } from '../../../runtime/artefact/container.ts';
+import { programOfRecord } from '../../../runtime/artefact/program-record.ts';
 import type { ArtefactContent } from '../../../runtime/artefact/records.ts';
 import { writeContainer } from '../../../runtime/artefact/write-container.ts';
 import { type Artefact, type ArtefactSource, load, tensor as runtimeTensor } from '../../../runtime/index.ts';
+import { forSharedMemory } from '../../../runtime/load/share-memory.ts';
+import type { Program } from '../../../runtime/program.ts';
 import { aloneDriver } from '../../../runtime/wasm/driver-code.ts';
 import { engine } from '../../../runtime/wasm/engine.ts';
 import { codeOf, errorOf, rejectionOf } from '../../support/errors.ts';
@@ -35,6 +38,24 @@ beforeAll(async () => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const loadModel = (source: ArtefactSource = bytes): Promise<Artefact<ModelFunctions, ModelWeights>> => load(source);
+
+/** What the artefact holds, as a copy. */
+function opened(): { readonly content: ArtefactContent; readonly parts: readonly Uint8Array[] } {
+  const { headerBytes } = readPreamble(bytes);
+  const { content, blobs, offsets } = readHeader(bytes.slice(preambleBytes, preambleBytes + headerBytes));
+  const parts = blobs.map((blob, i) => bytes.slice(offsets[i], offsets[i] + blob.bytes));
+  return { content: content as ArtefactContent, parts };
+}
+
+/** The artefact with code for one target alone. */
+function withTargets(name: string): Uint8Array {
+  const { content, parts } = opened();
+  const functions = content.functions.map((one) => ({
+    ...one,
+    programs: one.programs.filter(({ target }) => target === name),
+  }));
+  return writeContainer({ ...content, functions }, parts);
+}
 
 const input = (rows: number): Tensor => tensor(batch(rows), { shape: [rows, 6] });
 
@@ -128,15 +149,13 @@ describe('a loaded artefact', () => {
   });
 
   it('takes names as names', async () => {
-    const { headerBytes } = readPreamble(bytes);
-    const { content, blobs, offsets } = readHeader(bytes.slice(preambleBytes, preambleBytes + headerBytes));
-    const { functions, weights } = content as ArtefactContent;
+    const { content, parts } = opened();
+    const { functions, weights } = content;
     const names = ['__proto__', 'constructor', 'hasOwnProperty', 'toString'];
     for (const [i, one] of functions.entries()) Object.assign(one, { name: names[i] });
     Object.assign(weights!.trees[0], { name: '__proto__' });
     const dict = JSON.stringify(functions[0].parameters[0].tree).replace('"b"', '"__proto__"');
     Object.assign(functions[0].parameters[0], { tree: JSON.parse(dict) });
-    const parts = blobs.map((blob, i) => bytes.slice(offsets[i], offsets[i] + blob.bytes));
     using model = await load(writeContainer(content, parts));
     expect(Object.keys(model.functions)).toEqual(names);
     expect(Object.keys(model.weights)).toEqual(['__proto__']);
@@ -162,29 +181,43 @@ describe('threads', () => {
       const y = model.functions.forward(model.weights.params, input(64)).bytesSync();
       const compiled = compile(forward, { precision: 'strict' });
       expect(y).toEqual(compiled(newParams(), input(64)).bytesSync());
+      // Code for one thread runs there too: it is made to import the memory that threads share.
+      using plain = await load<ModelFunctions, ModelWeights>(withTargets('wasm'));
+      expect(plain.target).toBe('wasm');
+      expect(plain.functions.forward(plain.weights.params, input(64)).bytesSync()).toEqual(y);
       const error = await rejectionOf(() => load(bytes, { threads: 1 }));
       expect(error).toMatchObject({ code: 'invalid_argument', summary: expect.stringMatching(/^load: the number/) });
     }
     await shutdown();
     expect((await rejectionOf(() => load(bytes, { threads: 0 }))).code).toBe('invalid_argument');
   });
+
+  it('share the code that was baked for them, byte by byte', async () => {
+    const { content, parts } = opened();
+    const programOf = (target: string): Program => {
+      const { program } = content.functions[0].programs.find((choice) => choice.target === target)!;
+      return programOfRecord(content.programs[program], {
+        kernel: (hash) => content.kernels.find((kernel) => kernel.hash === hash),
+        blob: (index) => parts[index],
+      }) as Program;
+    };
+    const adapted = forSharedMemory(programOf('wasm')).kernels.map(({ code }) => code);
+    expect(adapted).toEqual(programOf('wasm-threads').kernels.map(({ code }) => code));
+  });
 });
 
 describe('compiled modules', () => {
   it('take the place of code, by the hash of their kernels', async () => {
-    const { headerBytes } = readPreamble(bytes);
-    const { content, blobs, offsets } = readHeader(bytes.slice(preambleBytes, preambleBytes + headerBytes));
-    const { kernels, programs } = content as ArtefactContent;
+    const { content, parts } = opened();
+    const { kernels, programs } = content;
     const plain = new Set(
       programs
         .filter(({ tier }) => tier.target === 'wasm' && !tier.threads && !tier.relaxedSimd)
         .flatMap((program) => program.kernels.map(({ hash }) => hash)),
     );
-    const module = (code: Uint8Array<ArrayBuffer>): object => new (engine().Module)(code);
+    const module = (code: Uint8Array): object => new (engine().Module)(code);
     const modules = new Map(
-      kernels
-        .filter(({ hash }) => plain.has(hash))
-        .map(({ hash, code }) => [hash, module(bytes.slice(offsets[code], offsets[code] + blobs[code].bytes))]),
+      kernels.filter(({ hash }) => plain.has(hash)).map(({ hash, code }) => [hash, module(parts[code])]),
     );
     expect(await rejectionOf(() => load(bytes, { modules }))).toMatchObject({ given: "modules without 'driver'" });
     modules.set('driver', module(Uint8Array.from(Buffer.from(aloneDriver, 'base64'))));
