@@ -42,7 +42,10 @@ const alsoWebgpu = [
 /** A full run tries hundreds of times as many cases. */
 const testTimeout = isFull ? 3_600_000 : 60_000;
 
-const common = { setupFiles: ['test/setup.ts'], testTimeout, hookTimeout: 60_000 };
+/** What one run compiles, the next one compiles again. Tests of the cache turn it on, each in a folder of its own. */
+const env = { KILN_CACHE: 'off' };
+
+const common = { setupFiles: ['test/setup.ts'], testTimeout, hookTimeout: 60_000, env };
 
 export default defineConfig({
   test: {
@@ -68,7 +71,7 @@ export default defineConfig({
           name: 'threads',
           include: files('end-to-end', ['ops', 'random-graphs', 'models']),
           setupFiles: ['test/setup.ts', 'test/share-all.ts'],
-          env: { KILN_THREADS: '3' },
+          env: { ...env, KILN_THREADS: '3' },
           isolate: false,
         },
       },
@@ -81,7 +84,7 @@ export default defineConfig({
           include: [...onlyWebgpu, ...alsoWebgpu],
           globalSetup: ['test/webgpu-adapter.ts'],
           // What the adapter needs is added by the global setup.
-          env: { KILN_DEVICE: 'webgpu' },
+          env: { ...env, KILN_DEVICE: 'webgpu' },
           setupFiles: ['test/setup.ts', 'test/on-webgpu.ts'],
           isolate: false,
         },

@@ -20,11 +20,14 @@ function identity(value: object | symbol): number {
   return identityCount;
 }
 
+/** Tells what is known by identity by a number. */
+export type Identify = (value: object | symbol) => number;
+
 /**
  * The key of a static value: equal keys mean values that no program can tell apart. Numbers as by `Object.is`; arrays
- * and plain objects by content; functions and other objects by identity.
+ * and plain objects by content; functions and other objects by identity, which holds in this process only.
  */
-export function staticKey(value: unknown): string {
+export function staticKey(value: unknown, identify: Identify = identity): string {
   switch (typeof value) {
     case 'number':
       return Object.is(value, -0) ? 'n-0' : `n${value}`;
@@ -38,17 +41,17 @@ export function staticKey(value: unknown): string {
       return 'U';
     case 'function':
     case 'symbol':
-      return `#${identity(value)}`;
+      return `#${identify(value)}`;
     case 'object':
-      return value === null ? 'N' : objectKey(value);
+      return value === null ? 'N' : objectKey(value, identify);
   }
 }
 
-function objectKey(value: object): string {
-  if (Array.isArray(value)) return `[${value.map(staticKey).join(',')}]`;
-  if (!isPlainObject(value)) return `#${identity(value)}`;
+function objectKey(value: object, identify: Identify): string {
+  if (Array.isArray(value)) return `[${value.map((element) => staticKey(element, identify)).join(',')}]`;
+  if (!isPlainObject(value)) return `#${identify(value)}`;
   return `{${sortedKeys(value)
-    .map((key) => `${key.length}:${key}=${staticKey(value[key])}`)
+    .map((key) => `${key.length}:${key}=${staticKey(value[key], identify)}`)
     .join(',')}}`;
 }
 

@@ -41,6 +41,9 @@ const cases: Readonly<Record<Section, () => Promise<BenchResult>>> = {
   ablation: ablationCase,
 };
 
+// What is measured here compiles: only `startup` is about the cache, and turns it on.
+process.env.KILN_CACHE ??= 'off';
+
 /** Runs a case in a fresh process, with the loaders of this one. */
 function runApart(name: string): BenchResult {
   const args = [...process.execArgv, fileURLToPath(import.meta.url), '--result', name];

@@ -69,8 +69,8 @@ export interface ProgramSource {
   prepare(): Promise<Program>;
   /** Compiles now. @throws KilnError `blocking_read` where the thread may not block, or what the compiler says */
   prepareSync(): Program;
-  /** What a step of the program computes, with the user's lines, where that is known. */
-  origin?(step: number): string | undefined;
+  /** What a step of the program computes, with the user's lines, where that is known or can be found out. */
+  origin?(step: number): string | undefined | Promise<string | undefined>;
 }
 
 export interface MemoryStatistics {

@@ -5,11 +5,12 @@
  *     entry { source: program, captures: [], structure: '*', patterns: [f32[B,4], f32[4,2]] }
  *
  * A call signs its arguments, finds what is bound to the key, and launches. A key that is new is first tried on the
- * entries with symbolic sizes; otherwise the function is traced, and its graph meets the programs in memory.
+ * entries with symbolic sizes; otherwise the function is traced, and its graph meets the programs in memory and in the
+ * cache. Where the user has named the function (`cache: 'step v1'`), a trace that is in the cache stands for one of this
+ * process.
  */
-import { equalShapes, symbolsOf } from '../base/dim.ts';
-import { computedDTypes, type DType } from '../base/dtype.ts';
-import { internalError, KilnError } from '../base/error.ts';
+import { symbolsOf } from '../base/dim.ts';
+import { KilnError } from '../base/error.ts';
 import { debug, isDebugging } from '../base/flags.ts';
 import { printModule } from '../ir/printer.ts';
 import { type Module, mainOf, type TensorType } from '../ir/types.ts';
@@ -22,17 +23,20 @@ import { type ArrayLeaf, arraysAsTensors, typeOfArray } from './array-leaf.ts';
 import { assertTunable } from './autotune/tune.ts';
 import { callInTrace } from './call.ts';
 import type { ResolvedOptions } from './compile-options.ts';
+import { assertComputable, type Bound, boundTo, type Entry, equalTypes } from './entry.ts';
 import { assertOpen, currentTrace, type Trace, type TracedFunctions } from './graph-trace.ts';
+import { keepTrace, type RecalledTrace, recallTrace, recallTraceAside, type TraceableCall } from './kept-trace.ts';
 import { currentLocation } from './location.ts';
 import { type CompiledSource, programFor } from './program-cache.ts';
-import { rebuild, type TreeStructure } from './pytree.ts';
-import { applyEffects, type Effect, type SignedReceiver, signReceiver } from './receiver.ts';
+import { rebuild } from './pytree.ts';
+import { applyEffects, type SignedReceiver, signReceiver } from './receiver.ts';
 import { Recompiles } from './recompiles.ts';
-import { defaultPrecision, type Precision } from './settings.ts';
+import { defaultPrecision } from './settings.ts';
 import { sign } from './signature.ts';
 import { checkSource } from './source-check.ts';
+import { usesThis } from './source-parse.ts';
 import { TensorSpec } from './spec.ts';
-import { bindShape, dynamicTypes, solveSizes } from './symbolic.ts';
+import { dynamicTypes, solveSizes } from './symbolic.ts';
 import { Tensor } from './tensor.ts';
 import { assertSynchronous, type TracedGraph, traceFunction } from './trace-function.ts';
 
@@ -47,68 +51,50 @@ export interface SignedCall {
   readonly key: string;
 }
 
-/** One trace and its program; it serves every key whose sizes fit its patterns. */
-interface Entry {
-  readonly source: CompiledSource;
-  readonly precision: Precision;
-  readonly device: string;
-  readonly captures: readonly Tensor[];
-  readonly structure: TreeStructure;
-  readonly resultCount: number;
-  readonly effects: readonly Effect[];
-  /** Types of the arrays among the arguments, symbolic where they may vary. */
-  readonly patterns: readonly TensorType[];
-  readonly results: readonly TensorType[];
-  /** Key without sizes, for an entry with symbolic ones. */
-  readonly shapelessKey: string | undefined;
-}
-
-interface OutputType {
-  readonly dtype: DType;
-  readonly shape: readonly number[];
-  readonly signature: string;
-}
-
-/** An entry under the sizes of one key. */
-interface Bound {
-  readonly entry: Entry;
-  readonly outputs: readonly OutputType[];
-}
-
 export interface CompileStats {
   /** Calls that ran a program. */
   readonly calls: number;
-  /** Programs that had to be compiled. */
+  /** Programs that had to be compiled, or still have to. */
   readonly compiles: number;
-  /** Traces whose graph met a program that was there already. */
+  /** Signatures whose program was there already: in this process, or in the cache that processes share. */
   readonly hits: { readonly memory: number; readonly disk: number };
   /** Milliseconds of all compiles. */
   readonly compileMs: number;
-  /** Why each trace after the first was needed. */
+  /** Why each signature after the first was new. */
   readonly recompiles: readonly { readonly reason: string }[];
 }
+
+/** What makes an entry: of a trace, or of one that is known. */
+type NewEntry = RecalledTrace & Pick<Entry, 'captures'>;
 
 export class Compilation {
   readonly fn: AnyFunction;
   readonly options: ResolvedOptions;
   readonly label: string;
-  /** Whether `this` of a call is an input. */
-  readonly takesReceiver: boolean;
+  readonly #isMethod: boolean;
+  #takesReceiver: boolean | undefined;
   /** Signatures that are being traced as calls. */
   readonly underWay = new Set<string>();
   readonly #bound = new Map<string, Bound>();
   readonly #symbolic: Entry[] = [];
-  readonly #compiled = new Set<CompiledSource>();
+  readonly #programs = new Set<CompiledSource>();
   readonly #recompiles: Recompiles;
   #calls = 0;
   #memoryHits = 0;
 
-  constructor(fn: AnyFunction, options: ResolvedOptions, takesReceiver: boolean) {
+  /** @param isMethod whether `this` of a call is an input whatever the source says */
+  constructor(fn: AnyFunction, options: ResolvedOptions, isMethod: boolean) {
     this.fn = fn;
     this.options = options;
     this.label = `compile(${options.name})`;
-    this.takesReceiver = takesReceiver;
+    this.#isMethod = isMethod;
     this.#recompiles = new Recompiles(fn, options);
+  }
+
+  /** Whether `this` of a call is an input. */
+  get takesReceiver(): boolean {
+    this.#takesReceiver ??= this.#isMethod || usesThis(this.fn);
+    return this.#takesReceiver;
   }
 
   call(thisArg: unknown, args: readonly unknown[]): unknown {
@@ -133,7 +119,8 @@ export class Compilation {
 
   sign(thisArg: unknown, args: readonly unknown[]): SignedCall {
     const { options } = this;
-    const receiver = this.takesReceiver && isObject(thisArg) ? signReceiver(thisArg) : undefined;
+    // The source is read only where it can matter.
+    const receiver = isObject(thisArg) && this.takesReceiver ? signReceiver(thisArg) : undefined;
     const signed = sign(args, options.isStatic);
     const precision = options.precision ?? defaultPrecision();
     const arrays = receiver ? [...receiver.slots.map(({ tensor }) => tensor), ...signed.arrays] : signed.arrays;
@@ -148,7 +135,8 @@ export class Compilation {
     const shapelessKey = this.#shapelessKey(signed);
     let bound = this.#bindSymbolic(shapelessKey, actual);
     if (!bound) {
-      bound = boundTo(this.#trace(signed, this.typesToTrace(signed, actual), shapelessKey), actual);
+      const call = this.#traceable(signed, this.typesToTrace(signed, actual));
+      bound = boundTo(this.#enter(call, shapelessKey), actual);
     }
     this.#bound.set(signed.key, bound);
     return bound;
@@ -183,66 +171,103 @@ export class Compilation {
   }
 
   /**
-   * Traces and compiles for specs ahead of the first call.
+   * Traces for specs ahead of the first call.
+   * @param beforeTrace refuses what can not be traced ahead
    * @returns the program's source, which may not be compiled yet
    */
-  prepare(thisArg: unknown, args: readonly unknown[]): CompiledSource {
+  prepare(thisArg: unknown, args: readonly unknown[], beforeTrace?: () => void): CompiledSource {
     const signed = this.sign(thisArg, args);
-    const bound = this.#bound.get(signed.key);
-    if (bound) return bound.entry.source;
     const types = signed.arrays.map(typeOfArray);
     const shapelessKey = this.#shapelessKey(signed);
-    const known = this.#symbolic.find(
-      (entry) => entry.shapelessKey === shapelessKey && equalTypes(entry.patterns, types),
-    );
+    const known = this.#known(signed, types, shapelessKey);
     if (known) return known.source;
-    const entry = this.#trace(signed, types, shapelessKey);
+    const entry = this.#enter(this.#traceable(signed, types), shapelessKey, beforeTrace);
     if (!entry.shapelessKey) this.#bound.set(signed.key, boundTo(entry, types));
     return entry.source;
   }
 
-  #trace(signed: SignedCall, types: readonly TensorType[], shapelessKey: string): Entry {
-    const { options } = this;
-    assertComputable(types, this.label);
+  /** Takes up the trace of these specs, if there is one in a cache that must be waited for. */
+  async recallAside(thisArg: unknown, args: readonly unknown[]): Promise<void> {
+    const signed = this.sign(thisArg, args);
+    const types = signed.arrays.map(typeOfArray);
+    const shapelessKey = this.#shapelessKey(signed);
+    if (this.#known(signed, types, shapelessKey)) return;
+    const call = this.#traceable(signed, types);
+    const recalled = await recallTraceAside(call);
+    if (!recalled || this.#known(signed, types, shapelessKey)) return;
     const note = this.#recompiles.admit(signed);
+    const entry = this.#add(call, shapelessKey, { ...recalled, captures: [] });
+    note();
+    if (!entry.shapelessKey) this.#bound.set(signed.key, boundTo(entry, types));
+  }
+
+  #known(signed: SignedCall, types: readonly TensorType[], shapelessKey: string): Entry | undefined {
+    const entry = this.#bound.get(signed.key)?.entry;
+    if (entry) return entry;
+    return this.#symbolic.find(
+      (symbolic) => symbolic.shapelessKey === shapelessKey && equalTypes(symbolic.patterns, types),
+    );
+  }
+
+  /** A call as it is looked for, traced and compiled. @throws KilnError `unsupported_dtype`, `invalid_argument` */
+  #traceable(signed: SignedCall, types: readonly TensorType[]): TraceableCall {
+    const { options } = this;
+    const { name, memoryBudget, autotuneMs, isKept } = options;
+    assertComputable(types, this.label);
     const device = this.deviceOf(signed.arrays);
-    if (options.autotuneMs !== undefined) assertTunable(device, this.label);
-    const traced = this.traceModule(signed, types, device.name);
-    const precision = options.precision ?? defaultPrecision();
-    const donated = this.donatedOf(signed, traced.module);
-    const held = this.heldOf(signed, traced.graph);
-    const { name, memoryBudget, autotuneMs } = options;
-    const budget = memoryBudget !== undefined && { memoryBudget };
-    const actual = signed.arrays.map(typeOfArray);
-    const sizes = solveSizes(types, actual) ?? new Map<string, number>();
-    const autotune = autotuneMs !== undefined && { autotune: { budgetMs: autotuneMs, sizes: [...sizes] } };
-    const { source, isNew } = programFor(traced.module, {
+    if (autotuneMs !== undefined) assertTunable(device, this.label);
+    const sizes = solveSizes(types, signed.arrays.map(typeOfArray)) ?? new Map<string, number>();
+    const program = {
       name,
-      precision,
-      donated,
-      held,
+      precision: options.precision ?? defaultPrecision(),
+      donated: this.#donatedArrays(signed),
       device,
-      ...budget,
-      ...autotune,
+      isKept,
+      ...(memoryBudget !== undefined && { memoryBudget }),
+      ...(autotuneMs !== undefined && { autotune: { budgetMs: autotuneMs, sizes: [...sizes] } }),
+    };
+    return { options, signed, types, program };
+  }
+
+  /** A new entry, by a trace that another process has left or one of this. */
+  #enter(call: TraceableCall, shapelessKey: string, beforeTrace?: () => void): Entry {
+    const note = this.#recompiles.admit(call.signed);
+    const recalled = recallTrace(call);
+    if (!recalled) beforeTrace?.();
+    const entry = this.#add(call, shapelessKey, recalled ? { ...recalled, captures: [] } : this.#trace(call));
+    note();
+    return entry;
+  }
+
+  #trace(call: TraceableCall): NewEntry {
+    const { signed, types, program } = call;
+    const { graph, module } = this.traceModule(signed, types, program.device.name);
+    const found = programFor(module, {
+      ...program,
+      donated: this.donatedOf(signed, module),
+      held: this.heldOf(signed, graph),
     });
-    if (isNew) this.#compiled.add(source);
+    keepTrace(call, found.source, graph, graph.captures.length);
+    return { ...graph, ...found, results: graph.graph.results.map(({ type }) => type) };
+  }
+
+  #add({ types, program }: TraceableCall, shapelessKey: string, made: NewEntry): Entry {
+    const { source, isNew, captures, structure, resultCount, effects, results } = made;
+    if (isNew) this.#programs.add(source);
     else this.#memoryHits++;
     const isSymbolic = types.some(({ shape }) => symbolsOf(...shape).length > 0);
-    const { captures, structure, resultCount, effects, graph } = traced.graph;
     const entry: Entry = {
       source,
-      precision,
-      device: device.name,
+      device: program.device.name,
       captures,
       structure,
       resultCount,
       effects,
       patterns: types,
-      results: graph.results.map(({ type }) => type),
+      results,
       shapelessKey: isSymbolic ? shapelessKey : undefined,
     };
     if (isSymbolic) this.#symbolic.push(entry);
-    note();
     return entry;
   }
 
@@ -284,14 +309,19 @@ export class Compilation {
   }
 
   /** For each parameter of a module traced from these arguments, whether the caller gives it up. */
-  donatedOf({ receiver, args }: SignedCall, module: Module): boolean[] {
+  donatedOf(signed: SignedCall, module: Module): boolean[] {
+    const donated = this.#donatedArrays(signed);
+    while (donated.length < mainOf(module).graph.parameters.length) donated.push(false);
+    return donated;
+  }
+
+  #donatedArrays({ receiver, args }: SignedCall): boolean[] {
     const { options } = this;
     const donated: boolean[] = (receiver?.slots ?? []).map(() => options.donatesReceiver);
     args.forEach((arg, i) => {
       if (options.isStatic(i)) return;
-      for (const array of sign([arg]).arrays) donated.push(options.isDonated(i) && !ArrayBuffer.isView(array));
+      for (const array of sign([arg]).arrays) donated.push(options.isDonated(i) && array instanceof Tensor);
     });
-    while (donated.length < mainOf(module).graph.parameters.length) donated.push(false);
     return donated;
   }
 
@@ -350,11 +380,15 @@ export class Compilation {
 
   stats(): CompileStats {
     let compileMs = 0;
-    for (const source of this.#compiled) compileMs += source.compileMs;
+    let fromDisk = 0;
+    for (const source of this.#programs) {
+      compileMs += source.compileMs;
+      if (source.isFromCache) fromDisk++;
+    }
     return {
       calls: this.#calls,
-      compiles: this.#compiled.size,
-      hits: { memory: this.#memoryHits, disk: 0 },
+      compiles: this.#programs.size - fromDisk,
+      hits: { memory: this.#memoryHits, disk: fromDisk },
       compileMs,
       recompiles: this.#recompiles.reasons,
     };
@@ -364,40 +398,3 @@ export class Compilation {
 /** Whether a value has fields; a class has, for its static methods. */
 const isObject = (value: unknown): value is object =>
   (typeof value === 'object' && value !== null) || typeof value === 'function';
-
-/** Whether types are the same, the bounds of their symbolic sizes included. */
-const equalTypes = (a: readonly TensorType[], b: readonly TensorType[]): boolean =>
-  a.length === b.length &&
-  a.every(({ dtype, shape }, i) => dtype === b[i].dtype && equalShapes(shape, b[i].shape)) &&
-  boundsText(a) === boundsText(b);
-
-const boundsText = (types: readonly TensorType[]): string =>
-  symbolsOf(...types.flatMap(({ shape }) => shape))
-    .map(({ name, min, max }) => `${name} ${min} ${max}`)
-    .join();
-
-/** An entry's outputs under concrete types of its arguments. */
-function boundTo(entry: Entry, actual: readonly TensorType[]): Bound {
-  const bindings = entry.shapelessKey ? solveSizes(entry.patterns, actual) : new Map<string, number>();
-  if (!bindings) throw internalError(`${entry.source.name}: sizes that do not fit their own entry`);
-  const outputs = entry.results.map(({ dtype, shape }): OutputType => {
-    const sizes = Object.freeze(bindShape(shape, bindings));
-    return { dtype, shape: sizes, signature: new TensorSpec(dtype, sizes).signature };
-  });
-  return { entry, outputs };
-}
-
-/** @throws KilnError `unsupported_dtype` for an argument that no kernel of this release can take */
-export function assertComputable(types: readonly TensorType[], label: string): void {
-  const wrong = types.find(({ dtype }) => !computedDTypes.includes(dtype));
-  if (!wrong) return;
-  throw new KilnError(
-    'unsupported_dtype',
-    `${label}: an argument has a dtype that this release does not compute with`,
-    {
-      given: new TensorSpec(wrong.dtype, wrong.shape).signature,
-      expected: computedDTypes.join(', '),
-      hint: 'convert it on the host: Float32Array.from(data)',
-    },
-  );
-}

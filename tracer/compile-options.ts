@@ -36,10 +36,20 @@ export interface CompileOptions {
   readonly memoryBudget?: number;
   /**
    * Measures how contractions and reductions are best cut up here when the function is compiled, `budgetMs` long at
-   * most (2 seconds unless given), and keeps the winners, with KILN_CACHE_DIR for other processes too. In `strict` no
-   * bit depends on what wins. Without it nothing is measured.
+   * most (2 seconds unless given), and keeps the winners and the program in the cache. In `strict` no bit depends on
+   * what wins. Without it nothing is measured.
    */
   readonly autotune?: boolean | { readonly budgetMs?: number };
+  /**
+   * `false`: nothing of this function is kept for other processes, nor taken from them.
+   *
+   * A text is your word that the function is the one that was kept under it: a process that finds a call of the same
+   * signature in the cache runs its program, without running the function once to trace it. Kiln can not see that the
+   * function, or a number that it takes from around it, has changed since: change the text with it, say to
+   * `'step v2'`. Of a function that captures tensors, or is called with functions or objects that are known only by
+   * identity, no trace is kept; it is traced in each process, and its program found by its graph, as without the option.
+   */
+  readonly cache?: false | string;
   /** Most signatures the function may meet beyond the first; 256 unless given. */
   readonly maxRecompiles?: number;
 }
@@ -58,6 +68,10 @@ export interface ResolvedOptions {
   readonly memoryBudget: number | undefined;
   /** Milliseconds for measuring; `undefined` where nothing is to be measured. */
   readonly autotuneMs: number | undefined;
+  /** Whether programs are kept for other processes. */
+  readonly isKept: boolean;
+  /** The user's name for the function as it is, under which its traces are kept. */
+  readonly traceKey: string | undefined;
   readonly maxRecompiles: number;
 }
 
@@ -73,6 +87,7 @@ const known = [
   'precision',
   'memoryBudget',
   'autotune',
+  'cache',
   'maxRecompiles',
 ];
 
@@ -87,7 +102,7 @@ export function resolveOptions(fn: (...args: never[]) => unknown, options: Compi
   for (const key of Object.keys(options)) {
     if (!known.includes(key)) refuse({ given: `option ${key}`, expected: known.join(', ') });
   }
-  const { device, name, precision, memoryBudget, maxRecompiles = 256, dynamic } = options;
+  const { device, name, precision, memoryBudget, cache, maxRecompiles = 256, dynamic } = options;
   if (device !== undefined) assertDevice(device);
   if (name !== undefined && (typeof name !== 'string' || name === '')) refuse({ given: `name: ${describe(name)}` });
   if (precision !== undefined && precision !== 'fast' && precision !== 'strict') {
@@ -107,6 +122,13 @@ export function resolveOptions(fn: (...args: never[]) => unknown, options: Compi
       expected: 'true, false or { budgetMs: a number above 0 }',
     });
   }
+  if (cache !== undefined && cache !== false && (typeof cache !== 'string' || cache === '')) {
+    refuse({
+      given: `cache: ${describe(cache)}`,
+      expected: 'false, or a text that changes whenever the function does',
+      hint: 'leave it out for programs to be kept; init({ cache }) says where',
+    });
+  }
   if (typeof maxRecompiles !== 'number' || !(maxRecompiles >= 0)) {
     refuse({ given: `maxRecompiles: ${describe(maxRecompiles)}`, expected: 'a number from 0' });
   }
@@ -117,7 +139,8 @@ export function resolveOptions(fn: (...args: never[]) => unknown, options: Compi
     const found = new Set<number>();
     const wanted = options[option] ?? [];
     if (!Array.isArray(wanted)) refuse({ given: `${option}: ${describe(wanted)}`, expected: 'an array of arguments' });
-    const names = wanted.length > 0 ? parameterNames(fn) : [];
+    const isNamed = (wanted as readonly unknown[]).some((each) => typeof each === 'string' && each !== 'this');
+    const names = isNamed ? parameterNames(fn) : [];
     for (const argument of wanted as readonly unknown[]) {
       const position = argument === 'this' ? -1 : typeof argument === 'string' ? names.indexOf(argument) : argument;
       const exists =
@@ -125,7 +148,11 @@ export function resolveOptions(fn: (...args: never[]) => unknown, options: Compi
       if (!exists) {
         refuse({
           given: `${option}: ${describe(argument)}`,
-          expected: `positions from 0, or names among ${names.map((n, i) => n ?? String(i)).join(', ') || '(none)'}`,
+          expected: `positions from 0, or names among ${
+            parameterNames(fn)
+              .map((n, i) => n ?? String(i))
+              .join(', ') || '(none)'
+          }`,
         });
       }
       found.add(position as number);
@@ -145,6 +172,8 @@ export function resolveOptions(fn: (...args: never[]) => unknown, options: Compi
     precision,
     memoryBudget,
     autotuneMs,
+    isKept: cache !== false,
+    traceKey: cache === false ? undefined : cache,
     maxRecompiles,
   };
 }

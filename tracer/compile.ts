@@ -13,7 +13,6 @@ import { compilations } from './compiled-functions.ts';
 import { type Explanation, explain, type Lowering, lower, warmup } from './inspect.ts';
 import { describe } from './outputs.ts';
 import { makeReport } from './report.ts';
-import { usesThis } from './source-parse.ts';
 import type { TensorSpec } from './spec.ts';
 import type { Tensor } from './tensor.ts';
 import { markTrusted } from './trusted.ts';
@@ -138,7 +137,7 @@ const isDecoratorContext = (value: unknown): value is DecoratorContext =>
   typeof value === 'object' && value !== null && 'kind' in value && 'addInitializer' in value;
 
 function compiled(fn: AnyFunction, options: CompileOptions, isMethod: boolean): unknown {
-  const compilation = new Compilation(fn, resolveOptions(fn, options), isMethod || usesThis(fn));
+  const compilation = new Compilation(fn, resolveOptions(fn, options), isMethod);
   const call = function (this: unknown, ...args: readonly unknown[]): unknown {
     return compilation.call(this, args);
   };

@@ -14,13 +14,14 @@ import type { MessagePort, Worker } from 'node:worker_threads';
 import { type ErrorCode, type ErrorDetails, KilnError } from '../base/error.ts';
 import { type SourceFrame, SourceLocation } from '../base/location.ts';
 import { printModule } from '../ir/printer.ts';
+import { noticeDamage } from '../runtime/cache/damage-notice.ts';
 import type { CompileRequest, CompileResult } from './compiler.ts';
 
 /** A request as it travels to the worker: the module as text. */
 export type WorkerRequest = Omit<CompileRequest, 'module'> & { readonly id: number; readonly text: string };
 
 /** What the worker answers. */
-export type WorkerAnswer = { readonly id: number } & (
+export type WorkerAnswer = { readonly id: number; readonly notice?: string } & (
   | { readonly result: TravelledResult }
   | { readonly failure: WorkerFailure }
 );
@@ -155,6 +156,7 @@ export class CompilerThread {
 }
 
 function resultOf(answer: WorkerAnswer): CompileResult {
+  if (answer.notice !== undefined) noticeDamage(answer.notice);
   if ('result' in answer) {
     const { origins, ...result } = answer.result;
     return { ...result, originOf: (step) => origins[step] };

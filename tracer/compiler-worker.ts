@@ -5,9 +5,17 @@
 import { workerData } from 'node:worker_threads';
 import { KilnError } from '../base/error.ts';
 import { parseModule } from '../ir/parser.ts';
+import { configureCache } from '../runtime/cache/current.ts';
+import { relayNotice } from '../runtime/cache/damage-notice.ts';
 import type { WorkerAnswer, WorkerRequest, WorkerStart } from './compiler-thread.ts';
 
 const { port, state } = workerData as WorkerStart;
+
+/** What the main thread is to print with the next answer. */
+let notice: string | undefined;
+relayNotice((text) => {
+  notice = text;
+});
 
 const wake = (): void => {
   Atomics.add(state, 0, 1);
@@ -33,12 +41,14 @@ async function answer({ id, text, ...options }: WorkerRequest): Promise<void> {
   try {
     const { compile, ready } = await compiler;
     await ready(options.tier.target);
+    configureCache(options.cache ?? false);
     const { originOf, ...result } = compile({ ...options, module: parseModule(text) });
     message = { id, result: { ...result, origins: result.program.steps.map((_, step) => originOf(step)) } };
   } catch (error) {
     message = describeFailure(id, error);
   }
-  port.postMessage(message);
+  port.postMessage(notice === undefined ? message : { ...message, notice });
+  notice = undefined;
   wake();
 }
 

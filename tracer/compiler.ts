@@ -5,9 +5,11 @@
  *     await ready();
  *     const { program } = compile({ module, name: 'step', precision: 'fast', donated: [false, false], tier });
  */
+
 import { evaluateDim } from '../base/dim.ts';
 import { KilnError } from '../base/error.ts';
 import { debug, flag, isDebugging, isFlagOn } from '../base/flags.ts';
+import type { KernelStore } from '../codegen/common/kernel-cache.ts';
 import type { Tunable } from '../codegen/wasm/tunables.ts';
 import { printKernel } from '../ir/kernel-print.ts';
 import type { Lowered } from '../ir/lowered.ts';
@@ -18,10 +20,12 @@ import { type FusionTarget, wasmTarget, webgpuTarget } from '../passes/fuse/targ
 import { lowerModule } from '../passes/lower-module.ts';
 import { type PassContext, runPasses } from '../passes/manager.ts';
 import { optimizePipeline } from '../passes/optimize/index.ts';
+import type { CacheOptions } from '../runtime/cache/current.ts';
 import type { Program, Tier } from '../runtime/program.ts';
 import { type CompileReport, reportOf } from './compile-report.ts';
 import { dumpStages } from './dump.ts';
 import { describeOps, fusionAccount, fusionLines, totalLines } from './fusion-account.ts';
+import { countedKernels, type KernelCounts } from './kernel-store.ts';
 import { fitBudget, type WithinBudget } from './memory-budget.ts';
 import { collectReport } from './report/collect.ts';
 import type { ReportData } from './report/data.ts';
@@ -52,6 +56,8 @@ export interface CompileRequest {
   /** Passes and features that are left out, to see what they are worth; names in `passes/features.ts`. */
   readonly without?: Without;
   readonly tuning?: TuningRequest;
+  /** The session's cache, where kernels may be that other processes have generated; a thread of its own opens it, too. */
+  readonly cache?: CacheOptions;
   /** Asks for an account of every stage; symbolic sizes take these values in its numbers. */
   readonly report?: {
     readonly bindings: readonly (readonly [string, number])[];
@@ -67,6 +73,8 @@ export interface CompileResult {
   readonly originOf: (step: number) => string | undefined;
   /** What may be measured, where that was asked for. */
   readonly tunables: readonly Tunable[];
+  /** Kernels that had to be generated, and those that were in the cache; others were in memory. */
+  readonly kernels: KernelCounts;
   readonly report?: CompileReport;
   readonly page?: ReportData;
 }
@@ -103,13 +111,14 @@ export function compile(request: CompileRequest): CompileResult {
 function runStages(request: CompileRequest): CompileResult {
   const { name, precision, threads, report: asked } = request;
   const start = performance.now();
-  const { module, lowered, program, texts, fitted, tunables, tuned } = stagesOf(request);
+  const { store, kernels } = countedKernels(request.cache !== undefined);
+  const { module, lowered, program, texts, fitted, tunables, tuned } = stagesOf(request, store);
   if (isDebugging('fusion')) debug('fusion', fusionText(lowered));
   if (isDebugging('kernels')) debug('kernels', lowered.kernels.map((kernel) => printKernel(kernel)).join('\n'));
   const milliseconds = performance.now() - start;
   const wanted = asked ?? (flag('KILN_DUMP') ? { bindings: [] } : undefined);
   const originOf = (step: number) => lowered.report.groups[step] && describeOps(lowered.report.groups[step].ops);
-  if (!wanted) return { program, milliseconds, originOf, tunables };
+  if (!wanted) return { program, milliseconds, originOf, tunables, kernels };
   const stages = {
     module: request.module,
     optimized: module,
@@ -128,30 +137,34 @@ function runStages(request: CompileRequest): CompileResult {
     milliseconds,
     originOf,
     tunables,
+    kernels,
     report,
     ...(asked?.page && { page: collectReport(stages, { precision, bindings }) }),
   };
 }
 
 /** Optimised module, kernels and code, within the budget if there is one. */
-function stagesOf({
-  module: traced,
-  name,
-  precision,
-  donated,
-  held,
-  tier,
-  threads,
-  memoryBudget,
-  without = nothing,
-  tuning,
-}: CompileRequest): WithinBudget {
+function stagesOf(
+  {
+    module: traced,
+    name,
+    precision,
+    donated,
+    held,
+    tier,
+    threads,
+    memoryBudget,
+    without = nothing,
+    tuning,
+  }: CompileRequest,
+  store: KernelStore,
+): WithinBudget {
   const target = tier.target === 'webgpu' ? webgpuTarget(tier) : wasmTarget;
   const context = passContext(precision, without, target);
   const module = runPasses(traced, optimizePipeline, context);
   const generateCode = loadedTarget(tier.target);
   const generate = (lowered: Lowered): Generated =>
-    generateCode(lowered, { precision, tier, ...(tuning && { tuning }) });
+    generateCode(lowered, { precision, tier, store, ...(tuning && { tuning }) });
   const lower = (candidate: Module, others: readonly Feature[]): Lowered =>
     lowerModule(candidate, {
       name,

@@ -17,6 +17,7 @@ import type { CompileRequest } from './compiler.ts';
 import { compileNow } from './compiler-client.ts';
 import { count, fusionLines, type GroupReport, type RefusalReport, shortOp, totalLines } from './fusion-account.ts';
 import { currentTrace } from './graph-trace.ts';
+import { mustAwaitTrace } from './kept-trace.ts';
 import { atLocation, currentLocation } from './location.ts';
 import { defaultPrecision } from './settings.ts';
 import { solveSizes } from './symbolic.ts';
@@ -129,12 +130,14 @@ export function explain(compilation: Compilation, args: readonly unknown[]): Exp
   return Object.defineProperty(explanation, 'toString', { value: () => text, enumerable: false });
 }
 
-/** Compiles and loads the program for these specs. */
+/** Finds or compiles the program for these specs, and loads it. */
 export async function warmup(compilation: Compilation, args: readonly unknown[]): Promise<void> {
-  const source = atLocation(currentLocation(), () => {
-    assertOutsideTraces(compilation, 'warmup');
-    return located(() => compilation.prepare(undefined, args));
-  });
+  const location = currentLocation();
+  assertOutsideTraces(compilation, 'warmup');
+  if (mustAwaitTrace(compilation.options)) await compilation.recallAside(undefined, args);
+  const source = atLocation(location, () =>
+    located(() => compilation.prepare(undefined, args, () => assertNoReceiver(compilation, 'warmup'))),
+  );
   const program = await source.prepare();
   await deviceNamed(source.device.name).warmup(program);
 }
@@ -153,6 +156,7 @@ function compileForReport(
 export function reportRequest(compilation: Compilation, args: readonly unknown[], what: string): CompileRequest {
   return located(() => {
     assertOutsideTraces(compilation, what);
+    assertNoReceiver(compilation, what);
     const { options } = compilation;
     const signed = compilation.sign(undefined, args);
     const actual = signed.arrays.map(typeOfArray);
@@ -184,7 +188,7 @@ function located<T>(body: () => T): T {
   }
 }
 
-function assertOutsideTraces({ label, takesReceiver }: Compilation, what: string): void {
+function assertOutsideTraces({ label }: Compilation, what: string): void {
   const trace = currentTrace();
   if (trace) {
     throw new KilnError('invalid_argument', `${label}: ${what} is called inside ${trace.label}`, {
@@ -192,6 +196,9 @@ function assertOutsideTraces({ label, takesReceiver }: Compilation, what: string
       location: currentLocation(),
     });
   }
+}
+
+function assertNoReceiver({ label, takesReceiver }: Compilation, what: string): void {
   if (!takesReceiver) return;
   throw new KilnError('invalid_argument', `${label}: ${what} does not know which object the method is called on`, {
     hint: `compile a function that calls it: compile((x) => model.forward(x)).${what.split(' ')[0]}(x)`,

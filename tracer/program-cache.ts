@@ -1,20 +1,27 @@
 /**
  * From a module to a program, once. A module is known by its canonical text, so a new closure is traced again but
- * meets the program that an equal graph has left here. Compilation starts when a program is first needed and runs in
- * the background; whoever may not wait asks for it synchronously.
+ * meets the program that an equal graph has left here, in this process or, by the cache, in another one. A program is
+ * looked for when it is first needed, and compiled where there is none; that runs in the background, and whoever may
+ * not wait asks for it synchronously.
  *
  *     const source = programFor(module, { name: 'step', precision: 'fast', donated: [true, false], device });
  *     source.program ?? (await source.prepare())
+ *
+ * A program that is found runs no pass and loads no compiler. What it lacks, the user's lines, is made when a message
+ * needs it.
  */
-import type { KilnError } from '../base/error.ts';
+import { KilnError } from '../base/error.ts';
 import { debug, isDebugging } from '../base/flags.ts';
+import { hashOf } from '../base/hash.ts';
 import { canonicalModule } from '../ir/canonical.ts';
 import type { Module } from '../ir/types.ts';
 import type { Device, ProgramSource } from '../runtime/device.ts';
 import { type Program, type Tier, tierName } from '../runtime/program.ts';
+import { machineKey } from './autotune/machine.ts';
 import { type AutotuneOptions, tune, tuneAside, tuningRequest } from './autotune/tune.ts';
 import type { CompileRequest, CompileResult } from './compiler.ts';
 import { compileInBackground, compileNow } from './compiler-client.ts';
+import { cacheSettings, readableCache, writableCache } from './session-cache.ts';
 import type { Precision } from './settings.ts';
 
 export interface ProgramOptions {
@@ -30,11 +37,18 @@ export interface ProgramOptions {
   readonly memoryBudget?: number;
   /** Measure schedules that are not known yet. */
   readonly autotune?: AutotuneOptions;
+  /** Whether it is kept for other processes, and taken from them; it is, unless this is `false`. */
+  readonly isKept?: boolean;
 }
 
-/** A program that is compiled when it is first needed, at most once. */
+/** What a source is made of: a module to compile, or a program that is there. */
+type Origin = { readonly module: Module } | { readonly program: Program };
+
+/** A program that is found or compiled when it is first needed, at most once. */
 export class CompiledSource implements ProgramSource {
   readonly name: string;
+  /** The hash of everything that shapes the program, but for the version of the compiler. */
+  readonly key: string;
   readonly donated: readonly boolean[];
   readonly precision: Precision;
   readonly tier: Tier;
@@ -42,52 +56,70 @@ export class CompiledSource implements ProgramSource {
   readonly memoryBudget: number | undefined;
   readonly #held: readonly boolean[] | undefined;
   readonly #autotune: AutotuneOptions | undefined;
+  /** Whether it is kept for other processes, and taken from them. */
+  readonly isKept: boolean;
   /** Where it runs. */
   readonly device: Device;
-  readonly #module: Module;
+  /** Absent where the function was not even traced. */
+  readonly #module: Module | undefined;
   program: Program | undefined;
+  /** Whether it comes from the cache. */
+  isFromCache = false;
   /** Milliseconds that compiling took; 0 until it is done. */
   compileMs = 0;
+  #hasLooked = false;
   #preparing: Promise<Program> | undefined;
   #failure: KilnError | undefined;
   #originOf: CompileResult['originOf'] | undefined;
 
-  constructor(module: Module, { name, precision, donated, held, device, memoryBudget, autotune }: ProgramOptions) {
-    this.#module = module;
+  constructor(key: string, origin: Origin, options: ProgramOptions) {
+    const { name, precision, donated, held, device, memoryBudget, autotune, isKept = true } = options;
+    this.#module = 'module' in origin ? origin.module : undefined;
+    this.key = key;
     this.name = name;
     this.precision = precision;
     this.donated = donated;
     this.#held = held;
     this.#autotune = autotune;
+    this.isKept = isKept;
     this.device = device;
     this.tier = device.tier;
     this.threads = device.threads;
     this.memoryBudget = memoryBudget;
+    if ('program' in origin) this.#take(origin.program);
   }
 
   prepare(): Promise<Program> {
-    if (this.program) return Promise.resolve(this.program);
-    this.#preparing ??= this.#compileAside().then(
-      (result) => this.#finish(result),
-      (error: KilnError) => {
-        this.#failure = error;
-        throw error;
-      },
-    );
+    const known = this.program ?? this.#findNow();
+    if (known) return Promise.resolve(known);
+    this.#preparing ??= this.#prepareAside().catch((error: KilnError) => {
+      this.#failure = error;
+      throw error;
+    });
     return this.#preparing;
   }
 
   prepareSync(): Program {
-    if (this.program) return this.program;
+    const known = this.program ?? this.#findNow();
+    if (known) return known;
     if (this.#failure) throw this.#failure;
-    const first = compileNow(this.requestFor(undefined));
+    const first = compileNow(this.#request(false));
     if (!this.#autotune || first.tunables.length === 0) return this.#finish(first);
     tune(this.device, first.tunables, this.#autotune);
-    return this.#finish(compileNow(this.requestFor(undefined, true)), first);
+    return this.#finish(compileNow(this.#request(true)), first);
+  }
+
+  async #prepareAside(): Promise<Program> {
+    const cache = readableCache(this.name, this.isKept);
+    if (cache && !cache.isSync) {
+      const start = performance.now();
+      this.#note(await cache.findProgram(this.key), start);
+    }
+    return this.program ?? this.#finish(await this.#compileAside());
   }
 
   async #compileAside(): Promise<CompileResult | undefined> {
-    const request = (isTuned: boolean) => () => (this.program ? undefined : this.requestFor(undefined, isTuned));
+    const request = (isTuned: boolean) => () => (this.program ? undefined : this.#request(isTuned));
     const first = await compileInBackground(request(false));
     if (!this.#autotune || !first || first.tunables.length === 0 || this.program) return first;
     await tuneAside(this.device, first.tunables, this.#autotune);
@@ -95,24 +127,67 @@ export class CompiledSource implements ProgramSource {
     return second && { ...second, milliseconds: first.milliseconds + second.milliseconds };
   }
 
+  /** Looks into a cache that answers at once, the first time that it is asked. */
+  #findNow(): Program | undefined {
+    if (this.#hasLooked) return undefined;
+    this.#hasLooked = true;
+    const cache = readableCache(this.name, this.isKept);
+    if (!cache?.isSync) return undefined;
+    const start = performance.now();
+    return this.#note(cache.findProgramSync(this.key), start);
+  }
+
+  /** What was found in the cache: the first result stands. */
+  #note(found: Program | undefined, start: number): Program | undefined {
+    if (!found || this.program) return this.program;
+    if (isDebugging('cache')) {
+      const milliseconds = (performance.now() - start).toFixed(1);
+      debug('cache', `${this.name}: met on disk (${shortKey(this.key)}, ${milliseconds} ms)`);
+    }
+    return this.#take(found);
+  }
+
+  /** Programs of one graph are one, whatever they are called. */
+  #take(found: Program): Program {
+    this.isFromCache = true;
+    this.program = found.name === this.name ? found : { ...found, name: this.name };
+    return this.program;
+  }
+
   /**
-   * A compile of this module that gives an account of it.
-   * @param isTuned whether there is nothing left to measure
+   * A compile of this module that gives an account of it; `undefined` where the function was not traced.
    */
-  requestFor(report: CompileRequest['report'], isTuned = report !== undefined): CompileRequest {
+  requestFor(report: CompileRequest['report']): CompileRequest | undefined {
+    return this.#module && { ...this.#request(true), ...(report && { report }) };
+  }
+
+  /** @param isTuned whether there is nothing left to measure */
+  #request(isTuned: boolean): CompileRequest {
     const { name, precision, donated, tier, threads, memoryBudget } = this;
+    if (!this.#module) throw new KilnError('internal', `${name}: a program without a module is compiled`);
+    const cache = this.isKept ? cacheSettings() : undefined;
     const optional = {
       ...(this.#held && { held: this.#held }),
       ...(memoryBudget !== undefined && { memoryBudget }),
       ...(this.#autotune && { tuning: tuningRequest(this.device, this.#autotune, isTuned) }),
-      ...(report && { report }),
+      ...(cache && { cache }),
     };
     return { module: this.#module, name, precision, donated, tier, threads, ...optional };
   }
 
-  /** What a step of the program computes, with the user's lines; of functions that share it, those of the first. */
-  origin(step: number): string | undefined {
-    return this.#originOf?.(step);
+  /**
+   * What a step of the program computes, with the user's lines; of functions that share it, those of the first. A
+   * program from the cache knows no lines: it is compiled for them.
+   */
+  origin(step: number): string | undefined | Promise<string | undefined> {
+    if (this.#originOf || !this.#module) return this.#originOf?.(step);
+    return compileInBackground(() => this.#request(true)).then(
+      (result) => {
+        this.#originOf ??= result?.originOf;
+        return this.#originOf?.(step);
+      },
+      () => undefined,
+    );
   }
 
   /** The first result stands: a background compile that ends later finds the program already there. */
@@ -121,28 +196,92 @@ export class CompiledSource implements ProgramSource {
       this.program = result.program;
       this.#originOf = result.originOf;
       this.compileMs = result.milliseconds + (before?.milliseconds ?? 0);
+      this.#keep(result.program, result);
     }
     return this.program!;
   }
+
+  #keep(program: Program, { kernels }: CompileResult): void {
+    const cache = writableCache(this.isKept);
+    cache?.keepProgram(this.key, program);
+    if (!isDebugging('cache')) return;
+    const made = `${kernels.generated} kernels generated, ${kernels.found} met on disk`;
+    const kept = cache ? `kept as ${shortKey(this.key)} in ${cache.store.place}` : 'not kept';
+    debug('cache', `${this.name}: compiled in ${this.compileMs.toFixed(1)} ms, ${made}, ${kept}`);
+  }
 }
 
+const shortKey = (key: string): string => key.slice(0, 12);
+
+/** By name and key, those that were asked for last behind. */
 const sources = new Map<string, CompiledSource>();
+/** Sources that are remembered; who uses one holds it, too. */
+const mostSources = 4096;
 
 /** The program of a module: the one made before from an equal module with equal options, or a new one. */
 export function programFor(module: Module, options: ProgramOptions): { source: CompiledSource; isNew: boolean } {
-  const { name, precision, donated, held, device, memoryBudget, autotune } = options;
-  // Only a budget depends on how many threads there are; code is the same for any number.
-  const budget = memoryBudget === undefined ? '' : `${memoryBudget}/${device.threads}`;
-  // The sizes of a symbolic program are those it was met with first.
-  const tuned = autotune ? `tuned/${device.threads}` : '';
-  const flags = [donated, held ?? []].map((of) => of.map(Number).join('')).join();
-  const key = `${precision};${tierName(device.tier)};${budget};${tuned};${flags};${name.length}:${name};${canonicalModule(module)}`;
-  const known = sources.get(key);
-  if (isDebugging('cache')) debug('cache', `${name}: ${known ? 'met in memory' : 'new'} (${key.length} characters)`);
+  const key = programKey(module, options);
+  const known = remembered(key, options);
+  if (isDebugging('cache')) debug('cache', `${options.name}: ${known ? 'met in memory' : 'new'} (${shortKey(key)})`);
   if (known) return { source: known, isNew: false };
-  const source = new CompiledSource(module, options);
-  sources.set(key, source);
-  return { source, isNew: true };
+  return { source: remember(new CompiledSource(key, { module }, options)), isNew: true };
+}
+
+/**
+ * A program that is in the cache, by its key, of a function that is not traced.
+ * @param options those it was compiled with
+ */
+export function knownProgram(
+  key: string,
+  program: Program,
+  options: ProgramOptions,
+): { source: CompiledSource; isNew: boolean } {
+  const known = remembered(key, options);
+  if (known) return { source: known, isNew: false };
+  return { source: remember(new CompiledSource(key, { program }, options)), isNew: true };
+}
+
+/** A program of that key in memory, if it is compiled. */
+export const programInMemory = (key: string, options: ProgramOptions): Program | undefined =>
+  remembered(key, options)?.program;
+
+/**
+ * The hash of everything that shapes a program but its name, which programs of one graph may have several of, and the
+ * version of the compiler, which the cache knows.
+ */
+export function programKey(module: Module, options: ProgramOptions): string {
+  const { precision, donated, held, device } = options;
+  const flags = [donated, held ?? []].map((of) => of.map(Number).join('')).join();
+  const parts = [precision, tierName(device.tier), ...measuredParts(options), flags];
+  return hashOf(`kiln program ${parts.join(';')}\n${canonicalModule(module)}`);
+}
+
+/** What of the machine shapes a program: code is the same for any number of threads, but budgets and times are not. */
+export function measuredParts({ device, memoryBudget, autotune }: ProgramOptions): string[] {
+  const sizes = autotune && [...autotune.sizes].map(([name, size]) => `${name}=${size}`).sort();
+  return [
+    memoryBudget === undefined ? '' : `${memoryBudget}/${device.threads}`,
+    autotune ? `tuned ${machineKey(device)} ${autotune.budgetMs} ${sizes}` : '',
+  ];
+}
+
+const placeOf = (key: string, { name, isKept = true }: Pick<ProgramOptions, 'name' | 'isKept'>): string =>
+  `${key}${isKept ? '' : ' unkept'} ${name}`;
+
+function remembered(key: string, options: ProgramOptions): CompiledSource | undefined {
+  const place = placeOf(key, options);
+  const known = sources.get(place);
+  if (known) {
+    sources.delete(place);
+    sources.set(place, known);
+  }
+  return known;
+}
+
+function remember(source: CompiledSource): CompiledSource {
+  sources.set(placeOf(source.key, source), source);
+  if (sources.size > mostSources) sources.delete(sources.keys().next().value!);
+  return source;
 }
 
 /** The programs of that name. */

@@ -23,7 +23,7 @@ export interface ClassRegistration<T, C = unknown, A = unknown> {
 
 type Constructor<T> = abstract new (...args: never[]) => T;
 
-interface Registered {
+export interface Registered {
   readonly name: string;
   /** Tells classes of one name apart. */
   readonly id: number;
@@ -68,6 +68,12 @@ const formatKey = (key: string): string => (/^[A-Za-z_$][\w$]*$/.test(key) ? key
 /** The registration of an instance's class. */
 export const registrationOf = (value: object): Registered | undefined =>
   registry.get(Object.getPrototypeOf(value) as object);
+
+/** The registered class of a name, where there is exactly one. */
+export function registeredClass(name: string): Registered | undefined {
+  const found = [...registry.values()].filter((registered) => registered.name === name);
+  return found.length === 1 ? found[0] : undefined;
+}
 
 /** Other objects that are leaves: specs and the like mark themselves so. */
 const leafClasses = new Set<object>();

@@ -11,7 +11,7 @@
  * Private `#fields` can not be visited; the source check refuses methods that read them.
  */
 import { KilnError } from '../base/error.ts';
-import { sortedKeys, staticKey } from '../base/static-key.ts';
+import { type Identify, sortedKeys, staticKey } from '../base/static-key.ts';
 import { rebuild, type TreeStructure, tree } from './pytree.ts';
 import { Tensor } from './tensor.ts';
 
@@ -47,8 +47,8 @@ export interface Effect {
 const isVisited = (value: object): boolean =>
   Array.isArray(value) || Object.prototype.toString.call(value) === '[object Object]';
 
-/** Visits the fields of a receiver. */
-export function signReceiver(receiver: object): SignedReceiver {
+/** Visits the fields of a receiver. @param identify other numbers for what is known by identity */
+export function signReceiver(receiver: object, identify?: Identify): SignedReceiver {
   const slots: Slot[] = [];
   const holders = new Map<object, readonly string[]>();
   let key = '';
@@ -62,7 +62,7 @@ export function signReceiver(receiver: object): SignedReceiver {
         key += value.signature;
         slots.push({ holder, key: name, path: ['this', ...path, name].join('.'), tensor: value });
       } else if (typeof value !== 'object' || value === null || !isVisited(value)) {
-        key += `${staticKey(value)},`;
+        key += `${staticKey(value, identify)},`;
       } else {
         const before = holders.get(value);
         if (before) key += `^${before.join('.')},`;

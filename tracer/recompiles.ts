@@ -22,20 +22,30 @@ type Description = ReadonlyMap<string, string>;
 const noticeAfter = 3;
 
 export class Recompiles {
-  readonly reasons: { readonly reason: string }[] = [];
-  readonly #names: readonly (string | undefined)[];
+  readonly #fn: (...args: never[]) => unknown;
+  readonly #reasons: string[] = [];
   readonly #options: ResolvedOptions;
   readonly #seen: Description[] = [];
   readonly #numbers = new Map<string, Set<number>>();
 
   constructor(fn: (...args: never[]) => unknown, options: ResolvedOptions) {
-    this.#names = parameterNames(fn);
+    this.#fn = fn;
     this.#options = options;
   }
 
+  /** Why each signature after the first was new. */
+  get reasons(): readonly { readonly reason: string }[] {
+    return this.#reasons.map((text) => ({ reason: this.#named(text) }));
+  }
+
+  /** A text with parameters by their names. The source is read only for what is printed. */
+  #named(text: string): string {
+    return text.replace(/(?<=^|; )argument (\d+)/g, (path, i: string) => parameterNames(this.#fn)[Number(i)] ?? path);
+  }
+
   /**
-   * A signature that must be traced.
-   * @returns notes it, to be called once it has been traced
+   * A signature that is new.
+   * @returns notes it, to be called once it is traced or found
    * @throws KilnError `too_many_recompiles`
    */
   admit(signed: SignedCall): () => void {
@@ -44,14 +54,14 @@ export class Recompiles {
     const reason = this.#seen.length > 0 ? difference(this.#seen, description) : undefined;
     if (this.#seen.length > maxRecompiles) {
       throw new KilnError('too_many_recompiles', `compile(${name}): one signature more than maxRecompiles allows`, {
-        given: `${this.#seen.length} signatures before; new: ${reason}`,
+        given: `${this.#seen.length} signatures before; new: ${this.#named(reason ?? '')}`,
         expected: `at most ${maxRecompiles} beyond the first`,
         hint: 'pass changing numbers as tensors, make changing sizes symbolic with dim(), or raise maxRecompiles',
       });
     }
     return () => {
       this.#seen.push(description);
-      if (reason) this.reasons.push({ reason });
+      if (reason) this.#reasons.push(reason);
     };
   }
 
@@ -62,7 +72,7 @@ export class Recompiles {
       visitStaticFields(receiver, (value, path) => this.#describeLeaf(value, path, description));
     }
     args.forEach((arg, i) => {
-      const name = this.#names[i] ?? `argument ${i}`;
+      const name = `argument ${i}`;
       if (this.#options.isStatic(i)) description.set(name, staticText(arg));
       else visitLeaves(arg, (leaf, path) => this.#describeLeaf(leaf, path, description), name);
     });
@@ -89,7 +99,7 @@ export class Recompiles {
     values.add(value);
     if (values.size < noticeAfter) return;
     console.warn(
-      `kiln: compile(${this.#options.name}): the number ${path} has had ${noticeAfter} values (${[...values].join(', ')}), ` +
+      `kiln: compile(${this.#options.name}): the number ${this.#named(path)} has had ${noticeAfter} values (${[...values].join(', ')}), ` +
         'each compiled anew. Pass a tensor to compile once, or name it in the option static if that is meant.',
     );
   }

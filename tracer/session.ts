@@ -8,6 +8,7 @@
  */
 import { KilnError } from '../base/error.ts';
 import { SourceLocation } from '../base/location.ts';
+import { type CacheOptions, configureCache } from '../runtime/cache/current.ts';
 import type { MemoryStatistics } from '../runtime/device.ts';
 import { scoped } from '../runtime/scope.ts';
 import {
@@ -43,9 +44,15 @@ export interface InitOptions {
   readonly threads?: number;
   /** Precision of eager operations, and of `compile` without the option; `'fast'` unless given. */
   readonly precision?: Precision;
+  /**
+   * Where compiled programs are kept for other processes, and how many bytes of them at most: in files in Node, in
+   * IndexedDB in a browser, 512 MB unless given. `false` keeps nothing and takes nothing, until `init({ cache: true })`
+   * or `shutdown()`. KILN_CACHE=off does so whatever is given here.
+   */
+  readonly cache?: boolean | CacheOptions;
 }
 
-const known = ['device', 'threads', 'precision'];
+const known = ['device', 'threads', 'precision', 'cache'];
 
 /**
  * Chooses for the session and starts its device. Needed before first use on `'webgpu'`, whose adapter must be asked for,
@@ -64,16 +71,29 @@ export async function init(options: InitOptions = {}): Promise<void> {
   for (const key of Object.keys(options)) {
     if (!known.includes(key)) refuse(`option ${key}`, known.join(', '));
   }
-  const { device, threads, precision } = options;
+  const { device, threads, precision, cache } = options;
   if (precision !== undefined && precision !== 'fast' && precision !== 'strict') {
     refuse(`precision: ${describe(precision)}`, "'fast' or 'strict'");
   }
+  if (cache !== undefined && typeof cache !== 'boolean' && (typeof cache !== 'object' || cache === null)) {
+    refuse(`cache: ${describe(cache)}`, 'true, false or { directory, maxBytes }');
+  }
   if (device !== undefined && device !== 'auto') assertDevice(device);
+  if (cache !== undefined) chooseCache(cache);
   if (threads !== undefined) chooseThreads(threads);
   const name = device === 'auto' ? await bestDevice() : (device ?? currentDeviceName());
   await openDevice(name);
   if (device !== undefined) chooseDevice(name);
   setDefaultPrecision(precision ?? 'fast');
+}
+
+/** @throws KilnError `invalid_argument` */
+function chooseCache(cache: boolean | CacheOptions): void {
+  try {
+    configureCache(cache === true ? undefined : cache);
+  } catch (error) {
+    throw error instanceof KilnError ? error.at(SourceLocation.capture()) : error;
+  }
 }
 
 /** Names of the devices that can exist here; whether there is an adapter for `'webgpu'`, `init` finds out. */
@@ -96,6 +116,7 @@ export async function shutdown(): Promise<void> {
   endWorker();
   shutdownDevices();
   setDefaultPrecision('fast');
+  configureCache(undefined);
 }
 
 /**

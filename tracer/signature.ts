@@ -7,10 +7,10 @@
  * It runs on every call, so it makes one string and one array.
  */
 import { KilnError } from '../base/error.ts';
-import { sortedKeys, staticKey } from '../base/static-key.ts';
+import { type Identify, sortedKeys, staticKey } from '../base/static-key.ts';
 import { dtypeOfTypedArray } from '../runtime/typed-arrays.ts';
 import type { ArrayLeaf } from './array-leaf.ts';
-import { nodeKind, registrationOf } from './pytree.ts';
+import { nodeKind, type Registered, registrationOf } from './pytree.ts';
 import { TensorSpec } from './spec.ts';
 import { Tensor } from './tensor.ts';
 
@@ -20,9 +20,16 @@ export interface Signed {
   readonly arrays: readonly ArrayLeaf[];
 }
 
+/** How a key that other processes understand tells what this one knows by identity. */
+export interface PortableNames {
+  readonly identify: Identify;
+  classOf(registered: Registered): string;
+}
+
 let key = '';
 let arrays: ArrayLeaf[] = [];
 let sizesCount = true;
+let portable: PortableNames | undefined;
 
 /**
  * @param isStatic arguments that are values as a whole, known by identity where they are objects
@@ -34,11 +41,27 @@ export function sign(args: readonly unknown[], isStatic?: (position: number) => 
   arrays = [];
   sizesCount = !shapeless;
   for (let i = 0; i < args.length; i++) {
-    if (isStatic?.(i)) key += `${staticKey(args[i])},`;
+    if (isStatic?.(i)) key += `${valueKey(args[i])},`;
     else add(args[i]);
   }
   return { key, arrays };
 }
+
+/** The key with other names for what is known by identity. */
+export function portableKey(
+  args: readonly unknown[],
+  isStatic: (position: number) => boolean,
+  names: PortableNames,
+): string {
+  portable = names;
+  try {
+    return sign(args, isStatic).key;
+  } finally {
+    portable = undefined;
+  }
+}
+
+const valueKey = (value: unknown): string => (portable ? staticKey(value, portable.identify) : staticKey(value));
 
 const typeKey = (array: Tensor | TensorSpec): string =>
   sizesCount ? array.signature : `${array.dtype}/${array.shape.length}`;
@@ -48,7 +71,7 @@ function add(value: unknown): void {
     key += typeKey(value);
     arrays.push(value);
   } else if (typeof value !== 'object' || value === null) {
-    key += `${staticKey(value)},`;
+    key += `${valueKey(value)},`;
   } else if (Array.isArray(value)) {
     key += '[';
     for (let i = 0; i < value.length; i++) add(value[i]);
@@ -68,11 +91,11 @@ function addObject(value: object): void {
       return;
     }
     case 'instance': {
-      const { id, parts } = registrationOf(value)!;
-      const [held, aux] = parts.flatten(value);
-      key += `@${id}(`;
+      const registered = registrationOf(value)!;
+      const [held, aux] = registered.parts.flatten(value);
+      key += `@${portable ? portable.classOf(registered) : registered.id}(`;
       add(held);
-      key += `;${staticKey(aux)})`;
+      key += `;${valueKey(aux)})`;
       return;
     }
     default:

@@ -2,7 +2,7 @@
 import { compile } from '../../index.ts';
 import { coldModel } from './graphs.ts';
 
-const compiled = compile(coldModel.fn, { name: coldModel.name });
+const compiled = compile(coldModel.fn, { name: coldModel.name, cache: false });
 const [start, before] = [performance.now(), process.cpuUsage()];
 await compiled.warmup(...coldModel.specs());
 const { user, system } = process.cpuUsage(before);

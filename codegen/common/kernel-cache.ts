@@ -1,31 +1,53 @@
 /**
  * Code of kernels by everything that shapes it: equal kernels are generated once in a process, whatever programs they
- * are in.
+ * are in, and where there is a store, once for all processes that share it.
  *
- *     cache.get(`kiln wgsl 1 fast\n${kernelKey(kernel)}`, () => generateKernel(kernel, options))     // { hash, generated }
+ *     cache.get(`kiln wgsl 1 fast\n${kernelKey(kernel)}`, { store, generate: (hash) => ({ hash, code, … }) })
  */
 import { hashOf } from '../../base/hash.ts';
+import type { ProgramKernel, WasmKernel, WgslKernel } from '../../runtime/program.ts';
 
-export interface CachedKernel<Generated> {
-  /** Of the key. */
-  readonly hash: string;
-  readonly generated: Generated;
+/** A kernel as programs hold it, but for the name that each gives it. */
+export type WasmCode = Omit<WasmKernel, 'name'>;
+export type WgslCode = Omit<WgslKernel, 'name'>;
+
+/** Kernels that other processes have left. Programs are kept elsewhere, and their kernels with them. */
+export interface KernelStore {
+  /** The kernel of a hash, if it is there. What it gives is a kernel of the target it was asked for. */
+  find(hash: string, target: 'wasm' | 'webgpu'): Omit<ProgramKernel, 'name'> | undefined;
+  /** Told of each kernel that had to be generated. */
+  noteGenerated?(hash: string): void;
+}
+
+export interface KernelMaker<Code> {
+  readonly store: KernelStore | undefined;
+  readonly generate: (hash: string) => Code;
 }
 
 /** Kernels that are kept; beyond, all are forgotten. */
 const mostKernels = 4096;
 
-export class KernelCache<Generated> {
-  readonly #known = new Map<string, CachedKernel<Generated>>();
+export class KernelCache<Code extends WasmCode | WgslCode> {
+  readonly #target: 'wasm' | 'webgpu';
+  readonly #known = new Map<string, Code>();
 
-  /** Generates a kernel, or finds it as it was generated before. */
-  get(key: string, generate: () => Generated): CachedKernel<Generated> {
+  constructor(target: Code extends WasmCode ? 'wasm' : 'webgpu') {
+    this.#target = target;
+  }
+
+  /** Generates a kernel, or finds it as it was generated before. Its `hash` is that of the key. */
+  get(key: string, { store, generate }: KernelMaker<Code>): Code {
     const known = this.#known.get(key);
     if (known) return known;
-    const made = { hash: hashOf(key), generated: generate() };
+    const hash = hashOf(key);
+    let code = store?.find(hash, this.#target) as Code | undefined;
+    if (!code) {
+      code = generate(hash);
+      store?.noteGenerated?.(hash);
+    }
     if (this.#known.size >= mostKernels) this.#known.clear();
-    this.#known.set(key, made);
-    return made;
+    this.#known.set(key, code);
+    return code;
   }
 
   /** Forgets all, as if nothing had been compiled in this process. */

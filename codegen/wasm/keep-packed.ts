@@ -13,6 +13,7 @@ import { type Dim, dimBounds, isStatic } from '../../base/dim.ts';
 import { byteSize } from '../../base/dtype.ts';
 import type { Kernel } from '../../ir/kernel.ts';
 import type { FusionGroupReport, Launch, LaunchBuffer, Lowered, LoweredPrepared } from '../../ir/lowered.ts';
+import type { Size } from '../../runtime/program.ts';
 import type { RightFactors } from './kernel.ts';
 
 /** Rows up to which packing takes more than a few hundredths of the time. */
@@ -24,7 +25,7 @@ export interface Packer {
   /** What a kernel packs, if it is a contraction that can. */
   rightFactors(kernel: Kernel): RightFactors | undefined;
   /** Bytes of the buffer that a kernel with the mark `packed` keeps its factors in; 0 where it reads them in place. */
-  packedBytes(kernel: Kernel): Dim;
+  packedBytes(kernel: Kernel): Size;
 }
 
 /** The same program with packing done once where that pays; the same object where there is nothing to do. */
@@ -131,7 +132,7 @@ class PackedLowering {
       const { size, dtype } = kernel.buffers[at];
       return sum + (isStatic(size) ? size * byteSize(dtype) : 0);
     }, 0);
-    if (!isStatic(bytes) || bytes === 0 || bytes > mostGrowth * sources) return undefined;
+    if (typeof bytes !== 'number' || bytes === 0 || bytes > mostGrowth * sources) return undefined;
     return { make: { ...kernel, name: `${kernel.name}.pack`, packed: 'make' }, use, reads, rows: factors.rows, bytes };
   }
 }

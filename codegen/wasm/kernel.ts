@@ -105,13 +105,16 @@ export function generateKernel(binaryen: Binaryen, kernel: Kernel, options: Kern
     sharedBytes: kernel.packed ? 0 : layout.sharedBytes,
     packedBytes: kernel.packed ? layout.sharedBytes : 0,
     flops: kernel.packed === 'make' ? layout.sharedBytes : flopsOf(kernel.body),
-    text: () => {
-      const named = buildModule(binaryen, kernel, options, true).module;
-      const text = named.emitText();
-      named.dispose();
-      return text;
-    },
+    text: () => kernelText(binaryen, kernel, options),
   };
+}
+
+/** The code of a kernel as WebAssembly text, with names. */
+export function kernelText(binaryen: Binaryen, kernel: Kernel, options: KernelOptions): string {
+  const { module } = buildModule(binaryen, kernel, options, true);
+  const text = module.emitText();
+  module.dispose();
+  return text;
 }
 
 interface BuiltModule {

@@ -10,11 +10,18 @@ import type { Kernel } from '../../ir/kernel.ts';
 import { kernelKey } from '../../ir/kernel-print.ts';
 import type { Lowered } from '../../ir/lowered.ts';
 import type { WasmKernel, WasmProgram } from '../../runtime/program.ts';
-import { type CachedKernel, KernelCache } from '../common/kernel-cache.ts';
+import { KernelCache, type KernelStore, type WasmCode } from '../common/kernel-cache.ts';
 import { numberValues } from '../common/number-values.ts';
 import { type BufferFields, bufferFields, programOf, sizeOf } from '../common/program.ts';
 import { keepPacked } from './keep-packed.ts';
-import { type GeneratedKernel, generateKernel, type KernelOptions, optionsKey, rightFactors } from './kernel.ts';
+import {
+  type GeneratedKernel,
+  generateKernel,
+  type KernelOptions,
+  kernelText,
+  optionsKey,
+  rightFactors,
+} from './kernel.ts';
 import type { Binaryen } from './math/emitter.ts';
 import { parseSchedule } from './schedules.ts';
 import { findTunables, type Tunable } from './tunables.ts';
@@ -50,13 +57,14 @@ export interface TuningOptions {
 
 /** Changes whenever the code for an unchanged kernel does, so that stored hashes do not mistake old code for new. */
 const codeVersion = 28;
-const cache = new KernelCache<GeneratedKernel>();
+const cache = new KernelCache<WasmCode>('wasm');
 
 /** Forgets the code of all kernels, as if nothing had been compiled in this process. */
 export const clearKernels = (): void => cache.clear();
 
 /**
  * Generates all code of a lowered module.
+ * @param store where kernels may be that others have generated
  * @throws KilnError `unsupported_dtype`, `invalid_size`
  */
 export function generateProgram(
@@ -64,22 +72,24 @@ export function generateProgram(
   given: Lowered,
   options: KernelOptions,
   tuning?: TuningOptions,
+  store?: KernelStore,
 ): GeneratedProgram {
   const keyOf = (kernel: Kernel): string => tuningKey(kernel, options, tuning?.sizes ?? new Map());
-  const compile = (kernel: Kernel): CachedKernel<GeneratedKernel> => {
+  const optionsOf = (kernel: Kernel): KernelOptions => {
     const schedule = tuning && tuning.schedules.size > 0 ? tuning.schedules.get(keyOf(kernel)) : undefined;
-    return compileKernel(binaryen, kernel, { ...options, ...(schedule && parseSchedule(schedule)) });
+    return { ...options, ...(schedule && parseSchedule(schedule)) };
   };
-  const lowered = keepPacked(given, { rightFactors, packedBytes: (kernel) => compile(kernel).generated.packedBytes });
-  const compiled = lowered.kernels.map(compile);
+  const compile = (kernel: Kernel): WasmKernel => compileKernel(binaryen, kernel, optionsOf(kernel), store);
+  const lowered = keepPacked(given, { rightFactors, packedBytes: (kernel) => compile(kernel).bufferBytes.at(-1) ?? 0 });
   const program = programOf(lowered, {
     tier: options.tier,
-    kernels: lowered.kernels.map((kernel, i) => programKernel(kernel, compiled[i])),
+    kernels: lowered.kernels.map(compile),
     steps: lowered.launches.map(({ kernel, buffers }) => ({ kind: 'launch', kernel, buffers })),
   });
   const texts: string[] = [];
-  compiled.forEach(({ generated }, i) => {
-    Object.defineProperty(texts, i, { enumerable: true, get: () => generated.text() });
+  lowered.kernels.forEach((kernel, i) => {
+    const get = (): string => kernelText(binaryen, numberValues(kernel), optionsOf(kernel));
+    Object.defineProperty(texts, i, { enumerable: true, get });
   });
   const { mayGoOn } = tuning ?? {};
   const tunables =
@@ -91,7 +101,7 @@ export function generateProgram(
           known: new Set(tuning.schedules.keys()),
           keyOf,
           codeOf: (kernel, schedule) =>
-            programKernel(kernel, compileKernel(binaryen, kernel, { ...options, ...parseSchedule(schedule) })),
+            compileKernel(binaryen, kernel, { ...options, ...parseSchedule(schedule) }, undefined),
           mayGoOn,
         })
       : [];
@@ -112,15 +122,21 @@ function tuningKey(kernel: Kernel, options: KernelOptions, sizes: DimBindings): 
   return hashOf(text);
 }
 
-function compileKernel(binaryen: Binaryen, kernel: Kernel, options: KernelOptions): CachedKernel<GeneratedKernel> {
+function compileKernel(
+  binaryen: Binaryen,
+  kernel: Kernel,
+  options: KernelOptions,
+  store: KernelStore | undefined,
+): WasmKernel {
   const key = `kiln wasm ${codeVersion} ${optionsKey(options)}\n${kernelKey(kernel)}`;
-  return cache.get(key, () => generateKernel(binaryen, numberValues(kernel), options));
+  const code = cache.get(key, { store, generate: (hash) => codeOf(binaryen, kernel, options, hash) });
+  return { name: kernel.name, ...code };
 }
 
-function programKernel(kernel: Kernel, { hash, generated }: CachedKernel<GeneratedKernel>): WasmKernel {
+function codeOf(binaryen: Binaryen, kernel: Kernel, options: KernelOptions, hash: string): WasmCode {
+  const generated = generateKernel(binaryen, numberValues(kernel), options);
   const { code, sizes, phases, scratchBytes, sharedBytes, flops } = generated;
   return {
-    name: kernel.name,
     hash,
     code,
     ...(kernel.packed ? packedBufferFields(kernel, generated) : bufferFields(kernel)),

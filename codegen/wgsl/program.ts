@@ -8,10 +8,10 @@ import type { Kernel } from '../../ir/kernel.ts';
 import { kernelKey } from '../../ir/kernel-print.ts';
 import type { Lowered } from '../../ir/lowered.ts';
 import type { LaunchStep, WebgpuProgram, WgslKernel } from '../../runtime/program.ts';
-import { type CachedKernel, KernelCache } from '../common/kernel-cache.ts';
+import { KernelCache, type KernelStore, type WgslCode } from '../common/kernel-cache.ts';
 import { numberValues } from '../common/number-values.ts';
 import { bufferFields, programOf, sizeOf } from '../common/program.ts';
-import { type GeneratedKernel, generateKernel, type KernelOptions, optionsKey } from './kernel.ts';
+import { generateKernel, type KernelOptions, optionsKey } from './kernel.ts';
 import { mergeInPlace } from './merge-in-place.ts';
 
 export interface GeneratedProgram {
@@ -23,22 +23,23 @@ export interface GeneratedProgram {
 
 /** Changes whenever the code for an unchanged kernel does, so that stored hashes do not mistake old code for new. */
 const codeVersion = 2;
-const cache = new KernelCache<GeneratedKernel>();
+const cache = new KernelCache<WgslCode>('webgpu');
 
 /**
  * Generates all code of a lowered module.
+ * @param store where kernels may be that others have generated
  * @throws KilnError `unsupported_dtype`, `invalid_size`
  */
-export function generateProgram(lowered: Lowered, options: KernelOptions): GeneratedProgram {
+export function generateProgram(lowered: Lowered, options: KernelOptions, store?: KernelStore): GeneratedProgram {
   const kernels: WgslKernel[] = [];
   const places = new Map<string, number>();
   const steps = lowered.launches.map((launch): LaunchStep => {
     const { kernel, buffers } = mergeInPlace(lowered.kernels[launch.kernel], launch.buffers);
-    const made = compileKernel(kernel, options);
+    const made = compileKernel(kernel, options, store);
     const key = `${kernel.name}\n${made.hash}`;
     let at = places.get(key);
     if (at === undefined) {
-      at = kernels.push(programKernel(kernel, made)) - 1;
+      at = kernels.push({ name: kernel.name, ...made }) - 1;
       places.set(key, at);
     }
     return { kind: 'launch', kernel: at, buffers };
@@ -47,15 +48,14 @@ export function generateProgram(lowered: Lowered, options: KernelOptions): Gener
   return { lowered, program, texts: kernels.map(({ code }) => code) };
 }
 
-function compileKernel(kernel: Kernel, options: KernelOptions): CachedKernel<GeneratedKernel> {
+function compileKernel(kernel: Kernel, options: KernelOptions, store: KernelStore | undefined): WgslCode {
   const key = `kiln wgsl ${codeVersion} ${optionsKey(options)}\n${kernelKey(kernel)}`;
-  return cache.get(key, () => generateKernel(numberValues(kernel), options));
+  return cache.get(key, { store, generate: (hash) => codeOf(kernel, options, hash) });
 }
 
-function programKernel(kernel: Kernel, { hash, generated }: CachedKernel<GeneratedKernel>): WgslKernel {
-  const { code, access, sizes, dispatches, scratchBytes, flops } = generated;
+function codeOf(kernel: Kernel, options: KernelOptions, hash: string): WgslCode {
+  const { code, access, sizes, dispatches, scratchBytes, flops } = generateKernel(numberValues(kernel), options);
   return {
-    name: kernel.name,
     hash,
     code,
     ...bufferFields(kernel),

@@ -13,6 +13,7 @@ import { debug, isDebugging } from '../../base/flags.ts';
 import { recordKernel, recordProgram } from '../artefact/program-record.ts';
 import type { Program, ProgramKernel } from '../program.ts';
 import { checkedKernel, checkedProgram, kernelHashes, type NamelessKernel } from './checked.ts';
+import { noticeDamage } from './damage-notice.ts';
 import {
   type Entry,
   type EntryContent,
@@ -46,8 +47,6 @@ export interface CacheCounts {
 interface FoundKernel extends StoredKernel {
   readonly entry: Entry;
 }
-
-let hasWarned = false;
 
 export class CompiledCache {
   readonly store: EntryStore;
@@ -234,9 +233,7 @@ export class CompiledCache {
     this.store.remove(name);
     const text = `${name.kind} ${name.hash.slice(0, 16)} is removed and compiled again: ${reason}`;
     if (isDebugging('cache')) debug('cache', text);
-    if (hasWarned) return;
-    hasWarned = true;
-    console.warn(
+    noticeDamage(
       `kiln: an entry of the cache in ${this.store.place} was damaged: ${text}. ` +
         'Further ones will not be reported; `kiln cache verify` looks at all.',
     );

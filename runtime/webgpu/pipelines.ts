@@ -6,9 +6,13 @@
  *     pipelines.release(loaded[0]);                  // forgotten with its last user
  */
 import { KilnError } from '../../base/error.ts';
+import type { ProgramSource } from '../device.ts';
 import type { WgslKernel } from '../program.ts';
 import { shaderStageCompute } from './constants.ts';
 import type { MutableCounters } from './counters.ts';
+
+/** Says what a kernel computes. */
+type Origin = () => ReturnType<NonNullable<ProgramSource['origin']>>;
 
 /** A kernel that can be dispatched. */
 export interface LoadedKernel {
@@ -54,7 +58,7 @@ export class Pipelines {
    * @param origin what the kernel computes, with the user's lines, for the message of a failure
    * @throws KilnError (as a rejection) `compile_failed`; it has no user then
    */
-  async acquire(kernel: WgslKernel, origin?: () => string | undefined): Promise<LoadedKernel> {
+  async acquire(kernel: WgslKernel, origin?: Origin): Promise<LoadedKernel> {
     const shape = shapeOf(kernel);
     const entryPoints = kernel.dispatches.map(({ entryPoint }) => entryPoint);
     const key = `${shape} ${entryPoints.join()}\n${kernel.code}`;
@@ -84,7 +88,7 @@ export class Pipelines {
 
   async #compile(
     kernel: WgslKernel,
-    { shape, key, origin }: { shape: Shape; key: string; origin: (() => string | undefined) | undefined },
+    { shape, key, origin }: { shape: Shape; key: string; origin: Origin | undefined },
   ): Promise<LoadedKernel> {
     const { group, pipeline: layout } = this.#layoutOf(shape);
     const { name: label, code, dispatches } = kernel;
@@ -128,9 +132,9 @@ async function compileError(
   { name, code }: WgslKernel,
   module: GPUShaderModule,
   message: string,
-  origin: (() => string | undefined) | undefined,
+  origin: Origin | undefined,
 ): Promise<KilnError> {
-  const computes = origin?.();
+  const computes = await origin?.();
   const fault = (await module.getCompilationInfo()).messages.find(({ type }) => type === 'error');
   const line = fault && fault.lineNum > 0 ? code.split('\n')[fault.lineNum - 1] : undefined;
   const given = fault

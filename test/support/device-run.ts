@@ -19,7 +19,7 @@ import { decodeElements, encodeElements } from '../../runtime/elements.ts';
 import type { Program } from '../../runtime/program.ts';
 import { currentDevice } from '../../runtime/session.ts';
 import { runPrimitive } from '../../tracer/eager.ts';
-import { CompiledSource } from '../../tracer/program-cache.ts';
+import { CompiledSource, programKey } from '../../tracer/program-cache.ts';
 import { type Precision, setDefaultPrecision } from '../../tracer/settings.ts';
 import { Tensor } from '../../tracer/tensor.ts';
 import { bindSymbols } from './run-lowered.ts';
@@ -39,7 +39,10 @@ export function compileModule(module: Module, options: DeviceRunOptions): Progra
   const { precision, fusion = 'full' } = options;
   const device = currentDevice();
   const donated = options.donated ?? mainOf(module).graph.parameters.map(() => false);
-  if (fusion === 'full') return new CompiledSource(module, { name: 'test', precision, donated, device }).prepareSync();
+  if (fusion === 'full') {
+    const options = { name: 'test', precision, donated, device };
+    return new CompiledSource(programKey(module, options), { module }, options).prepareSync();
+  }
   const context = { precision, verify: true, constantBudget: 65_536 };
   const optimized = runPasses(module, optimizePipeline, context);
   const lowered = lowerModule(optimized, { name: 'test', donated, precision, fusion });

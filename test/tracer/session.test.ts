@@ -17,7 +17,10 @@ describe('init', () => {
   });
 
   it('refuses what it does not know', async () => {
-    expect((await rejectionOf(() => init({ cache: 4 } as object))).given).toBe('option cache');
+    expect((await rejectionOf(() => init({ store: 4 } as object))).given).toBe('option store');
+    for (const cache of [4, null, 'off', { folder: '/tmp' }, { directory: '' }, { maxBytes: 0 }, { maxBytes: 1.5 }]) {
+      expect((await rejectionOf(() => init({ cache } as object))).code, JSON.stringify(cache)).toBe('invalid_argument');
+    }
     expect((await rejectionOf(() => init({ precision: 'exact' as 'fast' }))).given).toBe('precision: "exact"');
   });
 

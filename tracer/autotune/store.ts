@@ -1,5 +1,6 @@
 /**
- * Schedules that were measured, for the process and, with KILN_CACHE_DIR, in a file that processes share:
+ * Schedules that were measured, for the process and, unless the cache is off, in a file in its folder that processes
+ * share:
  *
  *     kiln-autotune.json     { "version": 1, "schedules": { "<machine> <kernel>": "5x8x256x64x512" } }
  *
@@ -7,8 +8,9 @@
  * replaced as a whole, so that no reader sees half of it; of two processes that write at once the last one stands, and
  * the other measures once more some day.
  */
-import { flag } from '../../base/flags.ts';
+import { debug, isDebugging } from '../../base/flags.ts';
 import { parseSchedule } from '../../codegen/wasm/schedules.ts';
+import { cacheSettings } from '../session-cache.ts';
 import type { SearchResult } from './search.ts';
 
 interface NodeFiles {
@@ -77,7 +79,7 @@ export function clearSchedules(): void {
 }
 
 function readFile(): void {
-  const folder = flag('KILN_CACHE_DIR');
+  const folder = cacheSettings()?.directory;
   if (folder === readFrom) return;
   readFrom = folder;
   const files = nodeFiles();
@@ -112,7 +114,7 @@ export function parseStore(text: string): readonly (readonly [string, string])[]
 }
 
 function writeFile(): void {
-  const folder = flag('KILN_CACHE_DIR');
+  const folder = cacheSettings()?.directory;
   const files = nodeFiles();
   if (folder === undefined || !files) return;
   const schedules = Object.fromEntries([...known].map(([entry, { schedule }]) => [entry, schedule]));
@@ -123,7 +125,8 @@ function writeFile(): void {
     files.writeFileSync(`${path}.${pid}`, `${JSON.stringify({ version, schedules })}\n`);
     files.renameSync(`${path}.${pid}`, path);
   } catch (error) {
-    warn(`${path} can not be written: ${String(error)}`);
+    // A folder that can not be written to is no fault.
+    if (isDebugging('cache')) debug('cache', `autotune: ${path} can not be written: ${String(error)}`);
   }
 }
 

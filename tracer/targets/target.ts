@@ -6,6 +6,7 @@
  *     const { program, texts } = generate(lowered, { precision: 'fast', tier });
  */
 import { internalError } from '../../base/error.ts';
+import type { KernelStore } from '../../codegen/common/kernel-cache.ts';
 import type { TunedKernel } from '../../codegen/wasm/program.ts';
 import type { Tunable } from '../../codegen/wasm/tunables.ts';
 import type { Lowered } from '../../ir/lowered.ts';
@@ -29,6 +30,8 @@ export interface GenerateOptions {
   readonly precision: Precision;
   readonly tier: Tier;
   readonly tuning?: TuningRequest;
+  /** Where kernels may be that others have generated. */
+  readonly store?: KernelStore;
 }
 
 /** Schedules that were measured on the machine that runs the program. */

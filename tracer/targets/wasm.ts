@@ -8,9 +8,9 @@ import type { Generate, TuningRequest } from './target.ts';
 
 export async function loadWasm(): Promise<Generate> {
   const binaryen = await loadBinaryen();
-  return (lowered, { precision, tier, tuning }) => {
+  return (lowered, { precision, tier, tuning, store }) => {
     if (tier.target !== 'wasm') throw internalError(`code for ${tier.target} is asked of wasm`);
-    return generateProgram(binaryen, lowered, { precision, tier }, tuning && tuningOptions(tuning, lowered));
+    return generateProgram(binaryen, lowered, { precision, tier }, tuning && tuningOptions(tuning, lowered), store);
   };
 }
 

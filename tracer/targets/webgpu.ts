@@ -3,7 +3,7 @@ import { internalError } from '../../base/error.ts';
 import { generateProgram } from '../../codegen/wgsl/program.ts';
 import type { Generate } from './target.ts';
 
-export const generateWebgpu: Generate = (lowered, { precision, tier }) => {
+export const generateWebgpu: Generate = (lowered, { precision, tier, store }) => {
   if (tier.target !== 'webgpu') throw internalError(`code for ${tier.target} is asked of webgpu`);
-  return { ...generateProgram(lowered, { precision, tier }), tunables: [], tuned: [] };
+  return { ...generateProgram(lowered, { precision, tier }, store), tunables: [], tuned: [] };
 };

@@ -15,6 +15,7 @@ const path = (): string => join(folder, 'kiln-autotune.json');
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'kiln-autotune-'));
+  vi.stubEnv('KILN_CACHE', 'on');
   vi.stubEnv('KILN_CACHE_DIR', folder);
   clearSchedules();
 });
@@ -53,8 +54,8 @@ describe('the store', () => {
     expect(kept.at(-1)?.[0]).toBe(`${machine} ${keyOf(4999)}`);
   });
 
-  it('writes nothing without a folder', () => {
-    vi.stubEnv('KILN_CACHE_DIR', '');
+  it('writes nothing while the cache is off', () => {
+    vi.stubEnv('KILN_CACHE', 'off');
     storeSchedules(machine, new Map([[keyOf(1), found('4x8x256x64x512')]]));
     expect(storedSchedules(machine).size).toBe(1);
     expect(readdirSync(folder)).toEqual([]);
