@@ -10,7 +10,7 @@
  */
 import { byteSize, type DType } from '../base/dtype.ts';
 import { KilnError } from '../base/error.ts';
-import type { BufferHandle, BufferState, Device, Disposal } from './device.ts';
+import type { ArraySpec, BufferHandle, BufferState, Device, Disposal } from './device.ts';
 
 /** What a buffer asks of its device. */
 export interface BufferOwner<Storage> extends Device {
@@ -158,6 +158,10 @@ export function denseBytes(dtype: DType, shape: readonly number[]): number {
   for (let axis = 0; axis < shape.length; axis++) bytes *= shape[axis];
   return bytes;
 }
+
+/** Bytes of arrays whose sizes are known. */
+export const bytesOfAll = (arrays: readonly ArraySpec[]): number[] =>
+  arrays.map(({ dtype, shape }) => denseBytes(dtype, shape));
 
 export const shutDownError = (device: string): KilnError =>
   new KilnError('shut_down', `the ${device} device was shut down, and its arrays are gone with it`, {

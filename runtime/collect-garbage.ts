@@ -2,12 +2,13 @@
  * A collection now, as far as the engine can be moved to it (`collector.ts`). Code of its own, since few pages hold so
  * much that they need it.
  */
-import { provokeCollection } from './collector.ts';
-
 const maximumRounds = 40;
 
-/** Resolves when a collection has happened and its finalisers have run, or when the engine can not be moved to it. */
-export async function collectGarbage(): Promise<void> {
+/**
+ * Resolves when a collection has happened and its finalisers have run, or when the engine can not be moved to it.
+ * @param provokeCollection makes the engine see a lot of memory come and go (`collector.ts`)
+ */
+export async function collectGarbage(provokeCollection: () => void): Promise<void> {
   let hasCollected = false;
   const sentinel = new FinalizationRegistry(() => {
     hasCollected = true;

@@ -47,7 +47,7 @@ export class MemoryPressure {
   relieve(): Promise<void> {
     this.#relief ??= import('./collect-garbage.ts')
       .then(
-        ({ collectGarbage }) => collectGarbage(),
+        ({ collectGarbage }) => collectGarbage(provokeCollection),
         () => undefined,
       )
       .then(() => {

@@ -8,7 +8,7 @@
  *
  * Arrays go with the first buffer that they follow from, and where memory is short: then the next run fills new ones.
  */
-import { type Dependant, type DeviceBuffer, denseBytes } from './buffer.ts';
+import type { Dependant, DeviceBuffer } from './buffer.ts';
 import type { Program } from './program.ts';
 import type { ProgramResources } from './program-resources.ts';
 
@@ -70,10 +70,11 @@ export class PreparedSets<Block> {
   /** The one used last comes last. */
   #sets: PreparedArrays<Block>[] = [];
 
-  constructor({ inputs, prepared }: Program, resources: ProgramResources<Block>) {
+  /** @param bytes of each array */
+  constructor({ inputs }: Program, bytes: readonly number[], resources: ProgramResources<Block>) {
     this.#resources = resources;
     this.#heldInputs = inputs.flatMap(({ held }, input) => (held ? [input] : []));
-    this.#bytes = prepared.map(({ dtype, shape }) => denseBytes(dtype, shape));
+    this.#bytes = bytes;
   }
 
   /**

@@ -23,7 +23,7 @@ const mayImport: Readonly<Record<string, Rule>> = {
   passes: { rooms: ['base', 'ir'] },
   codegen: {
     rooms: ['base', 'ir'],
-    files: ['runtime/program.ts', 'runtime/wasm/launch-layout.ts'],
+    files: ['runtime/program.ts', 'runtime/wasm/control-block.ts', 'runtime/wasm/launch-layout.ts'],
     apart: ['wasm', 'wgsl'],
   },
   runtime: { rooms: ['base'] },

@@ -15,7 +15,8 @@
  * description is written before the gate opens and read behind it, results are written before a worker counts itself
  * out and read after the caller has seen that.
  */
-import { control, launchLayout, launchModes } from '../../runtime/wasm/launch-layout.ts';
+import { control } from '../../runtime/wasm/control-block.ts';
+import { launchLayout, launchModes } from '../../runtime/wasm/launch-layout.ts';
 import type { Binaryen } from './math/emitter.ts';
 
 /** How often an idle worker looks for work before it sleeps: some 80 µs. */

@@ -6,7 +6,7 @@
  */
 import type { DimBindings } from '../../base/dim.ts';
 import { KilnError } from '../../base/error.ts';
-import { SourceLocation } from '../../base/location.ts';
+import { here } from '../../base/here.ts';
 import { DeviceArray } from '../array.ts';
 import { newArray } from '../array-class.ts';
 import type { FunctionRecord } from '../artefact/records.ts';
@@ -49,7 +49,7 @@ export class LoadedFunction {
     try {
       return this.#run(args);
     } catch (error) {
-      throw error instanceof KilnError ? error.at(SourceLocation.capture()) : error;
+      throw error instanceof KilnError ? error.at(here()) : error;
     }
   }
 

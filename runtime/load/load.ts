@@ -9,7 +9,7 @@
  * that of each blob that is used, and every record before anything is made of it.
  */
 import { KilnError } from '../../base/error.ts';
-import { SourceLocation } from '../../base/location.ts';
+import { here } from '../../base/here.ts';
 import { readArtefact } from '../artefact/read-artefact.ts';
 import type { ArtefactContent } from '../artefact/records.ts';
 import type { Device } from '../device.ts';
@@ -65,7 +65,7 @@ export async function load<Functions = AnyFunctions, Weights = AnyWeights>(
   source: ArtefactSource,
   options: LoadOptions = {},
 ): Promise<Artefact<Functions, Weights>> {
-  const location = SourceLocation.capture();
+  const location = here();
   try {
     assertKnown(options);
     const bytes = await openSource(source);
@@ -99,12 +99,12 @@ async function loadFrom<Functions, Weights>(
   const content = readArtefact(header.content, header.blobs.length);
   const { modules } = options;
   const wasmModules = modules && (await import('./modules.ts'));
-  wasmModules?.provideDriverOf(modules!);
+  await wasmModules?.provideDriverOf(modules!);
   const chosen = await chooseTarget(
     wasmModules ? wasmModules.contentOf(content, modules!) : content,
     wasmModules ? { ...options, device: 'wasm', threads: 1 } : options,
   );
-  wasmModules?.provideKernels(content, header.blobs, modules!);
+  await wasmModules?.provideKernels(content, header.blobs, modules!);
 
   const { name: target, device } = chosen;
   const loading: Promise<void>[] = [];

@@ -5,19 +5,18 @@
 import { KilnError } from '../../base/error.ts';
 import type { Blob } from '../artefact/container.ts';
 import type { ArtefactContent } from '../artefact/records.ts';
-import { provideDriver } from '../wasm/driver.ts';
 import type { KernelModule } from '../wasm/engine.ts';
-import { provideModules } from '../wasm/kernels.ts';
 
 type Modules = ReadonlyMap<string, object>;
 
 /** The key of the driver among the modules. */
 const driverKey = 'driver';
 
-/** @throws KilnError `invalid_argument` for modules without the driver */
-export function provideDriverOf(modules: Modules): void {
+/** @throws KilnError (as a rejection) `invalid_argument` for modules without the driver */
+export async function provideDriverOf(modules: Modules): Promise<void> {
   const driver = modules.get(driverKey);
   if (!driver) throw incomplete(`modules without '${driverKey}'`);
+  const { provideDriver } = await import('../wasm/register.ts');
   provideDriver(driver as KernelModule);
 }
 
@@ -38,7 +37,12 @@ export function contentOf(content: ArtefactContent, modules: Modules): ArtefactC
 }
 
 /** Makes the modules known by the hashes of their code, which the loader calls kernels by. */
-export function provideKernels({ kernels }: ArtefactContent, blobs: readonly Blob[], modules: Modules): void {
+export async function provideKernels(
+  { kernels }: ArtefactContent,
+  blobs: readonly Blob[],
+  modules: Modules,
+): Promise<void> {
+  const { provideModules } = await import('../wasm/register.ts');
   provideModules(
     kernels.flatMap(({ hash, code }) => {
       const module = modules.get(hash);

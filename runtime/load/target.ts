@@ -104,11 +104,8 @@ async function deviceName(has: (kind: string) => boolean, wanted: string | undef
 
 /** Loads the parts of the wasm device that the artefact has code for, and says what a device to be made is like. */
 async function prepareWasm(candidates: readonly Candidate[], wanted: number | undefined): Promise<void> {
-  const [{ wantDevice }, { loadParts }] = await Promise.all([
-    import('../wasm/register.ts'),
-    import('../wasm/parts.ts'),
-  ]);
-  if (wanted !== undefined) (await import('../wasm/choose-threads.ts')).chooseThreads(wanted, 'load');
+  const { loadParts, wantDevice } = await import('../wasm/register.ts');
+  if (wanted !== undefined) (await import('../wasm/features.ts')).chooseThreads(wanted, 'load');
   const tiers = candidates.flatMap(({ tiers: [tier] }) => (tier.target === 'wasm' ? [tier] : []));
   const made = madeDevice('wasm');
   const isSymbolic = candidates.some((candidate) => candidate.isSymbolic);
@@ -122,7 +119,7 @@ async function prepareWasm(candidates: readonly Candidate[], wanted: number | un
 /** How many threads a new device has: one where there is no code for more. */
 async function threadsFor(tiers: readonly WasmTier[], wanted: number | undefined): Promise<number> {
   if (wanted === undefined && !tiers.some(({ threads }) => threads)) return 1;
-  const { resolveThreads } = await import('../wasm/threads.ts');
+  const { resolveThreads } = await import('../wasm/features.ts');
   const threads = resolveThreads(wanted);
   const isOnlyForMore = wanted === undefined && tiers.every((tier) => tier.threads);
   return isOnlyForMore && threads === 1 ? resolveThreads(2) : threads;

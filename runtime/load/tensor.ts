@@ -6,7 +6,7 @@
  */
 import { type DType, dtypes, integerRange, isDType, isFloat } from '../../base/dtype.ts';
 import { type ErrorCode, type ErrorDetails, KilnError } from '../../base/error.ts';
-import { SourceLocation } from '../../base/location.ts';
+import { here } from '../../base/here.ts';
 import type { DeviceArray } from '../array.ts';
 import { newArray } from '../array-class.ts';
 import { encodeElements } from '../elements.ts';
@@ -35,7 +35,7 @@ export function tensor<D extends DType = DType>(data: ArrayData, options: ArrayO
   try {
     return upload(data, options) as DeviceArray<D>;
   } catch (error) {
-    throw error instanceof KilnError ? error.at(SourceLocation.capture()) : error;
+    throw error instanceof KilnError ? error.at(here()) : error;
   }
 }
 

@@ -11,7 +11,7 @@ import type { PreparedArrays } from '../prepared.ts';
 import type { WasmProgram } from '../program.ts';
 import type { Block } from './allocator.ts';
 import type { WasmResources } from './executable.ts';
-import { firstCallWork, type LoadedKernel, type PlannedPhase, workOf } from './kernels.ts';
+import { firstCallWork, type LoadedKernel, newGrain, type PlannedPhase, workOf } from './kernels.ts';
 import { launchLayout, launchModes, launchWords } from './launch-layout.ts';
 import type { WasmMemory } from './memory.ts';
 import { launchListWords, planWorkspace, type WorkspacePlan } from './workspace-plan.ts';
@@ -201,6 +201,6 @@ function writeLaunch(words: Uint32Array, launch: BoundLaunch, { size, scratchWor
   set(launchLayout.phaseCount, phases.length);
   phases.forEach((phase, i) => {
     set(launchLayout.phases + 8 * i, phase.tiles);
-    set(launchLayout.phases + 8 * i + 4, isParallel ? part('sharing').newGrain(phase.grain, tiles, work) : 0);
+    set(launchLayout.phases + 8 * i + 4, newGrain(phase.grain, tiles, work));
   });
 }

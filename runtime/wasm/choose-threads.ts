@@ -1,6 +1,6 @@
 /** On how many threads the wasm device of the session runs kernels. */
 import { KilnError } from '../../base/error.ts';
-import { SourceLocation } from '../../base/location.ts';
+import { here } from '../../base/here.ts';
 import { endDevice, madeDevice } from '../session.ts';
 import { wantDevice } from './register.ts';
 import { assertThreads, resolveThreads } from './threads.ts';
@@ -13,7 +13,7 @@ import { assertThreads, resolveThreads } from './threads.ts';
  *   has changed
  */
 export function chooseThreads(threads: number, caller = 'init'): void {
-  assertThreads(threads, `${caller}: threads`, SourceLocation.capture());
+  assertThreads(threads, `${caller}: threads`, here());
   const device = madeDevice('wasm');
   if (device && device.threads !== resolveThreads(threads)) {
     const { tensors } = device.memory();
@@ -24,7 +24,7 @@ export function chooseThreads(threads: number, caller = 'init'): void {
         {
           given: `${threads}, while ${tensors} tensors are on a device that runs on ${device.threads}`,
           hint: `call ${caller} before tensors are made, or shutdown() first, which releases them`,
-          location: SourceLocation.capture(),
+          location: here(),
         },
       );
     }

@@ -6,7 +6,7 @@
  *     planPhases([{ tiles: 4, group: 1 }], { flops: 1000, bytes: 1000, threads: 2 })      // grain 0: the caller alone
  */
 
-import { firstCallWork, type PlannedPhase, workOf } from './kernels.ts';
+import type { PlannedPhase } from './kernels.ts';
 
 interface Work {
   /** Of all phases together. */
@@ -33,10 +33,6 @@ export const costModel = {
 
 const chunksPerThread = 4;
 
-/** The grain of a phase while its kernel is very new. */
-export const newGrain = (grain: number, tiles: number, work: number): number =>
-  Math.min(grain, Math.max(1, Math.floor((tiles * firstCallWork) / work)));
-
 /** Whether workers should wake up for launches of so much work that they would share. */
 export const isWorthWaking = (work: number): boolean => work / workPerMicrosecond >= costModel.wakeMicroseconds;
 
@@ -46,7 +42,7 @@ export function planPhases(
   work: Work,
 ): PlannedPhase[] {
   const all = phases.reduce((sum, { tiles }) => sum + tiles, 0);
-  const tileMicroseconds = workOf(work) / workPerMicrosecond / Math.max(all, 1);
+  const tileMicroseconds = Math.max(work.flops, work.bytes) / workPerMicrosecond / Math.max(all, 1);
   return phases.map(({ tiles, group }) => ({
     tiles,
     grain:

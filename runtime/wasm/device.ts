@@ -47,7 +47,7 @@ export class WasmDevice extends QueuedDevice<Block> {
     this.tier = { target: 'wasm', threads: this.threads > 1, relaxedSimd: options.relaxedSimd ?? false };
     const memory = new WasmMemory(() => this.relieve(), {
       ...(options.memoryLimit !== undefined && { limitBytes: options.memoryLimit }),
-      shared: this.tier.threads,
+      shared: this.tier.threads ? part('sharing') : undefined,
       onGrowth: () => this.#resources?.driver.pool?.renew(),
     });
     const kernels = new KernelTable(memory.memory, (kernel) => driver.forget(kernel));

@@ -12,7 +12,7 @@
 import type { DimBindings } from '../../base/dim.ts';
 import type { KilnError } from '../../base/error.ts';
 import { Bindings } from '../bound-program.ts';
-import type { DeviceBuffer } from '../buffer.ts';
+import { bytesOfAll, type DeviceBuffer } from '../buffer.ts';
 import type { ArraySpec } from '../device.ts';
 import { collectOutputs, commitDonations, releaseDonated, separateDonated } from '../donation.ts';
 import { inputStorage, launchFailed, otherTier } from '../launch-errors.ts';
@@ -99,7 +99,9 @@ export class Executable {
     this.#hasDonations = program.inputs.some((input) => input.donated);
     this.resources = new WasmResources(context);
     this.#prepared =
-      program.prepareSteps > 0 ? new (part('prepared').PreparedSets)(program, this.resources) : undefined;
+      program.prepareSteps > 0
+        ? new (part('prepared').PreparedSets)(program, bytesOfAll(program.prepared), this.resources)
+        : undefined;
     try {
       this.#kernels = program.kernels.map((kernel) => this.resources.kernel(kernel));
       this.constants = program.constants.map(({ bytes }) => {

@@ -5,6 +5,9 @@
  */
 import { hasRelaxedSimd } from './relaxed-simd.ts';
 
+export { chooseThreads } from './choose-threads.ts';
+export { resolveThreads } from './threads.ts';
+
 export interface WasmFeatures {
   /** Fused multiply-add of vectors: `f32x4.relaxed_madd`. */
   readonly relaxedSimd: boolean;

@@ -34,6 +34,10 @@ export const firstCallWork = 2 ** 19;
 export const workOf = ({ flops, bytes }: { readonly flops: number; readonly bytes: number }): number =>
   Math.max(flops, bytes);
 
+/** The grain of a phase while its kernel is very new. */
+export const newGrain = (grain: number, tiles: number, work: number): number =>
+  Math.min(grain, Math.max(1, Math.floor((tiles * firstCallWork) / work)));
+
 /** A phase of a launch with everything known. Grain 0: it stays on the caller. */
 export interface PlannedPhase {
   readonly tiles: number;

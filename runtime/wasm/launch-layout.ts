@@ -1,6 +1,6 @@
 /**
- * Where the driver (`codegen/wasm/driver.ts`) finds things in linear memory: the list of launches that a binding
- * writes, and the control block that threads share. All numbers are byte offsets of 32-bit words.
+ * Where the driver (`codegen/wasm/driver.ts`) finds the launches that a binding writes into linear memory. All numbers
+ * are byte offsets of 32-bit words. What threads share is in `control-block.ts`.
  *
  *     launches of a binding, one behind the other:
  *       [ kernel | record | tiles | mode | size | scratch word | stride | copy | wakes | phases: n
@@ -43,44 +43,3 @@ export const launchModes = {
   /** Phase by phase, on all threads where the grain says so. */
   parallel: 2,
 } as const;
-
-/** Where the control block begins. The first 64 bytes of a memory belong to nobody. */
-export const controlAddress = 64;
-
-/** Bytes of the control block. */
-export const controlBytes = 512;
-
-/** The control block, by address. What different threads write at the same time lies 64 bytes apart. */
-export const control = {
-  /** How many workers take part in the round; the sign bit is set while it is closed. */
-  gate: controlAddress,
-  /** Goes up by one with each round and each message; idle workers sleep on it. */
-  epoch: controlAddress + 64,
-  sleepers: controlAddress + 68,
-  /** Messages sent to every worker so far. */
-  mail: controlAddress + 72,
-  /** Messages that workers have taken in so far, all together. */
-  received: controlAddress + 76,
-  /** The next tile of the round that nobody has taken. */
-  next: controlAddress + 128,
-  /** The round: written while the gate is closed and nobody is inside. */
-  end: controlAddress + 192,
-  grain: controlAddress + 196,
-  kernel: controlAddress + 200,
-  record: controlAddress + 204,
-  scratchWord: controlAddress + 208,
-  stride: controlAddress + 212,
-  copy: controlAddress + 216,
-  /** Pages of the memory as the caller sees it: a thread that sees fewer must not touch what lies beyond. */
-  pages: controlAddress + 232,
-  /** 1 when the caller may sleep while it waits for workers; a page's main thread may not. */
-  mayWait: controlAddress + 220,
-  /** Not 0 when a worker's kernel has failed in the round. */
-  failed: controlAddress + 224,
-  /** Bytes of what it failed with, and the text as UTF-8. */
-  failureBytes: controlAddress + 228,
-  failureText: controlAddress + 256,
-} as const;
-
-/** The longest text of a failure. */
-export const longestFailure = controlAddress + controlBytes - control.failureText;

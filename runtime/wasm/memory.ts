@@ -12,7 +12,6 @@ import { KilnError } from '../../base/error.ts';
 import { formatBytes } from '../format-bytes.ts';
 import { Allocator, type Block, unitBytes } from './allocator.ts';
 import { engine, type LinearMemory } from './engine.ts';
-import { controlAddress, controlBytes } from './launch-layout.ts';
 
 const pageBytes = 65536;
 /** The end of a 32-bit address space; engines allow this much or less. */
@@ -27,8 +26,8 @@ export type Purpose = 'tensor' | 'program';
 export interface MemoryOptions {
   /** The most bytes the memory may grow to; the engine's limit of 4 GiB unless given. */
   readonly limitBytes?: number;
-  /** Whether several threads see it. */
-  readonly shared?: boolean;
+  /** Whether several threads see it, and how many bytes at its beginning belong to no tensor then. */
+  readonly shared?: { readonly headBytes: number } | undefined;
   /** Told when it has grown. */
   readonly onGrowth?: () => void;
 }
@@ -59,18 +58,18 @@ export class WasmMemory {
    */
   constructor(
     relieve: () => boolean = () => false,
-    { limitBytes = maximumPages * pageBytes, shared = false, onGrowth = () => {} }: MemoryOptions = {},
+    { limitBytes = maximumPages * pageBytes, shared, onGrowth = () => {} }: MemoryOptions = {},
   ) {
     this.#onGrowth = onGrowth;
     this.#wantedPages = Math.min(maximumPages, Math.floor(limitBytes / pageBytes));
     const initial = Math.min(initialPages, this.#wantedPages);
-    [this.memory, this.#limitPages] = reserve(initial, this.#wantedPages, shared);
+    [this.memory, this.#limitPages] = reserve(initial, this.#wantedPages, shared !== undefined);
     this.#relieve = relieve;
     this.#bytes = new Uint8Array(this.memory.buffer);
     this.#words = new Uint32Array(this.memory.buffer);
     this.#allocator.extend((initial * pageBytes) / unitBytes);
     // Address 0 belongs to nobody, so that a pointer that was never set points at no tensor.
-    this.#allocator.allocate((shared ? controlAddress + controlBytes : controlAddress) / unitBytes);
+    this.#allocator.allocate((shared?.headBytes ?? unitBytes) / unitBytes);
   }
 
   /** All bytes. */

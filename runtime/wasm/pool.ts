@@ -7,8 +7,9 @@
  *     pool.add(slot, module);                              // a kernel that workers will need
  *     pool.start();
  */
+
+import { control, longestFailure } from './control-block.ts';
 import type { KernelModule, LinearMemory } from './engine.ts';
-import { control, longestFailure } from './launch-layout.ts';
 import { type KernelMessage, type PoolStart, runPoolWorker } from './pool-worker.ts';
 
 /** What the pool uses of a worker of either kind. */

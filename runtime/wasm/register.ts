@@ -3,6 +3,7 @@
  * unless something else is asked for, and has those parts that were loaded (`parts.ts`). Where one compiles, `complete.ts`
  * takes its place.
  */
+import { provideParts } from '../parts.ts';
 import { registerDevice } from '../session.ts';
 import { WasmDevice, type WasmDeviceOptions } from './device.ts';
 
@@ -21,3 +22,23 @@ export function wantDevice(options: WasmDeviceOptions): void {
 
 /** How many threads the next device has, where somebody has said so. */
 export const wantedThreads = (): number | undefined => wanted.threads;
+
+/** Loads parts of the device (`runtime/parts.ts`), where they are not at hand. */
+export async function loadParts(
+  wanted: {
+    readonly [Name in 'sharing' | 'relaxedSimd' | 'planArena']?: boolean;
+  },
+): Promise<void> {
+  const [sharing, relaxedSimd, arena] = await Promise.all([
+    wanted.sharing && import('./sharing.ts'),
+    wanted.relaxedSimd && import('./relaxed-simd.ts'),
+    wanted.planArena && import('../../base/arena.ts'),
+  ]);
+  if (sharing) provideParts({ sharing });
+  if (relaxedSimd) provideParts({ relaxedSimd });
+  if (arena) provideParts({ planArena: arena.planArena });
+}
+
+/** Kernels and the driver as compiled code, for engines that compile nothing at run time. */
+export { provideDriver } from './driver.ts';
+export { provideModules } from './kernels.ts';

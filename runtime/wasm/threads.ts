@@ -43,13 +43,17 @@ export function resolveThreads(wanted: number | undefined): number {
 }
 
 /** @throws KilnError `invalid_argument` for what is no number of threads */
-export function assertThreads(threads: unknown, what: string, location?: SourceLocation): asserts threads is number {
+export function assertThreads(
+  threads: unknown,
+  what: string,
+  location?: SourceLocation | undefined,
+): asserts threads is number {
   if (typeof threads === 'number' && Number.isInteger(threads) && threads >= 1 && threads <= mostThreads) return;
   throw new KilnError('invalid_argument', `${what} is no number of threads`, {
     given: typeof threads === 'string' ? `'${threads}'` : String(threads),
     expected: `a whole number from 1 to ${mostThreads}`,
     hint: 'leave it out for one thread for each core; 1 keeps all work on the calling thread',
-    ...(location && { location }),
+    location,
   });
 }
 

@@ -9,7 +9,7 @@
  */
 import { internalError, KilnError } from '../../base/error.ts';
 import { Bindings } from '../bound-program.ts';
-import type { DeviceBuffer } from '../buffer.ts';
+import { bytesOfAll, type DeviceBuffer } from '../buffer.ts';
 import type { ArraySpec, ProgramSource } from '../device.ts';
 import { collectOutputs, commitDonations, releaseDonated, separateDonated } from '../donation.ts';
 import { inputStorage, launchFailed, otherTier } from '../launch-errors.ts';
@@ -119,7 +119,9 @@ export class Executable {
     this.#hasDonations = program.inputs.some((input) => input.donated);
     this.resources = new GpuResources(context, kernels);
     this.#prepared =
-      program.prepareSteps > 0 ? new (part('prepared').PreparedSets)(program, this.resources) : undefined;
+      program.prepareSteps > 0
+        ? new (part('prepared').PreparedSets)(program, bytesOfAll(program.prepared), this.resources)
+        : undefined;
     this.#bindings = new Bindings(
       program,
       (sizes) => {

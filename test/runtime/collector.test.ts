@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { DeviceArray } from '../../runtime/array.ts';
 import { collectGarbage } from '../../runtime/collect-garbage.ts';
+import { provokeCollection } from '../../runtime/collector.ts';
 import { scoped } from '../../runtime/scope.ts';
 import { WasmDevice } from '../../runtime/wasm/device.ts';
 import { additionProgram, compiledSource, doublingInPlace, upload, vector } from './support.ts';
@@ -12,7 +13,7 @@ const specs = vector(elements);
 
 /** Collects until something holds; a collection that had begun before may miss what died since. */
 async function collectUntil(holds: () => boolean): Promise<void> {
-  for (let round = 0; round < 5 && !holds(); round++) await collectGarbage();
+  for (let round = 0; round < 5 && !holds(); round++) await collectGarbage(provokeCollection);
 }
 
 const add = (device: WasmDevice, x: DeviceArray, y: DeviceArray): DeviceArray =>

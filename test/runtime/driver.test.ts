@@ -2,9 +2,9 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
+import { control, controlAddress, controlBytes, longestFailure } from '../../runtime/wasm/control-block.ts';
 import { planPhases } from '../../runtime/wasm/cost.ts';
 import { engine } from '../../runtime/wasm/engine.ts';
-import { control, controlAddress, controlBytes, longestFailure } from '../../runtime/wasm/launch-layout.ts';
 import { WasmMemory } from '../../runtime/wasm/memory.ts';
 import { driverCodeFiles } from '../../scripts/build-driver.ts';
 
@@ -87,7 +87,7 @@ describe('a shared memory', () => {
     }
     vi.stubGlobal('WebAssembly', { ...engine(), Memory: Small });
     try {
-      const memory = new WasmMemory(() => false, { shared: true });
+      const memory = new WasmMemory(() => false, { shared: { headBytes: controlAddress + controlBytes } });
       expect(reserved.slice(0, 3)).toEqual([65536, 32768, 16384]);
       expect(memory.memory.buffer).toBeInstanceOf(SharedArrayBuffer);
       expect(memory.allocate(1000, 'tensor').address).toBe(controlAddress + controlBytes);

@@ -3,6 +3,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { KilnError } from '../../base/error.ts';
 import { DeviceArray } from '../../runtime/array.ts';
 import { collectGarbage } from '../../runtime/collect-garbage.ts';
+import { provokeCollection } from '../../runtime/collector.ts';
 import { WasmDevice } from '../../runtime/wasm/device.ts';
 import { engine } from '../../runtime/wasm/engine.ts';
 import {
@@ -45,7 +46,7 @@ describe('a launch that must be compiled', () => {
     const [d] = device.run(add, [x, x], vector(2));
     fast.complete();
     const reads = [a, b, c, d].map((each, i) => device.read(each).then(() => order.push('abcd'[i])));
-    await collectGarbage();
+    await collectGarbage(provokeCollection);
     expect([a, b, c, d].map((each) => each.state)).toEqual(['pending', 'pending', 'pending', 'pending']);
     slow.complete();
     await Promise.all(reads);
@@ -128,7 +129,7 @@ describe('a compile that fails', () => {
     const [a] = device.run(pending, [ones(device), ones(device)], vector(2));
     device.run(compiledSource(trappingProgram(2)), [a], vector(2));
     pending.fail(new Error('no'));
-    await collectGarbage();
+    await collectGarbage(provokeCollection);
     process.off('unhandledRejection', listener);
     expect(unhandled).toEqual([]);
     expect(a.state).toBe('failed');
@@ -185,7 +186,7 @@ describe('disposing while a launch waits', () => {
       const [sum] = device.run(pending, [x.handle!, y.handle!], vector(2));
       return new DeviceArray('float32', [2], sum).data();
     })();
-    await collectGarbage();
+    await collectGarbage(provokeCollection);
     pending.complete();
     expect(await read).toEqual(new Float32Array([2, 2]));
   });
@@ -282,7 +283,7 @@ it('shutdown fails what waits', async () => {
   device.shutdown();
   await expect(read).rejects.toMatchObject({ code: 'shut_down' });
   pending.complete();
-  await collectGarbage();
+  await collectGarbage(provokeCollection);
   expect(x.state).toBe('disposed');
 });
 

@@ -1,6 +1,7 @@
 /** Programs that nobody has any more. */
 import { expect, it } from 'vitest';
 import { collectGarbage } from '../../../runtime/collect-garbage.ts';
+import { provokeCollection } from '../../../runtime/collector.ts';
 import type { WebgpuDevice } from '../../../runtime/webgpu/device.ts';
 import { upload } from '../support.ts';
 import { additionProgram, openDevice, run, valuesOf } from './support.ts';
@@ -17,6 +18,6 @@ it('programs that are collected give back what they held, the sizes of their bin
   const device = await openDevice();
   await runOnce(device);
   expect(device.memory().programBytes).toBeGreaterThan(0);
-  for (let round = 0; round < 5 && device.memory().programBytes > 0; round++) await collectGarbage();
+  for (let round = 0; round < 5 && device.memory().programBytes > 0; round++) await collectGarbage(provokeCollection);
   expect(device.memory().programBytes).toBe(0);
 });
