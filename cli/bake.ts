@@ -7,6 +7,7 @@ import { readdirSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { formatBytes } from '../bench/table.ts';
 import { KilnError } from '../index.ts';
+import type { ArtefactContent } from '../runtime/artefact/records.ts';
 import { type BakeReport, bakeArtefact, failuresOf } from '../tracer/bake/bake.ts';
 import { type BakeDefinition, isBakeDefinition } from '../tracer/bake/define.ts';
 import { openArtefact } from '../tracer/bake/open-artefact.ts';
@@ -30,6 +31,8 @@ export interface BakeFilesOptions {
   readonly sign?: string;
   /** A folder for the WASM code as files. */
   readonly wasmModules?: string;
+  /** Measures all that `autotune` asks for anew, also what the artefact that is there knows. */
+  readonly retune: boolean;
   /** Whether to write the declaration file. */
   readonly types: boolean;
   /** Most threads that compile. */
@@ -86,15 +89,18 @@ const noDefinition = (file: string): KilnError =>
 
 async function bake(
   definitions: readonly BakeDefinition[],
-  { output, target = defaultTargets, threads, check }: BakeFilesOptions,
+  { output, target = defaultTargets, threads, check, retune }: BakeFilesOptions,
 ): Promise<Awaited<ReturnType<typeof bakeArtefact>> | undefined> {
   if (definitions.length === 0) return undefined;
+  const schedules = retune ? undefined : schedulesIn(output);
   let bar: ReturnType<typeof progressBar> | undefined;
   try {
     return await bakeArtefact(definitions, {
       targets: target,
       name: basename(output),
       ...(threads !== undefined && { threads }),
+      ...(schedules && { schedules }),
+      measures: !check,
       onProgress: (done, total, note) => {
         bar ??= progressBar(check ? 'check' : 'bake', total);
         bar.update(done, note);
@@ -105,11 +111,23 @@ async function bake(
   }
 }
 
+/** What was measured for the artefact that is there: with it, the same sources give the same bytes on every machine. */
+function schedulesIn(path: string): ArtefactContent['schedules'] {
+  try {
+    return openArtefact(readInput(path)).content.schedules;
+  } catch (error) {
+    if (error instanceof KilnError) return undefined; // There is none, or it is damaged: it is written anew.
+    throw error;
+  }
+}
+
 /** Prints every failure. @returns what the command ends with */
 function report(failures: readonly unknown[], isCheck: boolean): KilnError {
   for (const failure of failures) console.error(`${failure instanceof Error ? failure.message : String(failure)}\n`);
-  const count = `${failures.length} ${failures.length === 1 ? 'fault' : 'faults'}`;
-  return new KilnError('bake_failed', `${count}, listed above${isCheck ? '' : '; nothing was written'}`);
+  return new KilnError(
+    'bake_failed',
+    `${counted(failures.length, 'fault')}, listed above${isCheck ? '' : '; nothing was written'}`,
+  );
 }
 
 /** Removes the kernels of earlier bakes. */
@@ -131,12 +149,14 @@ function outputsOf(bytes: Uint8Array, { declarations }: BakeReport, options: Bak
   return files;
 }
 
+const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`;
+
 function linesOf(files: OutputFiles, { content, targets }: BakeReport, options: BakeFilesOptions): string[] {
   const { output, wasmModules } = options;
   const { functions, kernels, weights } = content;
   const names = functions.map(({ name }) => name).join(', ');
-  const tensors = weights ? `, ${weights.tensors.length} tensors` : '';
-  const summary = `${names} for ${targets.join(', ')}: ${kernels.length} kernels${tensors}`;
+  const tensors = weights ? `, ${counted(weights.tensors.length, 'tensor')}` : '';
+  const summary = `${names} for ${targets.join(', ')}: ${counted(kernels.length, 'kernel')}${tensors}`;
   const line = (path: string): string => `${path} ${faint(`(${formatBytes(files.get(path)!.length)})`)}`;
   const lines = [`${line(output)}  ${summary}`];
   if (options.types) lines.push(line(`${output}.d.ts`));

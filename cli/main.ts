@@ -62,6 +62,7 @@ function program(): Command {
     .option('--check', 'write nothing; fail where FILE is not what ENTRY bakes to', false)
     .option('--sign <key.pem>', 'sign with a private key for Ed25519')
     .option('--wasm-modules <folder>', 'write the WASM code as files, too, for runtimes that import it')
+    .option('--retune', 'measure anew what autotune asks for; otherwise what FILE knows of it stays', false)
     .option('--no-types', 'write no FILE.d.ts')
     .option('--threads <n>', 'compile on at most so many threads', count)
     .action((entries: string[], options: BakeFilesOptions) => bakeFiles(entries, options));

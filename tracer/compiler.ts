@@ -10,6 +10,7 @@ import { evaluateDim } from '../base/dim.ts';
 import { KilnError } from '../base/error.ts';
 import { debug, flag, isDebugging, isFlagOn } from '../base/flags.ts';
 import type { KernelStore } from '../codegen/common/kernel-cache.ts';
+import type { TunedKernel } from '../codegen/wasm/program.ts';
 import type { Tunable } from '../codegen/wasm/tunables.ts';
 import { printKernel } from '../ir/kernel-print.ts';
 import type { Lowered } from '../ir/lowered.ts';
@@ -75,6 +76,8 @@ export interface CompileResult {
   readonly tunables: readonly Tunable[];
   /** Kernels that had to be generated, and those that were in the cache; others were in memory. */
   readonly kernels: KernelCounts;
+  /** Kernels whose schedules were measured. */
+  readonly tuned: readonly TunedKernel[];
   readonly report?: CompileReport;
   readonly page?: ReportData;
 }
@@ -118,7 +121,7 @@ function runStages(request: CompileRequest): CompileResult {
   const milliseconds = performance.now() - start;
   const wanted = asked ?? (flag('KILN_DUMP') ? { bindings: [] } : undefined);
   const originOf = (step: number) => lowered.report.groups[step] && describeOps(lowered.report.groups[step].ops);
-  if (!wanted) return { program, milliseconds, originOf, tunables, kernels };
+  if (!wanted) return { program, milliseconds, originOf, tunables, tuned, kernels };
   const stages = {
     module: request.module,
     optimized: module,
@@ -138,6 +141,7 @@ function runStages(request: CompileRequest): CompileResult {
     originOf,
     tunables,
     kernels,
+    tuned,
     report,
     ...(asked?.page && { page: collectReport(stages, { precision, bindings }) }),
   };

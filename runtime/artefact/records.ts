@@ -80,6 +80,6 @@ export interface ArtefactContent {
   readonly programs: readonly ProgramRecord[];
   readonly kernels: readonly KernelRecord[];
   readonly weights?: WeightsRecord;
-  /** Schedules that were measured, by the key of the machine and the kernel. */
+  /** Schedules that were measured where it was baked, and its code is made with, by the key of the kernel. */
   readonly schedules?: readonly (readonly [key: string, schedule: string])[];
 }

@@ -13,6 +13,7 @@ import { type CompileAllOptions, compileAll } from './compile-pool.ts';
 import { declarationsOf } from './declarations.ts';
 import type { BakeDefinition } from './define.ts';
 import { packageVersion } from './package-version.ts';
+import { measureSchedules, schedulesOf } from './schedules.ts';
 import { type BakeTarget, defaultTargets, resolveTargets, tierOf } from './targets.ts';
 import { failureOf, type TracedEntry, traceEntry } from './trace-entry.ts';
 import { type CollectedWeights, WeightsCollector } from './weights.ts';
@@ -20,6 +21,10 @@ import { type CollectedWeights, WeightsCollector } from './weights.ts';
 export interface BakeArtefactOptions {
   /** `wasm` and `webgpu` unless given. */
   readonly targets?: readonly string[];
+  /** Schedules of an earlier bake: with all of them, nothing is measured, and every machine bakes the same bytes. */
+  readonly schedules?: ArtefactContent['schedules'];
+  /** Whether to measure others for entries that ask for `autotune`; it is done unless this is false. */
+  readonly measures?: boolean;
   /** What the artefact will be called, for the declarations: `model.kiln` unless given. */
   readonly name?: string;
   /** Most worker threads that compile. */
@@ -53,23 +58,20 @@ const countedThreads = 8;
  */
 export async function bakeArtefact(
   definition: BakeDefinition | readonly BakeDefinition[],
-  { targets: wanted = defaultTargets, name = 'model.kiln', threads, onProgress }: BakeArtefactOptions = {},
+  options: BakeArtefactOptions = {},
 ): Promise<BakedArtefact> {
-  const targets = resolveTargets(wanted);
+  const targets = resolveTargets(options.targets ?? defaultTargets);
   const failures: KilnError[] = [];
   const definitions = 'kind' in definition ? [definition] : definition;
   const entries = traceAll(definitions, failures);
   const weights = await collectWeights(definitions, entries, failures);
-  const compiled = await compileEntries(entries, targets, failures, {
-    ...(threads !== undefined && { threads }),
-    ...(onProgress && { onProgress }),
-  });
+  const known = new Map(options.schedules ?? []);
+  const schedules = options.measures === false ? known : await measureSchedules(entries, targets, known, failures);
+  const compiled = await compileEntries(entries, targets, failures, { ...options, schedules: [...schedules] });
   if (failures.length > 0) throw failed(failures);
-  const { bytes, content } = assemble(compiled.functions, weights, undefined, packageVersion());
-  return {
-    bytes,
-    report: { targets, content, declarations: declarationsOf(content, name), compiles: compiled.compiles },
-  };
+  const { bytes, content } = assemble(compiled.functions, weights, compiled.schedules, packageVersion());
+  const declarations = declarationsOf(content, options.name ?? 'model.kiln');
+  return { bytes, report: { targets, content, declarations, compiles: compiled.compiles } };
 }
 
 /** The failures of a bake, one for each entry that can not be baked. */
@@ -151,13 +153,15 @@ const duplicate = (what: string, name: string, sources: readonly (string | undef
 interface CompiledEntries {
   readonly functions: readonly BakedFunction[];
   readonly compiles: BakeReport['compiles'];
+  /** Those that code was made with. */
+  readonly schedules: NonNullable<ArtefactContent['schedules']>;
 }
 
 async function compileEntries(
   entries: readonly TracedEntry[],
   targets: readonly BakeTarget[],
   failures: KilnError[],
-  { threads, onProgress }: Pick<BakeArtefactOptions, 'threads' | 'onProgress'>,
+  { threads, onProgress, schedules }: BakeArtefactOptions & Required<Pick<BakeArtefactOptions, 'schedules'>>,
 ): Promise<CompiledEntries> {
   const jobs = entries.flatMap((entry) => targets.map((target) => ({ entry, target })));
   const options: CompileAllOptions = {
@@ -167,7 +171,7 @@ async function compileEntries(
     }),
   };
   const results = await compileAll(
-    jobs.map(({ entry, target }) => requestFor(entry, target)),
+    jobs.map(({ entry, target }) => requestFor(entry, target, schedules)),
     options,
   );
   const compiles: BakeReport['compiles'][number][] = [];
@@ -182,10 +186,24 @@ async function compileEntries(
       compiles.push({ name, target, milliseconds });
     }
   }
-  return { functions: entries.map((entry) => ({ ...entry, programs: programs.get(entry) ?? [] })), compiles };
+  return {
+    functions: entries.map((entry) => ({ ...entry, programs: programs.get(entry) ?? [] })),
+    compiles,
+    schedules: schedulesOf(results.flatMap((compiled) => ('result' in compiled ? [compiled.result] : []))),
+  };
 }
 
-function requestFor({ request }: TracedEntry, target: BakeTarget): CompileRequest {
+function requestFor(
+  { request, autotuneMs }: TracedEntry,
+  target: BakeTarget,
+  schedules: CompiledEntries['schedules'],
+): CompileRequest {
   const tier = tierOf(target);
-  return { ...request, tier, threads: tier.target === 'wasm' && tier.threads ? countedThreads : 1 };
+  const isTuned = autotuneMs !== undefined && tier.target === 'wasm';
+  return {
+    ...request,
+    tier,
+    threads: tier.target === 'wasm' && tier.threads ? countedThreads : 1,
+    ...(isTuned && { tuning: { schedules, sizes: [] } }),
+  };
 }

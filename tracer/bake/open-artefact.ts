@@ -34,5 +34,16 @@ export function openArtefact(bytes: Uint8Array): OpenArtefact {
   for (const [i, blob] of blobs.entries()) {
     if (hashOf(blob) !== header.blobs[i].sha256) throw corrupt(`blob ${i}, which is not what its hash says`);
   }
-  return { preamble, header, content: readArtefact(header.content, blobs.length), blobs };
+  const content = readArtefact(header.content, blobs.length);
+  assertSchedules(content.schedules);
+  return { preamble, header, content, blobs };
+}
+
+/** What no loader looks at. */
+function assertSchedules(schedules: unknown): void {
+  const isPair = (entry: unknown): boolean =>
+    Array.isArray(entry) && entry.length === 2 && entry.every((part) => typeof part === 'string');
+  if (schedules !== undefined && !(Array.isArray(schedules) && schedules.every(isPair))) {
+    throw corrupt('schedules that are none');
+  }
 }
