@@ -21,7 +21,7 @@ const packageRoot = new URL('../', import.meta.url).href;
 declare const KILN_BUNDLE: boolean | undefined;
 const isBundle = typeof KILN_BUNDLE !== 'undefined';
 const bundleFolder = new URL('./', import.meta.url).href;
-const bundledFile = /^(?:kiln|[\w.]+-[A-Z0-9]{8})\.js\b/;
+const bundledFile = /^(?:kiln|runtime|[\w.]+-[A-Z0-9]{8})\.js\b/;
 
 const isOwn = (file: string): boolean => {
   const url = file.startsWith('file:') || file.includes('://') ? file : `file://${encodeURI(file)}`;

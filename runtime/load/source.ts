@@ -55,13 +55,11 @@ export interface ByteSource {
   close(): Promise<void>;
 }
 
-type Files = typeof import('node:fs/promises');
-
 interface NodeProcess {
-  getBuiltinModule?(name: 'node:fs/promises'): Files | undefined;
+  getBuiltinModule?(name: 'node:fs/promises'): typeof import('node:fs/promises') | undefined;
 }
 
-const nodeFiles = (): Files | undefined =>
+const nodeFiles = (): typeof import('node:fs/promises') | undefined =>
   (globalThis as { process?: NodeProcess }).process?.getBuiltinModule?.('node:fs/promises');
 
 /** @throws KilnError (as a rejection) `not_a_file`, `invalid_argument` for what is no source */
@@ -87,7 +85,8 @@ export async function openSource(given: ArtefactSource): Promise<ByteSource> {
 const isObjectWith = (value: unknown, name: string): boolean =>
   typeof value === 'object' && value !== null && name in value;
 
-const notAFile = (given: string, hint: string, cause?: unknown): KilnError =>
+/** The error of a place where there is no artefact. */
+export const notAFile = (given: string, hint: string, cause?: unknown): KilnError =>
   new KilnError('not_a_file', 'load: there is no artefact there', {
     given,
     expected: 'a file that `kiln bake` has written',
@@ -98,8 +97,9 @@ const notAFile = (given: string, hint: string, cause?: unknown): KilnError =>
 /** A path or an address; two letters before the colon, since one is a drive of Windows. */
 async function openText(text: string): Promise<ByteSource> {
   const files = nodeFiles();
-  if (files && text.startsWith('file:')) return openFile(files, new URL(text), text);
-  if (files && !/^[a-z][a-z\d+.-]+:/i.test(text)) return openFile(files, text, text);
+  if (files && (text.startsWith('file:') || !/^[a-z][a-z\d+.-]+:/i.test(text))) {
+    return (await import('./file-source.ts')).openFile(files, text);
+  }
   let response: ResponseLike;
   try {
     response = await fetch(text);
@@ -221,67 +221,5 @@ class StreamSource implements ByteSource {
     this.#at += this.#piece.length;
     this.#piece = value;
     return true;
-  }
-}
-
-/** What a first read takes along, so that small files are read at once. */
-const headBytes = 256 << 10;
-
-/** @param shown the path or address as it was given */
-async function openFile(files: Files, path: string | URL, shown: string): Promise<ByteSource> {
-  try {
-    // Before it is opened: a pipe would wait for its writer.
-    const stats = await files.stat(path);
-    if (!stats.isFile()) {
-      throw notAFile(
-        stats.isDirectory() ? `the folder ${shown}` : `${shown}, which is no file`,
-        'name the file itself',
-      );
-    }
-    const handle = await files.open(path, 'r');
-    const { size } = await handle.stat();
-    return new FileSource(handle, size);
-  } catch (cause) {
-    if (cause instanceof KilnError) throw cause;
-    throw notAFile(
-      `${shown}: ${cause instanceof Error ? cause.message : String(cause)}`,
-      'check the path; one that is not absolute is looked up from the current folder of the process',
-      cause,
-    );
-  }
-}
-
-class FileSource implements ByteSource {
-  readonly #file: import('node:fs/promises').FileHandle;
-  readonly #size: number;
-  #head: Uint8Array | undefined;
-
-  constructor(file: import('node:fs/promises').FileHandle, size: number) {
-    this.#file = file;
-    this.#size = size;
-  }
-
-  async read(begin: number, end: number): Promise<Uint8Array> {
-    this.#head ??= await this.#readNow(0, headBytes);
-    return end <= this.#head.length ? this.#head.subarray(begin, end) : this.#readNow(begin, end);
-  }
-
-  length(): Promise<number> {
-    return Promise.resolve(this.#size);
-  }
-
-  async close(): Promise<void> {
-    await this.#file.close();
-  }
-
-  async #readNow(begin: number, end: number): Promise<Uint8Array> {
-    const bytes = new Uint8Array(Math.max(0, Math.min(end, this.#size) - begin));
-    let done = 0;
-    while (done < bytes.length) {
-      const { bytesRead } = await this.#file.read(bytes, done, bytes.length - done, begin + done);
-      if (bytesRead === 0) return bytes.subarray(0, done);
-      done += bytesRead;
-    }
-    return bytes;
   }
 }
