@@ -14,7 +14,7 @@ export interface SourceFrame {
 }
 
 /** Folders of this package whose frames are never the user's. */
-const ownFolders = ['base', 'ir', 'passes', 'codegen', 'runtime', 'tracer', 'nn', 'cli'];
+const ownFolders = ['base', 'ir', 'passes', 'codegen', 'runtime', 'tracer', 'nn', 'cli', 'plugin'];
 const packageRoot = new URL('../', import.meta.url).href;
 
 /** Defined where Kiln alone is bundled, into chunks side by side (`scripts/bundle-browser.ts`). */
@@ -23,7 +23,8 @@ const isBundle = typeof KILN_BUNDLE !== 'undefined';
 const bundleFolder = new URL('./', import.meta.url).href;
 const bundledFile = /^(?:kiln|runtime|[\w.]+-[A-Z0-9]{8})\.js\b/;
 
-const isOwn = (file: string): boolean => {
+/** Whether a file, as a path or a URL, is part of this package. */
+export const isOwnFile = (file: string): boolean => {
   const url = file.startsWith('file:') || file.includes('://') ? file : `file://${encodeURI(file)}`;
   if (isBundle) return url.startsWith(bundleFolder) && bundledFile.test(url.slice(bundleFolder.length));
   if (!url.startsWith(packageRoot)) return false;
@@ -86,7 +87,7 @@ export class SourceLocation {
       this.#frames = lines
         .map(parseFrame)
         .filter((frame) => frame !== undefined)
-        .filter((frame) => !isOwn(frame.file));
+        .filter((frame) => !isOwnFile(frame.file));
       this.#stack = undefined;
     }
     return this.#frames;
