@@ -15,12 +15,14 @@ export interface SourceFrame {
 
 /** Folders of this package whose frames are never the user's. */
 const ownFolders = ['base', 'ir', 'passes', 'codegen', 'runtime', 'tracer', 'nn', 'cli', 'plugin'];
-const packageRoot = new URL('../', import.meta.url).href;
+// A variable: bundlers take `new URL('…', import.meta.url)` for a file to carry along.
+const here: string = import.meta.url;
+const packageRoot = new URL('../', here).href;
 
 /** Defined where Kiln alone is bundled, into chunks side by side (`scripts/bundle-browser.ts`). */
 declare const KILN_BUNDLE: boolean | undefined;
 const isBundle = typeof KILN_BUNDLE !== 'undefined';
-const bundleFolder = new URL('./', import.meta.url).href;
+const bundleFolder = new URL('./', here).href;
 const bundledFile = /^(?:kiln|runtime|[\w.]+-[A-Z0-9]{8})\.js\b/;
 
 /** Whether a file, as a path or a URL, is part of this package. */

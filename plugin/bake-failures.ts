@@ -1,15 +1,26 @@
 /** Errors of a bake as plain data, with the user's line that each is about. */
 import { readFileSync } from 'node:fs';
 import { KilnError } from '../base/error.ts';
-import { SourceLocation } from '../base/location.ts';
+import { isOwnFile, SourceLocation } from '../base/location.ts';
 import type { BakeFailure, Place } from './messages.ts';
 
 /** Every failure that an error stands for. */
 export function failuresOf(error: unknown): readonly BakeFailure[] {
-  if (error instanceof AggregateError && error.errors.length > 0) return error.errors.flatMap(failuresOf);
+  const { errors } = [error, (error as Error | undefined)?.cause].find((part) => part instanceof AggregateError) ?? {};
+  if (errors && errors.length > 0) return errors.flatMap(failuresOf);
   if (!(error instanceof Error)) return [{ message: `the entry threw ${String(error)}` }];
   const place = placeOf(error);
-  return [{ message: error.message, ...(error.stack && { stack: error.stack }), ...(place && { place }) }];
+  return [{ message: error.message, stack: usersStack(error), ...(place && { place }) }];
+}
+
+/** The stack without what is Kiln's, Node's or a package's. */
+function usersStack({ name, message, stack = '' }: Error): string {
+  const frames = stack.split('\n').filter((line) => /^\s+at /.test(line));
+  const users = frames.filter((line) => {
+    const [, file] = /(?:\(|at (?:async )?)((?:file:|\/|[A-Za-z]:[\\/])[^()]*?):\d+:\d+\)?$/.exec(line) ?? [];
+    return file !== undefined && !/[\\/]node_modules[\\/]/.test(file) && !isOwnFile(file);
+  });
+  return [`${name}: ${message}`, ...users].join('\n');
 }
 
 function placeOf(error: Error): Place | undefined {
@@ -33,7 +44,9 @@ function placeOfSyntaxError(error: Error): Place | undefined {
   const [, path] = /^(?:file:\/\/)?((?:\/|[A-Za-z]:[\\/]).*:\d+)$/.exec(firstLine) ?? [];
   if (path) return placeOfText(path);
   const [, reported] = /^((?:\/|[A-Za-z]:[\\/]).*?:\d+:\d+): ERROR: /m.exec(error.message) ?? [];
-  return reported ? placeOfText(reported) : undefined;
+  const place = reported ? placeOfText(reported) : undefined;
+  // Its columns count from 0.
+  return place && { ...place, column: place.column + 1 };
 }
 
 /** The lines around a place, as bundlers print them; `undefined` when the file can not be read. */
@@ -56,11 +69,13 @@ export function codeFrame({ file, line, column }: Place): string | undefined {
   return rows.join('\n');
 }
 
-/** All failures of an entry in one text. */
+/** Failures in one text, each with its place and the lines around it. */
 export const textOfFailures = (failures: readonly BakeFailure[]): string =>
   failures
     .map(({ message, place }) => {
+      const at = place && `${place.file}:${place.line}`;
+      const head = at && !message.includes(at) ? `${at}: ${message}` : message;
       const frame = place && codeFrame(place);
-      return frame ? `${message}\n\n${frame}` : message;
+      return frame ? `${head}\n\n${frame}` : head;
     })
     .join('\n\n');

@@ -13,18 +13,21 @@ export const declarationsPath = (entry: string): string | undefined =>
 
 /**
  * The file's text.
- * @param declarations the interfaces `Functions` and `Weights`, as a bake gives them
+ * @param declarations the types `Functions` and `Weights`, as `kiln bake` writes them beside an artefact
  */
 export function declarationsText(entry: string, declarations: string): string {
   const name = basename(entry);
   const inside = [
-    ...declarations.trim().split('\n'),
+    `import type { Artefact, LoadOptions } from 'kilnjs/runtime';`,
+    ...declarations
+      .trim()
+      .split('\n')
+      .filter((line) => !line.startsWith('//')),
     '',
-    `import type { LoadedArtefact, LoadOptions } from 'kilnjs/runtime';`,
     '/** Where the artefact is. */',
     'export const source: string;',
-    '/** Loads what was baked. */',
-    'const load: (options?: LoadOptions) => Promise<LoadedArtefact<Functions, Weights>>;',
+    '/** Loads the artefact. */',
+    'const load: (options?: LoadOptions) => Promise<Artefact<Functions, Weights>>;',
     'export default load;',
   ];
   return [

@@ -19,6 +19,9 @@ export const isMarked = (id: string): boolean => mark.test(id);
 /** An import or a path without what follows the question mark. */
 export const withoutQuery = (id: string): string => id.replace(/\?.*$/s, '');
 
+/** What the module that stands in place of an import is about. */
+export const runtimeName = 'kilnjs/runtime';
+
 /** The name of an artefact before it is hashed: `model.bake.kiln` for `/app/model.bake.ts`. */
 export const artefactName = (entry: string): string => `${basename(entry, extname(entry))}.kiln`;
 
@@ -38,10 +41,13 @@ export function loaderModule(
 ): string {
   const options = publicKey === undefined ? 'options' : `{ publicKey: ${JSON.stringify(publicKey)}, ...options }`;
   return [
-    `import { load } from 'kilnjs/runtime';`,
+    `import { load } from '${runtimeName}';`,
     ...imports,
     `export const source = ${source};`,
     `export default (options) => load(source, ${options});`,
     '',
   ].join('\n');
 }
+
+/** Stands in place of an entry that can not be baked, in a build that will fail. */
+export const placeholderModule = `export const source = '';\nexport default undefined;\n`;

@@ -19,6 +19,7 @@ export interface BakedArtefact {
 /** A reason why there is none, and where in the user's source it is. */
 export interface BakeFailure {
   readonly message: string;
+  /** The message and the user's frames. */
   readonly stack?: string;
   readonly place?: Place;
 }

@@ -4,11 +4,11 @@
  */
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { PluginContext, RollupError } from 'rollup';
+import type { OutputOptions, PluginContext, RollupError } from 'rollup';
 import { codeFrame, textOfFailures } from './bake-failures.ts';
 import { type Baked, BakeError, type Baker } from './baker.ts';
 import { writeDeclarations } from './declarations.ts';
-import { artefactName, isMarked, loaderModule, withoutQuery } from './loader-module.ts';
+import { artefactName, isMarked, loaderModule, placeholderModule, runtimeName, withoutQuery } from './loader-module.ts';
 import { type BakeOptions, isIncluded } from './options.ts';
 
 /** Virtual modules begin with a zero, so that no other plugin takes them for files. */
@@ -60,21 +60,19 @@ export function errorOf(errors: readonly BakeError[]): RollupError {
   const frame = place && codeFrame(place);
   return {
     message: failures.length === 1 ? message : `${failures.length} faults:\n\n${textOfFailures(failures)}`,
-    id: errors[0].entry,
+    id: place?.file ?? errors[0].entry,
     ...(place && { loc: place }),
     ...(failures.length === 1 && frame && { frame }),
     ...(failures.length === 1 && stack && { stack }),
   };
 }
 
-/** Stands in place of an entry that can not be baked, in a build that will fail. */
-const placeholder = `export const source = '';\nexport default undefined;\n`;
-
 interface BuildHooks {
   buildStart(this: PluginContext): void;
   resolveId(this: PluginContext, source: string, importer: string | undefined): Promise<string | undefined>;
   load(this: PluginContext, id: string): Promise<string | undefined>;
   buildEnd(this: PluginContext, error?: Error): void;
+  outputOptions(options: OutputOptions): OutputOptions | undefined;
   writeBundle(this: PluginContext, options: { readonly dir?: string; readonly file?: string }): void;
 }
 
@@ -82,10 +80,12 @@ interface BuildHooks {
 export function buildHooks(baker: Baker, options: BakeOptions): BuildHooks {
   const failed: BakeError[] = [];
   const emitted = new Map<string, Uint8Array>();
+  const runtimes = new Set<string>();
   return {
     buildStart() {
       failed.length = 0;
       emitted.clear();
+      runtimes.clear();
     },
     resolveId(source, importer) {
       return resolveMarked(this, source, importer);
@@ -97,16 +97,19 @@ export function buildHooks(baker: Baker, options: BakeOptions): BuildHooks {
         const { bytes, publicKey } = await bakeFor(this, entry, baker, options);
         const reference = this.emitFile({ type: 'asset', name: artefactName(entry), source: bytes });
         emitted.set(reference, bytes);
+        const runtime = await this.resolve(runtimeName, entry);
+        if (runtime && !runtime.external) runtimes.add(runtime.id);
         return loaderModule(`import.meta.ROLLUP_FILE_URL_${reference}`, { publicKey });
       } catch (error) {
         if (!(error instanceof BakeError)) throw error;
         failed.push(error);
-        return placeholder;
+        return placeholderModule;
       }
     },
     buildEnd(error) {
       if (!error && failed.length > 0) this.error(errorOf(failed));
     },
+    outputOptions: (output) => withRuntimeApart(output, runtimes),
     writeBundle({ dir, file }) {
       // Vite leaves assets out of what is for servers, which here load them from their own files.
       const folder = dir ?? (file && dirname(file));
@@ -117,6 +120,24 @@ export function buildHooks(baker: Baker, options: BakeOptions): BuildHooks {
         mkdirSync(dirname(path), { recursive: true });
         writeFileSync(path, bytes);
       }
+    },
+  };
+}
+
+/**
+ * Gives the runtime a chunk of its own. Devices are loaded when they are needed, and share code with the runtime: were
+ * that in the chunk of the page, a page that says `await load()` outside of functions would wait for a device that
+ * waits for the page.
+ */
+export function withRuntimeApart(output: OutputOptions, runtimes: ReadonlySet<string>): OutputOptions | undefined {
+  const { manualChunks, inlineDynamicImports, format = 'es' } = output;
+  if (runtimes.size === 0 || inlineDynamicImports || format === 'iife' || format === 'umd') return undefined;
+  return {
+    ...output,
+    manualChunks(id, meta) {
+      if (runtimes.has(id)) return 'kiln-runtime';
+      if (typeof manualChunks === 'function') return manualChunks(id, meta);
+      return Object.entries(manualChunks ?? {}).find(([, ids]) => ids.includes(id))?.[0];
     },
   };
 }

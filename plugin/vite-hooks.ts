@@ -8,8 +8,8 @@ import { pathToFileURL } from 'node:url';
 import type { Plugin, ResolvedConfig } from 'vite';
 import { BakeError, type Baker } from './baker.ts';
 import { keepArtefact } from './kept-artefact.ts';
-import { loaderModule } from './loader-module.ts';
-import type { BakeOptions } from './options.ts';
+import { loaderModule, withoutQuery } from './loader-module.ts';
+import { type BakeOptions, isIncluded } from './options.ts';
 import { bakeFor, buildHooks, entryOfId, errorOf, idOf } from './rollup-like.ts';
 
 export function viteHooks(baker: Baker, options: BakeOptions): Partial<Plugin> {
@@ -28,9 +28,9 @@ export function viteHooks(baker: Baker, options: BakeOptions): Partial<Plugin> {
     configureServer(server) {
       const path = `${config.base}@kiln/`;
       server.middlewares.use((request, response, next) => {
-        const { pathname } = new URL(request.url ?? '/', 'http://localhost');
-        if (!pathname.startsWith(path)) return next();
-        const file = join(folder(), basename(decodeURIComponent(pathname)));
+        const asked = withoutQuery(request.url ?? '/');
+        if (!asked.startsWith(path)) return next();
+        const file = join(folder(), basename(decodeURIComponent(asked)));
         const stats = statSync(file, { throwIfNoEntry: false });
         if (!stats?.isFile()) return next();
         response.writeHead(200, {
@@ -62,7 +62,10 @@ export function viteHooks(baker: Baker, options: BakeOptions): Partial<Plugin> {
     },
     hotUpdate({ file, modules }) {
       const { moduleGraph } = this.environment;
-      const stale = baker.entriesWith(file).flatMap((entry) => moduleGraph.getModuleById(idOf(entry)) ?? []);
+      const ids = baker
+        .entriesWith(file)
+        .flatMap((entry) => [idOf(entry), ...(isIncluded(entry, options) ? [entry] : [])]);
+      const stale = ids.flatMap((id) => moduleGraph.getModuleById(id) ?? []);
       return stale.length > 0 ? [...new Set([...modules, ...stale])] : undefined;
     },
     buildEnd(error) {

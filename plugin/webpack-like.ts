@@ -8,7 +8,7 @@ import { textOfFailures } from './bake-failures.ts';
 import { BakeError, type Baker } from './baker.ts';
 import { writeDeclarations } from './declarations.ts';
 import { keepArtefact } from './kept-artefact.ts';
-import { isMarked, loaderModule, withoutQuery } from './loader-module.ts';
+import { isMarked, loaderModule, placeholderModule, withoutQuery } from './loader-module.ts';
 import { type BakeOptions, isIncluded } from './options.ts';
 
 /** What is used of either compiler. */
@@ -63,7 +63,7 @@ export function webpackHooks(
         if (!(error instanceof BakeError)) throw error;
         for (const file of error.files) this.addWatchFile(file);
         this.error(textOfFailures(error.failures));
-        return `export default undefined;`;
+        return placeholderModule;
       }
     },
   };
