@@ -42,6 +42,16 @@ interface Known {
   readonly stamp: string | undefined;
 }
 
+const bakers = new Map<string, Baker>();
+
+/** One for all plugins with these settings, so that several builds in a process share what they bake. */
+export function bakerFor(settings: BakeSettings): Baker {
+  const key = JSON.stringify([settings.targets, settings.sign]);
+  const baker = bakers.get(key) ?? new Baker(settings);
+  bakers.set(key, baker);
+  return baker;
+}
+
 /** A process that has not answered. */
 interface EndedEarly {
   readonly failures: readonly BakeFailure[];
@@ -56,7 +66,6 @@ export class Baker {
   readonly #settings: BakeSettings;
   readonly #known = new Map<string, Known>();
   readonly #running = new Map<string, Promise<Known>>();
-  readonly #processes = new Set<ChildProcess>();
   readonly #turns = new Turns(Math.max(1, availableParallelism() >> 1));
 
   constructor(settings: BakeSettings) {
@@ -90,11 +99,6 @@ export class Baker {
     return known.map(([entry]) => entry);
   }
 
-  /** Ends what is being baked now. */
-  close(): void {
-    for (const process of this.#processes) process.kill();
-  }
-
   async #update(entry: string): Promise<Known> {
     const known = this.#known.get(entry);
     if (known?.stamp !== undefined && known.stamp === stampOf(known.outcome.files)) return known;
@@ -115,12 +119,10 @@ export class Baker {
 
   #run(request: BakeRequest): Promise<BakeReply | EndedEarly> {
     const process = startProcess();
-    this.#processes.add(process);
     return new Promise<BakeReply | EndedEarly>((resolve, reject) => {
       process.once('message', (reply: BakeReply) => resolve(reply));
       process.once('error', reject);
       process.once('exit', (code, signal) => {
-        this.#processes.delete(process);
         const message = `the process that bakes ${request.entry} ended too early (${signal ?? `exit code ${code}`})`;
         resolve({ failures: [{ message }], files: [], hasEnded: true });
       });

@@ -9,7 +9,7 @@
  * This is it for bundlers that have no file of their own here: `kiln.farm()`, `kiln.rsbuild()`, …
  */
 import { createUnplugin, type UnpluginInstance, type UnpluginOptions } from 'unplugin';
-import { Baker } from './baker.ts';
+import { bakerFor } from './baker.ts';
 import { setUpEsbuild } from './esbuild-setup.ts';
 import { type BakeOptions, settingsOf } from './options.ts';
 import { buildHooks } from './rollup-like.ts';
@@ -21,7 +21,7 @@ export type { BakeOptions } from './options.ts';
 const name = 'kiln';
 
 export const kiln: UnpluginInstance<BakeOptions | undefined, false> = createUnplugin((options = {}, { framework }) => {
-  const baker = new Baker(settingsOf(options));
+  const baker = bakerFor(settingsOf(options));
   // Before what resolves and transforms files: a marked import is none.
   const common = { name, enforce: 'pre' } as const satisfies UnpluginOptions;
   switch (framework) {

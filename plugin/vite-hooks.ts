@@ -69,8 +69,7 @@ export function viteHooks(baker: Baker, options: BakeOptions): Partial<Plugin> {
       return stale.length > 0 ? [...new Set([...modules, ...stale])] : undefined;
     },
     buildEnd(error) {
-      if (this.environment.mode === 'build') return build.buildEnd.call(this, error);
-      baker.close();
+      if (this.environment.mode === 'build') build.buildEnd.call(this, error);
     },
   };
 }

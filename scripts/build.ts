@@ -3,7 +3,7 @@
  * `dist/browser` the bundle for pages.
  */
 import { execFileSync } from 'node:child_process';
-import { chmodSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -17,6 +17,8 @@ rmSync(join(root, 'dist'), { recursive: true, force: true });
 execFileSync(process.execPath, [compiler, '-p', 'tsconfig.build.json'], { cwd: root, stdio: 'inherit' });
 writeVersion(join(root, 'dist', 'tracer', 'compiler-version.js'));
 chmodSync(join(root, 'dist', 'cli', 'main.js'), 0o755);
+// Declarations alone, of which the compiler makes nothing.
+copyFileSync(join(root, 'plugin', 'client.d.ts'), join(root, 'dist', 'plugin', 'client.d.ts'));
 await bundleForBrowser(join(root, 'dist', 'browser'));
 
 /** Puts the compiler's version into the module that tells it. */

@@ -26,10 +26,7 @@ const project = makeProject({
   'src/nothing.bake.ts': 'export default { double: 2 };',
 });
 const baker = new Baker({ targets: ['wasm'] });
-afterAll(() => {
-  baker.close();
-  project.remove();
-});
+afterAll(() => project.remove());
 
 const failure = async (name: string): Promise<BakeError> => {
   const error = await baker.bake(project.path(name)).catch((thrown: unknown) => thrown);
