@@ -3,7 +3,7 @@
  * caches, which the bundler takes in as an asset of its own, so that its names and its public path count.
  */
 import { dirname, join } from 'node:path';
-import type { NativeBuildContext, UnpluginOptions } from 'unplugin';
+import type { NativeBuildContext, UnpluginBuildContext, UnpluginContext } from 'unplugin';
 import { textOfFailures } from './bake-failures.ts';
 import { BakeError, type Baker } from './baker.ts';
 import { writeDeclarations } from './declarations.ts';
@@ -37,10 +37,15 @@ export function addAssetRule({ options }: WebpackCompiler): void {
   options.module.rules.push({ test: /\.kiln$/, type: 'asset/resource' });
 }
 
-export function webpackHooks(
-  baker: Baker,
-  options: BakeOptions,
-): Required<Pick<UnpluginOptions, 'resolveId' | 'load' | 'loadInclude'>> {
+type Context = Pick<UnpluginBuildContext & UnpluginContext, 'getNativeBuildContext' | 'addWatchFile' | 'error'>;
+
+export interface WebpackHooks {
+  resolveId(this: Context, source: string, importer?: string): Promise<string | undefined>;
+  loadInclude(id: string): boolean;
+  load(this: Context, id: string): Promise<string>;
+}
+
+export function webpackHooks(baker: Baker, options: BakeOptions): WebpackHooks {
   return {
     async resolveId(source, importer) {
       if (!isMarked(source)) return undefined;

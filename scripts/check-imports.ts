@@ -31,7 +31,7 @@ const mayImport: Readonly<Record<string, Rule>> = {
   nn: { rooms: [], files: ['index.ts'] },
   bench: { rooms: ['*'] },
   cli: { rooms: ['tracer', 'runtime', 'base', 'bench'], files: ['index.ts'] },
-  plugin: { rooms: ['tracer', 'runtime', 'base'] },
+  plugin: { rooms: ['tracer', 'runtime', 'base'], files: ['cli/load-module.ts'] },
   examples: { rooms: ['bench', 'cli'], files: ['index.ts', 'runtime/index.ts', 'scripts/train-everywhere.ts'] },
   'index.ts': { rooms: ['tracer', 'runtime', 'base'] },
   scripts: { rooms: ['*'] },

@@ -2,8 +2,10 @@
  * Bundles of a small project as its users meet them: the artefact is a file of its own, the bundle has neither the
  * compiler nor the model, a page runs the baked function, and edits reach the page while it is open.
  */
+import { execFile } from 'node:child_process';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { promisify } from 'node:util';
 import * as esbuild from 'esbuild';
 import type { Browser, Page } from 'playwright-core';
 import { type OutputAsset, type OutputChunk, type RollupError, rollup } from 'rollup';
@@ -14,7 +16,7 @@ import kilnForRollup from '../../plugin/rollup.ts';
 import kilnForVite from '../../plugin/vite.ts';
 import { serveFolder } from '../../scripts/serve.ts';
 import { launchBrowser } from '../support/browser.ts';
-import { alias, makeProject, type Project, scaleModule, secret } from './project.ts';
+import { alias, makeProject, type Project, root, scaleModule, secret } from './project.ts';
 
 const options = { targets: ['wasm'] };
 
@@ -43,6 +45,18 @@ const viteConfig = (further: InlineConfig = {}): InlineConfig => ({
   build: { target: 'es2022', outDir: project.path('site/app') },
   ...further,
 });
+
+/** What is right of the page's use of the model, and what is wrong. */
+const typed = `import load, { source } from './model.bake.ts?kiln';
+const { functions, target }: { functions: object; target: string } = await load();
+const loaded = await load({ device: 'wasm' });
+const result: Float32Array = await loaded.functions.double(new Float32Array(3)).data();
+// @ts-expect-error there is no such function
+loaded.functions.triple;
+// @ts-expect-error this is no array
+loaded.functions.double('three');
+export { functions, result, source, target };
+`;
 
 /** A page that keeps what it asks for and says. */
 async function open(url: string): Promise<{ page: Page; requests: string[]; messages: string[] }> {
@@ -85,6 +99,15 @@ describe('a build by Vite', () => {
     } finally {
       served.close();
     }
+  });
+
+  it('leaves types beside the entry, by which the page is checked', async () => {
+    project.write('src/typed.ts', typed);
+    const files = ['src/typed.ts', 'src/model.bake.kiln.d.ts'];
+    project.write('tsconfig.json', JSON.stringify({ extends: '../../tsconfig.json', files, include: [] }));
+    const [command, ...args] = [process.execPath, join(root, 'node_modules/typescript/bin/tsc'), '-p', project.folder];
+    const { stdout } = await promisify(execFile)(command, args).catch((error: { readonly stdout: string }) => error);
+    expect(stdout).toBe('');
   });
 
   it('for servers has the artefact beside the code', async () => {

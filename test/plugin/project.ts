@@ -5,7 +5,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
+/** The project itself. */
+export const root = fileURLToPath(new URL('../..', import.meta.url));
 
 /** Names as a project has them, to sources of this one. */
 export const alias = {
