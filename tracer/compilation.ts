@@ -320,7 +320,8 @@ export class Compilation {
     const donated: boolean[] = (receiver?.slots ?? []).map(() => options.donatesReceiver);
     args.forEach((arg, i) => {
       if (options.isStatic(i)) return;
-      for (const array of sign([arg]).arrays) donated.push(options.isDonated(i) && array instanceof Tensor);
+      // A spec stands for a tensor; a typed array stays the caller's.
+      for (const array of sign([arg]).arrays) donated.push(options.isDonated(i) && !ArrayBuffer.isView(array));
     });
     return donated;
   }
