@@ -28,11 +28,18 @@ export function kernelHashes({ content }: Entry): string[] {
   return [...new Set(hashes.filter((hash) => typeof hash === 'string'))];
 }
 
-/** @throws KilnError `invalid_program`, `corrupt_artefact` */
-export function checkedKernel({ content, blobs }: Entry): NamelessKernel {
+/** That the entry is of the kernel it names, and has its code. @throws KilnError `corrupt_artefact` */
+export function assertKernel({ content, blobs }: Entry): void {
   const { key, kernel } = content as KernelEntry;
   if (kernel.hash !== key || kernel.code !== 0 || blobs.length !== 1) throw corrupt('a kernel of another hash');
   if (kernel.target !== 'wasm' && kernel.target !== 'webgpu') throw corrupt('a kernel for no target');
+}
+
+/** @throws KilnError `invalid_program`, `corrupt_artefact` */
+export function checkedKernel(entry: Entry): NamelessKernel {
+  assertKernel(entry);
+  const { content, blobs } = entry;
+  const { key, kernel } = content as KernelEntry;
   const record = {
     version: programVersion,
     name: 'kernel',
@@ -60,7 +67,7 @@ function textsIn(value: unknown): string[] {
 }
 
 /**
- * @param kernels entries of its kernels, that `checkedKernel` has passed, by hash
+ * @param kernels entries of its kernels, that `assertKernel` has passed, by hash
  * @throws KilnError `invalid_program`, `corrupt_artefact`
  */
 export function checkedProgram({ content, blobs }: Entry, kernels: ReadonlyMap<string, Entry>): Program {

@@ -12,7 +12,7 @@
 import { debug, isDebugging } from '../../base/flags.ts';
 import { recordKernel, recordProgram } from '../artefact/program-record.ts';
 import type { Program, ProgramKernel } from '../program.ts';
-import { checkedKernel, checkedProgram, kernelHashes, type NamelessKernel } from './checked.ts';
+import { assertKernel, checkedKernel, checkedProgram, kernelHashes, type NamelessKernel } from './checked.ts';
 import { noticeDamage } from './damage-notice.ts';
 import {
   type Entry,
@@ -43,11 +43,6 @@ export interface CacheCounts {
   dropped: number;
 }
 
-/** A kernel that is right, as it was kept and as it is used. */
-interface FoundKernel extends StoredKernel {
-  readonly entry: Entry;
-}
-
 export class CompiledCache {
   readonly store: EntryStore;
   readonly version: string;
@@ -75,22 +70,16 @@ export class CompiledCache {
     if (!this.isSync) return undefined;
     const name = this.#name('program', key);
     const entry = this.#readSync(name);
-    return this.#count(
-      'program',
-      entry &&
-        this.#programOf(
-          name,
-          entry,
-          kernelHashes(entry).map((hash) => this.#kernelSync(hash)),
-        ),
-    );
+    if (!entry) return this.#count<Program>('program', undefined);
+    const kernels = kernelHashes(entry).map((hash) => this.#kernelEntrySync(hash));
+    return this.#count('program', this.#programOf(name, entry, kernels));
   }
 
   async findProgram(key: string): Promise<Program | undefined> {
     const name = this.#name('program', key);
     const entry = await this.#read(name);
     if (!entry) return this.#count<Program>('program', undefined);
-    const kernels = await Promise.all(kernelHashes(entry).map((hash) => this.#kernel(hash)));
+    const kernels = await Promise.all(kernelHashes(entry).map((hash) => this.#kernelEntry(hash)));
     return this.#count('program', this.#programOf(name, entry, kernels));
   }
 
@@ -106,11 +95,11 @@ export class CompiledCache {
   }
 
   findKernelSync(hash: string): StoredKernel | undefined {
-    return this.isSync ? this.#count('kernel', this.#kernelSync(hash)) : undefined;
+    return this.isSync ? this.#count('kernel', this.#kernelOf(this.#kernelEntrySync(hash))) : undefined;
   }
 
   async findKernel(hash: string): Promise<StoredKernel | undefined> {
-    return this.#count('kernel', await this.#kernel(hash));
+    return this.#count('kernel', this.#kernelOf(await this.#kernelEntry(hash)));
   }
 
   /**
@@ -178,35 +167,52 @@ export class CompiledCache {
     }
   }
 
-  #kernelSync(hash: string): FoundKernel | undefined {
+  #kernelEntrySync(hash: string): Entry | undefined {
     const name = this.#name('kernel', hash);
-    return this.#kernelOf(name, this.#readSync(name));
+    return this.#noted(hash, name, this.#readSync(name));
   }
 
-  async #kernel(hash: string): Promise<FoundKernel | undefined> {
+  async #kernelEntry(hash: string): Promise<Entry | undefined> {
     const name = this.#name('kernel', hash);
-    return this.#kernelOf(name, await this.#read(name));
+    return this.#noted(hash, name, await this.#read(name));
   }
 
-  #kernelOf(name: EntryName, entry: Entry | undefined): FoundKernel | undefined {
+  /** The entry of a kernel, if it is that of one; remembers whether the store has it. */
+  #noted(hash: string, name: EntryName, entry: Entry | undefined): Entry | undefined {
+    this.#stored.delete(hash);
     if (!entry) return undefined;
     try {
-      const kernel = checkedKernel(entry);
-      this.#stored.add(kernel.hash);
-      return { kernel, entry, notes: (entry.content as KernelEntry).notes };
+      assertKernel(entry);
+      this.#stored.add(hash);
+      return entry;
     } catch (error) {
       return this.#drop(name, reasonOf(error));
     }
   }
 
-  /** A program whose kernels are not all there is none: it is compiled again, which keeps those that are missing. */
-  #programOf(name: EntryName, entry: Entry, kernels: readonly (FoundKernel | undefined)[]): Program | undefined {
+  #kernelOf(entry: Entry | undefined): StoredKernel | undefined {
+    if (!entry) return undefined;
+    const { key, notes } = entry.content as KernelEntry;
+    try {
+      return { kernel: checkedKernel(entry), notes };
+    } catch (error) {
+      this.#stored.delete(key);
+      return this.#drop(this.#name('kernel', key), reasonOf(error));
+    }
+  }
+
+  /**
+   * A program whose kernels are not all there is none: it is compiled again, which keeps those that are missing. Kernels
+   * are checked with their program, and one by one only where that fails.
+   */
+  #programOf(name: EntryName, entry: Entry, kernels: readonly (Entry | undefined)[]): Program | undefined {
     const found = kernels.filter((kernel) => kernel !== undefined);
     if (found.length < kernels.length) return undefined;
     try {
-      return checkedProgram(entry, new Map(found.map((kernel) => [kernel.kernel.hash, kernel.entry])));
+      return checkedProgram(entry, new Map(found.map((kernel) => [kernel.content.key, kernel])));
     } catch (error) {
-      return this.#drop(name, reasonOf(error));
+      const areKernelsRight = found.filter((kernel) => this.#kernelOf(kernel)).length === found.length;
+      return areKernelsRight ? this.#drop(name, reasonOf(error)) : undefined;
     }
   }
 
