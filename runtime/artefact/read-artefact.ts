@@ -11,6 +11,8 @@ import { isKeyOfValue } from './static-values.ts';
 
 /** The deepest tree that is read. */
 const mostDepth = 200;
+/** Targets of one function; eight have a name so far. Looking for those of all functions takes its square. */
+const mostTargets = 64;
 /** The highest rank of a tensor. */
 const mostAxes = 32;
 
@@ -109,6 +111,7 @@ function checkFunction(one: Fields, programs: number, tensors: number): void {
   }
   records(one.symbols, 'symbols');
   const choices = records(one.programs, "a function's programs");
+  if (choices.length > mostTargets) throw corrupt(`a function for more than ${mostTargets} targets`);
   for (const { program } of choices) number(program, "a function's program", programs);
   distinct(
     choices.map(({ target }) => target),

@@ -16,8 +16,10 @@ export class ProgramAssembly {
   readonly #kernels: ReadonlyMap<string, KernelRecord>;
   /** What has come and is still needed. */
   readonly #bytes = new Map<number, Uint8Array>();
-  /** Programs that wait, with the blobs that they wait for. */
-  readonly #waiting = new Map<number, Set<number>>();
+  /** How many blobs a program waits for. */
+  readonly #missing = new Map<number, number>();
+  /** By blob, the programs that wait for it. */
+  readonly #waiting = new Map<number, number[]>();
   readonly #programs = new Map<number, Program>();
   readonly #adapt: ChosenTarget['adapt'];
   readonly #onProgram: (program: Program) => void;
@@ -38,23 +40,32 @@ export class ProgramAssembly {
     this.#blobs = blobs;
     this.#kernels = new Map(content.kernels.map((kernel) => [kernel.hash, kernel]));
     this.#onProgram = onProgram;
-    for (const one of content.functions) {
-      const number = numberOf(one, target);
-      this.#waiting.set(number, this.#blobsOf(content.programs[number]));
-    }
-    for (const [number, blobsLeft] of this.#waiting) if (blobsLeft.size === 0) this.#assemble(number);
+    for (const number of new Set(content.functions.map((one) => numberOf(one, target)))) this.#await(number);
+    for (const [number, blobsLeft] of this.#missing) if (blobsLeft === 0) this.#assemble(number);
   }
 
   /** The blobs that the programs are made of. */
   get wanted(): ReadonlySet<number> {
-    return new Set([...this.#waiting.values()].flatMap((blobs) => [...blobs]));
+    return new Set(this.#waiting.keys());
   }
 
   /** @throws KilnError `invalid_program`, `corrupt_artefact` */
   take(index: number, bytes: Uint8Array): void {
     this.#bytes.set(index, bytes);
-    for (const [number, blobs] of this.#waiting) {
-      if (blobs.delete(index) && blobs.size === 0) this.#assemble(number);
+    for (const number of this.#waiting.get(index) ?? []) {
+      const blobsLeft = this.#missing.get(number)! - 1;
+      this.#missing.set(number, blobsLeft);
+      if (blobsLeft === 0) this.#assemble(number);
+    }
+  }
+
+  #await(number: number): void {
+    const blobs = this.#blobsOf(this.#content.programs[number]);
+    this.#missing.set(number, blobs.size);
+    for (const blob of blobs) {
+      const waiting = this.#waiting.get(blob);
+      if (waiting) waiting.push(number);
+      else this.#waiting.set(blob, [number]);
     }
   }
 
@@ -103,9 +114,12 @@ function assertSame(
 ): void {
   const captured = captures.map((number) => weights!.tensors[number]);
   const isSame =
-    typesText([...inputs, ...captured]) === typesText(program.inputs) &&
-    typesText(results) === typesText(program.outputs) &&
-    symbolsText(symbols) === symbolsText(program.symbols);
+    areSame([...inputs, ...captured], program.inputs) &&
+    areSame(results, program.outputs) &&
+    symbols.length === program.symbols.length &&
+    program.symbols.every(({ name, min, max }, i) => {
+      return symbols[i].name === name && symbols[i].min === min && symbols[i].max === max;
+    });
   if (!isSame) throw corrupt(`a function ${JSON.stringify(name.slice(0, 100))} that is not what its program computes`);
   // What is captured is there for every call.
   if (program.inputs.slice(inputs.length).some(({ donated }) => donated)) {
@@ -113,8 +127,15 @@ function assertSame(
   }
 }
 
-const typesText = (types: readonly TensorSpec[]): string =>
-  types.map(({ dtype, shape }) => `${dtype}[${shape}]`).join();
-
-const symbolsText = (symbols: FunctionRecord['symbols']): string =>
-  symbols.map(({ name, min, max }) => `${name} ${min} ${max}`).join();
+/** Whether these are the types that a checked program has. Nobody has looked at them before. */
+const areSame = (types: readonly TensorSpec[], own: readonly TensorSpec[]): boolean =>
+  types.length === own.length &&
+  own.every(({ dtype, shape }, i) => {
+    const given: unknown = types[i].shape;
+    return (
+      types[i].dtype === dtype &&
+      Array.isArray(given) &&
+      given.length === shape.length &&
+      shape.every((size, axis) => given[axis] === size)
+    );
+  });

@@ -1,0 +1,87 @@
+/** Mutated artefacts: each is loaded, or refused with an error that says so; never anything else. */
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { shutdown, tensor } from '../../../index.ts';
+import { Random } from '../../../ir/ops/random.ts';
+import { readHeader, readPreamble } from '../../../runtime/artefact/container.ts';
+import { readArtefact } from '../../../runtime/artefact/read-artefact.ts';
+import { load } from '../../../runtime/index.ts';
+import { openContainer, readBlobs } from '../../../runtime/load/open-container.ts';
+import { ProgramAssembly } from '../../../runtime/load/programs.ts';
+import { openSource } from '../../../runtime/load/source.ts';
+import { caseCount } from '../../support/runs.ts';
+import { bakeModel, batch, type ModelFunctions, type ModelWeights } from '../load/support.ts';
+import { headerOf, JsonMutator, mutateBytes, outcomeLater, outcomeOf, Tally, withHeader } from './mutations.ts';
+
+let artefact: Uint8Array<ArrayBuffer>;
+let header: JsonMutator;
+beforeAll(async () => {
+  artefact = await bakeModel(['wasm', 'webgpu']);
+  header = new JsonMutator(headerOf(artefact));
+});
+afterAll(() => shutdown());
+
+const refusals = ['corrupt_artefact', 'not_an_artefact', 'truncated_artefact', 'unsupported_version'];
+
+test('bytes that were changed are refused, unless nobody reads them', async () => {
+  const tally = new Tally();
+  const blobs = new Set(readHeader(new TextEncoder().encode(headerOf(artefact))).blobs.keys());
+  for (let seed = 0; seed < caseCount(15_000, 1_500_000); seed++) {
+    const random = new Random(seed);
+    const bytes = mutateBytes(artefact, random);
+    tally.add(
+      await outcomeLater(seed, async () => {
+        const source = await openSource(bytes);
+        await readBlobs(source, (await openContainer(source)).header, blobs, () => undefined);
+      }),
+    );
+  }
+  expect([...refusals, 'ok'], 'outcomes').toEqual(expect.arrayContaining(Object.keys(tally.counts)));
+  expect(tally.counts.ok).toBeLessThan(0.3 * tally.total);
+});
+
+/** Everything that is made of an artefact before a device has it. */
+function readAll(bytes: Uint8Array): void {
+  const { headerBytes } = readPreamble(bytes);
+  const { blobs, content, offsets } = readHeader(bytes.subarray(112, 112 + headerBytes));
+  const read = readArtefact(content, blobs.length);
+  const { target } = read.functions[0]?.programs[0] ?? {};
+  if (target === undefined || read.functions.some((one) => one.programs.every((choice) => choice.target !== target)))
+    return;
+  const programs = new ProgramAssembly(read, blobs, target, () => undefined);
+  for (const blob of programs.wanted)
+    programs.take(blob, bytes.subarray(offsets[blob], offsets[blob] + blobs[blob].bytes));
+  for (const one of read.functions) programs.programOf(one, target);
+}
+
+test('headers that were changed, with the right hash, are read or refused', () => {
+  const tally = new Tally();
+  for (let seed = 0; seed < caseCount(15_000, 1_500_000); seed++) {
+    const bytes = withHeader(artefact, header.mutate(new Random(seed)));
+    tally.add(outcomeOf(seed, () => readAll(bytes)));
+  }
+  expect([...refusals, 'invalid_program', 'ok'], 'outcomes').toEqual(expect.arrayContaining(Object.keys(tally.counts)));
+  expect(tally.counts.corrupt_artefact).toBeGreaterThan(0.1 * tally.total);
+  expect(tally.counts.invalid_program).toBeGreaterThan(0.02 * tally.total);
+  expect(tally.counts.ok).toBeGreaterThan(0.05 * tally.total);
+});
+
+test('what loads can be called, or says why not', async () => {
+  const x = tensor(batch(5), { shape: [5, 6] });
+  const neighbour = tensor(new Float32Array(64).fill(0.5));
+  // It keeps the kernels, so that they are compiled once.
+  using whole = await load<ModelFunctions, ModelWeights>(artefact);
+  const expected = await whole.functions.forward(whole.weights.params, x).data();
+  const tally = new Tally();
+  for (let seed = 0; seed < caseCount(1500, 150_000); seed++) {
+    const bytes = withHeader(artefact, header.mutate(new Random(seed)));
+    const outcome = await outcomeLater(seed, async () => {
+      using model = await load<ModelFunctions, ModelWeights>(bytes, { device: 'wasm' });
+      const { forward } = model.functions;
+      if (typeof forward === 'function') await forward(whole.weights.params, x).data?.();
+    });
+    tally.add(outcome);
+  }
+  expect(tally.counts.ok).toBeGreaterThan(0.05 * tally.total);
+  expect(await neighbour.data()).toEqual(new Float32Array(64).fill(0.5));
+  expect(await whole.functions.forward(whole.weights.params, x).data()).toEqual(expected);
+});
