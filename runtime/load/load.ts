@@ -93,7 +93,8 @@ async function loadFrom<Functions, Weights>(
   options: LoadOptions,
 ): Promise<Artefact<Functions, Weights>> {
   const { preamble, header } = await openContainer(bytes);
-  if (options.publicKey !== undefined) {
+  // Also a key that is undefined, as where a variable was not set: it is none.
+  if ('publicKey' in options) {
     await (await import('./signature.ts')).checkSignature(preamble, options.publicKey);
   }
   const content = readArtefact(header.content, header.blobs.length);

@@ -25,7 +25,7 @@ const rawBytes = 32;
  * @throws KilnError (as a rejection) `invalid_signature`, also where there is none or nothing can check it;
  *   `invalid_argument` for what is no key
  */
-export async function checkSignature({ signature, signed }: Preamble, publicKey: PublicKey): Promise<void> {
+export async function checkSignature({ signature, signed }: Preamble, publicKey: unknown): Promise<void> {
   const subtle = subtleCrypto();
   if (!subtle) {
     throw refused('a page without WebCrypto', 'serve the page by https, or from localhost');
@@ -34,7 +34,11 @@ export async function checkSignature({ signature, signed }: Preamble, publicKey:
   if (signature.every((byte) => byte === 0)) {
     throw refused('an artefact that is not signed', 'bake it with --sign and the private key');
   }
-  if (await subtle.verify(algorithm, key, signature, signed)) return;
+  const isRight = await subtle.verify(algorithm, key, signature, signed).catch((cause: unknown) => {
+    // A `CryptoKey` for something else.
+    throw noKey(cause);
+  });
+  if (isRight) return;
   throw refused('a signature by another key, or of other bytes', 'get it from whoever signs it, or use their key');
 }
 
@@ -45,25 +49,29 @@ const refused = (given: string, hint: string): KilnError =>
     hint,
   });
 
-async function importKey(subtle: NonNullable<ReturnType<typeof subtleCrypto>>, key: PublicKey): Promise<object> {
+async function importKey(subtle: NonNullable<ReturnType<typeof subtleCrypto>>, key: unknown): Promise<object> {
   const imported = (format: 'raw' | 'spki' | 'jwk', data: object): Promise<object> =>
     subtle.importKey(format, data, algorithm, false, ['verify']);
   try {
     if (typeof key === 'string') return await imported('spki', bytesOfPem(key));
-    if (ArrayBuffer.isView(key)) return await imported(key.length === rawBytes ? 'raw' : 'spki', key);
+    if (typeof key !== 'object' || key === null) throw new TypeError(String(key));
+    if (ArrayBuffer.isView(key)) return await imported(key.byteLength === rawBytes ? 'raw' : 'spki', key);
     return 'algorithm' in key ? key : await imported('jwk', key);
   } catch (cause) {
     if ((cause as { readonly name?: string } | undefined)?.name === 'NotSupportedError') {
       throw refused('an engine whose WebCrypto has no Ed25519', 'update the browser or Node');
     }
-    throw new KilnError('invalid_argument', 'load: publicKey is no public key for Ed25519', {
-      given: cause instanceof Error ? cause.message : String(cause),
-      expected: 'PEM text, 32 bytes, a JWK or a CryptoKey',
-      hint: 'openssl pkey -in private.pem -pubout writes it',
-      cause,
-    });
+    throw noKey(cause);
   }
 }
+
+const noKey = (cause: unknown): KilnError =>
+  new KilnError('invalid_argument', 'load: publicKey is no public key for Ed25519', {
+    given: cause instanceof Error ? cause.message : String(cause),
+    expected: 'PEM text, 32 bytes, a JWK or a CryptoKey',
+    hint: 'openssl pkey -in private.pem -pubout writes it',
+    cause,
+  });
 
 function bytesOfPem(text: string): Uint8Array {
   const [, body = ''] = /-----BEGIN PUBLIC KEY-----([\s\S]*?)-----END PUBLIC KEY-----/.exec(text) ?? [];

@@ -7,9 +7,14 @@ import { readArtefact } from '../../../runtime/artefact/read-artefact.ts';
 import { load } from '../../../runtime/index.ts';
 import { openContainer, readBlobs } from '../../../runtime/load/open-container.ts';
 import { ProgramAssembly } from '../../../runtime/load/programs.ts';
+import { forSharedMemory } from '../../../runtime/load/share-memory.ts';
 import { openSource } from '../../../runtime/load/source.ts';
+import type { Program, WasmProgram } from '../../../runtime/program.ts';
+import { KernelTable } from '../../../runtime/wasm/kernels.ts';
+import { WasmMemory } from '../../../runtime/wasm/memory.ts';
 import { caseCount } from '../../support/runs.ts';
 import { bakeModel, batch, type ModelFunctions, type ModelWeights } from '../load/support.ts';
+import { addition, programOf } from '../support.ts';
 import { headerOf, JsonMutator, mutateBytes, outcomeLater, outcomeOf, Tally, withHeader } from './mutations.ts';
 
 let artefact: Uint8Array<ArrayBuffer>;
@@ -40,14 +45,14 @@ test('bytes that were changed are refused, unless nobody reads them', async () =
 });
 
 /** Everything that is made of an artefact before a device has it. */
-function readAll(bytes: Uint8Array): void {
+function readAll(bytes: Uint8Array, adapt: (program: Program) => Program): void {
   const { headerBytes } = readPreamble(bytes);
   const { blobs, content, offsets } = readHeader(bytes.subarray(112, 112 + headerBytes));
   const read = readArtefact(content, blobs.length);
   const { target } = read.functions[0]?.programs[0] ?? {};
   if (target === undefined || read.functions.some((one) => one.programs.every((choice) => choice.target !== target)))
     return;
-  const programs = new ProgramAssembly(read, blobs, target, () => undefined);
+  const programs = new ProgramAssembly(read, blobs, { name: target, adapt }, () => undefined);
   for (const blob of programs.wanted)
     programs.take(blob, bytes.subarray(offsets[blob], offsets[blob] + blobs[blob].bytes));
   for (const one of read.functions) programs.programOf(one, target);
@@ -57,7 +62,7 @@ test('headers that were changed, with the right hash, are read or refused', () =
   const tally = new Tally();
   for (let seed = 0; seed < caseCount(15_000, 1_500_000); seed++) {
     const bytes = withHeader(artefact, header.mutate(new Random(seed)));
-    tally.add(outcomeOf(seed, () => readAll(bytes)));
+    tally.add(outcomeOf(seed, () => readAll(bytes, seed % 2 === 0 ? (program) => program : forSharedMemory)));
   }
   expect([...refusals, 'invalid_program', 'ok'], 'outcomes').toEqual(expect.arrayContaining(Object.keys(tally.counts)));
   expect(tally.counts.corrupt_artefact).toBeGreaterThan(0.1 * tally.total);
@@ -84,4 +89,23 @@ test('what loads can be called, or says why not', async () => {
   expect(tally.counts.ok).toBeGreaterThan(0.05 * tally.total);
   expect(await neighbour.data()).toEqual(new Float32Array(64).fill(0.5));
   expect(await whole.functions.forward(whole.weights.params, x).data()).toEqual(expected);
+});
+
+test('code that was changed is refused, or is a function over the memory', () => {
+  const kernel = addition('B');
+  const memories = { plain: new WasmMemory().memory, shared: new WasmMemory(undefined, { shared: true }).memory };
+  const tally = new Tally();
+  for (let seed = 0; seed < caseCount(3000, 300_000); seed++) {
+    const random = new Random(seed);
+    const hash = seed.toString(16).padStart(64, '0');
+    const program = programOf({ kernels: [{ ...kernel, hash, code: mutateBytes(kernel.code, random) }] });
+    const isShared = random.boolean();
+    tally.add(
+      outcomeOf(seed, () => {
+        const { kernels } = isShared ? (forSharedMemory(program) as WasmProgram) : program;
+        new KernelTable(isShared ? memories.shared : memories.plain).acquire(kernels[0]);
+      }),
+    );
+  }
+  expect(Object.keys(tally.counts).sort()).toEqual(['compile_failed', 'corrupt_artefact', 'ok']);
 });
