@@ -10,8 +10,8 @@ import { ProgramAssembly } from '../../../runtime/load/programs.ts';
 import { forSharedMemory } from '../../../runtime/load/share-memory.ts';
 import { openSource } from '../../../runtime/load/source.ts';
 import type { Program, WasmProgram } from '../../../runtime/program.ts';
+import { engine } from '../../../runtime/wasm/engine.ts';
 import { KernelTable } from '../../../runtime/wasm/kernels.ts';
-import { WasmMemory } from '../../../runtime/wasm/memory.ts';
 import { caseCount } from '../../support/runs.ts';
 import { bakeModel, batch, type ModelFunctions, type ModelWeights } from '../load/support.ts';
 import { addition, programOf } from '../support.ts';
@@ -93,7 +93,11 @@ test('what loads can be called, or says why not', async () => {
 
 test('code that was changed is refused, or is a function over the memory', () => {
   const kernel = addition('B');
-  const memories = { plain: new WasmMemory().memory, shared: new WasmMemory(undefined, { shared: true }).memory };
+  const { Memory } = engine();
+  const memories = {
+    plain: new Memory({ initial: 1, maximum: 65_536 }),
+    shared: new Memory({ initial: 1, maximum: 65_536, shared: true }),
+  };
   const tally = new Tally();
   for (let seed = 0; seed < caseCount(3000, 300_000); seed++) {
     const random = new Random(seed);
