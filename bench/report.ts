@@ -31,22 +31,24 @@ function markdownTable({ columns: head, rows, note }: BenchTable): string[] {
   return [line(head), line(head.map(() => '---')), ...rows.map(line), '', ...(note ? [note, ''] : [])];
 }
 
+/** A result as a section of a page. */
+export function markdownSection(result: Recorded): string {
+  return [
+    `## ${result.title}`,
+    '',
+    `Mode: \`${result.mode}\`. Measured on: ${result.machine}.`,
+    '',
+    ...(result.notes ?? []).flatMap((note) => [note, '']),
+    ...(result.picture ? [`![${result.picture.shows}](${result.picture.file})`, ''] : []),
+    ...tablesOf(result).flatMap((table) => [
+      ...(table.title === result.title ? [] : [`### ${table.title}`, '']),
+      ...markdownTable(table),
+    ]),
+  ].join('\n');
+}
+
 /** The page, one section a result. */
 export function markdownPage(results: readonly Recorded[]): string {
-  const sections = results.map((result) =>
-    [
-      `## ${result.title}`,
-      '',
-      `Mode: \`${result.mode}\`. Measured on: ${result.machine}.`,
-      '',
-      ...(result.notes ?? []).flatMap((note) => [note, '']),
-      ...(result.picture ? [`![${result.picture.shows}](${result.picture.file})`, ''] : []),
-      ...tablesOf(result).flatMap((table) => [
-        ...(table.title === result.title ? [] : [`### ${table.title}`, '']),
-        ...markdownTable(table),
-      ]),
-    ].join('\n'),
-  );
   return [
     '# Performance',
     '',
@@ -55,6 +57,6 @@ export function markdownPage(results: readonly Recorded[]): string {
     'or a median within one run, outputs compared before anything is timed. Shared machines are noisy: read the ratios, not',
     'the milliseconds.',
     '',
-    ...sections,
+    ...results.map(markdownSection),
   ].join('\n');
 }

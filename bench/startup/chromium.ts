@@ -1,0 +1,171 @@
+/**
+ * Starts in headless Chromium, each in a page of its own on the built bundle. A cold or baked start has a fresh profile;
+ * warm ones share one whose IndexedDB an earlier page has filled. As in Node, every mode runs once before anything is
+ * timed, for its results and for the files that it asks for.
+ */
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
+import { browserOptions } from '../../scripts/bundle-browser.ts';
+import { isolation, serveFolder } from '../../scripts/serve.ts';
+import { launchBrowser } from '../../test/support/browser.ts';
+import { assertSame, type Measured } from './node.ts';
+import type { Run, Scene } from './scene.ts';
+import { type Mode, modes } from './start.ts';
+import { titles, type Workload } from './workloads.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+
+/** Chunks of the bundle that only a compile needs, and those that only tracing needs. */
+const ofCompiler = /\/kiln\/(?:compiler|binaryen|wasm|webgpu)-\w+\.js$/;
+const ofTracer = /\/kiln\/kiln\.js$/;
+
+export interface ChromiumOptions {
+  readonly target: string;
+  readonly rounds: number;
+  readonly coldRounds: number;
+  readonly onProgress: (note: string) => void;
+}
+
+export interface Chromium {
+  /** The version of the browser. */
+  readonly version: string;
+  measure(workload: Workload, options: ChromiumOptions): Promise<Measured>;
+  close(): Promise<void>;
+}
+
+export async function openChromium(scene: Scene): Promise<Chromium> {
+  const site = mkdtempSync(join(scene.folder, 'site-'));
+  await bundlePage(site);
+  symlinkSync(join(root, 'dist', 'browser'), join(site, 'kiln'));
+  symlinkSync(scene.folder, join(site, 'scene'));
+  writeFileSync(join(site, 'index.html'), '<!doctype html><title>start</title><link rel="icon" href="data:,">');
+  const server = await serveFolder(site, { headers: isolation });
+  const browser = await launchBrowser({ isIsolating: true });
+  return {
+    version: `Chromium ${browser.version()}`,
+    measure: (workload, options) => measure(browser, server.origin, scene, workload, options),
+    async close() {
+      await browser.close();
+      server.close();
+      rmSync(site, { recursive: true, force: true });
+    },
+  };
+}
+
+async function bundlePage(folder: string): Promise<void> {
+  const served = { 'index.ts': '/kiln/kiln.js', 'runtime/index.ts': '/kiln/runtime.js' };
+  await build({
+    ...browserOptions,
+    sourcemap: false,
+    entryPoints: [join(root, 'bench/startup/page.ts')],
+    outdir: folder,
+    splitting: true,
+    plugins: [
+      {
+        name: 'served-bundle',
+        setup: ({ onResolve }) =>
+          onResolve({ filter: /\/index\.ts$/ }, ({ path, resolveDir }) => {
+            const found = Object.entries(served).find(([name]) => join(resolveDir, path) === join(root, name));
+            return found && { path: found[1], external: true };
+          }),
+      },
+    ],
+  });
+}
+
+async function measure(
+  browser: Browser,
+  origin: string,
+  scene: Scene,
+  workload: Workload,
+  { target, rounds, coldRounds, onProgress }: ChromiumOptions,
+): Promise<Measured> {
+  const runs: Record<Mode, Run[]> = { cold: [], warm: [], keyed: [], baked: [] };
+  const profiles = { warm: await browser.newContext(), keyed: await browser.newContext() };
+  const start = async (
+    mode: Mode,
+    profile?: BrowserContext,
+    fills = false,
+  ): Promise<{ run: Run; requests: string[] }> => {
+    const context = profile ?? (await browser.newContext());
+    try {
+      return await startOnPage(context, `${origin}/`, [mode, workload, `${workload}.${target}.kiln`], fills);
+    } finally {
+      if (!profile) await context.close();
+    }
+  };
+  try {
+    const { run: expected } = await start('cold', profiles.warm, true);
+    await start('keyed', profiles.keyed, true);
+    for (const mode of ['warm', 'keyed', 'baked'] as const) {
+      const { run, requests } = await start(mode, mode === 'baked' ? undefined : profiles[mode]);
+      assertSame(workload, mode, run, expected);
+      assertRequested(workload, mode, requests);
+    }
+    for (let round = 0; round < rounds; round++) {
+      for (const mode of modes) {
+        if (mode === 'cold' && round >= coldRounds) continue;
+        onProgress(`${titles[workload]}, ${mode}, in Chromium`);
+        const { run } = await start(mode, mode === 'warm' || mode === 'keyed' ? profiles[mode] : undefined);
+        assertSame(workload, mode, run, expected);
+        runs[mode].push(run);
+      }
+    }
+  } finally {
+    await profiles.warm.close();
+    await profiles.keyed.close();
+  }
+  const bytes = scene.artefactBytes[workload];
+  const series = (mode: Mode) => ({ workload, runs: runs[mode], bytes });
+  return { cold: series('cold'), warm: series('warm'), keyed: series('keyed'), baked: series('baked') };
+}
+
+/** @throws Error where a page asks for what its mode should do without */
+function assertRequested(workload: Workload, mode: Mode, urls: readonly string[]): void {
+  const unwanted = urls.filter((url) => ofCompiler.test(url) || (mode === 'baked' && ofTracer.test(url)));
+  if (unwanted.length > 0) throw new Error(`${titles[workload]}, ${mode}: asked for ${unwanted.join(', ')}`);
+}
+
+/** @param fills whether to wait until what was compiled is kept */
+async function startOnPage(
+  context: BrowserContext,
+  url: string,
+  given: readonly [mode: Mode, workload: Workload, artefact: string],
+  fills: boolean,
+): Promise<{ run: Run; requests: string[] }> {
+  const page = await context.newPage();
+  const requests: string[] = [];
+  page.on('request', (request) => requests.push(request.url()));
+  try {
+    await page.goto(url);
+    const call = `import('/page.js').then(({ startHere }) => startHere(...${JSON.stringify(given)}))`;
+    const run = (await page.evaluate(call)) as Run;
+    if (fills) await settled(page);
+    return { run, requests };
+  } finally {
+    await page.close();
+  }
+}
+
+/** Waits until the number of entries in the database of the cache stays the same. */
+async function settled(page: Page): Promise<void> {
+  const count = `(async () => {
+    const name = 'kiln-cache';
+    if (!(await indexedDB.databases()).some((found) => found.name === name)) return 0;
+    const done = (request) => new Promise((resolve, reject) => {
+      request.onsuccess = () => resolve(request.result);
+      request.onerror = () => reject(request.error);
+    });
+    const database = await done(indexedDB.open(name));
+    const entries = await done(database.transaction('entries').objectStore('entries').count());
+    database.close();
+    return entries;
+  })()`;
+  for (let before = -1, now = 0; now !== before; ) {
+    await page.waitForTimeout(300);
+    [before, now] = [now, (await page.evaluate(count)) as number];
+  }
+}

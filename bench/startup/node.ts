@@ -1,0 +1,151 @@
+/**
+ * Starts in Node, each in a process of its own on the built package. Rounds take turns through the modes, so that a
+ * machine whose speed drifts treats all alike. Before anything is timed, every mode has run once and has given the same
+ * bytes, and the scripts that it loaded are known.
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+import { folderBytes, type Run, type Scene, type Series } from './scene.ts';
+import { type Mode, modes, type Start } from './start.ts';
+import { titles, type Workload } from './workloads.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+
+/** The compiler, its passes and code generators, Binaryen. */
+const ofCompiler =
+  /\/(?:tracer\/(?:compiler|targets\/\w+)|passes\/(?:manager|lower-module)|codegen\/\w+\/program)\.js$|binaryen/;
+/** What a page or process that loads artefacts has no use for. */
+const notOfLoader = /\/(?:tracer|ir|passes|codegen)\/|\/(?:binaryen|acorn|acorn-walk|@noble)\//;
+
+export interface NodeOptions {
+  readonly target: string;
+  readonly rounds: number;
+  /** Rounds of cold starts, which take longest and vary least. */
+  readonly coldRounds: number;
+  readonly onProgress: (note: string) => void;
+}
+
+export type Measured = Readonly<Record<Mode, Series>>;
+
+export async function measureNode(
+  scene: Scene,
+  workload: Workload,
+  { target, rounds, coldRounds, onProgress }: NodeOptions,
+): Promise<Measured> {
+  const scripts = mkdtempSync(join(root, 'dist', 'startup-'));
+  const caches = mkdtempSync(join(scene.folder, 'caches-'));
+  const runs: Record<Mode, Run[]> = { cold: [], warm: [], keyed: [], baked: [] };
+  try {
+    await bundleChild(scripts);
+    const start = (mode: Mode, cache: string, environment = {}): Run => {
+      const arguments_ = [
+        mode,
+        workload,
+        join(scene.folder, workload),
+        join(scene.folder, `${workload}.${target}.kiln`),
+      ];
+      return runChild(join(scripts, 'node-child.js'), arguments_, { KILN_CACHE_DIR: cache, ...environment });
+    };
+    const cacheOf = { warm: join(caches, 'warm'), keyed: join(caches, 'keyed'), baked: join(caches, 'none') };
+    const expected = start('cold', cacheOf.warm);
+    start('keyed', cacheOf.keyed);
+    // Another path, as on another machine of the same tier.
+    for (const mode of ['warm', 'keyed'] as const) {
+      renameSync(cacheOf[mode], `${cacheOf[mode]}-moved`);
+      cacheOf[mode] += '-moved';
+    }
+    for (const mode of ['warm', 'keyed', 'baked'] as const) {
+      const coverage = join(caches, `coverage-${mode}`);
+      const checked = start(mode, cacheOf[mode], { NODE_V8_COVERAGE: coverage });
+      assertSame(workload, mode, checked, expected);
+      assertLoaded(workload, mode, scriptsIn(coverage));
+    }
+    for (let round = 0; round < rounds; round++) {
+      for (const mode of modes) {
+        if (mode === 'cold' && round >= coldRounds) continue;
+        onProgress(`${titles[workload]}, ${mode}, in Node`);
+        const cache = mode === 'cold' ? join(caches, `cold-${round}`) : cacheOf[mode];
+        const run = start(mode, cache);
+        assertSame(workload, mode, run, expected);
+        runs[mode].push(run);
+      }
+    }
+    const bytes = {
+      warm: folderBytes(cacheOf.warm),
+      keyed: folderBytes(cacheOf.keyed),
+      baked: scene.artefactBytes[workload],
+    };
+    return {
+      cold: { workload, runs: runs.cold, bytes: bytes.warm },
+      warm: { workload, runs: runs.warm, bytes: bytes.warm },
+      keyed: { workload, runs: runs.keyed, bytes: bytes.keyed },
+      baked: { workload, runs: runs.baked, bytes: bytes.baked },
+    };
+  } finally {
+    rmSync(scripts, { recursive: true, force: true });
+    rmSync(caches, { recursive: true, force: true });
+  }
+}
+
+/** What users get for the entries of the package in Node. */
+const built: Readonly<Record<string, string>> = { 'index.ts': 'index.js', 'runtime/index.ts': 'runtime/node.js' };
+
+/** Bundles the child, but for Kiln, which it takes from `dist`. */
+async function bundleChild(folder: string): Promise<void> {
+  await build({
+    entryPoints: [join(root, 'bench/startup/node-child.ts')],
+    outdir: folder,
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node20',
+    plugins: [
+      {
+        name: 'built-package',
+        setup: ({ onResolve }) =>
+          onResolve({ filter: /\/index\.ts$/ }, ({ path, resolveDir }) => {
+            const file = built[relative(root, join(resolveDir, path))];
+            return file === undefined ? undefined : { path: join(root, 'dist', file), external: true };
+          }),
+      },
+    ],
+  });
+}
+
+function runChild(script: string, given: readonly string[], environment: Readonly<Record<string, string>>): Run {
+  const { KILN_CACHE: _, NODE_OPTIONS: __, ...env } = process.env;
+  const begin = performance.now();
+  const printed = execFileSync(process.execPath, [script, ...given], {
+    encoding: 'utf8',
+    env: { ...env, ...environment },
+  });
+  return { ...(JSON.parse(printed) as Start), total: performance.now() - begin };
+}
+
+/** @throws Error where a mode gives other bytes, compiles, or does not find what was kept */
+export function assertSame(workload: Workload, mode: Mode, run: Start, expected: Start): void {
+  const where = `${titles[workload]}, ${mode}`;
+  if (run.digest !== expected.digest) throw new Error(`${where}: other results than those of a cold compile`);
+  if (mode === 'cold') return;
+  if (run.compiles > 0) throw new Error(`${where}: ${run.compiles} programs were compiled`);
+  if (mode !== 'baked' && run.hits === 0) throw new Error(`${where}: nothing came from the cache`);
+}
+
+/** @throws Error where a mode loads what it should do without */
+export function assertLoaded(workload: Workload, mode: Mode, urls: readonly string[]): void {
+  const unwanted = urls.filter((url) => (mode === 'baked' ? notOfLoader : ofCompiler).test(url));
+  if (urls.length === 0) throw new Error(`${titles[workload]}, ${mode}: no script is known to have been loaded`);
+  if (unwanted.length > 0) throw new Error(`${titles[workload]}, ${mode}: loaded ${unwanted.join(', ')}`);
+}
+
+/** The scripts that a process has loaded, by what it has written about their coverage. */
+function scriptsIn(folder: string): string[] {
+  mkdirSync(folder, { recursive: true });
+  const files = readdirSync(folder).map((name) => readFileSync(join(folder, name), 'utf8'));
+  const parsed = files.map((text) => JSON.parse(text) as { readonly result: readonly { readonly url: string }[] });
+  return parsed.flatMap(({ result }) => result.map(({ url }) => url)).filter((url) => url.startsWith('file:'));
+}

@@ -1,0 +1,61 @@
+/**
+ * What starts are measured on: a folder with the arguments of each workload, an artefact of each, and room for caches.
+ *
+ *     FOLDER/mlp.json, mlp.bin       arguments
+ *     FOLDER/mlp.kiln                 what `kiln bake` makes of it
+ */
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { defineBake } from '../../index.ts';
+import { bakeArtefact } from '../../tracer/bake/bake.ts';
+import { hostArguments } from './host-arguments.ts';
+import type { Start } from './start.ts';
+import { type Workload, workloads } from './workloads.ts';
+
+export interface Scene {
+  readonly folder: string;
+  /** Bytes of an artefact for one target. */
+  readonly artefactBytes: Readonly<Record<Workload, number>>;
+  close(): void;
+}
+
+/** @param targets of the machine and of its browser; each gets an artefact of its own, as a site would have it */
+export async function makeScene(names: readonly Workload[], targets: readonly string[]): Promise<Scene> {
+  const folder = mkdtempSync(join(tmpdir(), 'kiln-startup-'));
+  const artefactBytes: Partial<Record<Workload, number>> = {};
+  for (const name of names) {
+    const model = workloads[name]();
+    const { tree, bytes } = await hostArguments(model);
+    writeFileSync(join(folder, `${name}.json`), JSON.stringify({ tree }));
+    writeFileSync(join(folder, `${name}.bin`), bytes);
+    const definition = defineBake({ run: { fn: model.fn as never, args: model.specs() as never, name: model.name } });
+    for (const target of targets) {
+      const artefact = await bakeArtefact(definition, { targets: [target] });
+      writeFileSync(join(folder, `${name}.${target}.kiln`), artefact.bytes);
+      artefactBytes[name] = artefact.bytes.length;
+    }
+  }
+  const close = (): void => rmSync(folder, { recursive: true, force: true });
+  return { folder, artefactBytes: artefactBytes as Record<Workload, number>, close };
+}
+
+/** Bytes of all files under a folder. */
+export const folderBytes = (folder: string): number =>
+  readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .map((name) => statSync(join(folder, name)))
+    .reduce((sum, entry) => sum + (entry.isFile() ? entry.size : 0), 0);
+
+/** A start, and what is known of it from outside. */
+export interface Run extends Start {
+  /** From the start of the process or of the page to the results. */
+  readonly total: number;
+}
+
+/** All starts of one workload in one mode. */
+export interface Series {
+  readonly workload: Workload;
+  readonly runs: readonly Run[];
+  /** Bytes that were read for its program. */
+  readonly bytes: number;
+}

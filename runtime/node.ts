@@ -1,0 +1,13 @@
+/**
+ * `kilnjs/runtime` in Node, where files are at hand: what the wasm device consists of is loaded with the loader, side by
+ * side, so that `load` waits for no module. Pages have `index.ts`, which loads what an artefact needs.
+ */
+import '../base/arena.ts';
+import './load/share-memory.ts';
+import './prepared.ts';
+import './wasm/features.ts';
+import './wasm/register.ts';
+import './wasm/relaxed-simd.ts';
+import './wasm/sharing.ts';
+
+export * from './index.ts';
