@@ -151,6 +151,42 @@ describe('a page that loads the bundle from another origin', () => {
     expect(seen.atCompile.filter((name) => /^(webgpu|device)-/.test(name))).toEqual([]);
   });
 
+  it('finds in IndexedDB what it compiled before it was loaded again, and fetches no compiler', async () => {
+    const origin = await serve(site, {});
+    const page = await browser.newPage();
+    const load = async (): Promise<{ readonly value: unknown; readonly fetched: readonly string[] }> => {
+      const fetched: string[] = [];
+      const note = (request: { url(): string }): void => void fetched.push(request.url().slice(host.length + 1));
+      page.on('request', note);
+      await page.goto(origin);
+      await page.waitForFunction('window.imported');
+      const value = await page.evaluate('run({ threads: 1 })');
+      page.off('request', note);
+      return { value, fetched };
+    };
+    const cold = await load();
+    // What is kept is there when no more is added.
+    const isSettled = `new Promise((resolve) => {
+      const opening = indexedDB.open('kiln-cache');
+      opening.onsuccess = () => {
+        const counting = opening.result.transaction('uses').objectStore('uses').getAllKeys();
+        counting.onsuccess = () => {
+          opening.result.close();
+          const before = window.keys;
+          window.keys = String(counting.result);
+          resolve(/kernel.*program/.test(window.keys) && window.keys === before);
+        };
+      };
+    })`;
+    await page.waitForFunction(isSettled, undefined, { polling: 300 });
+    const warm = await load();
+    await page.close();
+    expect(warm.value).toBe(cold.value);
+    const isOfCompiler = (name: string): boolean => /^(compiler|wasm|binaryen)-/.test(name);
+    expect(cold.fetched.filter(isOfCompiler)).toHaveLength(3);
+    expect(warm.fetched.filter(isOfCompiler)).toEqual([]);
+  });
+
   it('says of errors where they are in the page, not in the bundle', async () => {
     const origin = await serve(site, {});
     const page = await browser.newPage();
