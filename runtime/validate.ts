@@ -6,6 +6,7 @@
  */
 import { byteSize, isDType } from '../base/dtype.ts';
 import { KilnError } from '../base/error.ts';
+import { type Check, isObject, makeChecks, type Path, placeOf } from './checks.ts';
 import { overlappingTemporary, type PlacedTemporary } from './overlap.ts';
 import { type BufferRef, type Program, type ProgramOutput, programVersion } from './program.ts';
 import { evaluateFormula } from './sizes.ts';
@@ -26,12 +27,8 @@ export function validateProgram(program: unknown): Program {
   return program;
 }
 
-/** The way to a value: names of fields, and places in lists. */
-type Path = readonly (string | number)[];
-
 function fail(path: Path, what: string, given?: unknown): never {
-  const place = path.map((key) => (typeof key === 'number' ? `[${key}]` : `.${key}`)).join('');
-  throw new KilnError('invalid_program', `not a program that this version runs: ${place.slice(1) || 'it'} ${what}`, {
+  throw new KilnError('invalid_program', `not a program that this version runs: ${placeOf(path)} ${what}`, {
     given: given === undefined ? given : shown(given),
     hint: 'compile or bake it again with this version',
   });
@@ -41,48 +38,10 @@ const shown = (value: unknown): string => (isObject(value) ? tagOf(value) : Stri
 
 const tagOf = (value: unknown): string => Object.prototype.toString.call(value);
 
-const isObject = (value: unknown): value is Fields => typeof value === 'object' && value !== null;
-
-type Fields = { readonly [name: string]: unknown };
-
-/** Looks at a value, and fails where it is not what it should be. */
-type Check = (value: unknown) => void;
-type Table = { readonly [field: string]: Check };
-
 function checkStructure(program: unknown): asserts program is Program {
-  const path: (string | number)[] = [];
-  const wrong = (what: string, value: unknown): never => fail(path, `is ${what}`, value);
-  const within = (key: string | number, check: Check, value: unknown): void => {
-    path.push(key);
-    check(value);
-    path.pop();
-  };
-  const be =
-    (what: string, holds: (value: unknown) => boolean): Check =>
-    (value) => {
-      if (!holds(value)) wrong(what, value);
-    };
-  const fields =
-    (table: Table): Check =>
-    (value) => {
-      if (!isObject(value) || Array.isArray(value)) return wrong('no record', value);
-      for (const field in table) within(field, table[field], value[field]);
-    };
-  const list =
-    (check: Check, most = Number.POSITIVE_INFINITY, least = 0): Check =>
-    (value) => {
-      if (!Array.isArray(value)) return wrong('no list', value);
-      if (value.length > most || value.length < least) wrong('too long or too short', value.length);
-      for (let i = 0; i < value.length; i++) within(i, check, value[i]);
-    };
-  const oneOf = (...values: readonly unknown[]): Check => be(`none of ${values}`, (value) => values.includes(value));
-  const text = (pattern: RegExp): Check =>
-    be('no such text', (value) => typeof value === 'string' && pattern.test(value));
-  const count = (end = Number.MAX_SAFE_INTEGER, begin = 0): Check =>
-    be('out of range', (value) => Number.isSafeInteger(value) && Number(value) >= begin && Number(value) < end);
-
+  const { wrong, be, fields, list, oneOf, text, count } = makeChecks(fail);
   const flag = oneOf(true, false);
-  const anyText = text(/^/);
+  const anyText = text();
   const identifier = text(/^[A-Za-z_][A-Za-z0-9_]{0,99}$/);
   const number = count();
   // By its tag: in a `vm` context, as of a test runner, bytes that another thread compiled are not of the own class.

@@ -3,10 +3,11 @@
  * trees are no deeper than anyone needs, names are only ever names. Programs are looked at as far as they are chosen by;
  * `validateProgram` checks those that are used. The work is linear in the header, whose length is bounded.
  */
-import { byteSize, type DType, isDType } from '../../base/dtype.ts';
+import { byteSize, isDType } from '../../base/dtype.ts';
 import { KilnError } from '../../base/error.ts';
+import { type Check, type Fields, isObject, makeChecks, placeOf } from '../checks.ts';
 import { corrupt } from './container.ts';
-import type { ArtefactContent, WeightsRecord } from './records.ts';
+import type { ArtefactContent, TreeRecord } from './records.ts';
 import { isKeyOfValue } from './static-values.ts';
 
 /** The deepest tree that is read. */
@@ -16,157 +17,108 @@ const mostTargets = 64;
 /** The highest rank of a tensor. */
 const mostAxes = 32;
 
-type Fields = { readonly [name: string]: unknown };
-
-const isRecord = (value: unknown): value is Fields =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
-function record(value: unknown, what: string): Fields {
-  if (!isRecord(value)) throw corrupt(`${what} that is no record`);
-  return value;
-}
-
-function list(value: unknown, what: string): readonly unknown[] {
-  if (!Array.isArray(value)) throw corrupt(`${what} that are no list`);
-  return value;
-}
-
-function records(value: unknown, what: string): readonly Fields[] {
-  return list(value, what).map((item) => record(item, `one of ${what}`));
-}
-
-function text(value: unknown, what: string): string {
-  if (typeof value !== 'string') throw corrupt(`${what} that is no text`);
-  return value;
-}
-
-/** A whole number from 0 to before `end`. */
-function number(value: unknown, what: string, end: number): number {
-  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0 || value >= end) {
-    throw corrupt(`${what} out of range`);
-  }
-  return value;
-}
-
-function distinct(names: readonly unknown[], what: string): void {
-  if (new Set(names.map((name) => text(name, what))).size < names.length) throw corrupt(`${what} that is there twice`);
-}
-
 /**
  * @param content of a header
  * @param blobs how many blobs the container has
  * @throws KilnError `corrupt_artefact`; `not_an_artefact` for a container of something else
  */
 export function readArtefact(content: unknown, blobs: number): ArtefactContent {
-  if (!isRecord(content) || content.kind !== 'artefact') {
+  if (!isObject(content) || content.kind !== 'artefact') {
     throw new KilnError('not_an_artefact', 'this is no baked artefact', {
       given: 'a container of something else, such as an entry of the cache',
       expected: 'what `kiln bake` has written',
     });
   }
-  const programs = records(content.programs, 'programs');
-  for (const program of programs) checkProgram(program, blobs);
-  const kernels = records(content.kernels, 'kernels');
-  for (const kernel of kernels) {
-    text(kernel.hash, "a kernel's hash");
-    number(kernel.code, "a kernel's code", blobs);
+  const { wrong, be, fields, list, oneOf, text, count } = makeChecks((path, what) => {
+    throw corrupt(`${placeOf(path)}, which ${what}`);
+  });
+  const name = text();
+  const blob = count(blobs);
+  /** Records that a field tells apart. */
+  const distinct =
+    (field: string, check: Check, most?: number): Check =>
+    (value) => {
+      list(check, most)(value);
+      const names = (value as readonly Fields[]).map((item) => item[field]);
+      if (new Set(names).size < names.length) wrong('no list of different ones', names);
+    };
+  const optional =
+    (check: Check): Check =>
+    (value) => {
+      if (value !== undefined) check(value);
+    };
+  const tree =
+    (statics: 'signature' | 'values', depth = 0): Check =>
+    (value) => {
+      if (depth > mostDepth) wrong('beyond all bounds', depth);
+      fields({ kind: oneOf('array', 'static', 'list', 'dict') })(value);
+      const { kind, key, keys, children } = value as Fields;
+      if (kind === 'static') {
+        fields({ key: name })(value);
+        if (statics === 'values' && !isKeyOfValue(key as string)) wrong('no value', key);
+      } else if (kind !== 'array') {
+        fields({ children: list(tree(statics, depth + 1)) })(value);
+        if (kind !== 'dict') return;
+        fields({ keys: list(name, (children as readonly unknown[]).length, (children as readonly unknown[]).length) })(
+          value,
+        );
+        const names = keys as readonly string[];
+        for (let i = 1; i < names.length; i++) if (names[i] <= names[i - 1]) wrong('out of order', names[i]);
+      }
+    };
+  const tensor = (value: unknown): void => {
+    fields({ name, dtype: be('no dtype', isDType), shape: list(count(), mostAxes) })(value);
+    const { dtype, shape } = value as NonNullable<ArtefactContent['weights']>['tensors'][number];
+    const size = shape.reduce((product, extent) => product * extent, byteSize(dtype));
+    if (!Number.isSafeInteger(size)) wrong('beyond all bounds', size);
+  };
+
+  fields({
+    programs: list(
+      fields({
+        tier: fields({ target: oneOf('wasm', 'webgpu') }),
+        kernels: list(fields({ name, hash: name })),
+        constants: list(fields({ bytes: blob })),
+      }),
+    ),
+    kernels: distinct('hash', fields({ hash: name, code: blob })),
+    weights: optional(fields({ blob, tensors: list(tensor) })),
+  })(content);
+  const { programs, weights } = content as unknown as ArtefactContent;
+  const tensors = list(count(weights?.tensors.length ?? 0));
+  const record = fields({});
+  fields({
+    weights: optional(fields({ trees: distinct('name', fields({ name, tree: tree('values'), tensors })) })),
+    functions: distinct(
+      'name',
+      fields({
+        name,
+        parameters: list(fields({ name: optional(name), tree: tree('signature') })),
+        inputs: list(record),
+        captures: tensors,
+        results: list(record),
+        result: tree('values'),
+        symbols: list(record),
+        programs: distinct('target', fields({ target: name, program: count(programs.length) }), mostTargets),
+      }),
+    ),
+  })(content);
+
+  const checked = content as unknown as ArtefactContent;
+  for (const one of checked.weights?.trees ?? []) {
+    if (arraysIn(one.tree) !== one.tensors.length) throw corrupt('a tree with more arrays than tensors, or fewer');
   }
-  distinct(
-    kernels.map(({ hash }) => hash),
-    'a kernel',
-  );
-  if (content.weights !== undefined) checkWeights(record(content.weights, 'weights'), blobs);
-  const { weights } = content as { readonly weights?: WeightsRecord };
-  const functions = records(content.functions, 'functions');
-  distinct(
-    functions.map(({ name }) => name),
-    'the name of a function',
-  );
-  for (const one of functions) checkFunction(one, programs.length, weights?.tensors.length ?? 0);
-  return content as unknown as ArtefactContent;
+  for (const { parameters, inputs, results, result } of checked.functions) {
+    const given = parameters.reduce((sum, parameter) => sum + arraysIn(parameter.tree), 0);
+    if (given !== inputs.length || arraysIn(result) !== results.length) {
+      throw corrupt('a function whose arguments or results are not what its trees hold');
+    }
+  }
+  return checked;
 }
 
-/** What a program is chosen and put together by. */
-function checkProgram(program: Fields, blobs: number): void {
-  const { target } = record(program.tier, 'a tier');
-  if (target !== 'wasm' && target !== 'webgpu') throw corrupt('a program for no target');
-  for (const { name, hash } of records(program.kernels, "a program's kernels")) {
-    text(name, "a kernel's name");
-    text(hash, "a kernel's hash");
-  }
-  for (const { bytes } of records(program.constants, "a program's constants")) number(bytes, 'a constant', blobs);
-}
-
-function checkFunction(one: Fields, programs: number, tensors: number): void {
-  const parameters = records(one.parameters, 'parameters');
-  let arrays = 0;
-  for (const { name, tree } of parameters) {
-    if (name !== undefined) text(name, "a parameter's name");
-    arrays += checkTree(tree, 'signature');
-  }
-  if (records(one.inputs, 'inputs').length !== arrays) throw corrupt('a function whose inputs are not its arguments');
-  for (const capture of list(one.captures, 'captures')) number(capture, 'a capture', tensors);
-  if (records(one.results, 'results').length !== checkTree(one.result, 'values')) {
-    throw corrupt('a function whose results are not what it returns');
-  }
-  records(one.symbols, 'symbols');
-  const choices = records(one.programs, "a function's programs");
-  if (choices.length > mostTargets) throw corrupt(`a function for more than ${mostTargets} targets`);
-  for (const { program } of choices) number(program, "a function's program", programs);
-  distinct(
-    choices.map(({ target }) => target),
-    'a target',
-  );
-}
-
-/**
- * @param statics whether fixed values are compared with what is given, or given
- * @returns the number of arrays in the tree
- */
-function checkTree(tree: unknown, statics: 'signature' | 'values', depth = 0): number {
-  if (depth > mostDepth) throw corrupt('a tree beyond all bounds');
-  const { kind, key, keys, children } = record(tree, 'a tree');
-  if (kind === 'array') return 1;
-  if (kind === 'static') {
-    const isValue = isKeyOfValue(text(key, 'a fixed value'));
-    if (statics === 'values' && !isValue) throw corrupt('a fixed value that is none');
-    return 0;
-  }
-  if (kind !== 'list' && kind !== 'dict') throw corrupt('a tree of no kind');
-  const inside = list(children, 'children');
-  if (kind === 'dict') {
-    const names = list(keys, 'keys').map((name) => text(name, 'a key'));
-    if (names.length !== inside.length) throw corrupt('a tree with more keys than children, or fewer');
-    for (let i = 1; i < names.length; i++) if (names[i] <= names[i - 1]) throw corrupt('keys out of order');
-  }
-  return inside.reduce<number>((sum, child) => sum + checkTree(child, statics, depth + 1), 0);
-}
-
-function checkWeights(weights: Fields, blobs: number): void {
-  number(weights.blob, 'the blob of the weights', blobs);
-  const tensors = records(weights.tensors, 'tensors');
-  for (const { name, dtype, shape } of tensors) {
-    text(name, "a tensor's name");
-    if (!isDType(dtype)) throw corrupt('a tensor without a dtype');
-    sizeOf(dtype, list(shape, 'sizes'));
-  }
-  const trees = records(weights.trees, 'trees');
-  distinct(
-    trees.map(({ name }) => name),
-    'the name of a tree',
-  );
-  for (const { tree, tensors: used } of trees) {
-    const numbers = list(used, 'the tensors of a tree');
-    for (const at of numbers) number(at, 'a tensor', tensors.length);
-    if (numbers.length !== checkTree(tree, 'values')) throw corrupt('a tree with more arrays than tensors, or fewer');
-  }
-}
-
-function sizeOf(dtype: DType, shape: readonly unknown[]): number {
-  if (shape.length > mostAxes) throw corrupt(`a tensor with more than ${mostAxes} axes`);
-  return shape.reduce<number>((size, extent) => {
-    const product = size * number(extent, 'a size', Number.MAX_SAFE_INTEGER);
-    if (!Number.isSafeInteger(product)) throw corrupt('a tensor beyond all bounds');
-    return product;
-  }, byteSize(dtype));
+/** Arrays among the leaves of a tree. */
+function arraysIn(tree: TreeRecord): number {
+  if (tree.kind === 'array') return 1;
+  return tree.kind === 'static' ? 0 : tree.children.reduce((sum, child) => sum + arraysIn(child), 0);
 }
