@@ -20,7 +20,7 @@ import { type Program, type Tier, tierName } from '../runtime/program.ts';
 import { machineKey } from './autotune/machine.ts';
 import { type AutotuneOptions, tune, tuneAside, tuningRequest } from './autotune/tune.ts';
 import type { CompileRequest, CompileResult } from './compiler.ts';
-import { compileInBackground, compileNow } from './compiler-client.ts';
+import { compileInBackground, compileNow, isCompilerLoaded } from './compiler-client.ts';
 import { cacheSettings, readableCache, writableCache } from './session-cache.ts';
 import type { Precision } from './settings.ts';
 
@@ -115,7 +115,10 @@ export class CompiledSource implements ProgramSource {
       const start = performance.now();
       this.#note(await cache.findProgram(this.key), start);
     }
-    return this.program ?? this.#finish(await this.#compileAside());
+    if (this.program) return this.program;
+    // With the compiler at hand it is compiled now in any case: who reads before this promise tells finds it done.
+    if (!this.#autotune && isCompilerLoaded(this.tier.target)) return this.prepareSync();
+    return this.#finish(await this.#compileAside());
   }
 
   async #compileAside(): Promise<CompileResult | undefined> {
@@ -251,7 +254,7 @@ export const programInMemory = (key: string, options: ProgramOptions): Program |
  */
 export function programKey(module: Module, options: ProgramOptions): string {
   const { precision, donated, held, device } = options;
-  const flags = [donated, held ?? []].map((of) => of.map(Number).join('')).join();
+  const flags = [donated, held ?? donated.map(() => false)].map((of) => of.map(Number).join('')).join();
   const parts = [precision, tierName(device.tier), ...measuredParts(options), flags];
   return hashOf(`kiln program ${parts.join(';')}\n${canonicalModule(module)}`);
 }

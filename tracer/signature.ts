@@ -47,7 +47,7 @@ export function sign(args: readonly unknown[], isStatic?: (position: number) => 
   return { key, arrays };
 }
 
-/** The key with other names for what is known by identity. */
+/** The key without sizes, and with other names for what is known by identity. */
 export function portableKey(
   args: readonly unknown[],
   isStatic: (position: number) => boolean,
@@ -55,7 +55,7 @@ export function portableKey(
 ): string {
   portable = names;
   try {
-    return sign(args, isStatic).key;
+    return sign(args, isStatic, true).key;
   } finally {
     portable = undefined;
   }

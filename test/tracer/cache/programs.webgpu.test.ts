@@ -1,0 +1,57 @@
+/** Programs for WebGPU that are met in the cache. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { compile, dim, grad, relu, spec, type Tensor, tensor } from '../../../index.ts';
+import { closeCache, entriesIn, openCache, restart } from '../../support/session-cache.ts';
+
+let folder = '';
+
+beforeAll(() => {
+  folder = openCache();
+});
+
+afterAll(() => closeCache(folder));
+
+const counted = (rows: number, columns: number): Tensor => {
+  const data = Float32Array.from({ length: rows * columns }, (_, i) => ((i * 37) % 101) / 101 - 0.5);
+  return tensor(data, { shape: [rows, columns] });
+};
+
+describe('a program for WebGPU', () => {
+  it('gives the same bits from the cache, and is neither traced nor compiled under a key', async () => {
+    let runs = 0;
+    const [x, w] = [counted(4, 6), counted(6, 5)];
+    const rows = dim('B', { min: 1, max: 64 });
+    const make = () => ({
+      layer: compile((a: Tensor, b: Tensor) => relu(a.matmul(b)), { name: 'layer' }),
+      step: compile((a: Tensor, b: Tensor) => a.sub(b.mul(0.5)), { donate: [0] }),
+      budgeted: compile((a: Tensor) => a.add(1).sin().sum(), { memoryBudget: 1 << 20 }),
+      symbolic: compile(
+        (a: Tensor, b: Tensor) => {
+          runs++;
+          return a.matmul(b).exp();
+        },
+        { cache: 'symbolic', dynamic: [spec([rows, 6]), undefined] },
+      ),
+    });
+    const run = async ({ layer, step, budgeted, symbolic }: ReturnType<typeof make>) =>
+      Promise.all([
+        layer(x, w).data(),
+        step(counted(3, 3), counted(3, 3)).data(),
+        budgeted(x).data(),
+        symbolic(x, w).data(),
+        symbolic(counted(7, 6), w).data(),
+        grad((a: Tensor) => a.matmul(w).sum())(x).data(),
+      ]);
+    const bits = await run(make());
+    const kept = entriesIn(folder, 'program').length;
+    expect(kept).toBeGreaterThanOrEqual(4);
+    restart();
+    const warm = make();
+    expect(await run(warm)).toEqual(bits);
+    expect(runs).toBe(1);
+    for (const each of Object.values(warm)) {
+      expect(each.stats()).toMatchObject({ compiles: 0, hits: { disk: 1 }, compileMs: 0 });
+    }
+    expect(entriesIn(folder, 'program')).toHaveLength(kept);
+  });
+});
