@@ -83,11 +83,20 @@ export class BrowserStore implements EntryStore {
   }
 
   async read(name: EntryName): Promise<Uint8Array | undefined> {
-    const key = keyOf(name);
-    return this.#try('read', async (database) => {
-      const bytes = await database.get('entries', key);
-      if (bytes) this.#after('written', (open) => touch(open, key));
-      // What somebody else has put there is no entry.
+    return (await this.readAll([name]))[0];
+  }
+
+  async readAll(names: readonly EntryName[]): Promise<readonly (Uint8Array | undefined)[]> {
+    const keys = names.map(keyOf);
+    const found = await this.#try('read', (database) => {
+      const { store } = database.transaction('entries');
+      return Promise.all(keys.map((key) => store.get(key)));
+    });
+    const used = keys.filter((_, i) => found?.[i] !== undefined);
+    if (used.length > 0) this.#after('written', (database) => touch(database, used));
+    // What somebody else has put there is no entry.
+    return keys.map((_, i) => {
+      const bytes: unknown = found?.[i];
       return bytes === undefined || bytes instanceof Uint8Array ? bytes : new Uint8Array(0);
     });
   }
@@ -101,7 +110,7 @@ export class BrowserStore implements EntryStore {
   add(name: EntryName, bytes: () => Uint8Array): void {
     this.#after('written', async (database) => {
       const key = keyOf(name);
-      if ((await database.getKey('entries', key)) !== undefined) return touch(database, key);
+      if ((await database.getKey('entries', key)) !== undefined) return touch(database, [key]);
       const made = bytes();
       if (made.length <= this.#bounds.bytes) await put(database, key, made, false);
     });
@@ -220,14 +229,20 @@ const put = (database: Database, key: string, bytes: Uint8Array, isReplacing: bo
     await Promise.all([entries.put(bytes, key), uses.put({ name: key, bytes: bytes.length, usedAt: Date.now() })]);
   });
 
-async function touch(database: Database, key: string): Promise<void> {
-  const isFresh = (use: Use | undefined): boolean => !use || Date.now() - use.usedAt <= touchedAfterMs;
-  if (isFresh(await database.get('uses', key))) return;
-  await change(database, async ({ uses }) => {
-    // It may be gone meanwhile, and stays gone.
-    const use = await uses.get(key);
-    if (use) await uses.put({ ...use, usedAt: Date.now() });
-  });
+async function touch(database: Database, keys: readonly string[]): Promise<void> {
+  const { store } = database.transaction('uses');
+  const uses = await Promise.all(keys.map((key) => store.get(key)));
+  const stale = uses.filter((use) => use && Date.now() - use.usedAt > touchedAfterMs);
+  if (stale.length === 0) return;
+  await change(database, ({ uses }) =>
+    Promise.all(
+      stale.map(async (use) => {
+        // It may be gone meanwhile, and stays gone.
+        const now = await uses.get(use!.name);
+        if (now) await uses.put({ ...now, usedAt: Date.now() });
+      }),
+    ),
+  );
 }
 
 const removeAll = (database: Database, keys: readonly string[]): Promise<void> =>

@@ -15,6 +15,7 @@ import type { Program, ProgramKernel } from '../program.ts';
 import { assertKernel, checkedKernel, checkedProgram, kernelHashes, type NamelessKernel } from './checked.ts';
 import { noticeDamage } from './damage-notice.ts';
 import {
+  type AskedEntry,
   type Entry,
   type EntryContent,
   entryName,
@@ -79,7 +80,7 @@ export class CompiledCache {
     const name = this.#name('program', key);
     const entry = await this.#read(name);
     if (!entry) return this.#count<Program>('program', undefined);
-    const kernels = await Promise.all(kernelHashes(entry).map((hash) => this.#kernelEntry(hash)));
+    const kernels = await this.#kernelEntries(kernelHashes(entry));
     return this.#count('program', this.#programOf(name, entry, kernels));
   }
 
@@ -99,7 +100,7 @@ export class CompiledCache {
   }
 
   async findKernel(hash: string): Promise<StoredKernel | undefined> {
-    return this.#count('kernel', this.#kernelOf(await this.#kernelEntry(hash)));
+    return this.#count('kernel', this.#kernelOf((await this.#kernelEntries([hash]))[0]));
   }
 
   /**
@@ -138,7 +139,7 @@ export class CompiledCache {
     return this.store.settle();
   }
 
-  #name(kind: EntryKind, key: string): EntryName {
+  #name(kind: EntryKind, key: string): AskedEntry {
     return entryName(kind, this.version, key);
   }
 
@@ -147,7 +148,7 @@ export class CompiledCache {
     return found;
   }
 
-  #readSync(name: EntryName): Entry | undefined {
+  #readSync(name: AskedEntry): Entry | undefined {
     const bytes = this.store.readSync?.(name);
     if (!bytes) return undefined;
     try {
@@ -157,8 +158,11 @@ export class CompiledCache {
     }
   }
 
-  async #read(name: EntryName): Promise<Entry | undefined> {
-    const bytes = await this.store.read(name);
+  async #read(name: AskedEntry): Promise<Entry | undefined> {
+    return this.#opened(name, await this.store.read(name));
+  }
+
+  async #opened(name: AskedEntry, bytes: Uint8Array | undefined): Promise<Entry | undefined> {
     if (!bytes) return undefined;
     try {
       return await readEntryAside(name, bytes);
@@ -172,9 +176,10 @@ export class CompiledCache {
     return this.#noted(hash, name, this.#readSync(name));
   }
 
-  async #kernelEntry(hash: string): Promise<Entry | undefined> {
-    const name = this.#name('kernel', hash);
-    return this.#noted(hash, name, await this.#read(name));
+  async #kernelEntries(hashes: readonly string[]): Promise<(Entry | undefined)[]> {
+    const names = hashes.map((hash) => this.#name('kernel', hash));
+    const all = await this.store.readAll(names);
+    return Promise.all(names.map(async (name, i) => this.#noted(hashes[i], name, await this.#opened(name, all[i]))));
   }
 
   /** The entry of a kernel, if it is that of one; remembers whether the store has it. */

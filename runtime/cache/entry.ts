@@ -55,10 +55,18 @@ export interface Entry {
   readonly blobs: readonly Uint8Array[];
 }
 
-/** The name of what was asked for. The code of a kernel, too, depends on the compiler that has made it. */
-export const entryName = (kind: EntryKind, version: string, key: string): EntryName => ({
+/** What is asked for, and the name that follows from it. */
+export interface AskedEntry extends EntryName {
+  readonly version: string;
+  readonly key: string;
+}
+
+/** The code of a kernel, too, depends on the compiler that has made it. */
+export const entryName = (kind: EntryKind, version: string, key: string): AskedEntry => ({
   kind,
   hash: hashOf(`kiln ${kind} ${version}\n${key}`),
+  version,
+  key,
 });
 
 export const writeEntry = (content: EntryContent, blobs: readonly Uint8Array[]): Uint8Array =>
@@ -124,29 +132,30 @@ function blobsOf(header: Header, bytes: Uint8Array, headerEnd: number): Uint8Arr
 }
 
 /** What the header holds, if it is what the name asks for. Its records are not checked. */
-function contentOf(content: unknown, { kind, hash }: EntryName): EntryContent {
+function contentOf(content: unknown, name: EntryName | AskedEntry): EntryContent {
   if (typeof content !== 'object' || content === null) throw corrupt('a header without a record');
+  const { kind } = name;
   const fields = content as { readonly [name: string]: unknown };
-  const { version, key } = fields;
-  if (fields.kind !== kind || typeof version !== 'string' || typeof key !== 'string') {
+  if (fields.kind !== kind || typeof fields.version !== 'string' || typeof fields.key !== 'string') {
     throw corrupt(`another entry than a ${kind}`);
   }
-  if (entryName(kind, version, key).hash !== hash) throw corrupt('the entry of another name');
+  const asked = 'key' in name ? name : entryName(kind, fields.version, fields.key);
+  if (asked.hash !== name.hash || asked.key !== fields.key || asked.version !== fields.version) {
+    throw corrupt('the entry of another name');
+  }
   const isThere = kind === 'trace' ? fields.trace !== undefined : typeof fields[kind] === 'object' && fields[kind];
   if (!isThere) throw corrupt(`no ${kind} in it`);
   return fields as unknown as EntryContent;
 }
 
-/** WebCrypto is worth its turn of the event loop from here on. */
-const leastBytesAside = 16_384;
-
+/** By WebCrypto where that is at hand: JavaScript that has just been loaded hashes slowly. */
 async function hashAside(bytes: Uint8Array): Promise<string> {
   const { process, crypto } = globalThis as {
     readonly process?: { readonly getBuiltinModule?: unknown };
     readonly crypto?: { readonly subtle?: { digest(name: 'SHA-256', data: Uint8Array): Promise<ArrayBuffer> } };
   };
   const { subtle } = crypto ?? {};
-  if (process?.getBuiltinModule || !subtle || bytes.length < leastBytesAside) return hashOf(bytes);
+  if (process?.getBuiltinModule || !subtle) return hashOf(bytes);
   return toHex(new Uint8Array(await subtle.digest('SHA-256', bytes)));
 }
 

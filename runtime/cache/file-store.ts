@@ -86,6 +86,10 @@ export class FileStore implements EntryStore {
     return Promise.resolve(this.#read(name, true));
   }
 
+  readAll(names: readonly EntryName[]): Promise<readonly (Uint8Array | undefined)[]> {
+    return Promise.resolve(names.map((name) => this.#read(name, true)));
+  }
+
   /** Reads without a trace: the entry is as old as before. */
   peek(name: EntryName): Uint8Array | undefined {
     return this.#read(name, false);

@@ -19,6 +19,7 @@ class FakeStore implements EntryStore {
 
   readSync = (name: EntryName): Uint8Array | undefined => this.entries.get(this.#keyOf(name));
   read = (name: EntryName): Promise<Uint8Array | undefined> => Promise.resolve(this.readSync(name));
+  readAll = (names: readonly EntryName[]) => Promise.resolve(names.map(this.readSync));
   write = (name: EntryName, bytes: Uint8Array): void => void this.entries.set(this.#keyOf(name), bytes);
   add = (name: EntryName, bytes: () => Uint8Array): void => {
     if (!this.entries.has(this.#keyOf(name))) this.write(name, bytes());

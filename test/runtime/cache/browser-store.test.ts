@@ -50,6 +50,7 @@ describe('a store in IndexedDB', () => {
       { ...named('aa'), bytes: 20, usedAt: expect.any(Number) },
       { ...named('ab'), bytes: 0, usedAt: expect.any(Number) },
     ]);
+    expect(await store.readAll([named('ac'), named('ab'), named('aa')])).toEqual([undefined, bytesOf(0), bytesOf(20)]);
     store.remove(named('aa'));
     expect(await store.list()).toHaveLength(1);
     expect(await store.read(named('aa'))).toBeUndefined();

@@ -34,6 +34,7 @@ describe('a store of files', () => {
     store.write(named('aa'), bytesOf(20));
     expect(store.readSync(named('aa'))).toEqual(bytesOf(20));
     expect(await store.read(named('ab', 'kernel'))).toEqual(bytesOf(0));
+    expect(await store.readAll([named('ac'), named('aa')])).toEqual([undefined, bytesOf(20)]);
     expect(await store.list()).toEqual([
       { ...named('ab', 'kernel'), bytes: 0, usedAt: expect.any(Number) },
       { ...named('aa'), bytes: 20, usedAt: expect.any(Number) },
