@@ -66,6 +66,8 @@ export function runsOn(needed: Tier, own: Tier): boolean {
     return own.target === 'wasm' && needed.threads === own.threads && (!needed.relaxedSimd || own.relaxedSimd);
   }
   return (
+    // A later minor version of an artefact may know others.
+    needed.target === 'webgpu' &&
     own.target === 'webgpu' &&
     (!needed.shaderF16 || own.shaderF16) &&
     (!needed.subgroups || own.subgroups) &&

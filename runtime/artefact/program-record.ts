@@ -7,6 +7,7 @@
 import { KilnError } from '../../base/error.ts';
 import type { Program, ProgramKernel, WasmKernel, WgslKernel } from '../program.ts';
 import type { ConstantRecord, KernelRecord, KernelUse, ProgramRecord } from './records.ts';
+import { upgradeProgram } from './upgrade.ts';
 
 /** Keeps bytes; equal bytes may share a blob. Gives the number of the blob. */
 export type AddBlob = (bytes: Uint8Array) => number;
@@ -40,18 +41,19 @@ export interface RecordSources {
 }
 
 /**
- * The program of a record. It is as untrusted as the record: `validateProgram` says whether it is one.
- * @throws KilnError `invalid_program` when a kernel is missing or a part is no record, and what `sources` throw
+ * The program of a record, of the version that this release runs. It is as untrusted as the record: `validateProgram` says whether it is one.
+ * @throws KilnError `invalid_program` when a kernel is missing or a part is no record; `unsupported_version`; and what
+ *   `sources` throw
  */
 export function programOfRecord(record: ProgramRecord, sources: RecordSources): unknown {
   const { kernels, constants, ...rest } = record;
-  return {
+  return upgradeProgram({
     ...rest,
     kernels: records<KernelUse>(kernels, 'kernels').map(({ name, hash }) => ({ ...kernelOf(hash, sources), name })),
     constants: records<ConstantRecord>(constants, 'constants').map((constant) => {
       return { ...constant, bytes: blobOf(constant.bytes, sources) };
     }),
-  };
+  });
 }
 
 function records<T>(value: unknown, what: string): readonly T[] {

@@ -99,7 +99,12 @@ test('mutated records are refused, or are programs', () => {
       ),
     );
   }
-  expect(Object.keys(tally.counts).sort()).toEqual(['corrupt_artefact', 'invalid_program', 'ok']);
+  expect(Object.keys(tally.counts).sort()).toEqual([
+    'corrupt_artefact',
+    'invalid_program',
+    'ok',
+    'unsupported_version',
+  ]);
   expect(tally.counts.ok).toBeGreaterThan(0.02 * tally.total);
   expect(tally.counts.invalid_program).toBeGreaterThan(0.3 * tally.total);
 });
