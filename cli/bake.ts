@@ -11,6 +11,7 @@ import type { ArtefactContent } from '../runtime/artefact/records.ts';
 import { type BakeReport, bakeArtefact, failuresOf } from '../tracer/bake/bake.ts';
 import { type BakeDefinition, isBakeDefinition } from '../tracer/bake/define.ts';
 import { openArtefact } from '../tracer/bake/open-artefact.ts';
+import { reproducibly } from '../tracer/bake/reproducible.ts';
 import { signArtefact } from '../tracer/bake/sign.ts';
 import { defaultTargets } from '../tracer/bake/targets.ts';
 import { failureOf } from '../tracer/bake/trace-entry.ts';
@@ -70,7 +71,7 @@ async function loadDefinitions(files: readonly string[], failures: unknown[]): P
   const definitions: BakeDefinition[] = [];
   for (const file of files) {
     try {
-      const { default: declared } = await loadModule(file);
+      const { default: declared } = await reproducibly(() => loadModule(file));
       if (!isBakeDefinition(declared)) throw noDefinition(file);
       if (definitions.some(({ entries }) => entries === declared.entries)) continue;
       definitions.push({ ...declared, source: file });

@@ -5,6 +5,7 @@ import { KilnError } from '../base/error.ts';
 import { loadModule } from '../cli/load-module.ts';
 import { bakeArtefact } from '../tracer/bake/bake.ts';
 import { isBakeDefinition } from '../tracer/bake/define.ts';
+import { reproducibly } from '../tracer/bake/reproducible.ts';
 import { signArtefact } from '../tracer/bake/sign.ts';
 import { artefactName } from './loader-module.ts';
 import type { BakedArtefact } from './messages.ts';
@@ -15,7 +16,7 @@ import type { BakeSettings } from './options.ts';
  *   whatever the entry throws when it is loaded
  */
 export async function bakeModule(entry: string, { targets, sign }: BakeSettings): Promise<BakedArtefact> {
-  const { default: declared } = await loadModule(entry);
+  const { default: declared } = await reproducibly(() => loadModule(entry));
   if (!isBakeDefinition(declared)) {
     throw new KilnError('bake_failed', `${entry} declares nothing to bake`, {
       expected: 'export default defineBake({ name: { fn, args: [spec([32, 784]), …] } })',

@@ -1,8 +1,9 @@
 /** What can be baked, and what is refused with advice: nothing here compiles. */
 import { describe, expect, it } from 'vitest';
-import { compile, defineBake, type KilnError, spec, type Tensor, tensor, tree } from '../../../index.ts';
+import { compile, defineBake, init, type KilnError, spec, type Tensor, tensor, tree } from '../../../index.ts';
 import { bakeArtefact, failuresOf } from '../../../tracer/bake/bake.ts';
 import type { BakeEntry } from '../../../tracer/bake/define.ts';
+import { reproducibly } from '../../../tracer/bake/reproducible.ts';
 import { resolveTargets } from '../../../tracer/bake/targets.ts';
 import { traceEntry } from '../../../tracer/bake/trace-entry.ts';
 import { errorOf, rejectionOf } from '../../support/errors.ts';
@@ -146,3 +147,16 @@ function disposed(): Tensor {
   x.dispose();
   return x;
 }
+
+describe('reproducibly', () => {
+  it('computes in strict while modules are loaded, and bakes as it would have', async () => {
+    const x = tensor(Float32Array.from({ length: 40 }, (_, i) => 1 + i / 7));
+    const strict = compile((v: Tensor) => v.exp().sum(), { precision: 'strict' });
+    const numbers = await reproducibly(async () => x.exp().sum());
+    expect(await numbers.data()).toEqual(await strict(x).data());
+    expect(traceEntry('f', entry({ fn: double, args: [spec([2])] })).record.precision).toBe('fast');
+    await reproducibly(() => init({ precision: 'strict' }));
+    expect(traceEntry('f', entry({ fn: double, args: [spec([2])] })).record.precision).toBe('strict');
+    await init({ precision: 'fast' });
+  });
+});
