@@ -29,7 +29,7 @@ export interface BakeArtefactOptions {
   readonly name?: string;
   /** Most worker threads that compile. */
   readonly threads?: number;
-  /** Told after each compile. @param note which one it was: `step for webgpu` */
+  /** Told at the start and after each compile. @param note which one it was: `step for webgpu` */
   readonly onProgress?: (done: number, total: number, note: string) => void;
 }
 
@@ -170,6 +170,7 @@ async function compileEntries(
       onDone: (done, i) => onProgress(done, jobs.length, `${jobs[i].entry.record.name} for ${jobs[i].target}`),
     }),
   };
+  onProgress?.(0, jobs.length, '');
   const results = await compileAll(
     jobs.map(({ entry, target }) => requestFor(entry, target, schedules)),
     options,
