@@ -70,7 +70,8 @@ export const isHalf = (dtype: DType): dtype is 'float16' | 'bfloat16' => dtype =
 /** The dtype that elements are computed in: float32 for floats of 16 bits, which are only stored as such. */
 export const computeDType = (dtype: DType): DType => (isHalf(dtype) ? 'float32' : dtype);
 
-const byShortName = new Map<string, DType>(dtypes.map((dtype) => [table[dtype].short, dtype]));
+const byShortName = /* @__PURE__ */ (() =>
+  new Map<string, DType>(dtypes.map((dtype) => [table[dtype].short, dtype])))();
 
 /** The dtype a short name of the text form stands for, or `undefined`. */
 export const dtypeFromShortName = (short: string): DType | undefined => byShortName.get(short);

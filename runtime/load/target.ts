@@ -56,7 +56,7 @@ export async function chooseTarget(content: ArtefactContent, options: TargetOpti
   const one = byWorth.find(({ tiers }) =>
     tiers.every((tier) => runsOn({ ...tier, threads: true } as Tier, device.tier)),
   );
-  if (!one) throw missingTier(candidates, tierName(device.tier));
+  if (!one) throw await missingTier(candidates, tierName(device.tier));
   const { forSharedMemory } = await import('./share-memory.ts');
   return { name: one.name, device, adapt: forSharedMemory };
 }
@@ -80,13 +80,13 @@ function worth({ tiers: [tier] }: Candidate): number {
 async function deviceFor(candidates: readonly Candidate[], options: TargetOptions): Promise<Device> {
   const has = (kind: string): boolean => candidates.some(({ tiers: [{ target }] }) => target === kind);
   const name = await deviceName(has, options.device);
-  if (candidates.length > 0 && !has(name)) throw missingTier(candidates, name);
+  if (candidates.length > 0 && !has(name)) throw await missingTier(candidates, name);
   if (name === 'wasm') await prepareWasm(candidates, options.threads);
   try {
     return await openDevice(name);
   } catch (cause) {
     if (!(cause instanceof KilnError) || cause.code !== 'no_adapter' || has('wasm')) throw cause;
-    throw missingTier(candidates, `no WebGPU adapter: ${cause.given ?? cause.summary}`, cause);
+    throw await missingTier(candidates, `no WebGPU adapter: ${cause.given ?? cause.summary}`, cause);
   }
 }
 
@@ -125,20 +125,11 @@ async function threadsFor(tiers: readonly WasmTier[], wanted: number | undefined
   return isOnlyForMore && threads === 1 ? resolveThreads(2) : threads;
 }
 
-function missingTier(candidates: readonly Candidate[], here: string, cause?: unknown): KilnError {
-  const names = candidates.map(({ name }) => name);
-  return new KilnError('missing_tier', 'load: the artefact has no code that runs here', {
-    given: names.length > 0 ? `code for ${names.join(', ')}` : 'no target for which every function has code',
-    expected: `code for what there is here: ${here}`,
-    hint: adviceFor(names),
+const missingTier = async (candidates: readonly Candidate[], here: string, cause?: unknown): Promise<KilnError> => {
+  const { missingTierError } = await import('./missing-tier.ts');
+  return missingTierError(
+    candidates.map(({ name }) => name),
+    here,
     cause,
-  });
-}
-
-function adviceFor(names: readonly string[]): string {
-  if (names.includes('wasm'))
-    return 'load it with { device: "wasm", threads: 1 }, before tensors are made on more threads';
-  const only = 'bake it with --targets wasm,… too: the target `wasm` runs everywhere';
-  if (!names.some((name) => name.startsWith('wasm'))) return only;
-  return `${only}; on a page, threads need the headers of cross-origin isolation (docs/threads.md)`;
-}
+  );
+};

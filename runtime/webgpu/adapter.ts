@@ -5,7 +5,6 @@
  *     const { device, tier, info } = await openAdapter({});
  *     info                                  // { vendor: 'nvidia', architecture: 'hopper', isFallbackAdapter: false, … }
  */
-import { KilnError } from '../../base/error.ts';
 import type { WebgpuTier } from '../program.ts';
 import { isNode } from './presence.ts';
 
@@ -60,7 +59,7 @@ export async function openAdapter(options: AdapterOptions): Promise<OpenAdapter>
   const adapter = await findAdapter(gpu, options);
   const info = infoOf(adapter);
   if (options.hardwareOnly && info.isFallbackAdapter) {
-    throw new KilnError('no_adapter', 'there is no hardware adapter for WebGPU here', { given: describe(info) });
+    throw (await import('./adapter-errors.ts')).noHardware(info);
   }
   const requiredFeatures = wantedFeatures.filter((feature) => adapter.features.has(feature));
   const requiredLimits = Object.fromEntries(wantedLimits.map((limit) => [limit, adapter.limits[limit]]));
@@ -68,11 +67,7 @@ export async function openAdapter(options: AdapterOptions): Promise<OpenAdapter>
   try {
     device = await adapter.requestDevice({ label: 'kiln', requiredFeatures, requiredLimits });
   } catch (cause) {
-    throw new KilnError('no_adapter', 'the WebGPU adapter gives no device', {
-      given: `${describe(info)}: ${cause instanceof Error ? cause.message : String(cause)}`,
-      hint: "use { device: 'wasm' }, or try again: the adapter may have been busy",
-      cause,
-    });
+    throw (await import('./adapter-errors.ts')).noDevice(info, cause);
   }
   return { device, tier: tierOf(gpu, device), info };
 }
@@ -92,39 +87,8 @@ function tierOf(gpu: GPU, { features, limits }: GPUDevice): WebgpuTier {
 async function findGpu(): Promise<GPU> {
   const { navigator } = globals;
   if (navigator?.gpu) return navigator.gpu;
-  if (!isNode()) {
-    throw new KilnError('no_adapter', 'this browser has no WebGPU', {
-      expected: 'navigator.gpu',
-      hint: "use { device: 'wasm' }; pages that are not served by https or from localhost have none",
-    });
-  }
-  dawn ??= loadDawn();
-  return dawn;
-}
-
-/**
- * Dawn for this process. There is one, for good: devices that have ended may still have messages under way, which must
- * find it.
- */
-let dawn: Promise<GPU> | undefined;
-
-async function loadDawn(): Promise<GPU> {
-  // Not a literal, so that bundlers leave it alone: it is there only where somebody has installed it.
-  const name = 'webgpu';
-  let loaded: { readonly create: (options: string[]) => GPU };
-  try {
-    loaded = (await import(/* @vite-ignore */ name)) as typeof loaded;
-  } catch (cause) {
-    dawn = undefined;
-    throw new KilnError('no_adapter', 'Node has WebGPU only with the package `webgpu`, which can not be loaded', {
-      given: cause instanceof Error ? cause.message : String(cause),
-      hint: "npm install webgpu, or use { device: 'wasm' }",
-      cause,
-    });
-  }
-  // Times for `profile` need not be blurred here, as they are for pages that do not trust each other. Kernels write
-  // workgroup memory before they read it, and clearing it first is most of the time that software compiles them.
-  return loaded.create(['disable-dawn-features=timestamp_quantization', 'enable-dawn-features=disable_workgroup_init']);
+  if (!isNode()) throw (await import('./adapter-errors.ts')).noWebgpu();
+  return (await import('./dawn.ts')).dawnGpu();
 }
 
 /** The fastest adapter, else one that computes on the CPU unless hardware is asked for. */
@@ -133,10 +97,7 @@ async function findAdapter(gpu: GPU, { hardwareOnly }: AdapterOptions): Promise<
     (await gpu.requestAdapter({ powerPreference: 'high-performance' })) ??
     (hardwareOnly ? null : await gpu.requestAdapter({ forceFallbackAdapter: true }));
   if (adapter) return adapter;
-  throw new KilnError('no_adapter', 'there is no WebGPU adapter here', {
-    expected: hardwareOnly ? 'a GPU with a driver' : 'a GPU with a driver, or a software adapter',
-    hint: "use { device: 'wasm' }; on Linux, WebGPU needs a Vulkan driver",
-  });
+  throw (await import('./adapter-errors.ts')).noAdapter(hardwareOnly);
 }
 
 /** Chromium once said so on the adapter itself. */
@@ -150,6 +111,3 @@ function infoOf(adapter: GPUAdapter & { readonly isFallbackAdapter?: boolean }):
     isFallbackAdapter: isFallbackAdapter ?? adapter.isFallbackAdapter ?? architecture === 'swiftshader',
   };
 }
-
-const describe = ({ vendor, architecture, description }: AdapterInfo): string =>
-  [vendor, architecture, description].filter(Boolean).join(' ') || 'an adapter that keeps its name to itself';

@@ -5,14 +5,13 @@
  *     const loaded = await Promise.all(program.kernels.map((kernel) => pipelines.acquire(kernel)));
  *     pipelines.release(loaded[0]);                  // forgotten with its last user
  */
-import { KilnError } from '../../base/error.ts';
 import type { ProgramSource } from '../device.ts';
 import type { WgslKernel } from '../program.ts';
 import { shaderStageCompute } from './constants.ts';
 import type { MutableCounters } from './counters.ts';
 
 /** Says what a kernel computes. */
-type Origin = () => ReturnType<NonNullable<ProgramSource['origin']>>;
+export type Origin = () => ReturnType<NonNullable<ProgramSource['origin']>>;
 
 /** A kernel that can be dispatched. */
 export interface LoadedKernel {
@@ -107,6 +106,7 @@ export class Pipelines {
     const failure = made.find((result) => result.status === 'rejected');
     const message = broken.status === 'fulfilled' ? broken.value?.message : undefined;
     if (failure || message !== undefined) {
+      const { compileError } = await import('./compile-error.ts');
       throw await compileError(kernel, module, message ?? String(failure?.reason?.message ?? failure?.reason), origin);
     }
     const pipelines = await Promise.all(dispatches.map(({ entryPoint }) => byEntry.get(entryPoint)!));
@@ -125,23 +125,4 @@ export class Pipelines {
     }
     return layout;
   }
-}
-
-/** What the adapter's compiler has against a kernel: the first error with its line. */
-async function compileError(
-  { name, code }: WgslKernel,
-  module: GPUShaderModule,
-  message: string,
-  origin: Origin | undefined,
-): Promise<KilnError> {
-  const computes = await origin?.();
-  const fault = (await module.getCompilationInfo()).messages.find(({ type }) => type === 'error');
-  const line = fault && fault.lineNum > 0 ? code.split('\n')[fault.lineNum - 1] : undefined;
-  const given = fault
-    ? `${fault.message}${line === undefined ? '' : `, in line ${fault.lineNum} of the WGSL: ${line.trim()}`}`
-    : message;
-  return new KilnError('compile_failed', `kernel ${name}: the adapter does not take its WGSL`, {
-    given: computes ? `${given}\n            computes: ${computes}` : given,
-    hint: 'this is a fault of the compiled code; please report it together with the output of KILN_DUMP=dir',
-  });
 }
