@@ -166,11 +166,13 @@ function newNodeWorker(
   // Without options that register loaders, which take longer to start than the worker.
   const { NODE_OPTIONS: _, ...env } = process.env;
   const options = { workerData: start, execArgv: [], env, name: 'kiln-pool' };
-  const isSource = import.meta.url.endsWith('.ts');
+  // A variable: bundlers take `new URL('…', import.meta.url)` for a file to carry along, and pages have no use for this.
+  const here: string = import.meta.url;
+  const isSource = here.endsWith('.ts');
   const worker =
     isSource && !process.features?.typescript
       ? new threads.Worker(workerText(), { ...options, eval: true })
-      : new threads.Worker(new URL(`./pool-worker.${isSource ? 'ts' : 'js'}`, import.meta.url), options);
+      : new threads.Worker(new URL(`./pool-worker.${isSource ? 'ts' : 'js'}`, here), options);
   let isEnding = false;
   worker.unref();
   worker.on('error', (error: unknown) => lost(String(error)));

@@ -1,7 +1,9 @@
 /** Entries baked in processes of their own: what is baked again and what is not, and how failures come back. */
+import { generateKeyPairSync } from 'node:crypto';
 import { afterAll, describe, expect, it } from 'vitest';
 import { codeFrame, failuresOf } from '../../plugin/bake-failures.ts';
-import { BakeError, Baker } from '../../plugin/baker.ts';
+import { BakeError, Baker, bakerFor } from '../../plugin/baker.ts';
+import { load } from '../../runtime/index.ts';
 import { makeProject, scaleModule } from './project.ts';
 
 const kiln = `'../../../index.ts'`;
@@ -23,6 +25,9 @@ export default defineBake({
 const project = makeProject({
   'src/faulty.bake.ts': faulty,
   'src/ends.bake.ts': 'process.exit(7);',
+  'src/signed.bake.ts': `import { defineBake, spec } from ${kiln};
+export default defineBake({ negated: { fn: (x) => x.neg(), args: [spec([3])] } });
+`,
   'src/nothing.bake.ts': 'export default { double: 2 };',
 });
 const baker = new Baker({ targets: ['wasm'] });
@@ -69,6 +74,19 @@ describe('a bake of the plugin', () => {
     const { failures, files } = await failure('src/model.bake.ts');
     expect(failures.map(({ place }) => place)).toEqual([{ file: project.path('src/scale.ts'), line: 1, column: 30 }]);
     expect(files).toContain(project.path('src/scale.ts'));
+  });
+
+  it('signs, and hands on the public key', async () => {
+    const { privateKey, publicKey } = generateKeyPairSync('ed25519');
+    project.write('private.pem', privateKey.export({ type: 'pkcs8', format: 'pem' }).toString());
+    const entry = project.path('src/signed.bake.ts');
+    const signed = await bakerFor({ targets: ['wasm'], sign: project.path('private.pem') }).bake(entry);
+    expect(signed.publicKey).toBe(publicKey.export({ type: 'spki', format: 'pem' }));
+    const artefact = await load(signed.bytes, { publicKey: signed.publicKey });
+    expect(artefact.target).toBe('wasm');
+    artefact.dispose();
+    const other = generateKeyPairSync('ed25519').publicKey.export({ type: 'spki', format: 'pem' }).toString();
+    await expect(load(signed.bytes, { publicKey: other })).rejects.toThrow('invalid_signature');
   });
 
   it('says when an entry ends the process, or declares nothing', async () => {

@@ -27,7 +27,10 @@ let project: Project;
 let browser: Browser;
 
 beforeAll(async () => {
-  project = makeProject({ 'src/main.js': `import load from './model.bake.ts?kiln';\nexport { load };\n` });
+  project = makeProject({
+    'src/main.js': `import load from './model.bake.ts?kiln';\nexport { load };\n`,
+    'src/unmarked.js': `import load from './model.bake.ts';\nexport { load };\n`,
+  });
   browser = await launchBrowser({ isIsolating: true });
 });
 afterAll(async () => {
@@ -164,11 +167,14 @@ describe('a failed build', () => {
 });
 
 describe('other bundlers', () => {
-  it('Rollup emits the artefact under a hashed name', async () => {
+  it.each([
+    ['a marked module', 'src/main.js', {}],
+    ['a module that its options include', 'src/unmarked.js', { include: /\.bake\.ts$/ }],
+  ])('Rollup emits the artefact of %s under a hashed name', async (_, input, further) => {
     const bundle = await rollup({
-      input: project.path('src/main.js'),
+      input: project.path(input),
       external: ['kilnjs/runtime'],
-      plugins: [kilnForRollup(options)],
+      plugins: [kilnForRollup({ ...options, ...further })],
     });
     const { output } = await bundle.generate({ format: 'es' });
     const asset = output.find((file) => file.type === 'asset');

@@ -9,7 +9,8 @@ import { KilnError } from '../../base/error.ts';
 import type { ArtefactContent } from '../../runtime/artefact/records.ts';
 import type { CompileRequest } from '../compiler.ts';
 import { assemble, type BakedFunction } from './assemble.ts';
-import { type CompileAllOptions, compileAll } from './compile-pool.ts';
+import { compileCached } from './cached-compiles.ts';
+import type { CompileAllOptions } from './compile-pool.ts';
 import { declarationsOf } from './declarations.ts';
 import type { BakeDefinition } from './define.ts';
 import { packageVersion } from './package-version.ts';
@@ -171,7 +172,7 @@ async function compileEntries(
     }),
   };
   onProgress?.(0, jobs.length, '');
-  const results = await compileAll(
+  const results = await compileCached(
     jobs.map(({ entry, target }) => requestFor(entry, target, schedules)),
     options,
   );
