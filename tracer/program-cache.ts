@@ -90,7 +90,7 @@ export class CompiledSource implements ProgramSource {
   }
 
   prepare(): Promise<Program> {
-    const known = this.program ?? this.#findNow();
+    const known = this.program ?? this.find();
     if (known) return Promise.resolve(known);
     this.#preparing ??= this.#prepareAside().catch((error: KilnError) => {
       this.#failure = error;
@@ -100,7 +100,7 @@ export class CompiledSource implements ProgramSource {
   }
 
   prepareSync(): Program {
-    const known = this.program ?? this.#findNow();
+    const known = this.program ?? this.find();
     if (known) return known;
     if (this.#failure) throw this.#failure;
     const first = compileNow(this.#request(false));
@@ -130,9 +130,12 @@ export class CompiledSource implements ProgramSource {
     return second && { ...second, milliseconds: first.milliseconds + second.milliseconds };
   }
 
-  /** Looks into a cache that answers at once, the first time that it is asked. */
-  #findNow(): Program | undefined {
-    if (this.#hasLooked) return undefined;
+  /**
+   * Looks into a cache that answers at once, the first time that it is asked. A program that is there before the first
+   * launch runs within that, without going through the queue.
+   */
+  find(): Program | undefined {
+    if (this.#hasLooked) return this.program;
     this.#hasLooked = true;
     const cache = readableCache(this.name, this.isKept);
     if (!cache?.isSync) return undefined;
@@ -227,7 +230,9 @@ export function programFor(module: Module, options: ProgramOptions): { source: C
   const known = remembered(key, options);
   if (isDebugging('cache')) debug('cache', `${options.name}: ${known ? 'met in memory' : 'new'} (${shortKey(key)})`);
   if (known) return { source: known, isNew: false };
-  return { source: remember(new CompiledSource(key, { module }, options)), isNew: true };
+  const source = remember(new CompiledSource(key, { module }, options));
+  source.find();
+  return { source, isNew: true };
 }
 
 /**
