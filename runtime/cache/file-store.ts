@@ -96,7 +96,7 @@ export class FileStore implements EntryStore {
   }
 
   write(name: EntryName, bytes: Uint8Array): void {
-    if (bytes.length > Math.min(mostEntryBytes, this.#bounds.bytes)) return;
+    if (bytes.length > this.#mostBytes) return;
     const folder = this.#folder(name);
     // Threads of a process share its number.
     const unfinished = `${folder}/.${name.hash}.${nodeProcess()!.pid}.${randomText()}.new`;
@@ -141,13 +141,23 @@ export class FileStore implements EntryStore {
     }
   }
 
+  /** The most bytes of an entry; one that is larger, as under other bounds, is as good as not there. */
+  get #mostBytes(): number {
+    return Math.min(mostEntryBytes, this.#bounds.bytes);
+  }
+
   #read(name: EntryName, isUse: boolean): Uint8Array | undefined {
     let file: number | undefined;
     try {
-      file = this.#fs.openSync(this.#path(name), 'r');
-      const { size, mtimeMs } = this.#fs.fstatSync(file);
-      // What is larger than any entry is damaged: those who ask find out with no bytes just as well.
-      const bytes = new Uint8Array(size > mostEntryBytes ? 0 : size);
+      const { O_RDONLY, O_NONBLOCK = 0 } = this.#fs.constants;
+      // Somebody may have put a pipe there, which nobody writes.
+      file = this.#fs.openSync(this.#path(name), O_RDONLY | O_NONBLOCK);
+      const status = this.#fs.fstatSync(file);
+      const { size, mtimeMs } = status;
+      // Of what is no file, those who ask find out with no bytes that it is no entry.
+      if (!status.isFile()) return new Uint8Array(0);
+      if (size > this.#mostBytes) return undefined;
+      const bytes = new Uint8Array(size);
       let read = 0;
       while (read < bytes.length) {
         const count = this.#fs.readSync(file, bytes, read, bytes.length - read, read);

@@ -1,5 +1,5 @@
 /** Files of the cache: whole or not there, shared by processes, bounded, and harmless where nothing can be written. */
-import { execFile } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import fs, { existsSync, mkdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -229,10 +229,26 @@ describe('where nothing can be written', () => {
     expect(onFault).toHaveBeenCalledTimes(1);
   });
 
-  test('an entry beyond the bound is not kept at all', () => {
+  test('an entry beyond the bound is neither kept nor read', () => {
     const folder = temporaryFolder();
-    new FileStore(folder, { bounds: { bytes: 100, entries: 9 } }).write(named('aa'), bytesOf(101));
+    const store = new FileStore(folder, { bounds: { bytes: 100, entries: 9 } });
+    store.write(named('aa'), bytesOf(101));
     expect(filesIn(folder)).toEqual([]);
+    new FileStore(folder).write(named('aa'), bytesOf(101));
+    expect(store.readSync(named('aa'))).toBeUndefined();
+  });
+
+  test('a folder or a pipe in the place of an entry is no entry, and keeps nobody waiting', () => {
+    const folder = temporaryFolder();
+    const store = new FileStore(folder);
+    mkdirSync(pathOf(folder, named('aa')), { recursive: true });
+    if (process.platform !== 'win32') execFileSync('mkfifo', [pathOf(folder, named('aab'))]);
+    for (const name of [named('aa'), named('aab')]) {
+      expect(store.readSync(name) ?? bytesOf(0)).toEqual(bytesOf(0));
+      store.remove(name);
+      store.write(name, bytesOf(1));
+    }
+    if (process.platform !== 'win32') expect(store.readSync(named('aab'))).toEqual(bytesOf(1));
   });
 });
 
