@@ -19,9 +19,11 @@ import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { compile, type InitOptions, type Tensor, tensor } from '../../index.ts';
+import { compile, defineBake, type InitOptions, spec, type Tensor, type TensorSpec, tensor } from '../../index.ts';
+import type { LoadOptions } from '../../runtime/index.ts';
 import { bundleForBrowser } from '../../scripts/bundle-browser.ts';
 import { forOtherOrigins, type Headers, isolation, type ServedFolder, serveFolder } from '../../scripts/serve.ts';
+import { bakeArtefact } from '../../tracer/bake/bake.ts';
 import { launchBrowser } from '../support/browser.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -210,6 +212,119 @@ describe('a page that loads the bundle from another origin', () => {
       expect(seen.atCompile.filter((name) => name.startsWith(part))).toHaveLength(1);
     }
     expect(seen.atCompile.filter((name) => /^(wasm|binaryen)-/.test(name))).toEqual([]);
+  });
+});
+
+/** A page that loads an artefact: what it does, and what it asks for. */
+interface Loaded {
+  readonly target: string;
+  readonly values: readonly number[];
+  /** The user's line of an error of the first call that does not fit. */
+  readonly errors: readonly string[];
+  readonly workers: number;
+  readonly messages: readonly string[];
+  /** The sources of all scripts of the bundle that came. */
+  readonly sources: readonly string[];
+}
+
+/** @param origin of the bundle */
+const loadingScript = (origin: string): string => `
+  import { load, tensor } from '${origin}/runtime.js';
+  const size = ${size};
+  const values = ${values};
+  window.run = async (options) => {
+    const model = await load('model.kiln', options);
+    const x = tensor(values(), { shape: [size, size] });
+    await model.ready();
+    const first = await model.functions.f(x).data();
+    const errors = [];
+    try {
+      model.functions.f(x, x);
+    } catch (error) {
+      errors.push(error.code, String(error.location));
+    }
+    return { target: model.target, values: [...first], errors };
+  };
+  document.body.className = 'imported';
+`;
+
+/**
+ * @param root the folder that is served
+ * @param at where the page is in it
+ */
+async function visitLoading(root: string, at: string, headers: Headers, options: LoadOptions): Promise<Loaded> {
+  const origin = await serve(root, headers);
+  const page = await browser.newPage();
+  const messages: string[] = [];
+  const scripts: string[] = [];
+  page.on('console', (message) => messages.push(message.text()));
+  page.on('pageerror', (error) => messages.push(error.message));
+  page.on('request', (request) => scripts.push(request.url().replace(/^.*\//, '')));
+  await page.goto(`${origin}/${at}`);
+  // Waiting for a function is evaluating text, which the policy forbids.
+  await page.waitForSelector('.imported');
+  const seen = (await page.evaluate(`run(${JSON.stringify(options)})`)) as Pick<Loaded, 'target' | 'values' | 'errors'>;
+  const workers = page.workers().length;
+  await page.close();
+  const own = scripts.filter((name) => name.endsWith('.js') && name !== 'loading.js');
+  const sources = own.flatMap((name) => {
+    const { sources: paths } = JSON.parse(readFileSync(join(bundle, `${name}.map`), 'utf8')) as { sources: string[] };
+    return paths.map((path) => path.replace(/^(?:\.\.\/)+/, ''));
+  });
+  return { ...seen, workers, messages, sources };
+}
+
+describe('a page that loads an artefact', () => {
+  let expectedSum: number;
+  beforeAll(async () => {
+    const f = (x: Tensor): Tensor => x.matmul(x).tanh().matmul(x).sum();
+    const args: [TensorSpec] = [spec([size, size])];
+    const definition = defineBake({ f: { fn: f, args, precision: 'strict' } });
+    const { bytes } = await bakeArtefact(definition, { targets: ['wasm', 'wasm-threads', 'webgpu'], threads: 1 });
+    writeFileSync(join(site, 'model.kiln'), bytes);
+    for (const [name, origin] of [
+      ['own', '../../bundle'],
+      ['other', host],
+    ]) {
+      mkdirSync(join(site, name));
+      writeFileSync(
+        join(site, name, 'index.html'),
+        `<!doctype html><body>page<script type="module" src="loading.js"></script>`,
+      );
+      writeFileSync(join(site, name, 'loading.js'), loadingScript(origin).replace('model.kiln', '../model.kiln'));
+    }
+    expectedSum = await expected();
+  });
+
+  const ofCompiler = /^(?:ir|passes|codegen|tracer|node_modules)\//;
+  const strict = "default-src 'none'; connect-src 'self'; ";
+
+  it('computes on WASM, on threads too, where only WebAssembly may be compiled, without a compiler', async () => {
+    const policy = `${strict}script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'`;
+    const headers = { ...isolation, 'Content-Security-Policy': policy };
+    const { sources, ...seen } = await visitLoading(folder, 'site/own/', headers, { device: 'wasm', threads: 2 });
+    expect(seen).toMatchObject({ target: 'wasm-threads', values: [expectedSum], workers: 1, messages: [] });
+    expect(seen.errors).toEqual(['spec_mismatch', expect.stringMatching(/\/site\/own\/loading\.js:\d+:\d+$/)]);
+    expect(sources.filter((path) => ofCompiler.test(path))).toEqual([]);
+    expect(sources.filter((path) => path.startsWith('runtime/webgpu/'))).toEqual(['runtime/webgpu/presence.ts']);
+  });
+
+  it('computes on WebGPU, where nothing may be compiled, and fetches nothing of WASM', async () => {
+    const headers = { 'Content-Security-Policy': `${strict}script-src 'self'` };
+    const { sources, ...seen } = await visitLoading(folder, 'site/own/', headers, { device: 'webgpu' });
+    expect(seen).toMatchObject({ target: 'webgpu', workers: 0, messages: [] });
+    expect(Math.abs(seen.values[0] - expectedSum)).toBeLessThan(1e-4 * Math.abs(expectedSum));
+    expect(sources.filter((path) => ofCompiler.test(path) || path.startsWith('runtime/wasm/'))).toEqual([]);
+  });
+
+  it('takes the bundle from another origin', async () => {
+    const policy = `${strict}script-src 'self' ${host} 'wasm-unsafe-eval'`;
+    const headers = { 'Content-Security-Policy': policy };
+    const { sources, ...seen } = await visitLoading(site, 'other/', headers, { device: 'wasm', threads: 1 });
+    expect(seen).toMatchObject({ target: 'wasm', values: [expectedSum], workers: 0, messages: [] });
+    expect(sources).toContain('runtime/wasm/device.ts');
+    // What runs on threads comes only where there are some.
+    expect(sources.filter((path) => ofCompiler.test(path) || path === 'runtime/wasm/pool.ts')).toEqual([]);
   });
 });
 
