@@ -11,10 +11,11 @@
 export type { DType } from '../base/dtype.ts';
 export { type ErrorCode, KilnError } from '../base/error.ts';
 export { DeviceArray } from './array.ts';
+export type { TensorData } from './array-data.ts';
 export type { MemoryStatistics } from './device.ts';
 export type { Nested, ScalarOf, TypedArrayOf } from './elements.ts';
 export { type AnyFunctions, type AnyWeights, type Artefact, type LoadOptions, load } from './load/load.ts';
 export type { PublicKey } from './load/signature.ts';
 export type { ArtefactSource } from './load/source.ts';
-export { type ArrayData, type ArrayOptions, tensor } from './load/tensor.ts';
+export { type ArrayOptions, tensor } from './load/tensor.ts';
 export { memory, shutdown } from './session.ts';

@@ -9,17 +9,13 @@ import { type ErrorCode, type ErrorDetails, KilnError } from '../../base/error.t
 import { here } from '../../base/here.ts';
 import type { DeviceArray } from '../array.ts';
 import { newArray } from '../array-class.ts';
+import type { DataDType, Element, NestedData, NumericView, TensorData } from '../array-data.ts';
 import { encodeElements } from '../elements.ts';
 import { deviceNamed } from '../session.ts';
-import { dtypeOfTypedArray } from '../typed-arrays.ts';
-
-type Element = number | boolean;
-
-/** What `tensor` takes: an element, arrays in arrays of them, or a typed array. */
-export type ArrayData = Element | readonly ArrayData[] | ArrayBufferView;
+import { dtypeOfTypedArray, isWide } from '../typed-arrays.ts';
 
 export interface ArrayOptions<D extends DType = DType> {
-  /** Unless given: that of a typed array, bool for booleans, float32 for numbers. */
+  /** Unless given: that of a typed array, bool for booleans, int32 for bigints, float32 for numbers. */
   readonly dtype?: D;
   /** Sizes, when the data are flat. */
   readonly shape?: readonly number[];
@@ -31,7 +27,10 @@ export interface ArrayOptions<D extends DType = DType> {
  * @throws KilnError `shape_mismatch` for ragged arrays or a shape that does not hold the data, `dtype_mismatch` for
  *   numbers that the dtype does not hold, `invalid_argument`, `unsupported_dtype`, `unknown_device`, `out_of_memory`
  */
-export function tensor<D extends DType = DType>(data: ArrayData, options: ArrayOptions<D> = {}): DeviceArray<D> {
+export function tensor<const T extends TensorData, D extends DType = DataDType<T>>(
+  data: T,
+  options: ArrayOptions<D> = {},
+): DeviceArray<D> {
   try {
     return upload(data, options) as DeviceArray<D>;
   } catch (error) {
@@ -42,13 +41,13 @@ export function tensor<D extends DType = DType>(data: ArrayData, options: ArrayO
 const refused = (code: ErrorCode, what: string, details: ErrorDetails): KilnError =>
   new KilnError(code, `tensor: ${what}`, details);
 
-function upload(data: ArrayData, options: ArrayOptions): DeviceArray {
+function upload(data: TensorData, options: ArrayOptions): DeviceArray {
   const viewDType = dtypeOfTypedArray(data);
   const nesting: number[] = [];
   if (!viewDType) {
     for (let part: unknown = data; Array.isArray(part); part = part[0] as unknown) nesting.push(part.length);
   }
-  const elements = viewDType ? (data as unknown as ArrayLike<number>) : flat(data as ArrayData, nesting);
+  const elements = viewDType ? (data as NumericView) : flat(data as NestedData, nesting);
   const shape = Object.freeze([...(options.shape ?? (viewDType ? [elements.length] : nesting))]);
   if (shape.some((size) => !Number.isSafeInteger(size) || size < 0)) {
     throw refused('invalid_size', 'a size is no size', { given: `[${shape}]`, expected: 'whole numbers from 0' });
@@ -60,25 +59,28 @@ function upload(data: ArrayData, options: ArrayOptions): DeviceArray {
       expected: `${count} elements`,
     });
   }
-  const found =
-    viewDType ??
-    (elements.length > 0 && (elements as readonly Element[]).every((e) => typeof e === 'boolean') ? 'bool' : 'float32');
-  const dtype = options.dtype ?? found;
+  const dtype = options.dtype ?? viewDType ?? dtypeOfElements(elements as readonly Element[]);
   if (!isDType(dtype)) {
     throw refused('unsupported_dtype', 'no such dtype', { given: String(dtype), expected: dtypes.join(', ') });
   }
-  if (dtype !== viewDType && !isFloat(dtype)) assertHeld(elements, dtype);
+  if ((dtype !== viewDType || isWide(data)) && !isFloat(dtype) && dtype !== 'bool') assertHeld(elements, dtype);
   return newArray(dtype, shape, deviceNamed(options.device).upload(dtype, shape, encodeElements(dtype, elements)));
 }
 
+function dtypeOfElements(elements: readonly Element[]): DType {
+  const isAll = (type: string): boolean => elements.length > 0 && elements.every((element) => typeof element === type);
+  return isAll('boolean') ? 'bool' : isAll('bigint') ? 'int32' : 'float32';
+}
+
 /** The elements of nested arrays, all of which are as long as the first ones. */
-function flat(data: ArrayData, shape: readonly number[]): Element[] {
+function flat(data: NestedData, shape: readonly number[]): Element[] {
   const elements: Element[] = [];
-  const add = (part: ArrayData, depth: number): void => {
+  const add = (part: NestedData, depth: number): void => {
     if (depth < shape.length && Array.isArray(part) && part.length === shape[depth]) {
-      for (let i = 0; i < part.length; i++) add(part[i] as ArrayData, depth + 1);
-    } else if (depth === shape.length && (typeof part === 'number' || typeof part === 'boolean')) elements.push(part);
-    else {
+      for (let i = 0; i < part.length; i++) add(part[i] as NestedData, depth + 1);
+    } else if (depth === shape.length && /^(?:number|boolean|bigint)$/.test(typeof part)) {
+      elements.push(part as Element);
+    } else {
       const isNesting = Array.isArray(part) || depth < shape.length;
       throw refused(
         isNesting ? 'shape_mismatch' : 'invalid_argument',
@@ -104,7 +106,7 @@ function assertHeld(elements: ArrayLike<number | boolean | bigint>, dtype: DType
     if (Number.isInteger(element) && element >= low && element <= high) continue;
     throw refused('dtype_mismatch', `a number does not fit ${dtype}`, {
       given: `${elements[i]} as element ${i}`,
-      expected: dtype === 'bool' ? 'true or false' : `integers from ${low} to ${high}`,
+      expected: `integers from ${low} to ${high}`,
     });
   }
 }

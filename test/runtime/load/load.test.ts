@@ -8,7 +8,13 @@ import { preambleBytes, readHeader, readPreamble } from '../../../runtime/artefa
 import { programOfRecord } from '../../../runtime/artefact/program-record.ts';
 import type { ArtefactContent } from '../../../runtime/artefact/records.ts';
 import { writeContainer } from '../../../runtime/artefact/write-container.ts';
-import { type Artefact, type ArtefactSource, load, tensor as runtimeTensor } from '../../../runtime/index.ts';
+import {
+  type Artefact,
+  type ArtefactSource,
+  type DeviceArray,
+  load,
+  tensor as runtimeTensor,
+} from '../../../runtime/index.ts';
 import { forSharedMemory } from '../../../runtime/load/share-memory.ts';
 import type { Program } from '../../../runtime/program.ts';
 import { aloneDriver } from '../../../runtime/wasm/driver-code.ts';
@@ -255,6 +261,11 @@ describe('tensor of the runtime', () => {
     expect(runtimeTensor([true, false])).toMatchObject({ dtype: 'bool', shape: [2] });
     expect(runtimeTensor(new Int8Array([1]))).toMatchObject({ dtype: 'int8', shape: [1] });
     expect(runtimeTensor(7, { dtype: 'int32' }).itemSync()).toBe(7);
+    expect(runtimeTensor([1n, 2n])).toMatchObject({ dtype: 'int32', shape: [2] });
+    expect(runtimeTensor(BigInt64Array.of(1n, -5n)).arraySync()).toEqual([1, -5]);
+    expect(errorOf(() => runtimeTensor(BigInt64Array.of(2n ** 40n))).code).toBe('dtype_mismatch');
+    const typed: DeviceArray<'float32'> = runtimeTensor([1, 2]);
+    expect(typed.dtype).toBe('float32');
     expect(runtimeTensor([])).toMatchObject({ dtype: 'float32', shape: [0] });
     expect(errorOf(() => runtimeTensor([[1], [2, 3]])).code).toBe('shape_mismatch');
     expect(errorOf(() => runtimeTensor([1, 2], { shape: [3] })).code).toBe('shape_mismatch');

@@ -188,7 +188,7 @@ describe('an artefact of another machine', () => {
     expect(await errorOf(only('webgpu', coreWebgpuTier), { device: 'wasm' })).toMatchObject({
       code: 'missing_tier',
       given: 'code for webgpu',
-      hint: expect.stringMatching(/--targets wasm/),
+      hint: expect.stringMatching(/--target wasm/),
     });
     const threaded = only('wasm-threads', { target: 'wasm', threads: true, relaxedSimd: false });
     expect(await errorOf(threaded)).toMatchObject({ code: 'missing_tier', given: 'code for wasm-threads' });
