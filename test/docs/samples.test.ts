@@ -22,8 +22,11 @@ const samples: Sample[] = documentationPages().flatMap((page) => {
   const blocks = [...readFileSync(join(root, page), 'utf8').matchAll(/^```ts\n(.*?)^```/gms)];
   return blocks.map(([, code], index) => ({
     name: `${page.replace(/[/.]/g, '-')}-${index + 1}`,
-    code: code.replaceAll("'kilnjs'", "'../../index.ts'").replaceAll("'kilnjs/bench'", "'../../bench/index.ts'"),
-    runs: !/^\/\/ [\w-]+\.ts/.test(code),
+    code: code
+      .replaceAll("'kilnjs'", "'../../index.ts'")
+      .replaceAll("'kilnjs/bench'", "'../../bench/index.ts'")
+      .replaceAll("'kilnjs/runtime'", "'../../runtime/index.ts'"),
+    runs: !/^\/\/ [\w./-]+\.ts/.test(code),
   }));
 });
 
