@@ -16,7 +16,7 @@ export function missingTierError(names: readonly string[], here: string, cause?:
 
 function adviceFor(names: readonly string[]): string {
   if (names.includes('wasm'))
-    return 'load it with { device: "wasm", threads: 1 }, before tensors are made on more threads';
+    return 'load it without the option device, which takes wasm then; or bake it with --target webgpu too';
   const only = 'bake it with --target wasm,… too: the target `wasm` runs everywhere';
   if (!names.some((name) => name.startsWith('wasm'))) return only;
   return `${only}; on a page, threads need the headers of cross-origin isolation (docs/threads.md)`;
