@@ -113,19 +113,10 @@ export class BoundProgram<P extends Program = Program> {
   /** Outputs that alias must be as large as what they alias; a smaller buffer would be written past its end. */
   #checkAliases(): void {
     this.program.outputs.forEach(({ source }, index) => {
-      const bytes =
-        source.kind === 'donated'
-          ? this.#inputBytes[source.input]
-          : source.kind === 'input'
-            ? this.#inputBytes[source.index]
-            : source.kind === 'constant'
-              ? this.program.constants[source.index].bytes.length
-              : source.kind === 'output'
-                ? specBytes(this.#outputSpecs[source.index])
-                : undefined;
-      if (bytes !== undefined && bytes !== specBytes(this.#outputSpecs[index])) {
-        throw new KilnError('invalid_program', `${this.program.name}: output ${index} is not the size of its source`);
-      }
+      if (source.kind === 'own') return;
+      const { kind, index: at } = source.kind === 'donated' ? { kind: 'input' as const, index: source.input } : source;
+      if (this.bufferBytes({ kind, index: at }) === specBytes(this.#outputSpecs[index])) return;
+      throw new KilnError('invalid_program', `${this.program.name}: output ${index} is not the size of its source`);
     });
   }
 

@@ -168,25 +168,25 @@ export const shutDownError = (device: string): KilnError =>
     hint: 'call init() to start again, and make the arrays anew',
   });
 
-const releasedBy = (disposal: Disposal): string => {
-  if (disposal.by === 'donation') return `it was donated to ${disposal.program}`;
-  if (disposal.by === 'tidy') return 'its tidy() scope released it';
-  return 'dispose() released it';
-};
+/** How it was released, and what to do about it. */
+function storyOf({ by, program, location }: Disposal): readonly [what: string, advice: string] {
+  if (by === 'donation') {
+    const advice = 'use the result that replaces it, or do not donate this argument';
+    return [`it was donated to ${program}`, advice];
+  }
+  if (by === 'tidy') return ['its tidy() scope released it', 'return it from the function given to tidy() to keep it'];
+  const further = location
+    ? 'a variable declared with `using` is disposed at the end of its block'
+    : 'KILN_DEBUG=runtime names the line';
+  return ['dispose() released it', `dispose it after its last use; ${further}`];
+}
 
-const adviceFor = (disposal: Disposal): string => {
-  if (disposal.by === 'donation') return 'use the result that replaces it, or do not donate this argument';
-  if (disposal.by === 'tidy') return 'return it from the function given to tidy() to keep it';
-  if (disposal.by === 'dispose' && !disposal.location)
-    return 'dispose it after its last use; KILN_DEBUG=runtime names the line';
-  return 'dispose it after its last use; a variable declared with `using` is disposed at the end of its block';
-};
-
-function useAfterDispose(buffer: BufferHandle, disposal: Disposal): KilnError {
+function useAfterDispose({ dtype, shape }: BufferHandle, disposal: Disposal): KilnError {
+  const [what, advice] = storyOf(disposal);
   const where = disposal.location?.toString();
-  return new KilnError('use_after_dispose', `this array has no bytes any more: ${releasedBy(disposal)}`, {
-    given: `${buffer.dtype}[${buffer.shape.join(',')}]${where ? `, released at ${where}` : ''}`,
+  return new KilnError('use_after_dispose', `this array has no bytes any more: ${what}`, {
+    given: `${dtype}[${shape}]${where ? `, released at ${where}` : ''}`,
     expected: 'an array that has not been released',
-    hint: adviceFor(disposal),
+    hint: advice,
   });
 }

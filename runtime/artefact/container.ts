@@ -15,6 +15,9 @@
  * has one length. Whoever reads one trusts nothing: lengths are bounded before anything is taken.
  */
 import { KilnError } from '../../base/error.ts';
+import { corrupt, truncated } from './damage.ts';
+
+export { corrupt, truncated };
 
 /** The format that this release writes. It reads every minor version of its major one. */
 export const formatVersion = { major: 1, minor: 0 } as const;
@@ -137,17 +140,3 @@ export const aligned = (offset: number): number => Math.ceil(offset / blobAlignm
 
 export const toHex = (bytes: Uint8Array): string =>
   Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
-
-export const truncated = (given: number, expected: string): KilnError =>
-  new KilnError('truncated_artefact', 'the artefact ends too early', {
-    given: `${given} bytes`,
-    expected,
-    hint: 'copy or download it again',
-  });
-
-export const corrupt = (given: string): KilnError =>
-  new KilnError('corrupt_artefact', 'the artefact is damaged', {
-    given,
-    expected: 'the bytes that `kiln bake` has written',
-    hint: 'copy or download it again, or bake it anew',
-  });

@@ -1,6 +1,6 @@
 /** Artefacts in files, of which only what is used is read. Loaded in Node alone. */
 import { KilnError } from '../../base/error.ts';
-import { type ByteSource, notAFile } from './source.ts';
+import type { ByteSource, notAFile } from './source.ts';
 
 type Files = typeof import('node:fs/promises');
 
@@ -9,25 +9,23 @@ const headBytes = 256 << 10;
 
 /**
  * @param given a path, or a `file:` address
+ * @param refusal makes the error of what is no file; a parameter, so that bundlers leave it in the piece that loads first
  * @throws KilnError (as a rejection) `not_a_file`
  */
-export async function openFile(files: Files, given: string): Promise<ByteSource> {
+export async function openFile(files: Files, given: string, refusal: typeof notAFile): Promise<ByteSource> {
   try {
     const path = given.startsWith('file:') ? new URL(given) : given;
     // Before it is opened: a pipe would wait for its writer.
     const stats = await files.stat(path);
     if (!stats.isFile()) {
-      throw notAFile(
-        stats.isDirectory() ? `the folder ${given}` : `${given}, which is no file`,
-        'name the file itself',
-      );
+      throw refusal(stats.isDirectory() ? `the folder ${given}` : `${given}, which is no file`, 'name the file itself');
     }
     const handle = await files.open(path, 'r');
     const { size } = await handle.stat();
     return new FileSource(handle, size);
   } catch (cause) {
     if (cause instanceof KilnError) throw cause;
-    throw notAFile(
+    throw refusal(
       `${given}: ${cause instanceof Error ? cause.message : String(cause)}`,
       'check the path; one that is not absolute is looked up from the current folder of the process',
       cause,

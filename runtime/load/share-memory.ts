@@ -6,7 +6,7 @@
  *
  * The bytes are by https://webassembly.github.io/spec/core/binary/modules.html#import-section.
  */
-import { corrupt } from '../artefact/container.ts';
+import { corrupt } from '../artefact/damage.ts';
 import { isWasmProgram, type Program } from '../program.ts';
 
 const importSection = 2;

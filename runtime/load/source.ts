@@ -98,7 +98,7 @@ export const notAFile = (given: string, hint: string, cause?: unknown): KilnErro
 async function openText(text: string): Promise<ByteSource> {
   const files = nodeFiles();
   if (files && (text.startsWith('file:') || !/^[a-z][a-z\d+.-]+:/i.test(text))) {
-    return (await import('./file-source.ts')).openFile(files, text);
+    return (await import('./file-source.ts')).openFile(files, text, notAFile);
   }
   let response: ResponseLike;
   try {

@@ -10,6 +10,7 @@
  */
 import { KilnError } from '../../base/error.ts';
 import { formatBytes } from '../format-bytes.ts';
+import { outOfMemory } from '../out-of-memory.ts';
 import { Allocator, type Block, unitBytes } from './allocator.ts';
 import { engine, type LinearMemory } from './engine.ts';
 
@@ -165,18 +166,14 @@ export class WasmMemory {
   }
 
   #outOfMemory(bytes: number): KilnError {
-    const limit = this.#limitPages * pageBytes;
-    return new KilnError('out_of_memory', `the wasm device has no room for ${formatBytes(bytes)}`, {
-      given: `${formatBytes(bytes)} wanted, ${formatBytes(this.tensorBytes)} held by tensors, ${formatBytes(
-        this.programBytes,
-      )} by programs, ${formatBytes(this.#bytes.length)} of linear memory`,
-      expected:
-        `at most ${formatBytes(limit)} of linear memory` +
+    return outOfMemory(
+      'wasm',
+      bytes,
+      this,
+      `, ${formatBytes(this.#bytes.length)} of linear memory`,
+      `at most ${formatBytes(this.#limitPages * pageBytes)} of linear memory` +
         (this.#limitPages < this.#wantedPages ? ', as much as this engine reserves for memory that threads share' : ''),
-      hint:
-        'release tensors with dispose(), `using` or tidy(), or donate inputs that are not needed again; tensors that are ' +
-        'garbage are only released between tasks, so a long loop must await a read now and then',
-    });
+    );
   }
 }
 

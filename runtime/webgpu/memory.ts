@@ -9,6 +9,7 @@
  */
 import { KilnError } from '../../base/error.ts';
 import { formatBytes } from '../format-bytes.ts';
+import { outOfMemory } from '../out-of-memory.ts';
 import type { Commands } from './commands.ts';
 import { bindingAlignment, bufferUsage, copyBytes } from './constants.ts';
 import type { MutableCounters } from './counters.ts';
@@ -284,15 +285,10 @@ export class GpuMemory {
   }
 
   #outOfMemory(bytes: number, message?: string): KilnError {
-    const error = new KilnError('out_of_memory', `the webgpu device has no room for ${formatBytes(bytes)}`, {
-      given:
-        `${formatBytes(bytes)} wanted, ${formatBytes(this.tensorBytes)} held by tensors, ` +
-        `${formatBytes(this.programBytes)} by programs${message ? `: ${message}` : ''}`,
-      ...(Number.isFinite(this.#limitBytes) && { expected: `at most ${formatBytes(this.#limitBytes)} together` }),
-      hint:
-        'release tensors with dispose(), `using` or tidy(), or donate inputs that are not needed again; tensors that are ' +
-        'garbage are only released between tasks, so a long loop must await a read now and then',
-    });
+    const expected = Number.isFinite(this.#limitBytes)
+      ? `at most ${formatBytes(this.#limitBytes)} together`
+      : undefined;
+    const error = outOfMemory('webgpu', bytes, this, message ? `: ${message}` : '', expected);
     if (bytes > this.#limitBytes) this.#hopeless.add(error);
     return error;
   }
