@@ -61,7 +61,8 @@ export class LoadedFunction {
   #run(args: readonly unknown[]): unknown {
     const { parameters, result } = this.#record;
     const arrays: ArrayArgument[] = [];
-    let fits = args.length === parameters.length;
+    // Whoever gives fewer gives undefined, which a tree may hold.
+    let fits = args.length <= parameters.length;
     for (let i = 0; fits && i < parameters.length; i++) fits = gatherArrays(args[i], parameters[i].tree, arrays);
     const outputs = fits ? this.#outputsFor(arrays) : undefined;
     if (!outputs) throw argumentError(this.#record, args);

@@ -26,7 +26,8 @@ class Comparison {
 
   compare(args: readonly unknown[]): KilnError {
     const { parameters, name } = this.#record;
-    if (args.length !== parameters.length) {
+    const required = parameters.findLastIndex(({ tree }) => tree.kind !== 'static' || tree.key !== 'U') + 1;
+    if (args.length < required || args.length > parameters.length) {
       const names = parameters.map((parameter, i) => parameter.name ?? `argument ${i}`);
       return this.#error('spec_mismatch', 'another number of arguments than it was baked for', {
         given: String(args.length),

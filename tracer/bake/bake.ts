@@ -171,7 +171,7 @@ async function compileEntries(
       onDone: (done, i) => onProgress(done, jobs.length, `${jobs[i].entry.record.name} for ${jobs[i].target}`),
     }),
   };
-  onProgress?.(0, jobs.length, '');
+  if (jobs.length > 0) onProgress?.(0, jobs.length, '');
   const results = await compileCached(
     jobs.map(({ entry, target }) => requestFor(entry, target, schedules)),
     options,

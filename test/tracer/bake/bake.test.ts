@@ -14,8 +14,10 @@ import {
 import { preambleBytes, readHeader, readPreamble } from '../../../runtime/artefact/container.ts';
 import { programOfRecord } from '../../../runtime/artefact/program-record.ts';
 import type { ArtefactContent } from '../../../runtime/artefact/records.ts';
+import { load } from '../../../runtime/index.ts';
 import { validateProgram } from '../../../runtime/validate.ts';
 import { bakeArtefact, failuresOf } from '../../../tracer/bake/bake.ts';
+import { codeOf } from '../../support/errors.ts';
 
 const params = {
   w: tensor([
@@ -98,5 +100,27 @@ describe('bakeArtefact', () => {
       'bake_failed throwing: the function throws while it is traced',
     ]);
     for (const { location } of failures) expect(String(location)).toContain('bake.test.ts');
+  });
+
+  it('bakes functions that a loader calls as they were written', async () => {
+    const definition = defineBake({
+      captures: { fn: (x: Tensor) => x.mul(params.b), args: [spec([2])] },
+      unchanged: { fn: (x: Tensor) => [x, params.b, x.reshape([1, 2])], args: [spec([2])] },
+      nothing: { fn: () => params.b.add(1), args: [] },
+      optional: { fn: (x: Tensor, by?: number) => x.add(by ?? 1), args: [spec([2]), undefined] },
+    });
+    const { bytes } = await bakeArtefact(definition, { threads: 1, targets: ['wasm'] });
+    using artefact = await load<Record<string, (...args: readonly unknown[]) => unknown>, object>(bytes);
+    const { captures, unchanged, nothing, optional } = artefact.functions;
+    const x = Float32Array.of(1, 2);
+    expect([captures(x), nothing(), optional(x), optional(x, undefined)].map(String)).toEqual([
+      '[ 0.5 -1. ]',
+      '[1.5 0.5]',
+      '[2. 3.]',
+      '[2. 3.]',
+    ]);
+    expect((unchanged(x) as readonly unknown[]).map(String)).toEqual(['[1. 2.]', '[ 0.5 -0.5]', '[[1. 2.]]']);
+    expect([codeOf(() => optional()), codeOf(() => optional(x, 1))]).toEqual(['spec_mismatch', 'guard_failed']);
+    expect(codeOf(() => optional(x, undefined, 1))).toBe('spec_mismatch');
   });
 });
