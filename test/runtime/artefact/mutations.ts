@@ -60,8 +60,11 @@ export class JsonMutator {
   readonly #elements: Span[] = [];
   readonly #fields: Span[] = [];
 
-  constructor(text: string) {
+  /** @param intact a part of the text that no change begins in */
+  constructor(text: string, intact = '') {
     this.#text = text;
+    const from = intact === '' ? text.length : text.indexOf(intact);
+    const isIntact = (begin: number): boolean => begin >= from && begin < from + intact.length;
     const open: { readonly begin: number; readonly members: Span[]; member: number }[] = [];
     const endMember = (end: number): void => {
       const { begin, members, member } = open.at(-1)!;
@@ -82,6 +85,9 @@ export class JsonMutator {
         (isKey ? this.#keys : this.#values).push({ begin, end });
         if (!isKey && token[0] !== '"') this.#numbers.push({ begin, end });
       }
+    }
+    for (const spans of [this.#values, this.#keys, this.#numbers, this.#elements, this.#fields]) {
+      spans.splice(0, spans.length, ...spans.filter(({ begin }) => !isIntact(begin)));
     }
   }
 
@@ -211,7 +217,7 @@ const ownOf = (): string =>
 const prototypes = ownOf();
 
 /** The most milliseconds that one mutation may take, on a machine that does much else. */
-const longest = 3000;
+const longest = 10_000;
 
 /**
  * Runs a reader on one mutation.
