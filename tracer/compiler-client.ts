@@ -56,7 +56,7 @@ export async function compileInBackground(
   if (thread) return thread.compile(first);
   const compiler = loaded ?? (await loadCompiler(target));
   const wanted = request();
-  return wanted && compiler.compile(wanted);
+  return wanted && compiler.compileAside(wanted);
 }
 
 /**

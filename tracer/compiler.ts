@@ -26,7 +26,7 @@ import type { Program, Tier } from '../runtime/program.ts';
 import { type CompileReport, reportOf } from './compile-report.ts';
 import { dumpStages } from './dump.ts';
 import { describeOps, fusionAccount, fusionLines, totalLines } from './fusion-account.ts';
-import { countedKernels, type KernelCounts } from './kernel-store.ts';
+import { type CompileKernels, countedKernels, type KernelCounts } from './kernel-store.ts';
 import { fitBudget, type WithinBudget } from './memory-budget.ts';
 import { collectReport } from './report/collect.ts';
 import type { ReportData } from './report/data.ts';
@@ -100,22 +100,53 @@ export const isReady = isTargetLoaded;
  */
 export function compile(request: CompileRequest): CompileResult {
   try {
-    return runStages(request);
+    const stages = runStages(request, countedKernels(request.cache !== undefined));
+    let step = stages.next();
+    while (!step.done) step = stages.next();
+    return step.value;
   } catch (error) {
-    if (error instanceof KilnError) throw error;
-    throw new KilnError('compile_failed', `the compiler failed on ${request.name}`, {
-      given: String(error),
-      hint: 'this is a fault of Kiln; please report it together with the output of KILN_DUMP=dir',
-      cause: error,
-    });
+    throw asKilnError(error, request);
   }
 }
 
-function runStages(request: CompileRequest): CompileResult {
+/**
+ * The same, with kernels from a cache that must be waited for. Where none must be, it is done when it returns.
+ * @throws KilnError as `compile`, by rejection
+ */
+export async function compileAside(request: CompileRequest): Promise<CompileResult> {
+  try {
+    const kernels = countedKernels(request.cache !== undefined);
+    const stages = runStages(request, kernels);
+    let step = stages.next();
+    while (!step.done) {
+      if (kernels.fetch) await kernels.fetch(step.value());
+      step = stages.next();
+    }
+    return step.value;
+  } catch (error) {
+    throw asKilnError(error, request);
+  }
+}
+
+const asKilnError = (error: unknown, { name }: CompileRequest): KilnError =>
+  error instanceof KilnError
+    ? error
+    : new KilnError('compile_failed', `the compiler failed on ${name}`, {
+        given: String(error),
+        hint: 'this is a fault of Kiln; please report it together with the output of KILN_DUMP=dir',
+        cause: error,
+      });
+
+/** The hashes of kernels that code generation will ask for. Whoever drives a compile may fetch them first. */
+type WantedKernels = () => readonly string[];
+
+function* runStages(
+  request: CompileRequest,
+  { store, counts: kernels }: CompileKernels,
+): Generator<WantedKernels, CompileResult> {
   const { name, precision, threads, report: asked } = request;
   const start = performance.now();
-  const { store, kernels } = countedKernels(request.cache !== undefined);
-  const { module, lowered, program, texts, fitted, tunables, tuned } = stagesOf(request, store);
+  const { module, lowered, program, texts, fitted, tunables, tuned } = yield* stagesOf(request, store);
   if (isDebugging('fusion')) debug('fusion', fusionText(lowered));
   if (isDebugging('kernels')) debug('kernels', lowered.kernels.map((kernel) => printKernel(kernel)).join('\n'));
   const milliseconds = performance.now() - start;
@@ -148,7 +179,7 @@ function runStages(request: CompileRequest): CompileResult {
 }
 
 /** Optimised module, kernels and code, within the budget if there is one. */
-function stagesOf(
+function* stagesOf(
   {
     module: traced,
     name,
@@ -162,13 +193,13 @@ function stagesOf(
     tuning,
   }: CompileRequest,
   store: KernelStore,
-): WithinBudget {
+): Generator<WantedKernels, WithinBudget> {
   const target = tier.target === 'webgpu' ? webgpuTarget(tier) : wasmTarget;
   const context = passContext(precision, without, target);
   const module = runPasses(traced, optimizePipeline, context);
-  const generateCode = loadedTarget(tier.target);
-  const generate = (lowered: Lowered): Generated =>
-    generateCode(lowered, { precision, tier, store, ...(tuning && { tuning }) });
+  const { generate: generateCode, kernelHashes } = loadedTarget(tier.target);
+  const options = { precision, tier, store, ...(tuning && { tuning }) };
+  const generate = (lowered: Lowered): Generated => generateCode(lowered, options);
   const lower = (candidate: Module, others: readonly Feature[]): Lowered =>
     lowerModule(candidate, {
       name,
@@ -191,6 +222,7 @@ function stagesOf(
     });
   }
   const lowered = lower(module, []);
+  yield () => kernelHashes(lowered, options);
   return { module, ...generate(lowered) };
 }
 

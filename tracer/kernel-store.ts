@@ -1,8 +1,10 @@
 /**
  * Kernels that other processes have generated, as the compiler takes them from the session's cache, and an account of
- * them. A cache that must be waited for, as in a browser, has none for the compiler, which does not wait.
+ * them. Code generation does not wait: of a cache that must be waited for, as in a browser, it gets what was fetched
+ * before it began.
  */
 import type { KernelStore } from '../codegen/common/kernel-cache.ts';
+import type { StoredKernel } from '../runtime/cache/compiled-cache.ts';
 import { currentCache } from '../runtime/cache/current.ts';
 import { compilerVersion } from './compiler-version.ts';
 
@@ -11,13 +13,22 @@ export interface KernelCounts {
   readonly found: number;
 }
 
+/** The kernels of one compile. */
+export interface CompileKernels {
+  readonly store: KernelStore;
+  readonly counts: KernelCounts;
+  /** Fetches kernels from a cache that must be waited for; absent where none must be. */
+  readonly fetch?: (hashes: readonly string[]) => Promise<void>;
+}
+
 /** @param isShared whether kernels may come from the cache; otherwise they are only counted */
-export function countedKernels(isShared: boolean): { readonly store: KernelStore; readonly kernels: KernelCounts } {
+export function countedKernels(isShared: boolean): CompileKernels {
   const kernels = { generated: 0, found: 0 };
   const cache = isShared ? currentCache(compilerVersion()) : undefined;
+  const fetched = new Map<string, StoredKernel | undefined>();
   const store: KernelStore = {
     find: (hash, target) => {
-      const kernel = cache?.findKernelSync(hash)?.kernel;
+      const kernel = (cache?.findKernelSync(hash) ?? fetched.get(hash))?.kernel;
       if (!kernel || 'phases' in kernel !== (target === 'wasm')) return undefined;
       kernels.found++;
       return kernel;
@@ -26,5 +37,12 @@ export function countedKernels(isShared: boolean): { readonly store: KernelStore
       kernels.generated++;
     },
   };
-  return { store, kernels };
+  const fetch = async (hashes: readonly string[]): Promise<void> => {
+    const each = [...new Set(hashes)];
+    const found = await Promise.all(each.map((hash) => cache?.findKernel(hash)));
+    each.forEach((hash, i) => {
+      fetched.set(hash, found[i]);
+    });
+  };
+  return { store, counts: kernels, ...(cache && !cache.isSync && { fetch }) };
 }

@@ -117,7 +117,8 @@ export class CompiledSource implements ProgramSource {
     }
     if (this.program) return this.program;
     // With the compiler at hand it is compiled now in any case: who reads before this promise tells finds it done.
-    if (!this.#autotune && isCompilerLoaded(this.tier.target)) return this.prepareSync();
+    const isNow = !this.#autotune && (!cache || cache.isSync) && isCompilerLoaded(this.tier.target);
+    if (isNow) return this.prepareSync();
     return this.#finish(await this.#compileAside());
   }
 

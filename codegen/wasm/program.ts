@@ -75,10 +75,7 @@ export function generateProgram(
   store?: KernelStore,
 ): GeneratedProgram {
   const keyOf = (kernel: Kernel): string => tuningKey(kernel, options, tuning?.sizes ?? new Map());
-  const optionsOf = (kernel: Kernel): KernelOptions => {
-    const schedule = tuning && tuning.schedules.size > 0 ? tuning.schedules.get(keyOf(kernel)) : undefined;
-    return { ...options, ...(schedule && parseSchedule(schedule)) };
-  };
+  const optionsOf = (kernel: Kernel): KernelOptions => scheduled(kernel, options, tuning);
   const compile = (kernel: Kernel): WasmKernel => compileKernel(binaryen, kernel, optionsOf(kernel), store);
   const lowered = keepPacked(given, { rightFactors, packedBytes: (kernel) => compile(kernel).bufferBytes.at(-1) ?? 0 });
   const program = programOf(lowered, {
@@ -113,6 +110,20 @@ export function generateProgram(
   return { lowered, program, texts, tunables, tuned };
 }
 
+/** The hashes of all kernels of a lowered module, and of those that weights would be packed with. */
+export function kernelHashes(lowered: Lowered, options: KernelOptions, tuning?: TuningOptions): string[] {
+  const packing = lowered.inputs.some(({ held }) => held) ? lowered.kernels.filter((each) => rightFactors(each)) : [];
+  const packed = packing.flatMap((kernel) => (['make', 'use'] as const).map((part) => ({ ...kernel, packed: part })));
+  return [...lowered.kernels, ...packed].map((kernel) => hashOf(codeKey(kernel, scheduled(kernel, options, tuning))));
+}
+
+/** Options with the schedule that was measured for a kernel, if one was. */
+function scheduled(kernel: Kernel, options: KernelOptions, tuning: TuningOptions | undefined): KernelOptions {
+  if (!tuning || tuning.schedules.size === 0) return options;
+  const schedule = tuning.schedules.get(tuningKey(kernel, options, tuning.sizes));
+  return { ...options, ...(schedule && parseSchedule(schedule)) };
+}
+
 /** What a schedule is stored under: everything that decides how fast code is, but for the machine. */
 function tuningKey(kernel: Kernel, options: KernelOptions, sizes: DimBindings): string {
   // What packs and what multiplies have one schedule.
@@ -122,14 +133,20 @@ function tuningKey(kernel: Kernel, options: KernelOptions, sizes: DimBindings): 
   return hashOf(text);
 }
 
+/** Everything that shapes the code of a kernel. */
+const codeKey = (kernel: Kernel, options: KernelOptions): string =>
+  `kiln wasm ${codeVersion} ${optionsKey(options)}\n${kernelKey(kernel)}`;
+
 function compileKernel(
   binaryen: Binaryen,
   kernel: Kernel,
   options: KernelOptions,
   store: KernelStore | undefined,
 ): WasmKernel {
-  const key = `kiln wasm ${codeVersion} ${optionsKey(options)}\n${kernelKey(kernel)}`;
-  const code = cache.get(key, { store, generate: (hash) => codeOf(binaryen, kernel, options, hash) });
+  const code = cache.get(codeKey(kernel, options), {
+    store,
+    generate: (hash) => codeOf(binaryen, kernel, options, hash),
+  });
   return { name: kernel.name, ...code };
 }
 

@@ -4,6 +4,7 @@
  *
  *     const { program, texts } = generateProgram(lowered, { precision: 'fast', tier: coreWebgpuTier });
  */
+import { hashOf } from '../../base/hash.ts';
 import type { Kernel } from '../../ir/kernel.ts';
 import { kernelKey } from '../../ir/kernel-print.ts';
 import type { Lowered } from '../../ir/lowered.ts';
@@ -48,9 +49,19 @@ export function generateProgram(lowered: Lowered, options: KernelOptions, store?
   return { lowered, program, texts: kernels.map(({ code }) => code) };
 }
 
+/** The hashes of all kernels of a lowered module. */
+export const kernelHashes = (lowered: Lowered, options: KernelOptions): string[] =>
+  lowered.launches.map((launch) => {
+    const { kernel } = mergeInPlace(lowered.kernels[launch.kernel], launch.buffers);
+    return hashOf(codeKey(kernel, options));
+  });
+
+/** Everything that shapes the code of a kernel. */
+const codeKey = (kernel: Kernel, options: KernelOptions): string =>
+  `kiln wgsl ${codeVersion} ${optionsKey(options)}\n${kernelKey(kernel)}`;
+
 function compileKernel(kernel: Kernel, options: KernelOptions, store: KernelStore | undefined): WgslCode {
-  const key = `kiln wgsl ${codeVersion} ${optionsKey(options)}\n${kernelKey(kernel)}`;
-  return cache.get(key, { store, generate: (hash) => codeOf(kernel, options, hash) });
+  return cache.get(codeKey(kernel, options), { store, generate: (hash) => codeOf(kernel, options, hash) });
 }
 
 function codeOf(kernel: Kernel, options: KernelOptions, hash: string): WgslCode {

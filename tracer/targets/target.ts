@@ -2,7 +2,7 @@
  * What the compiler asks of a target: code for a lowered module. Each target is a module of its own, loaded when the
  * first program for it is compiled, so that a page that computes on WebGPU never loads what makes WASM.
  *
- *     const generate = await loadTarget('wasm');
+ *     const { generate } = await loadTarget('wasm');
  *     const { program, texts } = generate(lowered, { precision: 'fast', tier });
  */
 import { internalError } from '../../base/error.ts';
@@ -46,26 +46,33 @@ export interface TuningRequest {
 
 export type Generate = (lowered: Lowered, options: GenerateOptions) => Generated;
 
+/** What a target gives the compiler. */
+export interface TargetCode {
+  readonly generate: Generate;
+  /** Hashes of the kernels that `generate` will ask the store for, and of some that it may. */
+  readonly kernelHashes: (lowered: Lowered, options: GenerateOptions) => readonly string[];
+}
+
 /** What loads each target. */
-const loaders: Readonly<Record<Target, () => Promise<Generate>>> = {
+const loaders: Readonly<Record<Target, () => Promise<TargetCode>>> = {
   wasm: async () => (await import('./wasm.ts')).loadWasm(),
-  webgpu: async () => (await import('./webgpu.ts')).generateWebgpu,
+  webgpu: async () => (await import('./webgpu.ts')).webgpuCode,
 };
 
-const loaded = new Map<Target, Generate>();
+const loaded = new Map<Target, TargetCode>();
 
 /** Loads what code generation for a target needs. A load that failed may be tried again. */
-export async function loadTarget(target: Target): Promise<Generate> {
-  const generate = loaded.get(target) ?? (await loaders[target]());
-  loaded.set(target, generate);
-  return generate;
+export async function loadTarget(target: Target): Promise<TargetCode> {
+  const code = loaded.get(target) ?? (await loaders[target]());
+  loaded.set(target, code);
+  return code;
 }
 
 export const isTargetLoaded = (target: Target): boolean => loaded.has(target);
 
 /** The code generator of a target that was loaded before. */
-export function loadedTarget(target: Target): Generate {
-  const generate = loaded.get(target);
-  if (!generate) throw internalError(`compile for ${target} before ready()`);
-  return generate;
+export function loadedTarget(target: Target): TargetCode {
+  const code = loaded.get(target);
+  if (!code) throw internalError(`compile for ${target} before ready()`);
+  return code;
 }

@@ -1,17 +1,29 @@
 /** Code for WASM, by Binaryen, with schedules that were measured before where there are some. */
 import { internalError } from '../../base/error.ts';
+import type { KernelOptions } from '../../codegen/wasm/kernel.ts';
 import { loadBinaryen } from '../../codegen/wasm/load.ts';
-import { generateProgram, type TuningOptions } from '../../codegen/wasm/program.ts';
+import { generateProgram, kernelHashes, type TuningOptions } from '../../codegen/wasm/program.ts';
 import { parseSchedule } from '../../codegen/wasm/schedules.ts';
 import type { Lowered } from '../../ir/lowered.ts';
-import type { Generate, TuningRequest } from './target.ts';
+import type { GenerateOptions, TargetCode, TuningRequest } from './target.ts';
 
-export async function loadWasm(): Promise<Generate> {
+export async function loadWasm(): Promise<TargetCode> {
   const binaryen = await loadBinaryen();
-  return (lowered, { precision, tier, tuning, store }) => {
-    if (tier.target !== 'wasm') throw internalError(`code for ${tier.target} is asked of wasm`);
-    return generateProgram(binaryen, lowered, { precision, tier }, tuning && tuningOptions(tuning, lowered), store);
+  return {
+    generate: (lowered, options) => {
+      const { tuning, store } = options;
+      return generateProgram(binaryen, lowered, ofWasm(options), tuning && tuningOptions(tuning, lowered), store);
+    },
+    kernelHashes: (lowered, options) => {
+      const { tuning } = options;
+      return kernelHashes(lowered, ofWasm(options), tuning && tuningOptions(tuning, lowered));
+    },
   };
+}
+
+function ofWasm({ precision, tier }: GenerateOptions): KernelOptions {
+  if (tier.target !== 'wasm') throw internalError(`code for ${tier.target} is asked of wasm`);
+  return { precision, tier };
 }
 
 /** A symbolic size whose value is not known counts as this, within its bounds. */

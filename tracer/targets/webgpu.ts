@@ -1,9 +1,19 @@
 /** Code for WebGPU: WGSL. */
 import { internalError } from '../../base/error.ts';
-import { generateProgram } from '../../codegen/wgsl/program.ts';
-import type { Generate } from './target.ts';
+import type { KernelOptions } from '../../codegen/wgsl/kernel.ts';
+import { generateProgram, kernelHashes } from '../../codegen/wgsl/program.ts';
+import type { GenerateOptions, TargetCode } from './target.ts';
 
-export const generateWebgpu: Generate = (lowered, { precision, tier, store }) => {
-  if (tier.target !== 'webgpu') throw internalError(`code for ${tier.target} is asked of webgpu`);
-  return { ...generateProgram(lowered, { precision, tier }, store), tunables: [], tuned: [] };
+export const webgpuCode: TargetCode = {
+  generate: (lowered, options) => ({
+    ...generateProgram(lowered, ofWebgpu(options), options.store),
+    tunables: [],
+    tuned: [],
+  }),
+  kernelHashes: (lowered, options) => kernelHashes(lowered, ofWebgpu(options)),
 };
+
+function ofWebgpu({ precision, tier }: GenerateOptions): KernelOptions {
+  if (tier.target !== 'webgpu') throw internalError(`code for ${tier.target} is asked of webgpu`);
+  return { precision, tier };
+}

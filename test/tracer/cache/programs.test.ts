@@ -147,6 +147,22 @@ describe('kernels', () => {
     expect(made.map((each) => each.dataSync())).toEqual(bits);
   });
 
+  it('are fetched before code is generated where the cache must be waited for', async () => {
+    const [x, w] = [counted(64, 128), counted(128, 100)];
+    const packed = (t: Tensor) => relu(t.matmul(w));
+    for (const fn of [(t: Tensor) => layer(t, w).mul(2), packed]) compile(fn)(x).dataSync();
+    const bits = compile((t: Tensor) => [packed(t), t.exp()] as const, { cache: false })(x).map((y) => y.dataSync());
+    restart();
+    delayCache();
+    const both = compile((t: Tensor) => [packed(t), t.exp()] as const, { name: 'both' });
+    vi.stubEnv('KILN_DEBUG', 'cache');
+    const printed = vi.spyOn(console, 'error').mockImplementation(() => undefined);
+    const results = both(x);
+    expect([await results[0].data(), await results[1].data()]).toEqual(bits);
+    expect(printed.mock.calls.join('\n')).toMatch(/both: compiled in [\d.]+ ms, 1 kernels generated, 2 met on disk/);
+    expect(both.stats()).toMatchObject({ compiles: 1, hits: { disk: 0 } });
+  });
+
   it('are found by the thread that compiles, too', async () => {
     const [x, w] = [counted(4, 6), counted(6, 5)];
     compile(layer)(x, w).dataSync();

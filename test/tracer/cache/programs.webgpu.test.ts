@@ -1,7 +1,9 @@
 /** Programs for WebGPU that are met in the cache. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { compile, dim, grad, relu, spec, type Tensor, tensor } from '../../../index.ts';
-import { closeCache, entriesIn, openCache, restart } from '../../support/session-cache.ts';
+import { currentCache } from '../../../runtime/cache/current.ts';
+import { compilerVersion } from '../../../tracer/compiler-version.ts';
+import { closeCache, delayCache, entriesIn, openCache, restart } from '../../support/session-cache.ts';
 
 let folder = '';
 
@@ -53,5 +55,20 @@ describe('a program for WebGPU', () => {
       expect(each.stats()).toMatchObject({ compiles: 0, hits: { disk: 1 }, compileMs: 0 });
     }
     expect(entriesIn(folder, 'program')).toHaveLength(kept);
+  });
+
+  it('waits for the cache of a page: the program, or else its kernels', async () => {
+    const [x, w] = [counted(4, 6), counted(6, 5)];
+    const layer = (a: Tensor, b: Tensor): Tensor => relu(a.matmul(b));
+    await compile(layer)(x, w).data();
+    restart();
+    delayCache();
+    const met = compile(layer);
+    await met(x, w).data();
+    expect(met.stats()).toMatchObject({ compiles: 0, hits: { disk: 1 } });
+    const found = vi.spyOn(currentCache(compilerVersion())!, 'findKernel');
+    await compile((a: Tensor, b: Tensor) => [layer(a, b), a.sqrt()] as const)(x, w)[1].data();
+    const kernels = await Promise.all(found.mock.results.map(({ value }) => value as Promise<unknown>));
+    expect(kernels.map((kernel) => kernel !== undefined).sort()).toEqual([false, true]);
   });
 });
