@@ -1,8 +1,12 @@
 /**
- * `kilnjs/runtime` in Node, where files are at hand: what the wasm device consists of is loaded with the loader, side by
- * side, so that `load` waits for no module. Pages have `index.ts`, which loads what an artefact needs.
+ * `kilnjs/runtime` in Node, where files are at hand: what the wasm device consists of, and what reads and checks files,
+ * is loaded with the loader, side by side, so that `load` waits for no module. Pages have `index.ts`, which loads what an
+ * artefact needs.
  */
+import 'node:crypto';
+import 'node:fs/promises';
 import '../base/arena.ts';
+import './load/file-source.ts';
 import './load/share-memory.ts';
 import './prepared.ts';
 import './wasm/features.ts';
