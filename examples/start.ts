@@ -1,15 +1,17 @@
 /**
  * The main job, `npm start`: a linear regression, a language model, the journey of its training step from source line
- * to kernel, a table eager against compiled, and one program on every device there is. `npm start -- FILE.ts` does the
- * third and the fourth for a user's own functions.
+ * to kernel, a table eager against compiled, one artefact on every device there is, and what the step takes to start,
+ * cold, warm and baked. `npm start -- FILE.ts` does the third and the fourth for a user's own functions.
  */
 import { parseArgs } from 'node:util';
 import { benchmark } from '../bench/index.ts';
+import { formatMs } from '../bench/table.ts';
 import { explainFile } from '../cli/explain.ts';
 import { journey } from '../cli/journey.ts';
 import { progressBar } from '../cli/progress.ts';
 import { accent, bold, faint } from '../cli/style.ts';
 import { compile } from '../index.ts';
+import { startTimes } from '../scripts/start-times.ts';
 import { trainEverywhere } from '../scripts/train-everywhere.ts';
 import { CharacterText, type initialState, sample, train, trainingStep } from './language-model.ts';
 import { linearRegression } from './linear-regression.ts';
@@ -65,12 +67,16 @@ async function partTwo(text: CharacterText): Promise<ReturnType<typeof initialSt
 }
 
 /** Steps of the spirals on each device. */
-const spiralSteps = 30;
+const spiralSteps = 20;
 
 async function partFive(): Promise<void> {
-  console.log(faint(`  examples/spirals.ts: ${spiralSteps} steps of Adam on three spirals, from the same seeds\n`));
   console.log(
-    faint(`  ${'where'.padEnd(20)}${'final loss'.padStart(12)}${'accuracy'.padStart(11)}${'ms a step'.padStart(12)}`),
+    faint(`  examples/spirals.ts, baked: ${spiralSteps} steps of Adam on three spirals, from the same state\n`),
+  );
+  console.log(
+    faint(
+      `  ${'where'.padEnd(20)}${'final loss'.padStart(12)}${'accuracy'.padStart(11)}${'first step'.padStart(12)}${'each other'.padStart(12)}`,
+    ),
   );
   const losses: number[] = [];
   for await (const { host, device, adapter, result } of trainEverywhere(spiralSteps)) {
@@ -79,20 +85,32 @@ async function partFive(): Promise<void> {
       console.log(`${where}${accent(`  could not run: ${result}`)}`);
       continue;
     }
-    const { loss, accuracy, milliseconds } = result;
+    const { loss, accuracy, target, startMilliseconds, milliseconds } = result;
     losses.push(loss);
     const cells = [
       loss.toFixed(6).padStart(12),
       `${(100 * accuracy).toFixed(1)} %`.padStart(11),
-      (milliseconds / (spiralSteps - 1)).toFixed(2).padStart(12),
+      formatMs(startMilliseconds).padStart(12),
+      formatMs(milliseconds / (spiralSteps - 1)).padStart(12),
     ];
-    console.log(`${where}${cells.join('')}   ${faint(adapter)}`);
+    console.log(`${where}${cells.join('')}   ${faint([target, adapter].filter(Boolean).join(', '))}`);
   }
   const spread = (Math.max(...losses) - Math.min(...losses)) / Math.min(...losses);
   const verdict = spread < agreement ? 'they agree' : `they do not agree: more than ${agreement} apart`;
   console.log(
     `\n  ${losses.length} of 4 ran; their losses are at most ${spread.toExponential(1)} apart: ${bold(verdict)}`,
   );
+}
+
+async function partSix(): Promise<void> {
+  console.log(
+    faint(`  ${'start'.padEnd(8)}${'imports'.padStart(12)}${'first loss'.padStart(14)}${'whole process'.padStart(16)}`),
+  );
+  const notes = { cold: 'traced, fused, compiled', warm: 'traced; the program was in the cache', baked: 'loaded' };
+  for await (const { start, imports, result, total } of startTimes()) {
+    const cells = [formatMs(imports).padStart(12), formatMs(result).padStart(14), formatMs(total).padStart(16)];
+    console.log(`  ${start.padEnd(8)}${cells.join('')}   ${faint(notes[start])}`);
+  }
 }
 
 async function main(): Promise<void> {
@@ -127,8 +145,11 @@ async function main(): Promise<void> {
       .join('\n'),
   );
 
-  heading(5, 'The same program on every device, in Node and in a browser');
+  heading(5, 'One artefact on every device, in Node and in a browser');
   await partFive();
+
+  heading(6, 'The training step in fresh processes: from after the imports to the first loss');
+  await partSix();
   console.log(
     faint(`\nDone in ${((performance.now() - start) / 1000).toFixed(1)} s. Try your own: npm start -- FILE.ts`),
   );

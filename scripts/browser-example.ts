@@ -52,8 +52,8 @@ export async function buildExample(folder: string): Promise<void> {
     entryPoints: {
       page: join(source, 'page/page.ts'),
       trainer: join(source, 'trainer.ts'),
-      // The model alone, for who drives it from outside.
-      spirals: join(source, '../spirals.ts'),
+      // The artefact without the page, for who trains it from outside.
+      everywhere: join(source, 'everywhere.ts'),
     },
     outdir: folder,
     plugins: [fromBundle],

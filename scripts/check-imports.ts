@@ -32,7 +32,10 @@ const mayImport: Readonly<Record<string, Rule>> = {
   bench: { rooms: ['*'] },
   cli: { rooms: ['tracer', 'runtime', 'base', 'bench'], files: ['index.ts'] },
   plugin: { rooms: ['tracer', 'runtime', 'base'], files: ['cli/load-module.ts'] },
-  examples: { rooms: ['bench', 'cli'], files: ['index.ts', 'runtime/index.ts', 'scripts/train-everywhere.ts'] },
+  examples: {
+    rooms: ['bench', 'cli'],
+    files: ['index.ts', 'runtime/index.ts', 'scripts/start-times.ts', 'scripts/train-everywhere.ts'],
+  },
   'index.ts': { rooms: ['tracer', 'runtime', 'base'] },
   scripts: { rooms: ['*'] },
   test: { rooms: ['*'] },

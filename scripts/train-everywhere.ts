@@ -1,21 +1,20 @@
 /**
- * Trains the spirals of `examples/spirals.ts` on each device, in Node and in Chromium, to see that all come to the same.
- * WebGPU runs on a GPU where the machine has one and else in software, in a process of its own: the Vulkan loader reads
- * its variables when a process starts.
+ * Trains the spirals of the example page on each device, in Node and in Chromium, from one baked artefact, to see that
+ * all come to the same. WebGPU runs on a GPU where the machine has one and else in software, in a process of its own: the
+ * Vulkan loader reads its variables when a process starts.
  *
  *     for await (const row of trainEverywhere(100)) console.log(row);
  */
 import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import type { Browser } from 'playwright-core';
-import type { SpiralsResult } from '../examples/spirals.ts';
+import type { BakedResult } from '../examples/browser/everywhere.ts';
 import { findAdapter } from '../test/support/adapter.ts';
 import { launchBrowser } from '../test/support/browser.ts';
-import { buildExample, exampleHeaders } from './browser-example.ts';
+import { exampleHeaders } from './browser-example.ts';
+import { preparedExample } from './prepared-example.ts';
 import { type ServedFolder, serveFolder } from './serve.ts';
 
 export interface Place {
@@ -27,14 +26,15 @@ export type Row = Place & {
   /** As the adapter calls itself; empty for wasm. */
   readonly adapter: string;
   /** What came out, or why it could not be run. */
-  readonly result: SpiralsResult | string;
+  readonly result: BakedResult | string;
 };
-
-const root = fileURLToPath(new URL('..', import.meta.url));
 
 /** A row for each place, as soon as it is there. */
 export async function* trainEverywhere(steps: number): AsyncGenerator<Row> {
-  yield { host: 'Node', device: 'wasm', adapter: '', result: await inNode('wasm', steps, {}) };
+  const folder = await preparedExample();
+  // It starts while Node trains.
+  const opening = openBrowser(folder);
+  yield { host: 'Node', device: 'wasm', adapter: '', result: await inNode(folder, 'wasm', steps, {}) };
   const adapter = findAdapter();
   yield typeof adapter === 'string'
     ? { host: 'Node', device: 'webgpu', adapter: '', result: adapter }
@@ -42,54 +42,63 @@ export async function* trainEverywhere(steps: number): AsyncGenerator<Row> {
         host: 'Node',
         device: 'webgpu',
         adapter: adapter.name,
-        result: await inNode('webgpu', steps, adapter.environment),
+        result: await inNode(folder, 'webgpu', steps, adapter.environment),
       };
-  yield* inChromium(steps);
+  yield* inChromium(opening, steps);
 }
 
 async function inNode(
+  folder: string,
   device: Place['device'],
   steps: number,
   environment: Readonly<Record<string, string>>,
-): Promise<SpiralsResult | string> {
-  const modules = ['--import', './scripts/preload.mjs', '--import', 'tsx'];
+): Promise<BakedResult | string> {
+  const script = `
+    const { trainBaked } = await import(${JSON.stringify(pathToFileURL(join(folder, 'everywhere.js')).href)});
+    console.log(JSON.stringify(await trainBaked('${device}', ${steps})));
+    process.exit();
+  `;
   try {
-    const { stdout } = await promisify(execFile)(
-      process.execPath,
-      [...modules, 'examples/train-spirals.ts', device, String(steps)],
-      { cwd: root, env: { ...process.env, ...environment } },
-    );
-    return JSON.parse(stdout) as SpiralsResult;
+    const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', script], {
+      env: { ...process.env, ...environment },
+    });
+    return JSON.parse(stdout) as BakedResult;
   } catch (error) {
     return reasonOf(error);
   }
 }
 
-async function* inChromium(steps: number): AsyncGenerator<Row> {
-  const places: readonly Place[] = [
-    { host: 'Chromium', device: 'wasm' },
-    { host: 'Chromium', device: 'webgpu' },
-  ];
-  const folder = mkdtempSync(join(tmpdir(), 'kiln-everywhere-'));
-  let browser: Browser | undefined;
-  let server: ServedFolder | undefined;
-  let done = 0;
+interface OpenBrowser {
+  readonly browser: Browser;
+  readonly server: ServedFolder;
+}
+
+/** A browser and what it opens, or why there is none. */
+async function openBrowser(folder: string): Promise<OpenBrowser | string> {
   try {
-    await buildExample(folder);
-    browser = await launchBrowser({ isIsolating: true, hasWebgpu: true });
-    server = await serveFolder(folder, { headers: exampleHeaders });
-    const url = `${server.origin}/blank.html`;
-    for (; done < places.length; done++) {
-      const place = places[done];
-      yield { ...place, ...(await onPage(browser, url, place.device, steps)) };
-    }
+    const browser = await launchBrowser({ isIsolating: true, hasWebgpu: true });
+    return { browser, server: await serveFolder(folder, { headers: exampleHeaders }) };
   } catch (error) {
-    const result = reasonOf(error);
-    for (const place of places.slice(done)) yield { ...place, adapter: '', result };
+    return reasonOf(error);
+  }
+}
+
+async function* inChromium(opening: Promise<OpenBrowser | string>, steps: number): AsyncGenerator<Row> {
+  const opened = await opening;
+  try {
+    for (const device of ['wasm', 'webgpu'] as const) {
+      const place = { host: 'Chromium', device } as const;
+      if (typeof opened === 'string') yield { ...place, adapter: '', result: opened };
+      else {
+        const url = `${opened.server.origin}/blank.html`;
+        yield { ...place, ...(await onPage(opened.browser, url, device, steps)) };
+      }
+    }
   } finally {
-    await browser?.close();
-    server?.close();
-    rmSync(folder, { recursive: true, force: true });
+    if (typeof opened !== 'string') {
+      await opened.browser.close();
+      opened.server.close();
+    }
   }
 }
 
@@ -103,12 +112,10 @@ async function onPage(
   try {
     await page.goto(url);
     return await page.evaluate(`(async () => {
-      const { init } = await import('/kiln/kiln.js');
-      const { trainSpirals } = await import('/spirals.js');
+      const { trainBaked } = await import('/everywhere.js');
       const info = ${device === 'webgpu'} && (await navigator.gpu?.requestAdapter())?.info;
       const adapter = info ? info.description || info.vendor + ' ' + info.architecture : '';
-      await init({ device: '${device}' });
-      return { adapter, result: await trainSpirals({ steps: ${steps} }) };
+      return { adapter, result: await trainBaked('${device}', ${steps}) };
     })()`);
   } catch (error) {
     return { adapter: '', result: reasonOf(error) };

@@ -118,7 +118,7 @@ async function measure(
     await profiles.warm.close();
     await profiles.keyed.close();
   }
-  const bytes = scene.artefactBytes[workload];
+  const bytes = scene.artefactBytes[workload] ?? 0;
   const series = (mode: Mode) => ({ workload, runs: runs[mode], bytes });
   return { cold: series('cold'), warm: series('warm'), keyed: series('keyed'), baked: series('baked') };
 }

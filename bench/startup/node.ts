@@ -39,16 +39,9 @@ export async function measureNode(
   const caches = mkdtempSync(join(scene.folder, 'caches-'));
   const runs: Record<Mode, Run[]> = { cold: [], warm: [], keyed: [], baked: [] };
   try {
-    await bundleChild(scripts);
-    const start = (mode: Mode, cache: string, environment = {}): Run => {
-      const arguments_ = [
-        mode,
-        workload,
-        join(scene.folder, workload),
-        join(scene.folder, `${workload}.${target}.kiln`),
-      ];
-      return runChild(join(scripts, 'node-child.js'), arguments_, { KILN_CACHE_DIR: cache, ...environment });
-    };
+    await bundleChild(scripts, { 'index.ts': '../index.js', 'runtime/index.ts': '../runtime/node.js' });
+    const start = (mode: Mode, cache: string, environment = {}): Run =>
+      startInNode(scripts, scene.folder, mode, workload, target, { KILN_CACHE_DIR: cache, ...environment });
     const cacheOf = { warm: join(caches, 'warm'), keyed: join(caches, 'keyed'), baked: join(caches, 'none') };
     const expected = start('cold', cacheOf.warm);
     start('keyed', cacheOf.keyed);
@@ -76,7 +69,7 @@ export async function measureNode(
     const bytes = {
       warm: folderBytes(cacheOf.warm),
       keyed: folderBytes(cacheOf.keyed),
-      baked: scene.artefactBytes[workload],
+      baked: scene.artefactBytes[workload] ?? 0,
     };
     return {
       cold: { workload, runs: runs.cold, bytes: bytes.warm },
@@ -90,11 +83,14 @@ export async function measureNode(
   }
 }
 
-/** What users get for the entries of the package in Node. */
-const built: Readonly<Record<string, string>> = { 'index.ts': 'index.js', 'runtime/index.ts': 'runtime/node.js' };
-
-/** Bundles the child, but for Kiln, which it takes from `dist`. */
-async function bundleChild(folder: string): Promise<void> {
+/**
+ * Bundles the child, but for Kiln.
+ * @param entries where a script in the folder finds the entries of the built package
+ */
+export async function bundleChild(
+  folder: string,
+  entries: { readonly 'index.ts': string; readonly 'runtime/index.ts': string },
+): Promise<void> {
   await build({
     entryPoints: [join(root, 'bench/startup/node-child.ts')],
     outdir: folder,
@@ -103,23 +99,33 @@ async function bundleChild(folder: string): Promise<void> {
     format: 'esm',
     platform: 'node',
     target: 'node20',
+    outExtension: { '.js': '.mjs' },
     plugins: [
       {
         name: 'built-package',
         setup: ({ onResolve }) =>
           onResolve({ filter: /\/index\.ts$/ }, ({ path, resolveDir }) => {
-            const file = built[relative(root, join(resolveDir, path))];
-            return file === undefined ? undefined : { path: join(root, 'dist', file), external: true };
+            const source = relative(root, join(resolveDir, path)) as keyof typeof entries;
+            return Object.hasOwn(entries, source) ? { path: entries[source], external: true } : undefined;
           }),
       },
     ],
   });
 }
 
-function runChild(script: string, given: readonly string[], environment: Readonly<Record<string, string>>): Run {
+/** One start in a process of its own. @param scripts the folder with the bundled child */
+export function startInNode(
+  scripts: string,
+  scene: string,
+  mode: Mode,
+  workload: Workload,
+  target: string,
+  environment: Readonly<Record<string, string>>,
+): Run {
   const { KILN_CACHE: _, NODE_OPTIONS: __, ...env } = process.env;
+  const given = [mode, workload, join(scene, workload), join(scene, `${workload}.${target}.kiln`)];
   const begin = performance.now();
-  const printed = execFileSync(process.execPath, [script, ...given], {
+  const printed = execFileSync(process.execPath, [join(scripts, 'node-child.mjs'), ...given], {
     encoding: 'utf8',
     env: { ...env, ...environment },
   });

@@ -10,23 +10,25 @@
  *     --write                   puts the figures into docs/startup.md
  */
 import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { progressBar } from '../../cli/progress.ts';
-import { hasRelaxedSimd } from '../../runtime/wasm/relaxed-simd.ts';
 import { terminalText } from '../report.ts';
 import { openChromium } from './chromium.ts';
 import { type Measured, measureNode } from './node.ts';
 import { recordStartup } from './record.ts';
-import { makeScene } from './scene.ts';
+import { makeScene, targetHere } from './scene.ts';
 import { modes } from './start.ts';
 import { type Place, startupResult } from './tables.ts';
-import { type Workload, workloads } from './workloads.ts';
+import { benchWorkloads, type Workload, workloads } from './workloads.ts';
 
 const { values } = parseArgs({
   options: {
     in: { type: 'string', default: 'node,chromium' },
-    of: { type: 'string', default: Object.keys(workloads).join() },
+    of: { type: 'string', default: benchWorkloads.join() },
     rounds: { type: 'string', default: '9' },
     built: { type: 'boolean', default: false },
     write: { type: 'boolean', default: false },
@@ -42,9 +44,10 @@ const places = values.in.split(',');
 if (!values.built) {
   execFileSync('npm', ['run', 'build'], { cwd: fileURLToPath(new URL('../..', import.meta.url)), stdio: 'ignore' });
 }
-const inNode = hasRelaxedSimd() ? 'wasm-threads-relaxed' : 'wasm-threads';
+const inNode = targetHere();
 const inChromium = 'wasm-threads-relaxed';
-const scene = await makeScene(names, [...new Set([inNode, inChromium])]);
+const folder = mkdtempSync(join(tmpdir(), 'kiln-startup-'));
+const scene = await makeScene(folder, names, [...new Set([inNode, inChromium])]);
 const bar = progressBar('starting', places.length * names.length * ((modes.length - 1) * rounds + coldRounds));
 let done = 0;
 const options = { rounds, coldRounds, onProgress: (note: string) => bar.update(done++, note) };
@@ -67,7 +70,7 @@ try {
   }
 } finally {
   bar.stop();
-  scene.close();
+  rmSync(folder, { recursive: true, force: true });
 }
 const result = startupResult(measured);
 console.log(terminalText(result));

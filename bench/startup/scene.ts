@@ -2,12 +2,12 @@
  * What starts are measured on: a folder with the arguments of each workload, an artefact of each, and room for caches.
  *
  *     FOLDER/mlp.json, mlp.bin       arguments
- *     FOLDER/mlp.kiln                 what `kiln bake` makes of it
+ *     FOLDER/mlp.wasm-threads.kiln    what `kiln bake` makes of it
  */
-import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { defineBake } from '../../index.ts';
+import { hasRelaxedSimd } from '../../runtime/wasm/relaxed-simd.ts';
 import { bakeArtefact } from '../../tracer/bake/bake.ts';
 import { hostArguments } from './host-arguments.ts';
 import type { Start } from './start.ts';
@@ -16,13 +16,19 @@ import { type Workload, workloads } from './workloads.ts';
 export interface Scene {
   readonly folder: string;
   /** Bytes of an artefact for one target. */
-  readonly artefactBytes: Readonly<Record<Workload, number>>;
-  close(): void;
+  readonly artefactBytes: Readonly<Partial<Record<Workload, number>>>;
 }
 
+/** The target that is best here, in Node. */
+export const targetHere = (): string => (hasRelaxedSimd() ? 'wasm-threads-relaxed' : 'wasm-threads');
+
 /** @param targets of the machine and of its browser; each gets an artefact of its own, as a site would have it */
-export async function makeScene(names: readonly Workload[], targets: readonly string[]): Promise<Scene> {
-  const folder = mkdtempSync(join(tmpdir(), 'kiln-startup-'));
+export async function makeScene(
+  folder: string,
+  names: readonly Workload[],
+  targets: readonly string[],
+): Promise<Scene> {
+  mkdirSync(folder, { recursive: true });
   const artefactBytes: Partial<Record<Workload, number>> = {};
   for (const name of names) {
     const model = workloads[name]();
@@ -36,8 +42,7 @@ export async function makeScene(names: readonly Workload[], targets: readonly st
       artefactBytes[name] = artefact.bytes.length;
     }
   }
-  const close = (): void => rmSync(folder, { recursive: true, force: true });
-  return { folder, artefactBytes: artefactBytes as Record<Workload, number>, close };
+  return { folder, artefactBytes };
 }
 
 /** Bytes of all files under a folder. */

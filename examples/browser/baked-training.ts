@@ -13,16 +13,30 @@ interface Weights {
   readonly state: State;
 }
 
-export async function openTraining(device: DeviceName): Promise<Training> {
-  await shutdown();
-  const start = performance.now();
+/** What was loaded: nothing of it needs a page. */
+export interface LoadedTraining {
+  readonly loop: TrainingLoop;
+  /** Of the artefact's targets the one that runs here. */
+  readonly target: string;
+  readonly parameters: number;
+}
+
+/** Loads the functions and the fresh state onto a device. */
+export async function loadTraining(device: DeviceName): Promise<LoadedTraining> {
   const loaded = await load<Omit<Functions<State>, 'tensor'>, Weights>(artefact, { device });
   await loaded.ready();
   const { functions, weights, target } = loaded;
   const loop = new TrainingLoop({ ...functions, tensor }, weights.state);
+  const parameters = arraysIn(weights.state.parameters).reduce((sum, { size }) => sum + size, 0);
+  return { loop, target, parameters };
+}
+
+export async function openTraining(device: DeviceName): Promise<Training> {
+  await shutdown();
+  const start = performance.now();
+  const { loop, target, parameters } = await loadTraining(device);
   const startMilliseconds = performance.now() - start;
   const { tier, kernels } = await told<KernelAccount>(target);
-  const parameters = arraysIn(weights.state.parameters).reduce((sum, { size }) => sum + size, 0);
   return {
     account: { isBaked: true, tier, kernels, parameters, startMilliseconds },
     loop,

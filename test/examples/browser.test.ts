@@ -2,34 +2,32 @@
  * The example page in Chromium, as a visitor sees it: it trains, on each device and in a worker, draws what it should,
  * fills its tables, and gives the answers that Node gives. It runs an artefact, without a compiler, or compiles itself.
  */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { trainSpirals } from '../../examples/spirals.ts';
-import { bakeExample, buildExample, exampleHeaders } from '../../scripts/browser-example.ts';
+import { exampleHeaders } from '../../scripts/browser-example.ts';
+import { preparedExample } from '../../scripts/prepared-example.ts';
 import { isolation, type ServedFolder, serveFolder } from '../../scripts/serve.ts';
 import { launchBrowser } from '../support/browser.ts';
 
 const steps = 150;
 /** Milliseconds: software adapters are slow, and machines may be busy. */
 const patience = 180_000;
-const folder = mkdtempSync(join(tmpdir(), 'kiln-example-'));
+let folder: string;
 const served: ServedFolder[] = [];
 let browser: Browser;
 let withWebgpu: Browser;
 
 beforeAll(async () => {
-  const [opened] = await Promise.all([launchBrowser({ isIsolating: true }), buildExample(folder), bakeExample(folder)]);
-  browser = opened;
+  [browser, folder] = await Promise.all([launchBrowser({ isIsolating: true }), preparedExample()]);
   withWebgpu = await launchBrowser({ isIsolating: true, hasWebgpu: true });
 });
 afterAll(async () => {
   await browser?.close();
   await withWebgpu?.close();
   for (const { close } of served) close();
-  rmSync(folder, { recursive: true, force: true });
 });
 
 interface Opened {
