@@ -37,7 +37,10 @@ export interface BenchmarkRow {
   readonly throughput: number;
   /** Most bytes of device memory held during a call, arguments included. */
   readonly peakBytes: number;
-  /** Milliseconds of tracing and compiling before the first result; for eager, of compiling its single ops. */
+  /**
+   * Milliseconds of tracing and compiling before the first result; for eager, of compiling its single ops. What is in the
+   * cache is not compiled: `await init({ cache: false })` before, or KILN_CACHE=off, measures cold.
+   */
   readonly compileMs: number;
 }
 

@@ -37,7 +37,8 @@ let choose = async (): Promise<void> => {
 export async function setUp({ device, threads, seed }: PageSettings): Promise<void> {
   fc.configureGlobal({ seed });
   await loadCompiler(device);
-  choose = () => init(device === 'wasm' ? { device, threads } : { device });
+  // A page keeps nothing for the next one: it tests what is compiled.
+  choose = () => init({ device, cache: false, ...(device === 'wasm' && { threads }) });
   await choose();
   if (threads > 1) Object.assign(costModel, { leastMicroseconds: 0, grainMicroseconds: 0, wakeMicroseconds: 0 });
 }
