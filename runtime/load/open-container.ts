@@ -61,12 +61,13 @@ export async function readBlobs(
     const end = endOf(order[after - 1]);
     const bytes = await source.read(begin, end);
     if (begin + bytes.length < end) throw truncated(begin + bytes.length, `${totalBytes} bytes`);
-    for (; first < after; first++) {
-      const index = order[first];
-      const blob = bytes.subarray(offsets[index] - begin, endOf(index) - begin);
-      await checkBlob(index, blobs[index], blob);
-      use(index, blob);
-    }
+    const group = order.slice(first, after).map((index) => {
+      return { index, blob: bytes.subarray(offsets[index] - begin, endOf(index) - begin) };
+    });
+    // All at once: a browser hashes beside this thread.
+    await Promise.all(group.map(({ index, blob }) => checkBlob(index, blobs[index], blob)));
+    for (const { index, blob } of group) use(index, blob);
+    first = after;
   }
   const length = await source.length(totalBytes);
   if (length < totalBytes) throw truncated(length, `${totalBytes} bytes`);
