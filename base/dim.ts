@@ -301,8 +301,25 @@ export function substituteDim(d: Dim, replacements: ReadonlyMap<string, Dim>): D
 
 export const formatDim = (d: Dim): string => String(d);
 
+/** The most terms and factors, with those inside of factors, of what is read; those that anybody writes have some dozens. */
+const mostWeight = 10_000;
+
+/** How much there is to go through in an expression, whose factors may stand in many of its terms. */
+function weightOf(d: Dim): number {
+  let weight = 1;
+  for (const { factors } of termsOf(d)) {
+    weight += 1;
+    for (const factor of factors) {
+      weight += factor.kind === 'symbol' ? 1 : weightOf(factor.dividend) + weightOf(factor.divisor);
+    }
+    if (weight > mostWeight) break;
+  }
+  return weight;
+}
+
 /**
- * Reads the text that `formatDim` writes.
+ * Reads the text that `formatDim` writes. Some lines of text can stand for more terms than there is memory for, such as
+ * `(A+B+1)*(A+B+1)*…`; those are refused.
  * @param symbols ranges of the names that may occur
  * @throws KilnError `invalid_ir`
  */
@@ -314,6 +331,9 @@ export function parseDim(text: string, symbols: ReadonlyMap<string, SymbolRange>
   };
   const take = (token: string): void => {
     if (tokens[at++] !== token) fail();
+  };
+  const assertLight = (weight: number): void => {
+    if (weight > mostWeight) fail();
   };
   const atom = (): Dim => {
     const token = tokens[at++];
@@ -331,6 +351,7 @@ export function parseDim(text: string, symbols: ReadonlyMap<string, SymbolRange>
       const divisor = sum();
       take(')');
       if (dimBounds(divisor)[1] < 1) fail();
+      assertLight(weightOf(dividend) * weightOf(divisor));
       return token === 'floordiv' ? floorDivDims(dividend, divisor) : modDims(dividend, divisor);
     }
     const symbol = symbols.get(token);
@@ -340,7 +361,9 @@ export function parseDim(text: string, symbols: ReadonlyMap<string, SymbolRange>
     let value = atom();
     while (tokens[at] === '*') {
       at++;
-      value = mulDims(value, atom());
+      const factor = atom();
+      assertLight(weightOf(value) * weightOf(factor));
+      value = mulDims(value, factor);
     }
     return value;
   };
@@ -352,6 +375,7 @@ export function parseDim(text: string, symbols: ReadonlyMap<string, SymbolRange>
     while (tokens[at] === '+' || tokens[at] === '-') {
       const sign = tokens[at++] === '+' ? 1 : -1;
       value = addDims(value, mulDims(product(), sign));
+      assertLight(weightOf(value));
     }
     return value;
   };

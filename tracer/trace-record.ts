@@ -136,14 +136,19 @@ function readEffect(effect: unknown, further: number, from: number): Effect {
     leaves: values.map((leaf) => {
       if (typeof leaf === 'string') return { value: staticValue(leaf) };
       if (!Number.isSafeInteger(leaf) || (leaf as number) < from || (leaf as number) >= from + further) {
-        fail(`output ${String(leaf)}`);
+        fail(`an output that is none of ${further}`);
       }
       return { output: leaf as number };
     }),
   };
 }
 
-function readTree(tree: unknown): TreeStructure {
+/** The deepest tree that is read, as of an artefact. */
+const mostDepth = 200;
+
+function readTree(tree: unknown, depth = 0): TreeStructure {
+  if (depth > mostDepth) fail('a tree beyond all bounds');
+  const readChildren = (of: unknown): readonly TreeStructure[] => list(of).map((each) => readTree(each, depth + 1));
   const { kind, key, keys, children, name, aux, child } = fields(tree);
   switch (kind as TraceTree['kind']) {
     case 'array':
@@ -153,19 +158,19 @@ function readTree(tree: unknown): TreeStructure {
       return value === null || value === undefined ? { kind: 'nothing', value } : fail('a value among the results');
     }
     case 'list':
-      return { kind: 'list', children: list(children).map(readTree) };
+      return { kind: 'list', children: readChildren(children) };
     case 'dict': {
-      const [names, trees] = [list(keys).map(text), list(children).map(readTree)];
+      const [names, trees] = [list(keys).map(text), readChildren(children)];
       if (names.length !== trees.length) fail('keys without trees');
       return { kind: 'dict', keys: names, children: trees };
     }
     case 'instance': {
       const of = registeredClass(text(name));
       if (!of) throw new KilnError('unregistered_class', `not one class of the name ${text(name)} is registered`);
-      return { kind: 'instance', of, aux: staticValue(text(aux)), children: [readTree(child)] };
+      return { kind: 'instance', of, aux: staticValue(text(aux)), children: [readTree(child, depth + 1)] };
     }
     default:
-      return fail(`a tree of kind ${String(kind)}`);
+      return fail('a tree of no kind');
   }
 }
 

@@ -15,7 +15,7 @@ const numbers = [
   ...['9007199254740991', '9007199254740992', '123456789012345678901234567890'],
 ];
 
-const formulas = [
+export const formulas = [
   ...['', 'B', '2*B', 'B-1', 'B*B*B*B*B*B*B*B', '0', '-1', 'mod(B,0)', 'floordiv(1,0)', 'floordiv(B,B-B)'],
   ...['(', '('.repeat(1999), `${'('.repeat(900)}B${')'.repeat(900)}`, '9'.repeat(400), 'B+'.repeat(10_000)],
   ...[`${'(B+1)*'.repeat(300)}B`, `${'floordiv((B+1)*'.repeat(120)}B${',7)'.repeat(120)}`],
