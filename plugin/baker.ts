@@ -148,10 +148,9 @@ const withSlashes = (path: string): string => path.replaceAll('\\', '/');
 function startProcess(): ChildProcess {
   const isSource = import.meta.url.endsWith('.ts');
   const path = fileURLToPath(new URL(isSource ? './bake-process.ts' : './bake-process.js', import.meta.url));
-  const preload = new URL('../scripts/preload.mjs', import.meta.url).href;
   return fork(path, [], {
     // Only what Kiln needs to run from its own sources; options of the bundler's process are not for this one.
-    execArgv: isSource ? ['--import', preload, '--import', import.meta.resolve('tsx')] : [],
+    execArgv: isSource ? ['--import', import.meta.resolve('tsx')] : [],
     serialization: 'advanced',
     // What an entry prints goes to the console, but not among what a bundler writes to its output.
     stdio: ['ignore', 2, 2, 'ipc'],

@@ -59,6 +59,31 @@ step(params, 'not a tensor', next.b);
 export { benchmark, gradient, value };
 `;
 
+/** Bundles a page whose model is baked by the plugin, with the esbuild of this project. */
+const bundled = `
+import { build } from ${JSON.stringify(import.meta.resolve('esbuild'))};
+import kiln from 'kilnjs/esbuild';
+for (const name of ['vite', 'rollup', 'webpack', 'rspack']) {
+  if (typeof (await import('kilnjs/' + name)).default !== 'function') throw new Error(name);
+}
+const plugins = [kiln({ targets: ['wasm'] })];
+const options = { bundle: true, format: 'esm', platform: 'node', splitting: true, outdir: 'bundle', plugins };
+await build({ entryPoints: ['page.mjs'], ...options });
+const { sum } = await import('./bundle/page.js');
+if (sum !== 6) throw new Error(String(sum));
+`;
+
+const model = `
+import { defineBake, spec } from 'kilnjs';
+export default defineBake({ double: { fn: (x) => x.mul(2), args: [spec([2])] } });
+`;
+
+const page = `
+import load from './model.bake.mjs?kiln';
+const { functions } = await load();
+export const sum = (await functions.double(new Float32Array([1, 2])).data()).reduce((a, b) => a + b);
+`;
+
 try {
   const packed = JSON.parse(run('npm', ['pack', '--json', '--pack-destination', consumer], root)) as {
     filename: string;
@@ -91,6 +116,10 @@ try {
     return unpkg;
   });
   step('command', () => run(process.execPath, [join('node_modules', '.bin', 'kiln'), '--version'], consumer));
+  writeFileSync(join(consumer, 'model.bake.mjs'), model);
+  writeFileSync(join(consumer, 'page.mjs'), page);
+  writeFileSync(join(consumer, 'bundle.mjs'), bundled);
+  step('bundler plugin', () => run(process.execPath, ['bundle.mjs'], consumer));
   writeFileSync(join(consumer, 'types.ts'), typed);
   const options = {
     strict: true,

@@ -3,7 +3,7 @@
  * compiler nor the model, a page runs the baked function, and edits reach the page while it is open.
  */
 import { execFile } from 'node:child_process';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import * as esbuild from 'esbuild';
@@ -11,14 +11,19 @@ import type { Browser, Page } from 'playwright-core';
 import { type OutputAsset, type OutputChunk, type RollupError, rollup } from 'rollup';
 import { build, createServer, type InlineConfig } from 'vite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { bakerFor } from '../../plugin/baker.ts';
 import kilnForEsbuild from '../../plugin/esbuild.ts';
 import kilnForRollup from '../../plugin/rollup.ts';
 import kilnForVite from '../../plugin/vite.ts';
+import { addAssetRule, type WebpackCompiler, type WebpackHooks, webpackHooks } from '../../plugin/webpack-like.ts';
 import { serveFolder } from '../../scripts/serve.ts';
 import { launchBrowser } from '../support/browser.ts';
 import { alias, makeProject, type Project, root, scaleModule, secret } from './project.ts';
 
 const options = { targets: ['wasm'] };
+
+/** Milliseconds: machines may be busy. */
+const patience = 120_000;
 
 /** What the compiler consists of. */
 const compiler = /\/(?:tracer|passes|codegen|ir)\/|binaryen|acorn/;
@@ -49,6 +54,38 @@ const viteConfig = (further: InlineConfig = {}): InlineConfig => ({
   ...further,
 });
 
+/**
+ * A compiler as far as the hooks for webpack and Rspack use one: neither bundler is a development dependency, for their
+ * size.
+ */
+const webpackCompiler = (): WebpackCompiler => ({
+  context: project.folder,
+  options: { module: { rules: [] } },
+  resolverFactory: {
+    get: () => ({
+      resolve(_, folder, request, __, callback) {
+        const path = join(folder, request);
+        if (existsSync(path)) callback(null, path);
+        else callback(new Error(`${path} is not there`));
+      },
+    }),
+  },
+});
+
+const hooks = webpackHooks(bakerFor(options), { include: /\.included\.ts$/ });
+const { resolveId, load } = hooks;
+
+interface Told {
+  readonly watched: string[];
+  readonly errors: string[];
+}
+
+const webpackContext = ({ watched, errors }: Told): ThisParameterType<WebpackHooks['load']> => ({
+  getNativeBuildContext: () => ({ framework: 'webpack', compiler: webpackCompiler() }) as never,
+  addWatchFile: (file) => watched.push(file),
+  error: (error) => errors.push(String(error)),
+});
+
 /** What is right of the page's use of the model, and what is wrong. */
 const typed = `import load, { source } from './model.bake.ts?kiln';
 const { functions, target }: { functions: object; target: string } = await load();
@@ -64,6 +101,7 @@ export { functions, result, source, target };
 /** A page that keeps what it asks for and says. */
 async function open(url: string): Promise<{ page: Page; requests: string[]; messages: string[] }> {
   const page = await browser.newPage();
+  page.setDefaultTimeout(patience);
   const requests: string[] = [];
   const messages: string[] = [];
   page.on('request', (request) => requests.push(request.url()));
@@ -164,6 +202,45 @@ describe('a failed build', () => {
       ['the second', 2, 6],
     ]);
   });
+
+  it('of webpack, of the module that is wrong', async () => {
+    const seen: Told = { watched: [], errors: [] };
+    await load.call(webpackContext(seen), `${failing.path('src/a.bake.ts')}?kiln`);
+    expect(seen.errors).toHaveLength(1);
+    expect(seen.errors[0]).toContain(`the first`);
+    expect(seen.errors[0]).toContain(`1 | throw new Error('the first');`);
+    expect(seen.watched).toEqual(expect.arrayContaining([failing.path('src/a.bake.ts')]));
+  });
+});
+
+describe('webpack', () => {
+  const told = (): Told => ({ watched: [], errors: [] });
+
+  it('finds a marked import as it finds others, and no others', async () => {
+    const importer = project.path('src/main.ts');
+    const entry = project.path('src/model.bake.ts');
+    expect(await resolveId.call(webpackContext(told()), './model.bake.ts?kiln', importer)).toBe(`${entry}?kiln`);
+    expect(await resolveId.call(webpackContext(told()), './model.bake.ts', importer)).toBeUndefined();
+    await expect(resolveId.call(webpackContext(told()), './none.ts?kiln', importer)).rejects.toThrow('is not there');
+    expect(hooks.loadInclude(`${entry}?kiln`)).toBe(true);
+    expect(hooks.loadInclude(entry)).toBe(false);
+    expect(hooks.loadInclude('/app/model.included.ts')).toBe(true);
+  });
+
+  it('takes the artefact in as an asset', async () => {
+    const compiler = webpackCompiler();
+    addAssetRule(compiler);
+    expect(compiler.options.module.rules).toEqual([{ test: /\.kiln$/, type: 'asset/resource' }]);
+    const seen = told();
+    const entry = project.path('src/model.bake.ts');
+    const code = await load.call(webpackContext(seen), `${entry}?kiln`);
+    const [, file] = /^import file from "(.*)";$/m.exec(code) ?? [];
+    expect(file).toMatch(/node_modules\/\.cache\/kilnjs\/model\.bake-[\da-f]{12}\.kiln$/);
+    expect(readFileSync(file).subarray(1, 5).toString()).toBe('KILN');
+    expect(code).toContain('export const source = file;');
+    expect(seen.errors).toEqual([]);
+    expect(seen.watched).toEqual(expect.arrayContaining([entry, project.path('src/scale.ts')]));
+  });
 });
 
 describe('other bundlers', () => {
@@ -216,43 +293,47 @@ await show(load, source);
 import.meta.hot?.accept('./model.bake.ts?kiln', (next) => next && show(next.default, next.source));
 `;
 
-  it('bakes again what is edited, and shows what is wrong with it over the page', async () => {
-    project.write('src/main.ts', main);
-    mkdirSync(project.path('node_modules'), { recursive: true });
-    const server = await createServer(
-      viteConfig({
-        server: { host: '127.0.0.1', port: 0, fs: { strict: false } },
-        optimizeDeps: { noDiscovery: true },
-      }),
-    );
-    await server.listen();
-    try {
-      const { page, requests } = await open(server.resolvedUrls?.local[0] ?? '');
-      const first = await shown(page);
-      expect(first.result).toEqual([2, 4, 6]);
-      expect(requests.filter((url) => compiler.test(url))).toEqual([]);
-
-      project.write('src/scale.ts', scaleModule(3));
-      await page.waitForFunction('window.result[0] === 3');
-      expect((await shown(page)).source).not.toBe(first.source);
-
-      project.write('src/scale.ts', '\nexport const scale: number = ;\n');
-      await page.waitForSelector('vite-error-overlay');
-      const overlay = String(
-        await page.evaluate(`document.querySelector('vite-error-overlay').shadowRoot.textContent`),
+  it(
+    'bakes again what is edited, and shows what is wrong with it over the page',
+    async () => {
+      project.write('src/main.ts', main);
+      mkdirSync(project.path('node_modules'), { recursive: true });
+      const server = await createServer(
+        viteConfig({
+          server: { host: '127.0.0.1', port: 0, fs: { strict: false } },
+          optimizeDeps: { noDiscovery: true },
+        }),
       );
-      expect(overlay).toContain(`${project.path('src/scale.ts')}:2:30`);
+      await server.listen();
+      try {
+        const { page, requests } = await open(server.resolvedUrls?.local[0] ?? '');
+        const first = await shown(page);
+        expect(first.result).toEqual([2, 4, 6]);
+        expect(requests.filter((url) => compiler.test(url))).toEqual([]);
 
-      project.write('src/scale.ts', scaleModule(5));
-      await page.waitForFunction('window.result[0] === 5');
-      expect(await page.evaluate('pageLoads')).toBe(1);
-      await page.close();
-      // What a server renders with loads the file itself.
-      const rendered = (await server.ssrLoadModule('/src/model.bake.ts?kiln')) as { readonly source: string };
-      expect(rendered.source).toMatch(/^file:.*\.kiln$/);
-      expect(readFileSync(new URL(rendered.source)).subarray(1, 5).toString()).toBe('KILN');
-    } finally {
-      await server.close();
-    }
-  });
+        project.write('src/scale.ts', scaleModule(3));
+        await page.waitForFunction('window.result[0] === 3');
+        expect((await shown(page)).source).not.toBe(first.source);
+
+        project.write('src/scale.ts', '\nexport const scale: number = ;\n');
+        await page.waitForSelector('vite-error-overlay');
+        const overlay = String(
+          await page.evaluate(`document.querySelector('vite-error-overlay').shadowRoot.textContent`),
+        );
+        expect(overlay).toContain(`${project.path('src/scale.ts')}:2:30`);
+
+        project.write('src/scale.ts', scaleModule(5));
+        await page.waitForFunction('window.result[0] === 5');
+        expect(await page.evaluate('pageLoads')).toBe(1);
+        await page.close();
+        // What a server renders with loads the file itself.
+        const rendered = (await server.ssrLoadModule('/src/model.bake.ts?kiln')) as { readonly source: string };
+        expect(rendered.source).toMatch(/^file:.*\.kiln$/);
+        expect(readFileSync(new URL(rendered.source)).subarray(1, 5).toString()).toBe('KILN');
+      } finally {
+        await server.close();
+      }
+    },
+    patience,
+  );
 });
