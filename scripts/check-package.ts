@@ -1,7 +1,7 @@
 /**
  * Packs the package and checks it as its users meet it: `publint` and `attw` on the tarball, then an empty project that
  * installs the tarball, imports and requires it, runs a compiled function, also with the browser bundle, calls the
- * command line tool, and type-checks a file against its declarations.
+ * command line tool, bundles a page with the plugin, and type-checks a file against its declarations.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
