@@ -4,12 +4,23 @@
  */
 import type { SourceLocation } from './location.ts';
 
-let capture: (() => SourceLocation) | undefined;
+/** What finds places. */
+export interface PlaceFinder {
+  /** The place that is calling. */
+  readonly here: () => SourceLocation;
+  /** The same for the first few thousand calls, and for all where KILN_DEBUG=runtime. */
+  readonly hereAtFirst: () => SourceLocation | undefined;
+}
 
-/** Makes known what finds the place. */
-export function captureWith(finder: () => SourceLocation): void {
-  capture = finder;
+let finder: PlaceFinder | undefined;
+
+/** Makes known what finds places. */
+export function findPlacesWith(known: PlaceFinder): void {
+  finder = known;
 }
 
 /** The place that is calling Kiln right now. */
-export const here = (): SourceLocation | undefined => capture?.();
+export const here = (): SourceLocation | undefined => finder?.here();
+
+/** The same, for what happens so often that finding it each time would cost too much. */
+export const hereAtFirst = (): SourceLocation | undefined => finder?.hereAtFirst();

@@ -3,7 +3,8 @@
  * text when somebody looks, so that tracing an op stays cheap.
  */
 
-import { captureWith } from './here.ts';
+import { isDebugging } from './flags.ts';
+import { findPlacesWith } from './here.ts';
 
 /** One line of the user's source. Lines and columns count from 1. */
 export interface SourceFrame {
@@ -108,4 +109,17 @@ export class SourceLocation {
   }
 }
 
-captureWith(SourceLocation.capture);
+/**
+ * How many calls of `dispose()` still remember their line, which costs many times the release itself. A mistake in a
+ * loop shows in its first rounds; later ones say how to see the line. `KILN_DEBUG=runtime` remembers them all.
+ */
+let linesToRemember = 4096;
+
+function hereAtFirst(): SourceLocation | undefined {
+  if (linesToRemember <= 0) return undefined;
+  linesToRemember -= 1;
+  if (linesToRemember === 0 && isDebugging('runtime')) linesToRemember = Number.POSITIVE_INFINITY;
+  return SourceLocation.capture();
+}
+
+findPlacesWith({ here: SourceLocation.capture, hereAtFirst });

@@ -14,8 +14,7 @@
  */
 import type { DType } from '../base/dtype.ts';
 import { internalError, KilnError } from '../base/error.ts';
-import { isDebugging } from '../base/flags.ts';
-import { here } from '../base/here.ts';
+import { here, hereAtFirst } from '../base/here.ts';
 import type { BufferHandle, Disposal } from './device.ts';
 import { decodeElements, elementAt, type Nested, nestElements, type ScalarOf, type TypedArrayOf } from './elements.ts';
 import { trackInScope } from './scope.ts';
@@ -25,22 +24,11 @@ const inspect: unique symbol = Symbol.for('nodejs.util.inspect.custom') as never
 /** Releases buffers whose arrays were collected. Held values are handles, which never refer back to the array. */
 const collected = new FinalizationRegistry<BufferHandle>((handle) => handle.dispose({ by: 'collector' }));
 
-/**
- * How many calls of `dispose()` still remember their line, which costs many times the release itself. A mistake in a
- * loop shows in its first rounds; later ones say how to see the line. `KILN_DEBUG=runtime` remembers them all.
- */
-let linesToRemember = 4096;
-
 /** Elements that are printed. */
 const mostShown = 12;
 
 /** A disposal by the user. */
-function disposedHere(): Disposal {
-  if (linesToRemember <= 0) return { by: 'dispose' };
-  linesToRemember -= 1;
-  if (linesToRemember === 0 && isDebugging('runtime')) linesToRemember = Number.POSITIVE_INFINITY;
-  return { by: 'dispose', location: here() };
-}
+const disposedHere = (): Disposal => ({ by: 'dispose', location: hereAtFirst() });
 
 export class DeviceArray<D extends DType = DType> {
   readonly dtype: D;

@@ -2,6 +2,7 @@
 import { planArena } from '../base/arena.ts';
 import { provideParts } from './parts.ts';
 import * as prepared from './prepared.ts';
+import { printLaunches } from './print-launches.ts';
 import * as queue from './tasks.ts';
 import * as relaxedSimd from './wasm/relaxed-simd.ts';
 import * as sharing from './wasm/sharing.ts';
@@ -9,4 +10,13 @@ import { tryPrograms } from './wasm/trial.ts';
 import { LaunchTimer } from './webgpu/timing.ts';
 import './wasm/complete.ts';
 
-provideParts({ queue, prepared, launchTimer: LaunchTimer, sharing, relaxedSimd, planArena, tryPrograms });
+provideParts({
+  queue,
+  prepared,
+  launchTimer: LaunchTimer,
+  printLaunches,
+  sharing,
+  relaxedSimd,
+  planArena,
+  tryPrograms,
+});

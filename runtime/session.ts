@@ -8,11 +8,11 @@
  *     shutdown()                      // everything is released; the next use starts anew
  */
 import { KilnError } from '../base/error.ts';
-import { debug, flag, isDebugging } from '../base/flags.ts';
+import { flag } from '../base/flags.ts';
 import { here } from '../base/here.ts';
 import { shutDownError } from './buffer.ts';
 import type { Device, MemoryStatistics } from './device.ts';
-import { observeLaunches } from './profile.ts';
+import { partIfLoaded } from './parts.ts';
 import type { AdapterOptions } from './webgpu/adapter.ts';
 import type { WebgpuDevice } from './webgpu/device.ts';
 import { mayHaveWebgpu } from './webgpu/presence.ts';
@@ -156,7 +156,7 @@ export function chooseDevice(name: string): void {
 
 function register(name: string, device: Device): Device {
   made.set(name, device);
-  if (isDebugging('runtime')) stopDebugging ??= printLaunches();
+  stopDebugging ??= partIfLoaded('printLaunches')?.();
   return device;
 }
 
@@ -205,11 +205,4 @@ export function shutdown(): void {
   for (const { forget } of makers.values()) forget();
   stopDebugging?.();
   stopDebugging = undefined;
-}
-
-/** KILN_DEBUG=runtime: a line for each launch. */
-function printLaunches(): () => void {
-  return observeLaunches(({ device, program, step, kernel, milliseconds, bytes }) => {
-    debug('runtime', `${device} ${program}[${step}] ${kernel}: ${milliseconds.toFixed(3)} ms, ${bytes} bytes bound`);
-  });
 }
