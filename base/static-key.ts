@@ -11,7 +11,7 @@ const symbolIdentities = new Map<symbol, number>();
 let identityCount = 0;
 
 /** A number for an object, function or symbol; the same for the same one as long as it lives. */
-function identity(value: object | symbol): number {
+export function identity(value: object | symbol): number {
   const known = typeof value === 'symbol' ? symbolIdentities.get(value) : identities.get(value);
   if (known !== undefined) return known;
   identityCount++;

@@ -127,11 +127,19 @@ function traceKey({ options, signed, types, program }: TraceableCall, names: Por
     args.map((_, i) => Number(options.isStatic(i))).join(''),
     types.map(formatType).join(),
     boundsText(types),
-    receiver ? signReceiver(thisArg as object, names.identify).key : '',
+    receiver ? signReceiver(thisArg as object, { identify: names.identify, classOf: classNameOf }).key : '',
     portableKey(args, options.isStatic, names),
   ];
   return hashOf(`kiln trace ${parts.map((part) => `${part!.length}:${part}`).join(';')}`);
 }
+
+/** What classes do is part of the promise, but not which one it is. */
+const classNameOf = (holder: object): string => {
+  const { name = '' } = (typeof holder === 'function' ? holder : (holder.constructor ?? {})) as {
+    readonly name?: string;
+  };
+  return `${name.length}:${name}`;
+};
 
 function programKeyOf(record: unknown, place: Place): string | undefined {
   try {

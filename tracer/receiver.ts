@@ -11,7 +11,7 @@
  * Private `#fields` can not be visited; the source check refuses methods that read them.
  */
 import { KilnError } from '../base/error.ts';
-import { type Identify, sortedKeys, staticKey } from '../base/static-key.ts';
+import { type Identify, identity, isPlainObject, sortedKeys, staticKey } from '../base/static-key.ts';
 import { rebuild, type TreeStructure, tree } from './pytree.ts';
 import { Tensor } from './tensor.ts';
 
@@ -47,13 +47,30 @@ export interface Effect {
 const isVisited = (value: object): boolean =>
   Array.isArray(value) || Object.prototype.toString.call(value) === '[object Object]';
 
-/** Visits the fields of a receiver. @param identify other numbers for what is known by identity */
-export function signReceiver(receiver: object, identify?: Identify): SignedReceiver {
+/** How a key tells what is known by identity. */
+interface ReceiverNames {
+  readonly identify: Identify;
+  /** Of an object that is neither plain nor an array, the class; of a class, the class itself. */
+  readonly classOf: (holder: object) => string;
+}
+
+const namesHere: ReceiverNames = {
+  identify: identity,
+  classOf: (holder) => `${identity(typeof holder === 'function' ? holder : (Object.getPrototypeOf(holder) as object))}`,
+};
+
+/**
+ * Visits the fields of a receiver. Objects with the same fields are told apart by their classes, whose methods the
+ * traced one may call.
+ * @param names other names for what is known by identity
+ */
+export function signReceiver(receiver: object, { identify, classOf } = namesHere): SignedReceiver {
   const slots: Slot[] = [];
   const holders = new Map<object, readonly string[]>();
   let key = '';
   const visit = (holder: Holder, path: readonly string[]): void => {
     holders.set(holder, path);
+    if (!Array.isArray(holder) && !isPlainObject(holder)) key += `@${classOf(holder)}`;
     key += '{';
     for (const name of sortedKeys(holder)) {
       const value = holder[name];

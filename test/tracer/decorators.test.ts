@@ -80,6 +80,66 @@ describe('standard decorators', () => {
 
 const statsOf = (method: unknown) => (method as { stats(): { compiles: number } }).stats();
 
+describe('objects of the same fields', () => {
+  class Linearity {
+    apply(value: Tensor): Tensor {
+      return value;
+    }
+  }
+  class Square extends Linearity {
+    override apply(value: Tensor): Tensor {
+      return value.mul(value);
+    }
+  }
+  class Model {
+    w: Tensor = tensor([2, 3]);
+    readonly activation: Linearity;
+    constructor(activation: Linearity) {
+      this.activation = activation;
+    }
+
+    act(value: Tensor): Tensor {
+      return this.activation.apply(value);
+    }
+
+    @compile
+    forward(value: Tensor): Tensor {
+      return this.act(value.mul(this.w));
+    }
+
+    @compile
+    static describe(value: Tensor): Tensor {
+      // biome-ignore lint/complexity/noThisInStatic: which class it is called on is what is tested
+      return this.offset(value);
+    }
+
+    static offset(value: Tensor): Tensor {
+      return value.add(1);
+    }
+  }
+  class Negated extends Model {
+    override act(value: Tensor): Tensor {
+      return super.act(value).neg();
+    }
+
+    static override offset(value: Tensor): Tensor {
+      return value.sub(1);
+    }
+  }
+
+  it('are told apart by their classes, and by those of what they hold', () => {
+    const ones = tensor([1, 1]);
+    expect(new Model(new Linearity()).forward(ones).arraySync()).toEqual([2, 3]);
+    expect(new Model(new Square()).forward(ones).arraySync()).toEqual([4, 9]);
+    expect(new Negated(new Linearity()).forward(ones).arraySync()).toEqual([-2, -3]);
+    expect(new Negated(new Square()).forward(ones).arraySync()).toEqual([-4, -9]);
+    expect([Model.describe(ones).arraySync(), Negated.describe(ones).arraySync()]).toEqual([
+      [2, 2],
+      [0, 0],
+    ]);
+  });
+});
+
 describe('the state of this', () => {
   it('may be nested in arrays, objects and other classes', () => {
     class Layer {
