@@ -20,9 +20,11 @@ interface NodeProcess {
   getBuiltinModule?(name: 'node:crypto'): NodeCrypto | undefined;
 }
 
+/** Node takes a few milliseconds to load it, which who starts from the cache has no time for later. */
+const crypto = (globalThis as { process?: NodeProcess }).process?.getBuiltinModule?.('node:crypto');
+
 /** SHA-256 of bytes, or of a text as UTF-8, in hex. */
 export function hashOf(data: string | Uint8Array): string {
-  const crypto = (globalThis as { process?: NodeProcess }).process?.getBuiltinModule?.('node:crypto');
   if (crypto) return crypto.createHash('sha256').update(data).digest('hex');
   return bytesToHex(sha256(typeof data === 'string' ? utf8ToBytes(data) : data));
 }

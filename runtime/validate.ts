@@ -24,8 +24,16 @@ const maximumTemporaries = 1 << 16;
 export function validateProgram(program: unknown): Program {
   checkStructure(program);
   checkRelations(program);
+  valid.add(program);
   return program;
 }
+
+/** Programs that were checked. Nobody changes a program. */
+const valid = new WeakSet<Program>();
+
+/** A program that is checked unless it was: by whoever brought it, or by this device before. @throws as `validateProgram` */
+export const validatedProgram = (program: Program): Program =>
+  valid.has(program) ? program : validateProgram(program);
 
 function fail(path: Path, what: string, given?: unknown): never {
   throw new KilnError('invalid_program', `not a program that this version runs: ${placeOf(path)} ${what}`, {

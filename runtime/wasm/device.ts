@@ -11,7 +11,7 @@ import { loadPartsFor, part } from '../parts.ts';
 import type { Program, WasmTier } from '../program.ts';
 import { QueuedDevice } from '../queued-device.ts';
 import type { Trial } from '../trial.ts';
-import { validateProgram } from '../validate.ts';
+import { validatedProgram } from '../validate.ts';
 import type { Block } from './allocator.ts';
 import { Driver } from './driver.ts';
 import { Executable, type ExecutableContext, ofTier, type WasmBuffer, type WasmResources } from './executable.ts';
@@ -120,7 +120,7 @@ export class WasmDevice extends QueuedDevice<Block> {
   async loadAside(program: Program): Promise<void> {
     const resources = this.#open();
     await loadPartsFor(program);
-    await resources.kernels.compileAll(ofTier(validateProgram(program), resources).kernels);
+    await resources.kernels.compileAll(ofTier(validatedProgram(program), resources).kernels);
     this.load(program);
   }
 
@@ -158,7 +158,7 @@ export class WasmDevice extends QueuedDevice<Block> {
     const resources = this.#open();
     let executable = resources.executables.get(program);
     if (!executable) {
-      executable = new Executable(validateProgram(program), resources);
+      executable = new Executable(validatedProgram(program), resources);
       resources.executables.set(program, executable);
       resources.collectedPrograms.register(program, executable.resources);
     }

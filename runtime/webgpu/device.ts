@@ -15,7 +15,7 @@ import { loadPartsFor } from '../parts.ts';
 import type { PreparedArrays } from '../prepared.ts';
 import type { Program, WebgpuTier } from '../program.ts';
 import { QueuedDevice } from '../queued-device.ts';
-import { validateProgram } from '../validate.ts';
+import { validatedProgram } from '../validate.ts';
 import { type AdapterInfo, type AdapterOptions, type OpenAdapter, openAdapter } from './adapter.ts';
 import { Commands } from './commands.ts';
 import { newCounters, type WebgpuCounters } from './counters.ts';
@@ -193,7 +193,7 @@ export class WebgpuDevice extends QueuedDevice<GpuBlock> {
   async #load(program: Program, source: ProgramSource | undefined): Promise<void> {
     await loadPartsFor(program);
     const resources = this.#open();
-    const executable = await Executable.load(validateProgram(program), resources, source);
+    const executable = await Executable.load(validatedProgram(program), resources, source);
     this.assertOpen();
     resources.executables.set(program, executable);
     resources.collectedPrograms.register(program, executable.resources);
