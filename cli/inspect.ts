@@ -69,22 +69,22 @@ function descriptionText(file: string, description: ArtefactDescription): string
 }
 
 function functionLines(described: FunctionDescription): string[] {
-  const { name, parameters, result, guards, symbols, donated, captures, precision } = described;
+  const { name, parameters, outline, guards, symbols, donated, captures, precision } = described;
   const notes = [
     ...symbols.map(({ name: symbol, min, max }) => `${symbol} from ${min} ${max === 2 ** 31 - 1 ? 'on' : `to ${max}`}`),
     ...(guards.length > 0
-      ? [`only with ${guards.map(({ parameter, value }) => `${parameter} = ${value}`).join(', ')}`]
+      ? [`only with ${listed(guards.map(({ parameter, value }) => `${parameter} = ${value}`))}`]
       : []),
     ...(donated.length > 0 ? [`gives up ${donated.join(', ')}`] : []),
     ...(captures.length > 0 ? [`uses ${listed(captures)}`] : []),
     precision,
   ];
-  const given = parameters.map((parameter) => `${parameter.name}: ${parameter.type}`);
-  const short = `(${given.join(', ')}) → ${result}`;
+  const given = parameters.map((parameter) => `${parameter.name}: ${parameter.outline}`);
+  const short = `(${given.join(', ')}) → ${outline}`;
   const signature =
     name.length + short.length <= 110
       ? [`${accent(name)}${short}`]
-      : [`${accent(name)}(`, ...given.map((each) => `  ${each},`), `) → ${result}`];
+      : [`${accent(name)}(`, ...given.map((each) => `  ${each},`), `) → ${outline}`];
   return [...signature, `  ${faint(notes.join('; '))}`];
 }
 

@@ -32,9 +32,11 @@ export interface ArtefactDescription {
 
 export interface FunctionDescription {
   readonly name: string;
-  readonly parameters: readonly { readonly name: string; readonly type: string }[];
+  readonly parameters: readonly { readonly name: string; readonly type: string; readonly outline: string }[];
   readonly result: string;
-  /** Parameters whose value is fixed: a call with another value is refused. */
+  /** The type of the result where that is short; else what its tree is like at the top. So are those of parameters. */
+  readonly outline: string;
+  /** Values that are fixed: a call with others is refused. What is null in a tree is part of its type. */
   readonly guards: readonly { readonly parameter: string; readonly value: string }[];
   readonly symbols: readonly { readonly name: string; readonly min: number; readonly max: number }[];
   /** Names of parameters whose arrays a call gives up. */
@@ -158,13 +160,15 @@ function describeFunction(record: FunctionRecord, { content }: OpenArtefact): Fu
     });
     if (programInputs.slice(begin, at).some((input) => input.donated)) donated.push(label);
     collectGuards(tree, label, guards);
-    return { name: label, type };
+    return { name: label, type, outline: outlineOf(tree, type) };
   });
   const back = results[Symbol.iterator]();
+  const returned = treeText(result, () => typeText(back.next().value!));
   return {
     name,
     parameters: described,
-    result: treeText(result, () => typeText(back.next().value!)),
+    result: returned,
+    outline: outlineOf(result, returned),
     guards,
     symbols,
     donated,
@@ -178,12 +182,30 @@ function collectGuards(
   path: string,
   found: { readonly parameter: string; readonly value: string }[],
 ): void {
-  if (tree.kind === 'static') found.push({ parameter: path, value: valueText(tree.key) });
+  if (tree.kind === 'static' && isValue(tree.key)) found.push({ parameter: path, value: valueText(tree.key) });
   if (tree.kind !== 'list' && tree.kind !== 'dict') return;
   for (const [i, child] of tree.children.entries()) {
     collectGuards(child, tree.kind === 'list' ? `${path}[${i}]` : `${path}.${tree.keys[i]}`, found);
   }
 }
+
+/** Whether a fixed value is more than a gap in a tree. */
+const isValue = (key: string): boolean => key !== 'N' && key !== 'U';
+
+/** Letters of a type that people read. */
+const shortType = 90;
+
+function outlineOf(tree: TreeRecord, type: string): string {
+  if (type.length <= shortType || tree.kind === 'array' || tree.kind === 'static') return type;
+  const inside = tree.kind === 'list' ? `[${tree.children.length}]` : `{${tree.keys.map(keyText).join(', ')}}`;
+  const text = inside.length <= shortType ? inside : `${inside.slice(0, shortType)}…`;
+  return `${text} of ${arraysIn(tree)} arrays`;
+}
+
+const arraysIn = (tree: TreeRecord): number => {
+  if (tree.kind === 'array') return 1;
+  return tree.kind === 'static' ? 0 : tree.children.reduce((sum, child) => sum + arraysIn(child), 0);
+};
 
 const valueText = (key: string): string => (/^n-?(?:I|N)/.test(key) ? key.slice(1) : typeOfKey(key));
 
