@@ -13,6 +13,7 @@
  */
 import { debug, isDebugging } from '../../base/flags.ts';
 import { formatVersion } from '../artefact/container.ts';
+import { makeFolder } from './folder.ts';
 import {
   defaultBounds,
   type EntryKind,
@@ -180,7 +181,7 @@ export class FileStore implements EntryStore {
       this.#fs.writeFileSync(path, bytes, { flag: 'wx', mode: 0o600 });
     } catch (error) {
       if (!isMissing(error)) throw error;
-      this.#fs.mkdirSync(folder, { recursive: true, mode: 0o700 });
+      makeFolder(folder, 0o700);
       this.#fs.writeFileSync(path, bytes, { flag: 'wx', mode: 0o600 });
     }
   }

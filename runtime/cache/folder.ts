@@ -7,6 +7,7 @@
  */
 
 interface NodeModules {
+  readonly fs: Pick<typeof import('node:fs'), 'mkdirSync' | 'statSync'>;
   readonly os: Pick<typeof import('node:os'), 'homedir'>;
   readonly path: typeof import('node:path');
 }
@@ -17,8 +18,10 @@ interface NodeProcess {
   getBuiltinModule?<Name extends keyof NodeModules>(name: `node:${Name}`): NodeModules[Name] | undefined;
 }
 
+const nodeProcess = (): NodeProcess | undefined => (globalThis as { readonly process?: NodeProcess }).process;
+
 /** `undefined` outside Node, and for a user without a home. */
-export function userFolder(process = (globalThis as { process?: NodeProcess }).process): string | undefined {
+export function userFolder(process = nodeProcess()): string | undefined {
   const [os, path] = [process?.getBuiltinModule?.('node:os'), process?.getBuiltinModule?.('node:path')];
   if (!process || !os || !path) return undefined;
   const { platform, env } = process;
@@ -42,4 +45,34 @@ function homeOf(os: NodeModules['os']): string | undefined {
     // A user that the system does not know, as in some containers.
     return undefined;
   }
+}
+
+/**
+ * Makes a folder, and those above it, in Node. `mkdirSync` with `recursive` tries for ever where nothing can be made
+ * although the folder above is there, as below `/proc`.
+ * @throws what `mkdirSync` throws
+ */
+export function makeFolder(folder: string, mode?: number): void {
+  const process = nodeProcess();
+  const [fs, path] = [process!.getBuiltinModule!('node:fs')!, process!.getBuiltinModule!('node:path')!];
+  const isFolder = (place: string): boolean => fs.statSync(place, { throwIfNoEntry: false })?.isDirectory() ?? false;
+  const makeOne = (place: string): unknown => {
+    try {
+      fs.mkdirSync(place, { mode });
+      return undefined;
+    } catch (error) {
+      // Others make it, too.
+      return isFolder(place) ? undefined : error;
+    }
+  };
+  const make = (place: string): void => {
+    let error = makeOne(place);
+    const above = path.dirname(place);
+    if ((error as { readonly code?: unknown } | undefined)?.code === 'ENOENT' && above !== place) {
+      if (!isFolder(above)) make(above);
+      error = makeOne(place);
+    }
+    if (error !== undefined) throw error;
+  };
+  make(path.resolve(folder));
 }

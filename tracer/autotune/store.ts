@@ -10,6 +10,7 @@
  */
 import { debug, isDebugging } from '../../base/flags.ts';
 import { parseSchedule } from '../../codegen/wasm/schedules.ts';
+import { makeFolder } from '../../runtime/cache/folder.ts';
 import { cacheSettings } from '../session-cache.ts';
 import type { SearchResult } from './search.ts';
 
@@ -17,7 +18,6 @@ interface NodeFiles {
   readFileSync(path: string, encoding: 'utf8'): string;
   writeFileSync(path: string, text: string): void;
   renameSync(from: string, to: string): void;
-  mkdirSync(path: string, options: { readonly recursive: true }): unknown;
   statSync(path: string, options: { readonly throwIfNoEntry: false }): { readonly size: number } | undefined;
 }
 
@@ -121,7 +121,7 @@ function writeFile(): void {
   const path = `${folder}/${fileName}`;
   const { pid } = (globalThis as { process?: NodeProcess }).process ?? {};
   try {
-    files.mkdirSync(folder, { recursive: true });
+    makeFolder(folder, 0o700);
     files.writeFileSync(`${path}.${pid}`, `${JSON.stringify({ version, schedules })}\n`);
     files.renameSync(`${path}.${pid}`, path);
   } catch (error) {

@@ -103,7 +103,7 @@ describe('the folder of a user', () => {
       if (home === undefined) throw new Error('no such user');
       return home;
     };
-    const modules = { 'node:os': { homedir }, 'node:path': platform === 'win32' ? win32 : posix };
+    const modules = { 'node:fs': undefined, 'node:os': { homedir }, 'node:path': platform === 'win32' ? win32 : posix };
     return { platform, env, getBuiltinModule: (name) => modules[name] as never };
   }
 

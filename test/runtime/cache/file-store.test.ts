@@ -187,6 +187,13 @@ describe('where nothing can be written', () => {
     expect(onFault.mock.calls[0][0]).toMatch(/cache in .*file.cache can not be written: .*ENOTDIR/);
   });
 
+  test('a place where folders can not be made keeps nobody waiting', (context) => {
+    if (!existsSync('/proc/self')) context.skip('there is no /proc here');
+    const onFault = vi.fn();
+    new FileStore('/proc/none/cache', { onFault }).write(named('aa'), bytesOf(1));
+    expect(onFault.mock.calls).toEqual([[expect.stringMatching(/can not be written: .*(ENOENT|EACCES|EPERM)/)]]);
+  });
+
   test.each(['ENOSPC', 'EROFS', 'EACCES', 'EDQUOT'])('%s leaves what was there, and nothing half done', (code) => {
     const folder = temporaryFolder();
     const onFault = vi.fn();
