@@ -34,6 +34,7 @@ export async function openFile(files: Files, given: string, refusal: typeof notA
 }
 
 class FileSource implements ByteSource {
+  readonly mostAtOnce = 1 << 20;
   readonly #file: import('node:fs/promises').FileHandle;
   readonly #size: number;
   #head: Uint8Array | undefined;

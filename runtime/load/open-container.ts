@@ -30,9 +30,8 @@ export async function openContainer(source: ByteSource): Promise<OpenContainer> 
   return { preamble, header: readHeader(bytes) };
 }
 
-/** Blobs closer together than this are read at once, up to `mostAtOnce`. */
+/** Blobs closer together than this are read at once. */
 const leastGap = 64 << 10;
-const mostAtOnce = 1 << 20;
 
 /**
  * Reads blobs, in their order, and then up to the end.
@@ -54,7 +53,7 @@ export async function readBlobs(
     while (
       after < order.length &&
       offsets[order[after]] - endOf(order[after - 1]) < leastGap &&
-      endOf(order[after]) - begin <= mostAtOnce
+      endOf(order[after]) - begin <= source.mostAtOnce
     ) {
       after += 1;
     }

@@ -48,6 +48,8 @@ export type ArtefactSource =
   | ArrayBufferView;
 
 export interface ByteSource {
+  /** How much is worth asking for at once; less where bytes come by and by. */
+  readonly mostAtOnce: number;
   /** The bytes from `begin` to before `end`, fewer where the source ends. `begin` is never before an earlier `end`. */
   read(begin: number, end: number): Promise<Uint8Array>;
   /** How many bytes there are, or some number above `most` where there are more than that. */
@@ -124,6 +126,7 @@ function bytesSource(bytes: Uint8Array): ByteSource {
   const isShared = Object.prototype.toString.call(bytes.buffer) !== '[object ArrayBuffer]';
   const own = isShared ? bytes.slice() : bytes;
   return {
+    mostAtOnce: own.length,
     read: (begin, end) => Promise.resolve(own.subarray(begin, end)),
     length: () => Promise.resolve(own.length),
     close: () => Promise.resolve(),
@@ -131,6 +134,7 @@ function bytesSource(bytes: Uint8Array): ByteSource {
 }
 
 class BlobSource implements ByteSource {
+  readonly mostAtOnce = 1 << 20;
   readonly #blob: BlobLike;
 
   constructor(blob: BlobLike) {
@@ -152,6 +156,7 @@ class BlobSource implements ByteSource {
 
 /** What comes in pieces, in order. */
 class StreamSource implements ByteSource {
+  readonly mostAtOnce = 64 << 10;
   readonly #reader: ByteStreamReader;
   /** The piece that came last, which begins at `#at`. */
   #piece: Uint8Array = new Uint8Array(0);

@@ -6,7 +6,8 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { defineBake, shutdown, spec, type Tensor, tensor } from '../../../index.ts';
 import {
   preambleBytes,
   readHeader,
@@ -14,9 +15,19 @@ import {
   signatureOffset,
   signedBytes,
 } from '../../../runtime/artefact/container.ts';
+import type { ArtefactContent } from '../../../runtime/artefact/records.ts';
 import { writeContainer } from '../../../runtime/artefact/write-container.ts';
-import { type ArtefactSource, type KilnError, type LoadOptions, load, memory } from '../../../runtime/index.ts';
+import {
+  type ArtefactSource,
+  type DeviceArray,
+  type KilnError,
+  type LoadOptions,
+  load,
+  memory,
+} from '../../../runtime/index.ts';
 import { coreWebgpuTier } from '../../../runtime/program.ts';
+import { engine } from '../../../runtime/wasm/engine.ts';
+import { bakeArtefact } from '../../../tracer/bake/bake.ts';
 import { rejectionOf } from '../../support/errors.ts';
 import { bakeModel } from './support.ts';
 
@@ -86,6 +97,34 @@ describe('an artefact is loaded from', () => {
     using model = await load(source());
     expect(model.target).toBe('wasm');
     expect(Object.keys(model.functions)).toEqual(['forward', 'mode', 'scaled', 'step']);
+  });
+});
+
+describe('a stream', () => {
+  it('has its kernels compiled while the weights are on their way; what is not used is not hashed', async () => {
+    const w = tensor(new Float32Array(64 * 512), { shape: [64, 512] });
+    const f = (x: Tensor): Tensor => x.matmul(w);
+    const definition = defineBake({ f: { fn: f, args: [spec([1, 64])] } });
+    const baked = (await bakeArtefact(definition, { targets: ['wasm', 'webgpu'], threads: 1 })).bytes.slice();
+    const { headerBytes } = readPreamble(baked);
+    const { content, offsets } = readHeader(baked.slice(preambleBytes, preambleBytes + headerBytes));
+    const { kernels, weights } = content as ArtefactContent;
+    baked[offsets[kernels.find(({ target }) => target === 'webgpu')!.code]] ^= 1;
+    await shutdown();
+    const compiling = vi.spyOn(engine(), 'compile');
+    const begin = offsets[weights!.blob];
+    const parts = [baked.slice(0, begin), baked.slice(begin)];
+    const source = new ReadableStream<Uint8Array>({
+      async pull(controller) {
+        if (parts.length === 1) await vi.waitFor(() => expect(compiling).toHaveBeenCalled());
+        const part = parts.shift();
+        if (part) controller.enqueue(part);
+        else controller.close();
+      },
+    });
+    using model = await load<{ f(x: DeviceArray): DeviceArray<'float32'> }>(source);
+    expect(model.functions.f(tensor(new Float32Array(64), { shape: [1, 64] })).size).toBe(512);
+    compiling.mockRestore();
   });
 });
 
