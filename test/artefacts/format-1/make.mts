@@ -36,5 +36,5 @@ for (const rows of [1, 7, 64]) {
 }
 await shutdown();
 writeFileSync(here('model.kiln'), bytes);
-writeFileSync(here('expected.json'), `${JSON.stringify({ cases }, undefined, 1)}\n`);
+writeFileSync(here('expected.json'), `${JSON.stringify({ cases }, undefined, 2)}\n`);
 console.log(`${bytes.length} bytes, ${cases.length} cases`);
