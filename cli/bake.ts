@@ -3,10 +3,11 @@
  * beside it, and its WASM modules where asked. With `--check` it writes nothing and says whether what is there is what
  * it would write.
  */
-import { readdirSync, rmSync } from 'node:fs';
+import { readdirSync, rmSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { formatBytes } from '../bench/table.ts';
 import { KilnError } from '../index.ts';
+import { magic } from '../runtime/artefact/container.ts';
 import type { ArtefactContent } from '../runtime/artefact/records.ts';
 import { type BakeReport, bakeArtefact, failuresOf } from '../tracer/bake/bake.ts';
 import { type BakeDefinition, isBakeDefinition } from '../tracer/bake/define.ts';
@@ -47,6 +48,7 @@ export interface BakeFilesOptions {
 export async function bakeFiles(entries: readonly string[], options: BakeFilesOptions): Promise<void> {
   const { output, sign } = options;
   const key = sign === undefined ? undefined : new TextDecoder().decode(readInput(sign, 'the key for --sign'));
+  if (!options.check) assertReplaceable(output);
   const failures: unknown[] = [];
   const definitions = await loadDefinitions(entries, failures);
   const baked = await bake(definitions, options).catch((error: unknown) => {
@@ -64,6 +66,21 @@ export async function bakeFiles(entries: readonly string[], options: BakeFilesOp
   writeFiles(files);
   if (options.wasmModules !== undefined) removeOthers(options.wasmModules, files);
   for (const text of linesOf(files, baked.report, options)) console.log(text);
+}
+
+/**
+ * That no other file is lost, such as a module that was meant as an entry.
+ * @throws KilnError `cli_usage`
+ */
+function assertReplaceable(path: string): void {
+  if (!statSync(path, { throwIfNoEntry: false })?.isFile()) return;
+  const begin = readInput(path).subarray(0, magic.length);
+  if (begin.every((byte, i) => byte === magic[i])) return;
+  throw new KilnError('cli_usage', `${path} is there, and is no artefact`, {
+    given: `-o ${path}`,
+    expected: 'a new file, or an artefact that may be replaced',
+    hint: 'name another file, or remove this one',
+  });
 }
 
 /** What the modules declare; a module that can not be loaded is a failure like those of its entries. */

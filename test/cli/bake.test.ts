@@ -173,6 +173,8 @@ export { both, numbers };
     expect(readFileSync(output)).toEqual(before);
     writeFileSync(output, before.subarray(0, 200));
     expect((await fault([entry], { output, check: true })).error.given).toMatch(/ends too early/);
+    await bake([entry], { output });
+    expect(readFileSync(output)).toEqual(before);
   });
 
   test('tells of all failures of all entries at the users’ lines, and writes nothing', async () => {
@@ -212,6 +214,9 @@ export default defineBake({
     expect(missing.error.code).toBe('not_a_file');
     const place = await fault([entry], { output: folder });
     expect(place.error.message).toMatch(/\[not_a_file\][\s\S]*is a folder[\s\S]*-o .*model\.kiln/);
+    const lost = await fault([entry], { output: entry });
+    expect(lost.error.message).toMatch(/\[cli_usage\] \S*places\.mts is there, and is no artefact/);
+    expect(readFileSync(entry, 'utf8')).toContain('defineBake');
     expect(existsSync(path('places.kiln'))).toBe(false);
   });
 
