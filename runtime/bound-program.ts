@@ -6,8 +6,9 @@ import type { DimBindings } from '../base/dim.ts';
 import { internalError, KilnError } from '../base/error.ts';
 import { type DeviceBuffer, denseBytes } from './buffer.ts';
 import type { ArraySpec } from './device.ts';
+import { part } from './parts.ts';
 import type { BufferRef, Program, Size, TensorSpec } from './program.ts';
-import { bindSymbols, evaluateInteger, evaluateSize } from './sizes.ts';
+import { evaluateInteger, evaluateSize } from './sizes.ts';
 
 const specBytes = ({ dtype, shape }: ArraySpec): number => denseBytes(dtype, shape);
 
@@ -192,7 +193,8 @@ export class Bindings<Binding extends { readonly bound: BoundProgram }> {
   /** Keeps a binding; the one made first goes when there are too many. */
   #add(key: string, inputs: readonly DeviceBuffer<unknown>[]): Binding {
     const shapes = inputs.map((input) => input.shape);
-    const sizes = this.#program.symbols.length > 0 ? bindSymbols(this.#program, shapes) : new Map<string, number>();
+    const sizes =
+      this.#program.symbols.length > 0 ? part('bindSymbols')(this.#program, shapes) : new Map<string, number>();
     const binding = this.#make(sizes);
     if (this.#known.size >= maximumBindings) {
       const [oldestKey, oldest] = this.#known.entries().next().value!;

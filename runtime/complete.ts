@@ -1,5 +1,6 @@
 /** The runtime with all its parts at hand (`parts.ts`), and the wasm device known, so that nothing waits for code. */
 import { planArena } from '../base/arena.ts';
+import { bindSymbols } from './bind-symbols.ts';
 import { provideParts } from './parts.ts';
 import * as prepared from './prepared.ts';
 import { printLaunches } from './print-launches.ts';
@@ -11,6 +12,7 @@ import { LaunchTimer } from './webgpu/timing.ts';
 import './wasm/complete.ts';
 
 provideParts({
+  bindSymbols,
   queue,
   prepared,
   launchTimer: LaunchTimer,

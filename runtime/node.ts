@@ -9,6 +9,7 @@ import '../base/arena.ts';
 import '../base/location.ts';
 import './load/file-source.ts';
 import './load/share-memory.ts';
+import './bind-symbols.ts';
 import './prepared.ts';
 import './wasm/features.ts';
 import './wasm/register.ts';

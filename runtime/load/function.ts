@@ -12,8 +12,9 @@ import { newArray } from '../array-class.ts';
 import type { FunctionRecord } from '../artefact/records.ts';
 import type { ArraySpec, BufferHandle, Device, ProgramSource } from '../device.ts';
 import { assertDonatedOnce } from '../donation.ts';
+import { part } from '../parts.ts';
 import type { Program } from '../program.ts';
-import { bindSymbols, evaluateSize } from '../sizes.ts';
+import { evaluateSize } from '../sizes.ts';
 import { bytesOfView } from '../typed-arrays.ts';
 import { argumentError } from './mismatch.ts';
 import { type ArrayArgument, gatherArrays, rebuildTree, specOfArray } from './trees.ts';
@@ -132,7 +133,7 @@ export class LoadedFunction {
   #solve(arrays: readonly ArrayArgument[]): DimBindings | undefined {
     if (this.#record.symbols.length === 0) return noSizes;
     try {
-      return bindSymbols(
+      return part('bindSymbols')(
         this.#record,
         arrays.map((array) => specOfArray(array).shape),
       );

@@ -5,8 +5,8 @@ import { isPlainObject, sortedKeys, staticKey } from '../../base/static-key.ts';
 import { DeviceArray } from '../array.ts';
 import type { FunctionRecord, TreeRecord } from '../artefact/records.ts';
 import { isKeyOfValue, valueOfKey } from '../artefact/static-values.ts';
+import { part } from '../parts.ts';
 import type { TensorSpec } from '../program.ts';
-import { bindSymbols } from '../sizes.ts';
 import { isArrayArgument, specOfArray } from './trees.ts';
 
 const typeText = ({ dtype, shape }: TensorSpec): string => `${dtypeInfo(dtype).short}[${shape.join(',')}]`;
@@ -120,8 +120,9 @@ class Comparison {
 
   /** Sizes that vary, which must agree with each other and lie within their bounds. */
   #sizes(): KilnError | undefined {
+    if (this.#record.symbols.length === 0) return undefined;
     try {
-      bindSymbols(
+      part('bindSymbols')(
         this.#record,
         this.#given.map(({ shape }) => shape.map(Number)),
       );

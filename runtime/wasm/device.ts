@@ -119,8 +119,9 @@ export class WasmDevice extends QueuedDevice<Block> {
 
   async loadAside(program: Program): Promise<void> {
     const resources = this.#open();
-    await loadPartsFor(program);
-    await resources.kernels.compileAll(ofTier(validatedProgram(program), resources).kernels);
+    const valid = ofTier(validatedProgram(program), resources);
+    await loadPartsFor(valid);
+    await resources.kernels.compileAll(valid.kernels);
     this.load(program);
   }
 

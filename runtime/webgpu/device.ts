@@ -191,9 +191,10 @@ export class WebgpuDevice extends QueuedDevice<GpuBlock> {
   }
 
   async #load(program: Program, source: ProgramSource | undefined): Promise<void> {
-    await loadPartsFor(program);
+    const valid = validatedProgram(program);
+    await loadPartsFor(valid);
     const resources = this.#open();
-    const executable = await Executable.load(validatedProgram(program), resources, source);
+    const executable = await Executable.load(valid, resources, source);
     this.assertOpen();
     resources.executables.set(program, executable);
     resources.collectedPrograms.register(program, executable.resources);

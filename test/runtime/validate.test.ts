@@ -2,8 +2,9 @@ import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { KilnError } from '../../base/error.ts';
+import { bindSymbols } from '../../runtime/bind-symbols.ts';
 import type { Program } from '../../runtime/program.ts';
-import { bindSymbols, evaluateSize } from '../../runtime/sizes.ts';
+import { evaluateSize } from '../../runtime/sizes.ts';
 import { validateProgram } from '../../runtime/validate.ts';
 import {
   additionProgram,
