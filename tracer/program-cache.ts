@@ -214,7 +214,7 @@ export class CompiledSource implements ProgramSource {
     if (!isDebugging('cache')) return;
     const made = `${kernels.generated} kernels generated, ${kernels.found} met on disk`;
     const kept = cache ? `kept as ${shortKey(this.key)} in ${cache.store.place}` : 'not kept';
-    debug('cache', `${this.name}: compiled in ${this.compileMs.toFixed(1)} ms, ${made}, ${kept}`);
+    debug('cache', `${this.name}: new: compiled in ${this.compileMs.toFixed(1)} ms, ${made}, ${kept}`);
   }
 }
 
@@ -229,8 +229,10 @@ const mostSources = 4096;
 export function programFor(module: Module, options: ProgramOptions): { source: CompiledSource; isNew: boolean } {
   const key = programKey(module, options);
   const known = remembered(key, options);
-  if (isDebugging('cache')) debug('cache', `${options.name}: ${known ? 'met in memory' : 'new'} (${shortKey(key)})`);
-  if (known) return { source: known, isNew: false };
+  if (known) {
+    if (isDebugging('cache')) debug('cache', `${options.name}: met in memory (${shortKey(key)})`);
+    return { source: known, isNew: false };
+  }
   const source = remember(new CompiledSource(key, { module }, options));
   source.find();
   return { source, isNew: true };

@@ -135,7 +135,7 @@ describe('kernels', () => {
   it('are generated once for all programs that have them', () => {
     const [x, w] = [counted(4, 6), counted(6, 5)];
     const first = debugged(() => compile(layer)(x, w).dataSync());
-    expect(first).toMatch(/layer: compiled in [\d.]+ ms, 1 kernels generated, 0 met on disk, kept as/);
+    expect(first).toMatch(/layer: new: compiled in [\d.]+ ms, 1 kernels generated, 0 met on disk, kept as/);
     const bits = compile(sameKernel, { cache: false })(x, w).map((each) => each.dataSync());
     restart();
     const made: Tensor[] = [];
@@ -143,7 +143,7 @@ describe('kernels', () => {
       made.push(...compile(sameKernel)(x, w));
       made[0].dataSync();
     });
-    expect(second).toMatch(/sameKernel: compiled in [\d.]+ ms, 1 kernels generated, 1 met on disk, kept as/);
+    expect(second).toMatch(/sameKernel: new: compiled in [\d.]+ ms, 1 kernels generated, 1 met on disk, kept as/);
     expect(made.map((each) => each.dataSync())).toEqual(bits);
   });
 
@@ -159,7 +159,9 @@ describe('kernels', () => {
     const printed = vi.spyOn(console, 'error').mockImplementation(() => undefined);
     const results = both(x);
     expect([await results[0].data(), await results[1].data()]).toEqual(bits);
-    expect(printed.mock.calls.join('\n')).toMatch(/both: compiled in [\d.]+ ms, 1 kernels generated, 2 met on disk/);
+    expect(printed.mock.calls.join('\n')).toMatch(
+      /both: new: compiled in [\d.]+ ms, 1 kernels generated, 2 met on disk/,
+    );
     expect(both.stats()).toMatchObject({ compiles: 1, hits: { disk: 0 } });
   });
 
@@ -191,7 +193,7 @@ describe('kernels', () => {
     for (const file of entriesIn(folder, 'program')) rmSync(file);
     restart();
     const text = debugged(() => expect(kept('one')(x).dataSync()).toEqual(bits));
-    expect(text).toMatch(/one: compiled in [\d.]+ ms, 0 kernels generated, 2 met on disk/);
+    expect(text).toMatch(/one: new: compiled in [\d.]+ ms, 0 kernels generated, 2 met on disk/);
     expect(sourcesNamed('one')[0].program).toEqual(source.program && { ...source.program, name: 'one' });
   });
 });
