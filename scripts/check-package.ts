@@ -57,6 +57,15 @@ const gradient: Tensor = grad((x: Tensor) => x.mul(x).sum())(trained.b);
 // @ts-expect-error the compiled function keeps the signature of the function
 step(params, 'not a tensor', next.b);
 export { benchmark, gradient, value };
+
+import { load, tensor as array } from 'kilnjs/runtime';
+import type { Functions } from './model.kiln.js';
+export const doubled = async (): Promise<Float32Array> => {
+  const { functions } = await load<Functions>('model.kiln');
+  // @ts-expect-error a baked function has the types that it was baked with
+  functions.double('text');
+  return functions.double(array([1, 2])).data();
+};
 `;
 
 /** Bundles a page whose model is baked by the plugin, with the esbuild of this project. */
@@ -76,6 +85,15 @@ if (sum !== 6) throw new Error(String(sum));
 const model = `
 import { defineBake, spec } from 'kilnjs';
 export default defineBake({ double: { fn: (x) => x.mul(2), args: [spec([2])] } });
+`;
+
+/** Runs the artefact of `model`, without the compiler. */
+const loaded = `
+import { load, tensor } from 'kilnjs/runtime';
+const { functions } = await load('model.kiln');
+const [first] = await functions.double(tensor([1.5, 2])).data();
+if (first !== 3) throw new Error(String(first));
+console.log('without a compiler');
 `;
 
 const page = `
@@ -120,6 +138,13 @@ try {
   writeFileSync(join(consumer, 'page.mjs'), page);
   writeFileSync(join(consumer, 'bundle.mjs'), bundled);
   step('bundler plugin', () => run(process.execPath, ['bundle.mjs'], consumer));
+  const kiln = join('node_modules', '.bin', 'kiln');
+  step('bake', () => {
+    run(process.execPath, [kiln, 'bake', 'model.bake.mjs', '-o', 'model.kiln', '--target', 'wasm'], consumer);
+    return '';
+  });
+  writeFileSync(join(consumer, 'loaded.mjs'), loaded);
+  step('runtime', () => run(process.execPath, ['loaded.mjs'], consumer));
   writeFileSync(join(consumer, 'types.ts'), typed);
   const options = {
     strict: true,
