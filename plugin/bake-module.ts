@@ -2,7 +2,7 @@
 import { createPublicKey } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { KilnError } from '../base/error.ts';
-import { loadModule } from '../cli/load-module.ts';
+import { type LoadedModule, loadModule } from '../cli/load-module.ts';
 import { bakeArtefact } from '../tracer/bake/bake.ts';
 import { isBakeDefinition } from '../tracer/bake/define.ts';
 import { reproducibly } from '../tracer/bake/reproducible.ts';
@@ -12,11 +12,16 @@ import type { BakedArtefact } from './messages.ts';
 import type { BakeSettings } from './options.ts';
 
 /**
+ * @param whileLoading is around the loading of the entry
  * @throws KilnError (as a rejection) `bake_failed`, `cli_usage` for what is no module, `invalid_argument` for the key;
  *   whatever the entry throws when it is loaded
  */
-export async function bakeModule(entry: string, { targets, sign }: BakeSettings): Promise<BakedArtefact> {
-  const { default: declared } = await reproducibly(() => loadModule(entry));
+export async function bakeModule(
+  entry: string,
+  { targets, sign }: BakeSettings,
+  whileLoading: (load: () => Promise<LoadedModule>) => Promise<LoadedModule>,
+): Promise<BakedArtefact> {
+  const { default: declared } = await whileLoading(() => reproducibly(() => loadModule(entry)));
   if (!isBakeDefinition(declared)) {
     throw new KilnError('bake_failed', `${entry} declares nothing to bake`, {
       expected: 'export default defineBake({ name: { fn, args: [spec([32, 784]), …] } })',

@@ -17,7 +17,7 @@ import type { BakeSettings } from './options.ts';
 export interface Baked extends BakedArtefact {
   /** SHA-256 of the bytes in hexadecimal digits. */
   readonly hash: string;
-  /** The entry and what it imports, apart from packages: when one changes, so does the artefact. */
+  /** The entry, what it imports and what it reads, apart from packages: when one changes, so may the artefact. */
   readonly files: readonly string[];
 }
 

@@ -5,14 +5,13 @@
 import * as nodeModule from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
-import { isOwnFile } from '../base/location.ts';
 
 /** What newer releases of Node have: hooks on the thread that loads the modules. */
 type Load<T> = (url: string, context: object, next: (url: string, context: object) => T) => T;
 const { registerHooks } = nodeModule as { registerHooks?: (hooks: { readonly load: Load<unknown> }) => void };
 
 export interface ImportRecord {
-  /** The files until now, without those of packages and of Kiln. */
+  /** The files until now, those of packages and of Kiln among them. */
   files(): Promise<readonly string[]>;
 }
 
@@ -28,7 +27,7 @@ export function recordImports(): ImportRecord {
         .map((url) => fileURLToPath(url.replace(/[?#].*$/s, '')));
       // What CommonJS modules require passes no hook in every release of Node.
       paths.push(...Object.keys(nodeModule.createRequire(import.meta.url).cache));
-      return [...new Set(paths)].filter((path) => !/[\\/]node_modules[\\/]/.test(path) && !isOwnFile(path)).sort();
+      return paths;
     },
   };
 }

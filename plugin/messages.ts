@@ -31,7 +31,7 @@ export interface Place {
   readonly column: number;
 }
 
-/** `files`: the modules that were loaded, the entry among them; those of packages are not listed. */
+/** `files`: the user's files that were loaded or read, the entry among them; those of packages are not listed. */
 export type BakeReply =
   | { readonly artefact: BakedArtefact; readonly files: readonly string[] }
   | { readonly failures: readonly BakeFailure[]; readonly files: readonly string[] };

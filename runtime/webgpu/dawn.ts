@@ -18,7 +18,7 @@ async function loadDawn(): Promise<GPU> {
   const name = 'webgpu';
   let loaded: { readonly create: (options: string[]) => GPU };
   try {
-    loaded = (await import(/* @vite-ignore */ /* webpackIgnore: true */ name)) as typeof loaded;
+    loaded = (await import(/* @vite-ignore */ name)) as typeof loaded;
   } catch (cause) {
     dawn = undefined;
     throw new KilnError('no_adapter', 'Node has WebGPU only with the package `webgpu`, which can not be loaded', {

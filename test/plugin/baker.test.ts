@@ -27,6 +27,12 @@ const project = makeProject({
   'src/signed.bake.ts': `import { defineBake, spec } from ${kiln};
 export default defineBake({ negated: { fn: (x) => x.neg(), args: [spec([3])] } });
 `,
+  'src/reads.bake.ts': `import { readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+const weights = readFileSync(new URL('weights.json', import.meta.url), 'utf8');
+const shape = await readFile(new URL('shape.json', import.meta.url), 'utf8');
+throw new Error([weights, shape].join(' '));
+`,
   'src/nothing.bake.ts': 'export default { double: 2 };',
 });
 const baker = new Baker({ targets: ['wasm'] });
@@ -73,6 +79,16 @@ describe('a bake of the plugin', () => {
     const { failures, files } = await failure('src/model.bake.ts');
     expect(failures.map(({ place }) => place)).toEqual([{ file: project.path('src/scale.ts'), line: 1, column: 30 }]);
     expect(files).toContain(project.path('src/scale.ts'));
+  });
+
+  it('counts files that the entry reads, however it reads them', async () => {
+    project.write('src/weights.json', '[1]');
+    project.write('src/shape.json', '[2]');
+    const { files, failures } = await failure('src/reads.bake.ts');
+    expect(failures.map(({ message }) => message)).toEqual(['[1] [2]']);
+    expect(files).toEqual(['reads.bake.ts', 'shape.json', 'weights.json'].map((name) => project.path(`src/${name}`)));
+    project.write('src/shape.json', '[3]');
+    expect((await failure('src/reads.bake.ts')).failures[0].message).toBe('[1] [3]');
   });
 
   it('signs, and hands on the public key', async () => {
