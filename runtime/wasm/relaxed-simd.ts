@@ -63,10 +63,12 @@ export function compileModule(code: Uint8Array): KernelModule {
   }
 }
 
-/** Compiles code off this thread where the engine can; code that needs its flag, on this one. */
-export function compileModuleAside(code: Uint8Array): Promise<KernelModule> {
-  const compiling = engine().compile(code);
-  return flagSetter() ? compiling.catch(() => compileModule(code)) : compiling;
+/**
+ * Compiles code off this thread. An engine that needs its flag reads it too late for that, and refuses most kernels: there
+ * they are compiled at once, which takes a tenth of a millisecond each.
+ */
+export async function compileModuleAside(code: Uint8Array): Promise<KernelModule> {
+  return flagSetter() ? compileModule(code) : engine().compile(code);
 }
 
 /**

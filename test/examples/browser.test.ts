@@ -23,7 +23,7 @@ let withWebgpu: Browser;
 beforeAll(async () => {
   [browser, folder] = await Promise.all([launchBrowser({ isIsolating: true }), preparedExample()]);
   withWebgpu = await launchBrowser({ isIsolating: true, hasWebgpu: true });
-});
+}, patience);
 afterAll(async () => {
   await browser?.close();
   await withWebgpu?.close();
