@@ -15,6 +15,7 @@ import { debug, isDebugging } from '../base/flags.ts';
 import { hashOf } from '../base/hash.ts';
 import { canonicalModule } from '../ir/canonical.ts';
 import type { Module } from '../ir/types.ts';
+import type { CompiledCache } from '../runtime/cache/compiled-cache.ts';
 import type { Device, ProgramSource } from '../runtime/device.ts';
 import { type Program, type Tier, tierName } from '../runtime/program.ts';
 import { machineKey } from './autotune/machine.ts';
@@ -68,6 +69,8 @@ export class CompiledSource implements ProgramSource {
   /** Milliseconds that compiling took; 0 until it is done. */
   compileMs = 0;
   #hasLooked = false;
+  /** Where it may be, once it was looked for. */
+  #cache: CompiledCache | undefined;
   #preparing: Promise<Program> | undefined;
   #failure: KilnError | undefined;
   #originOf: CompileResult['originOf'] | undefined;
@@ -110,7 +113,7 @@ export class CompiledSource implements ProgramSource {
   }
 
   async #prepareAside(): Promise<Program> {
-    const cache = readableCache(this.name, this.isKept);
+    const cache = this.#cache;
     if (cache && !cache.isSync) {
       const start = performance.now();
       this.#note(await cache.findProgram(this.key), start);
@@ -138,10 +141,10 @@ export class CompiledSource implements ProgramSource {
   find(): Program | undefined {
     if (this.#hasLooked) return this.program;
     this.#hasLooked = true;
-    const cache = readableCache(this.name, this.isKept);
-    if (!cache?.isSync) return undefined;
+    this.#cache = readableCache(this.name, this.isKept);
+    if (!this.#cache?.isSync) return undefined;
     const start = performance.now();
-    return this.#note(cache.findProgramSync(this.key), start);
+    return this.#note(this.#cache.findProgramSync(this.key), start);
   }
 
   /** What was found in the cache: the first result stands. */
