@@ -1,8 +1,10 @@
 /** Programs for WebGPU that are met in the cache. */
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { compile, dim, grad, relu, spec, type Tensor, tensor } from '../../../index.ts';
 import { currentCache } from '../../../runtime/cache/current.ts';
 import { compilerVersion } from '../../../tracer/compiler-version.ts';
+import { runCacheChild } from '../../support/cache-process.ts';
 import { closeCache, delayCache, entriesIn, openCache, restart } from '../../support/session-cache.ts';
 
 let folder = '';
@@ -55,6 +57,15 @@ describe('a program for WebGPU', () => {
       expect(each.stats()).toMatchObject({ compiles: 0, hits: { disk: 1 }, compileMs: 0 });
     }
     expect(entriesIn(folder, 'program')).toHaveLength(kept);
+  });
+
+  it('needs no compiler in a process of its own', async () => {
+    const place = { folder: join(folder, 'apart') };
+    const cold = await runCacheChild({ device: 'webgpu' }, place);
+    expect(cold).toMatchObject({ runs: 1, isCompilerLoaded: true });
+    const warm = await runCacheChild({ device: 'webgpu' }, place);
+    expect(warm.results).toEqual(cold.results);
+    expect(warm).toMatchObject({ runs: 0, steps: 0, workers: 0, isCompilerLoaded: false, fromCache: true });
   });
 
   it('waits for the cache of a page: the program, or else its kernels', async () => {
