@@ -1,6 +1,7 @@
 /** The runtime with all its parts at hand (`parts.ts`), and the wasm device known, so that nothing waits for code. */
 import { planArena } from '../base/arena.ts';
 import { bindSymbols } from './bind-symbols.ts';
+import * as donation from './donation.ts';
 import { provideParts } from './parts.ts';
 import * as prepared from './prepared.ts';
 import { printLaunches } from './print-launches.ts';
@@ -13,6 +14,7 @@ import './wasm/complete.ts';
 
 provideParts({
   bindSymbols,
+  donation,
   queue,
   prepared,
   launchTimer: LaunchTimer,

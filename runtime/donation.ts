@@ -1,6 +1,5 @@
 /**
- * Buffers that a run may overwrite, and where its outputs lie: the same on every device whose storages count their
- * references.
+ * Buffers that a run may overwrite: the same on every device whose storages count their references.
  *
  *     const copies = separateDonated(program, storages, copyOf);      // what others still see is copied
  *     commitDonations(program, inputs);                               // from here on they are the program's
@@ -10,14 +9,8 @@
 import { KilnError } from '../base/error.ts';
 import type { DeviceBuffer } from './buffer.ts';
 import type { BufferHandle } from './device.ts';
+import type { CountedStorage } from './outputs.ts';
 import type { Program } from './program.ts';
-
-/** Bytes that several handles may share. */
-export interface CountedStorage {
-  references: number;
-  /** Number of the run that looked at it last. */
-  lastRun: number;
-}
 
 let runs = 0;
 
@@ -62,34 +55,6 @@ export function releaseDonated({ inputs: specs }: Program, inputs: readonly Devi
   specs.forEach(({ donated }, index) => {
     if (donated) inputs[index].unpin();
   });
-}
-
-/** The storages of all outputs, with a reference each for whoever takes them. @param own those of fresh outputs */
-export function collectOutputs<Storage extends CountedStorage>(
-  { outputs }: Program,
-  inputs: readonly Storage[],
-  constants: readonly Storage[],
-  own: readonly Storage[],
-): readonly Storage[] {
-  const storages: Storage[] = [];
-  let nextOwn = 0;
-  for (const { source } of outputs) {
-    if (source.kind === 'own') {
-      storages.push(own[nextOwn++]);
-      continue;
-    }
-    const storage =
-      source.kind === 'donated'
-        ? inputs[source.input]
-        : source.kind === 'input'
-          ? inputs[source.index]
-          : source.kind === 'constant'
-            ? constants[source.index]
-            : storages[source.index];
-    storage.references += 1;
-    storages.push(storage);
-  }
-  return storages;
 }
 
 /** @throws KilnError `invalid_argument` when a buffer that is given up is passed twice */

@@ -10,6 +10,7 @@ import '../base/location.ts';
 import './load/file-source.ts';
 import './load/share-memory.ts';
 import './bind-symbols.ts';
+import './donation.ts';
 import './prepared.ts';
 import './wasm/features.ts';
 import './wasm/register.ts';

@@ -5,6 +5,7 @@
  */
 import { internalError } from '../base/error.ts';
 import type { bindSymbols } from './bind-symbols.ts';
+import type * as donation from './donation.ts';
 import type * as prepared from './prepared.ts';
 import type { printLaunches } from './print-launches.ts';
 import type { Program } from './program.ts';
@@ -20,6 +21,8 @@ export interface Parts {
   readonly queue: typeof queue;
   /** Arrays that stay from run to run: for programs that prepare some. */
   readonly prepared: typeof prepared;
+  /** Inputs that are overwritten: for programs that take some over. */
+  readonly donation: typeof donation;
   /** Values of symbolic sizes: for programs that have some. */
   readonly bindSymbols: typeof bindSymbols;
   /** How long launches take on the GPU: for whoever observes them. */
@@ -54,7 +57,10 @@ export function part<Name extends keyof Parts>(name: Name): Parts[Name] {
 }
 
 /** Loads what a program needs beside its device, where it is not at hand. */
-export async function loadPartsFor({ prepareSteps, symbols }: Program): Promise<void> {
+export async function loadPartsFor({ inputs, prepareSteps, symbols }: Program): Promise<void> {
   if (prepareSteps > 0 && !parts.prepared) provideParts({ prepared: await import('./prepared.ts') });
+  if (!parts.donation && inputs.some(({ donated }) => donated)) {
+    provideParts({ donation: await import('./donation.ts') });
+  }
   if (symbols.length > 0 && !parts.bindSymbols) provideParts(await import('./bind-symbols.ts'));
 }

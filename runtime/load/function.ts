@@ -11,7 +11,6 @@ import { DeviceArray } from '../array.ts';
 import { newArray } from '../array-class.ts';
 import type { FunctionRecord } from '../artefact/records.ts';
 import type { ArraySpec, BufferHandle, Device, ProgramSource } from '../device.ts';
-import { assertDonatedOnce } from '../donation.ts';
 import { part } from '../parts.ts';
 import type { Program } from '../program.ts';
 import { evaluateSize } from '../sizes.ts';
@@ -83,7 +82,7 @@ export class LoadedFunction {
       const handles: BufferHandle[] = [];
       for (let i = 0; i < arrays.length; i++) handles.push(this.#handleOf(arrays[i], uploaded));
       for (let i = 0; i < this.#captures.length; i++) handles.push(this.#captures[i].handle!);
-      if (this.#hasDonations) assertDonatedOnce(this.#record.name, this.#source.donated, handles);
+      if (this.#hasDonations) part('donation').assertDonatedOnce(this.#record.name, this.#source.donated, handles);
       return this.#device.run(this.#source, handles, outputs);
     } finally {
       for (let i = 0; i < uploaded.length; i++) uploaded[i].dispose();

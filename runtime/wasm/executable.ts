@@ -14,9 +14,9 @@ import type { KilnError } from '../../base/error.ts';
 import { Bindings } from '../bound-program.ts';
 import { bytesOfAll, type DeviceBuffer } from '../buffer.ts';
 import type { ArraySpec } from '../device.ts';
-import { collectOutputs, commitDonations, releaseDonated, separateDonated } from '../donation.ts';
 import { inputStorage, launchFailed, otherTier } from '../launch-errors.ts';
-import { part } from '../parts.ts';
+import { collectOutputs } from '../outputs.ts';
+import { type Parts, part } from '../parts.ts';
 import type { PreparedArrays, PreparedSets } from '../prepared.ts';
 import { launchObserver } from '../profile.ts';
 import {
@@ -83,7 +83,8 @@ export class Executable {
   readonly #context: ExecutableContext;
   readonly #kernels: readonly LoadedKernel[];
   readonly #bindings: Bindings<Binding>;
-  readonly #hasDonations: boolean;
+  /** Where the program may overwrite inputs. */
+  readonly #donation: Parts['donation'] | undefined;
   readonly #prepared: PreparedSets<Block> | undefined;
 
   /** @throws KilnError `invalid_program` of another tier, `compile_failed`, `out_of_memory`; nothing is kept then */
@@ -96,7 +97,7 @@ export class Executable {
       (sizes) => this.#newBinding(sizes),
       ({ records }) => this.resources.release(records),
     );
-    this.#hasDonations = program.inputs.some((input) => input.donated);
+    this.#donation = program.inputs.some((input) => input.donated) ? part('donation') : undefined;
     this.resources = new WasmResources(context);
     this.#prepared =
       program.prepareSteps > 0
@@ -148,7 +149,7 @@ export class Executable {
     try {
       for (const bytes of bound.ownOutputBytes) own.push(memory.allocate(bytes, 'tensor'));
       prepared = this.#prepared?.use(inputs);
-      if (this.#hasDonations) separateDonated(this.program, inputBlocks, copies, (block) => this.#copyOf(block));
+      this.#donation?.separateDonated(this.program, inputBlocks, copies, (block) => this.#copyOf(block));
       workspace.reserve(binding.workspaceBytes);
     } catch (error) {
       for (const block of own) memory.release(block);
@@ -156,7 +157,7 @@ export class Executable {
       prepared?.endUse();
       throw error;
     }
-    if (this.#hasDonations) commitDonations(this.program, inputs);
+    this.#donation?.commitDonations(this.program, inputs);
     binding.fill(memory.words, inputBlocks, own, workspace.address, prepared);
     const failure = this.#launchAll(binding.launches, prepared?.isFilled ? this.program.prepareSteps : 0);
     if (prepared && !failure) prepared.isFilled = true;
@@ -165,7 +166,7 @@ export class Executable {
       failure ?? (bound.hasOnlyOwnOutputs ? own : collectOutputs(this.program, inputBlocks, this.constants, own));
     if (failure) for (const block of own) memory.release(block);
     for (const block of copies) memory.release(block);
-    if (this.#hasDonations) releaseDonated(this.program, inputs);
+    this.#donation?.releaseDonated(this.program, inputs);
     return results;
   }
 

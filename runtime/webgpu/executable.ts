@@ -11,9 +11,9 @@ import { internalError, KilnError } from '../../base/error.ts';
 import { Bindings } from '../bound-program.ts';
 import { bytesOfAll, type DeviceBuffer } from '../buffer.ts';
 import type { ArraySpec, ProgramSource } from '../device.ts';
-import { collectOutputs, commitDonations, releaseDonated, separateDonated } from '../donation.ts';
 import { inputStorage, launchFailed, otherTier } from '../launch-errors.ts';
-import { part, partIfLoaded } from '../parts.ts';
+import { collectOutputs } from '../outputs.ts';
+import { type Parts, part, partIfLoaded } from '../parts.ts';
 import type { PreparedArrays, PreparedSets } from '../prepared.ts';
 import { launchObserver } from '../profile.ts';
 import { isWebgpuProgram, type Program, runsOn, tierName, type WebgpuProgram, type WebgpuTier } from '../program.ts';
@@ -88,7 +88,8 @@ export class Executable {
   readonly #context: ExecutableContext;
   readonly #kernels: readonly LoadedKernel[];
   readonly #bindings: Bindings<Binding>;
-  readonly #hasDonations: boolean;
+  /** Where the program may overwrite inputs. */
+  readonly #donation: Parts['donation'] | undefined;
   readonly #prepared: PreparedSets<GpuBlock> | undefined;
 
   /**
@@ -116,7 +117,7 @@ export class Executable {
     this.program = program;
     this.#context = context;
     this.#kernels = kernels;
-    this.#hasDonations = program.inputs.some((input) => input.donated);
+    this.#donation = program.inputs.some((input) => input.donated) ? part('donation') : undefined;
     this.resources = new GpuResources(context, kernels);
     this.#prepared =
       program.prepareSteps > 0
@@ -169,7 +170,7 @@ export class Executable {
     try {
       for (const bytes of bound.ownOutputBytes) own.push(memory.allocate(bytes, 'tensor'));
       prepared = this.#prepared?.use(inputs);
-      if (this.#hasDonations) separateDonated(this.program, inputBlocks, copies, (block) => this.#copyOf(block));
+      this.#donation?.separateDonated(this.program, inputBlocks, copies, (block) => this.#copyOf(block));
       workspace.reserve(plan);
     } catch (error) {
       for (const block of own) memory.release(block);
@@ -177,14 +178,14 @@ export class Executable {
       prepared?.endUse();
       throw error;
     }
-    if (this.#hasDonations) commitDonations(this.program, inputs);
+    this.#donation?.commitDonations(this.program, inputs);
     const failure = this.#record(binding, { inputs: inputBlocks, own, prepared });
     prepared?.endUse();
     const results =
       failure ?? (bound.hasOnlyOwnOutputs ? own : collectOutputs(this.program, inputBlocks, this.#constants, own));
     if (failure) for (const block of own) memory.release(block);
     for (const block of copies) memory.release(block);
-    if (this.#hasDonations) releaseDonated(this.program, inputs);
+    this.#donation?.releaseDonated(this.program, inputs);
     return results;
   }
 
@@ -262,7 +263,7 @@ export class Executable {
     const batch = commands.lastBatch;
     for (let i = 0; i < inputs.length; i++) {
       inputs[i].usedIn = batch;
-      if (this.#hasDonations && this.program.inputs[i].donated) inputs[i].writtenIn = batch;
+      if (this.#donation && this.program.inputs[i].donated) inputs[i].writtenIn = batch;
     }
     for (const block of own) {
       block.usedIn = batch;
