@@ -31,6 +31,11 @@ export const magic: readonly number[] = [0x89, 0x4b, 0x49, 0x4c, 0x4e, 0x0d, 0x0
 
 /** The longest header that is read; that of a program of 10,000 kernels is a tenth of it. */
 const mostHeaderBytes = 64 << 20;
+/** A header as long as this is looked over before it is parsed. */
+const longHeaderBytes = 1 << 20;
+/** Lists and records of a header, and how deep they lie: an engine takes minutes and gigabytes for a long one of brackets. */
+const mostParts = 1 << 21;
+const mostDepth = 2000;
 /** The most blobs of one container. */
 const mostBlobs = 1 << 20;
 /** The most bytes of a container, which a buffer of any engine can hold. */
@@ -117,7 +122,22 @@ export function readHeader(bytes: Uint8Array): Header {
   return { blobs: blobs as readonly Blob[], offsets, totalBytes: end, content };
 }
 
+/** Brackets within texts count too; those of a compiler have none. */
+function assertParsable(bytes: Uint8Array): void {
+  let [parts, depth] = [0, 0];
+  for (let i = 0; i < bytes.length && parts <= mostParts && depth <= mostDepth; i++) {
+    // With or without this bit, `{` and `}` are `[` and `]`.
+    const byte = bytes[i] & ~0x20;
+    if (byte === 0x5b) {
+      parts += 1;
+      depth += 1;
+    } else if (byte === 0x5d) depth -= 1;
+  }
+  if (parts > mostParts || depth > mostDepth) throw corrupt('a header with more in it than anybody writes');
+}
+
 function parseObject(bytes: Uint8Array): { readonly blobs?: unknown; readonly content?: unknown } {
+  if (bytes.length > longHeaderBytes) assertParsable(bytes);
   let parsed: unknown;
   try {
     parsed = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));

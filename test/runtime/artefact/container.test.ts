@@ -54,4 +54,22 @@ describe('a container', () => {
       expect(codeOf(() => readHeader(new TextEncoder().encode(text)))).toBe('corrupt_artefact');
     }
   });
+
+  it('with a header that no engine should parse is refused before one does', () => {
+    const megabytes = 8 << 20;
+    for (const text of ['[', '{"a":', '[[],', '[]', '{},']) {
+      const header = new TextEncoder().encode(`{"blobs":[${text.repeat(megabytes / text.length)}`);
+      const start = performance.now();
+      expect(
+        codeOf(() => readHeader(header)),
+        text,
+      ).toBe('corrupt_artefact');
+      expect(performance.now() - start, text).toBeLessThan(10_000);
+    }
+    const long = { texts: Array.from({ length: 100_000 }, (_, i) => [`a text of some length, number ${i}`, { i }]) };
+    const bytes = writeContainer(long, []);
+    const { headerBytes } = readPreamble(bytes);
+    expect(headerBytes).toBeGreaterThan(1 << 20);
+    expect(readHeader(bytes.subarray(preambleBytes)).content).toEqual(long);
+  });
 });
