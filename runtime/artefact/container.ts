@@ -30,7 +30,7 @@ export const blobAlignment = 16;
 export const magic: readonly number[] = [0x89, 0x4b, 0x49, 0x4c, 0x4e, 0x0d, 0x0a, 0x1a];
 
 /** The longest header that is read; that of a program of 10,000 kernels is a tenth of it. */
-const mostHeaderBytes = 64 << 20;
+export const mostHeaderBytes = 64 << 20;
 /** A header as long as this is looked over before it is parsed. */
 const longHeaderBytes = 1 << 20;
 /** Lists and records of a header, and how deep they lie: an engine takes minutes and gigabytes for a long one of brackets. */
@@ -39,7 +39,7 @@ const mostDepth = 2000;
 /** The most blobs of one container. */
 const mostBlobs = 1 << 20;
 /** The most bytes of a container, which a buffer of any engine can hold. */
-const mostBytes = 2 ** 32;
+export const mostBytes = 2 ** 32;
 
 export interface Blob {
   readonly bytes: number;

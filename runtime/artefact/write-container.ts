@@ -3,11 +3,14 @@
  *
  *     const bytes = writeContainer({ programs: [] }, [code, weights]);
  */
-import { internalError } from '../../base/error.ts';
+import { internalError, KilnError } from '../../base/error.ts';
 import { hashOf } from '../../base/hash.ts';
-import { aligned, formatVersion, magic, preambleBytes } from './container.ts';
+import { aligned, formatVersion, magic, mostBytes, mostHeaderBytes, preambleBytes } from './container.ts';
 
-/** @param content plain data: numbers, texts, booleans, null, and lists and records of such */
+/**
+ * @param content plain data: numbers, texts, booleans, null, and lists and records of such
+ * @throws KilnError `bake_failed` for more than anybody reads
+ */
 export function writeContainer(content: unknown, blobs: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   const entries = blobs.map((blob) => ({ bytes: blob.length, sha256: hashOf(blob) }));
   const header = new TextEncoder().encode(canonicalJson({ blobs: entries, content }));
@@ -17,6 +20,7 @@ export function writeContainer(content: unknown, blobs: readonly Uint8Array[]): 
     end = offset + blob.length;
     return offset;
   });
+  if (header.length > mostHeaderBytes || end > mostBytes) throw tooLarge(header.length, end);
   const bytes = new Uint8Array(end);
   const view = new DataView(bytes.buffer);
   bytes.set(magic);
@@ -48,3 +52,10 @@ export function canonicalJson(value: unknown): string {
   if (typeof value === 'number' && !Number.isFinite(value)) throw internalError(`${value} has no place in JSON`);
   return JSON.stringify(value);
 }
+
+const tooLarge = (header: number, total: number): KilnError =>
+  new KilnError('bake_failed', 'this is too large for one artefact', {
+    given: `${total} bytes, ${header} of them for functions, programs and kernels`,
+    expected: `at most ${mostBytes} bytes, and ${mostHeaderBytes} for those`,
+    hint: 'bake it in parts, or leave weights out and pass them to the functions',
+  });

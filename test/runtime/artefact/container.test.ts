@@ -72,4 +72,8 @@ describe('a container', () => {
     expect(headerBytes).toBeGreaterThan(1 << 20);
     expect(readHeader(bytes.subarray(preambleBytes)).content).toEqual(long);
   });
+
+  it('that nobody would read is not written', () => {
+    expect(codeOf(() => writeContainer({ text: 'x'.repeat((64 << 20) + 1) }, []))).toBe('bake_failed');
+  });
 });
