@@ -104,9 +104,15 @@ async function deviceName(has: (kind: string) => boolean, wanted: string | undef
 
 /** Loads the parts of the wasm device that the artefact has code for, and says what a device to be made is like. */
 async function prepareWasm(candidates: readonly Candidate[], wanted: number | undefined): Promise<void> {
-  const { loadParts, wantDevice } = await import('../wasm/register.ts');
-  if (wanted !== undefined) (await import('../wasm/features.ts')).chooseThreads(wanted, 'load');
   const tiers = candidates.flatMap(({ tiers: [tier] }) => (tier.target === 'wasm' ? [tier] : []));
+  const mayShare = tiers.some(({ threads }) => threads) && wanted !== 1 && isIsolated();
+  // All that is likely to be needed is asked for at once: a page waits for it one time.
+  const [{ loadParts, wantDevice }] = await Promise.all([
+    import('../wasm/register.ts'),
+    (mayShare || tiers.some((tier) => tier.relaxedSimd)) && import('../wasm/features.ts'),
+    mayShare && import('../wasm/sharing.ts'),
+  ]);
+  if (wanted !== undefined) (await import('../wasm/features.ts')).chooseThreads(wanted, 'load');
   const made = madeDevice('wasm');
   const isSymbolic = candidates.some((candidate) => candidate.isSymbolic);
   const threads = made?.threads ?? (await threadsFor(tiers, wanted));
@@ -115,6 +121,10 @@ async function prepareWasm(candidates: readonly Candidate[], wanted: number | un
   if (!made) wantDevice({ threads, relaxedSimd });
   await loadParts({ sharing: threads > 1, relaxedSimd, planArena: isSymbolic });
 }
+
+/** Whether memory may be shared, as far as that is known without asking further: not on pages that are not isolated. */
+const isIsolated = (): boolean =>
+  (globalThis as { readonly crossOriginIsolated?: boolean }).crossOriginIsolated !== false;
 
 /** How many threads a new device has: one where there is no code for more. */
 async function threadsFor(tiers: readonly WasmTier[], wanted: number | undefined): Promise<number> {
