@@ -5,6 +5,10 @@
  *     KILN_DEBUG=passes,runtime node train.ts
  */
 
+import { flag } from './flag.ts';
+
+export { flag };
+
 interface FlagInfo {
   /** What it takes. */
   readonly values: string;
@@ -67,12 +71,6 @@ export type FlagName = keyof typeof flags;
 /** The topics of KILN_DEBUG. */
 const debugTopics = ['trace', 'passes', 'fusion', 'kernels', 'cache', 'runtime'] as const;
 export type DebugTopic = (typeof debugTopics)[number];
-
-/** The text of a flag, `undefined` when unset or empty. Read anew each time. */
-export function flag(name: FlagName): string | undefined {
-  const { process } = globalThis as { process?: { env?: Record<string, string | undefined> } };
-  return process?.env?.[name] || undefined;
-}
 
 /** Whether a flag is on: set, and neither `0` nor `off` nor `false`. */
 export const isFlagOn = (name: FlagName): boolean => flag(name) !== undefined && !isFlagOff(name);

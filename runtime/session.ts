@@ -8,7 +8,7 @@
  *     shutdown()                      // everything is released; the next use starts anew
  */
 import { KilnError } from '../base/error.ts';
-import { flag } from '../base/flags.ts';
+import { flag } from '../base/flag.ts';
 import { here } from '../base/here.ts';
 import { shutDownError } from './buffer.ts';
 import type { Device, MemoryStatistics } from './device.ts';

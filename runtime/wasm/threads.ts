@@ -5,7 +5,7 @@
  *     resolveThreads(undefined)      // 8 on a machine of 8 cores; 1 on a page that may not share memory
  */
 import { KilnError } from '../../base/error.ts';
-import { flag } from '../../base/flags.ts';
+import { flag } from '../../base/flag.ts';
 import type { SourceLocation } from '../../base/location.ts';
 
 /** More threads than this seldom help: memory is the limit then. Ask for more where they do. */
