@@ -1,10 +1,10 @@
 /** The runtime with all its parts at hand (`parts.ts`), and the wasm device known, so that nothing waits for code. */
 import { planArena } from '../base/arena.ts';
 import { bindSymbols } from './bind-symbols.ts';
+import * as debugging from './debugging.ts';
 import * as donation from './donation.ts';
 import { provideParts } from './parts.ts';
 import * as prepared from './prepared.ts';
-import { printLaunches } from './print-launches.ts';
 import * as queue from './tasks.ts';
 import * as relaxedSimd from './wasm/relaxed-simd.ts';
 import * as sharing from './wasm/sharing.ts';
@@ -18,7 +18,7 @@ provideParts({
   queue,
   prepared,
   launchTimer: LaunchTimer,
-  printLaunches,
+  debugging,
   sharing,
   relaxedSimd,
   planArena,

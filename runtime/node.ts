@@ -17,9 +17,9 @@ import './wasm/register.ts';
 import './wasm/relaxed-simd.ts';
 import './wasm/sharing.ts';
 
+import * as debugging from './debugging.ts';
 import { provideParts } from './parts.ts';
-import { printLaunches } from './print-launches.ts';
 
-provideParts({ printLaunches });
+provideParts({ debugging });
 
 export * from './index.ts';

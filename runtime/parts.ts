@@ -5,9 +5,9 @@
  */
 import { internalError } from '../base/error.ts';
 import type { bindSymbols } from './bind-symbols.ts';
+import type * as debugging from './debugging.ts';
 import type * as donation from './donation.ts';
 import type * as prepared from './prepared.ts';
-import type { printLaunches } from './print-launches.ts';
 import type { Program } from './program.ts';
 import type * as queue from './tasks.ts';
 import type * as relaxedSimd from './wasm/relaxed-simd.ts';
@@ -27,8 +27,8 @@ export interface Parts {
   readonly bindSymbols: typeof bindSymbols;
   /** How long launches take on the GPU: for whoever observes them. */
   readonly launchTimer: typeof LaunchTimer;
-  /** A line for each launch: for KILN_DEBUG=runtime. */
-  readonly printLaunches: typeof printLaunches;
+  /** Lines of text: for KILN_DEBUG=runtime. */
+  readonly debugging: typeof debugging;
   /** Launches on several threads: for wasm devices of more than one. */
   readonly sharing: Sharing;
   /** Compiling WASM that may use relaxed SIMD: for programs whose tier has it. */

@@ -156,7 +156,7 @@ export function chooseDevice(name: string): void {
 
 function register(name: string, device: Device): Device {
   made.set(name, device);
-  stopDebugging ??= partIfLoaded('printLaunches')?.();
+  stopDebugging ??= partIfLoaded('debugging')?.printLaunches();
   return device;
 }
 

@@ -4,7 +4,7 @@
  * from it. Reads of such bytes give the fault; what is uploaded or computed later is sound.
  */
 import { KilnError } from '../../base/error.ts';
-import { debug, isDebugging } from '../../base/flags.ts';
+import { partIfLoaded } from '../parts.ts';
 
 interface Fault {
   readonly first: number;
@@ -54,7 +54,7 @@ export class Faults {
   }
 
   record(batch: number, error: KilnError): void {
-    if (isDebugging('runtime')) debug('runtime', String(error));
+    partIfLoaded('debugging')?.printFault(error);
     if (this.#faults.length >= mostFaults) this.#faults.shift();
     this.#faults.push({ first: batch, last: Math.max(batch, this.#lastBatch()), error });
   }
