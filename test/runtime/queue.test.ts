@@ -75,11 +75,12 @@ describe('a launch that must be compiled', () => {
     const sources = [new PendingSource(program), new PendingSource(program), new PendingSource(program)];
     const x = ones(device);
     const sums = sources.map((source) => device.run(source, [x, x], vector(2))[0]);
-    const compile = vi.spyOn(engine(), 'compile');
+    // Beside this thread, or at once where an engine needs its flag.
+    const compiling = [vi.spyOn(engine(), 'compile'), vi.spyOn(engine(), 'Module')];
     for (const source of sources) source.complete();
     await device.synchronize();
-    expect(compile).toHaveBeenCalledTimes(1);
-    compile.mockRestore();
+    expect(compiling.reduce((sum, { mock }) => sum + mock.calls.length, 0)).toBe(1);
+    for (const spy of compiling) spy.mockRestore();
     for (const sum of sums) expect(valuesOf(device, sum)).toEqual([2, 2]);
   });
 
