@@ -11,8 +11,6 @@ import { journey } from '../cli/journey.ts';
 import { progressBar } from '../cli/progress.ts';
 import { accent, bold, faint } from '../cli/style.ts';
 import { compile } from '../index.ts';
-import { startTimes } from '../scripts/start-times.ts';
-import { trainEverywhere } from '../scripts/train-everywhere.ts';
 import { CharacterText, type initialState, sample, train, trainingStep } from './language-model.ts';
 import { linearRegression } from './linear-regression.ts';
 import { documentation, textOf } from './text.ts';
@@ -67,9 +65,11 @@ async function partTwo(text: CharacterText): Promise<ReturnType<typeof initialSt
 }
 
 /** Steps of the spirals on each device. */
-const spiralSteps = 20;
+const spiralSteps = 10;
 
 async function partFive(): Promise<void> {
+  // What drives a browser is loaded when it is needed, so that the first lines are there at once.
+  const { trainEverywhere } = await import('../scripts/train-everywhere.ts');
   console.log(
     faint(`  examples/spirals.ts, baked: ${spiralSteps} steps of Adam on three spirals, from the same state\n`),
   );
@@ -103,6 +103,7 @@ async function partFive(): Promise<void> {
 }
 
 async function partSix(): Promise<void> {
+  const { startTimes } = await import('../scripts/start-times.ts');
   console.log(
     faint(`  ${'start'.padEnd(8)}${'imports'.padStart(12)}${'first loss'.padStart(14)}${'whole process'.padStart(16)}`),
   );

@@ -19,15 +19,8 @@ import { type BakeTarget, tierOf } from '../tracer/bake/targets.ts';
 import { traceEntry } from '../tracer/bake/trace-entry.ts';
 import { compile, ready } from '../tracer/compiler.ts';
 import { browserOptions, bundleForBrowser } from './bundle-browser.ts';
-import { type Headers, isolation } from './serve.ts';
 
 const source = fileURLToPath(new URL('../examples/browser', import.meta.url));
-
-/** What the page is served with: isolated, so that threads share memory, and allowed to run nothing but its own files. */
-export const exampleHeaders: Headers = {
-  ...isolation,
-  'Content-Security-Policy': "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; img-src 'self' data:",
-};
 
 /** The sources import Kiln's entries; the page loads the bundle. */
 const fromBundle: Plugin = {

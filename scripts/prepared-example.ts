@@ -13,9 +13,6 @@ import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { hashOf } from '../base/hash.ts';
-import { bundleChild } from '../bench/startup/node.ts';
-import { makeScene, targetHere } from '../bench/startup/scene.ts';
-import { bakeExample, buildExample } from './browser-example.ts';
 import { builtCompilerVersion } from './compiler-version.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -46,6 +43,13 @@ export async function preparedExample(): Promise<string> {
 
 /** Makes the folder, and removes those of other sources. */
 async function prepare(folder: string): Promise<void> {
+  // The compiler, a bundler: nothing that the caller needs, once the folder is there.
+  const [{ bakeExample, buildExample }, { bundleChild }, { makeScene }, { targetHere }] = await Promise.all([
+    import('./browser-example.ts'),
+    import('../bench/startup/bundle-child.ts'),
+    import('../bench/startup/scene.ts'),
+    import('../bench/startup/child-process.ts'),
+  ]);
   mkdirSync(parent, { recursive: true });
   const made = mkdtempSync(join(parent, `making-${prefix}`));
   try {

@@ -1,8 +1,8 @@
 /** `npm run example:browser`: builds the example page into `dist/example` and serves it until it is interrupted. */
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { bakeExample, buildExample, exampleHeaders } from './browser-example.ts';
-import { serveFolder } from './serve.ts';
+import { bakeExample, buildExample } from './browser-example.ts';
+import { exampleHeaders, serveFolder } from './serve.ts';
 
 const folder = fileURLToPath(new URL('../dist/example', import.meta.url));
 const { values } = parseArgs({ options: { port: { type: 'string', default: '8080' } } });

@@ -22,6 +22,12 @@ export const forOtherOrigins: Headers = {
   'Cross-Origin-Resource-Policy': 'cross-origin',
 };
 
+/** What the example page is served with: isolated, so that threads share memory, and allowed to run nothing but its own files. */
+export const exampleHeaders: Headers = {
+  ...isolation,
+  'Content-Security-Policy': "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; img-src 'self' data:",
+};
+
 export interface ServedFolder {
   /** `http://localhost:PORT` */
   readonly origin: string;

@@ -8,8 +8,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { summarize } from '../bench/index.ts';
-import { assertSame, startInNode } from '../bench/startup/node.ts';
-import { type Run, targetHere } from '../bench/startup/scene.ts';
+import { assertSame, type Run, startInNode, targetHere } from '../bench/startup/child-process.ts';
 import { preparedExample } from './prepared-example.ts';
 
 export interface StartRow {

@@ -13,9 +13,8 @@ import type { Browser } from 'playwright-core';
 import type { BakedResult } from '../examples/browser/everywhere.ts';
 import { findAdapter } from '../test/support/adapter.ts';
 import { launchBrowser } from '../test/support/browser.ts';
-import { exampleHeaders } from './browser-example.ts';
 import { preparedExample } from './prepared-example.ts';
-import { type ServedFolder, serveFolder } from './serve.ts';
+import { exampleHeaders, type ServedFolder, serveFolder } from './serve.ts';
 
 export interface Place {
   readonly host: 'Node' | 'Chromium';

@@ -11,10 +11,11 @@ import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { browserOptions } from '../../scripts/bundle-browser.ts';
 import { isolation, serveFolder } from '../../scripts/serve.ts';
 import { launchBrowser } from '../../test/support/browser.ts';
-import { assertSame, type Measured } from './node.ts';
-import type { Run, Scene } from './scene.ts';
+import { assertSame, type Run } from './child-process.ts';
+import type { Measured } from './node.ts';
+import type { Scene } from './scene.ts';
 import { type Mode, modes } from './start.ts';
-import { titles, type Workload } from './workloads.ts';
+import { titles, type Workload } from './titles.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { watchFirstLaunch } from './first-launch.ts';
 import type { HostArguments } from './host-arguments.ts';
 import { imported, keyOf, type Mode, startBaked, startCompiled } from './start.ts';
-import type { Workload } from './workloads.ts';
+import type { Workload } from './titles.ts';
 
 const [mode, workload, file, artefact] = process.argv.slice(2) as [Mode, Workload, string, string];
 const launch = watchFirstLaunch();

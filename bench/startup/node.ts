@@ -3,14 +3,14 @@
  * machine whose speed drifts treats all alike. Before anything is timed, every mode has run once and has given the same
  * bytes, and the scripts that it loaded are known.
  */
-import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
-import { folderBytes, type Run, type Scene, type Series } from './scene.ts';
-import { type Mode, modes, type Start } from './start.ts';
-import { titles, type Workload } from './workloads.ts';
+import { bundleChild } from './bundle-child.ts';
+import { assertSame, type Run, startInNode } from './child-process.ts';
+import { folderBytes, type Scene, type Series } from './scene.ts';
+import { type Mode, modes } from './start.ts';
+import { titles, type Workload } from './titles.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -81,64 +81,6 @@ export async function measureNode(
     rmSync(scripts, { recursive: true, force: true });
     rmSync(caches, { recursive: true, force: true });
   }
-}
-
-/**
- * Bundles the child, but for Kiln.
- * @param entries where a script in the folder finds the entries of the built package
- */
-export async function bundleChild(
-  folder: string,
-  entries: { readonly 'index.ts': string; readonly 'runtime/index.ts': string },
-): Promise<void> {
-  await build({
-    entryPoints: [join(root, 'bench/startup/node-child.ts')],
-    outdir: folder,
-    bundle: true,
-    splitting: true,
-    format: 'esm',
-    platform: 'node',
-    target: 'node20',
-    outExtension: { '.js': '.mjs' },
-    plugins: [
-      {
-        name: 'built-package',
-        setup: ({ onResolve }) =>
-          onResolve({ filter: /\/index\.ts$/ }, ({ path, resolveDir }) => {
-            const source = relative(root, join(resolveDir, path)) as keyof typeof entries;
-            return Object.hasOwn(entries, source) ? { path: entries[source], external: true } : undefined;
-          }),
-      },
-    ],
-  });
-}
-
-/** One start in a process of its own. @param scripts the folder with the bundled child */
-export function startInNode(
-  scripts: string,
-  scene: string,
-  mode: Mode,
-  workload: Workload,
-  target: string,
-  environment: Readonly<Record<string, string>>,
-): Run {
-  const { KILN_CACHE: _, NODE_OPTIONS: __, ...env } = process.env;
-  const given = [mode, workload, join(scene, workload), join(scene, `${workload}.${target}.kiln`)];
-  const begin = performance.now();
-  const printed = execFileSync(process.execPath, [join(scripts, 'node-child.mjs'), ...given], {
-    encoding: 'utf8',
-    env: { ...env, ...environment },
-  });
-  return { ...(JSON.parse(printed) as Start), total: performance.now() - begin };
-}
-
-/** @throws Error where a mode gives other bytes, compiles, or does not find what was kept */
-export function assertSame(workload: Workload, mode: Mode, run: Start, expected: Start): void {
-  const where = `${titles[workload]}, ${mode}`;
-  if (run.digest !== expected.digest) throw new Error(`${where}: other results than those of a cold compile`);
-  if (mode === 'cold') return;
-  if (run.compiles > 0) throw new Error(`${where}: ${run.compiles} programs were compiled`);
-  if (mode !== 'baked' && run.hits === 0) throw new Error(`${where}: nothing came from the cache`);
 }
 
 /** @throws Error where a mode loads what it should do without */

@@ -2,7 +2,7 @@
 import { watchFirstLaunch } from './first-launch.ts';
 import type { HostArguments } from './host-arguments.ts';
 import { imported, keyOf, type Mode, type Start, startBaked, startCompiled } from './start.ts';
-import type { Workload } from './workloads.ts';
+import type { Workload } from './titles.ts';
 
 declare const fetch: (url: string) => Promise<{ json(): Promise<unknown>; arrayBuffer(): Promise<ArrayBuffer> }>;
 

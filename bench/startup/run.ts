@@ -17,13 +17,15 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { progressBar } from '../../cli/progress.ts';
 import { terminalText } from '../report.ts';
+import { targetHere } from './child-process.ts';
 import { openChromium } from './chromium.ts';
 import { type Measured, measureNode } from './node.ts';
 import { recordStartup } from './record.ts';
-import { makeScene, targetHere } from './scene.ts';
+import { makeScene } from './scene.ts';
 import { modes } from './start.ts';
 import { type Place, startupResult } from './tables.ts';
-import { benchWorkloads, type Workload, workloads } from './workloads.ts';
+import { benchWorkloads, type Workload } from './titles.ts';
+import { workloads } from './workloads.ts';
 
 const { values } = parseArgs({
   options: {

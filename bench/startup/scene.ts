@@ -7,20 +7,17 @@
 import { mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { defineBake } from '../../index.ts';
-import { hasRelaxedSimd } from '../../runtime/wasm/relaxed-simd.ts';
 import { bakeArtefact } from '../../tracer/bake/bake.ts';
+import type { Run } from './child-process.ts';
 import { hostArguments } from './host-arguments.ts';
-import type { Start } from './start.ts';
-import { type Workload, workloads } from './workloads.ts';
+import type { Workload } from './titles.ts';
+import { workloads } from './workloads.ts';
 
 export interface Scene {
   readonly folder: string;
   /** Bytes of an artefact for one target. */
   readonly artefactBytes: Readonly<Partial<Record<Workload, number>>>;
 }
-
-/** The target that is best here, in Node. */
-export const targetHere = (): string => (hasRelaxedSimd() ? 'wasm-threads-relaxed' : 'wasm-threads');
 
 /** @param targets of the machine and of its browser; each gets an artefact of its own, as a site would have it */
 export async function makeScene(
@@ -50,12 +47,6 @@ export const folderBytes = (folder: string): number =>
   readdirSync(folder, { recursive: true, encoding: 'utf8' })
     .map((name) => statSync(join(folder, name)))
     .reduce((sum, entry) => sum + (entry.isFile() ? entry.size : 0), 0);
-
-/** A start, and what is known of it from outside. */
-export interface Run extends Start {
-  /** From the start of the process or of the page to the results. */
-  readonly total: number;
-}
 
 /** All starts of one workload in one mode. */
 export interface Series {

@@ -7,7 +7,7 @@ import type * as Kiln from '../../index.ts';
 import type * as Loader from '../../runtime/index.ts';
 import type { FirstLaunch } from './first-launch.ts';
 import type { ArgumentTree, ArrayPlace, HostArguments } from './host-arguments.ts';
-import type { Workload } from './workloads.ts';
+import type { Workload } from './titles.ts';
 
 /**
  * - `cold`: nothing was compiled before.

@@ -2,10 +2,11 @@
 import { summarize } from '../index.ts';
 import { type BenchResult, type BenchRow, type BenchTable, limitRow, ratioRow } from '../result.ts';
 import { formatBytes, formatMs } from '../table.ts';
+import type { Run } from './child-process.ts';
 import type { Measured } from './node.ts';
-import type { Run, Series } from './scene.ts';
+import type { Series } from './scene.ts';
 import { type Mode, modes } from './start.ts';
-import { titles } from './workloads.ts';
+import { titles } from './titles.ts';
 
 /** A warm start may take so long, in milliseconds, and as long as its bytes take at so many bytes a millisecond. */
 const [mostMs, bytesPerMs] = [10, 500_000];

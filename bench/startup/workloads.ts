@@ -4,6 +4,7 @@
  */
 import { blockLoss, gradientModel, type Model, mlp, modelSizes, resnet50, stepModel } from '../models/index.ts';
 import { languageModelStep } from './language-model.ts';
+import type { Workload } from './titles.ts';
 
 const { mlp: classifier, gpt, resnet } = modelSizes.bench;
 
@@ -12,17 +13,4 @@ export const workloads = {
   gpt: () => gradientModel(blockLoss(gpt)),
   resnet: () => resnet50(resnet),
   language: languageModelStep,
-} as const satisfies Readonly<Record<string, () => Model>>;
-
-export type Workload = keyof typeof workloads;
-
-/** How tables call them. */
-export const titles: Readonly<Record<Workload, string>> = {
-  mlp: 'MLP step',
-  gpt: 'GPT block, forward and backward',
-  resnet: 'ResNet-50, forward',
-  language: 'language model, step',
-};
-
-/** What the benchmark measures. */
-export const benchWorkloads: readonly Workload[] = ['mlp', 'gpt', 'resnet'];
+} satisfies Readonly<Record<Workload, () => Model>>;

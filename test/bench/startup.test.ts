@@ -1,9 +1,9 @@
 /** The benchmark of starts: what it tells of its figures, and when it refuses to tell anything. */
 import { expect, it } from 'vitest';
+import { assertSame, type Run } from '../../bench/startup/child-process.ts';
 import { watchFirstLaunch } from '../../bench/startup/first-launch.ts';
-import { assertLoaded, assertSame, type Measured } from '../../bench/startup/node.ts';
+import { assertLoaded, type Measured } from '../../bench/startup/node.ts';
 import { withFigures } from '../../bench/startup/record.ts';
-import type { Run } from '../../bench/startup/scene.ts';
 import { modes } from '../../bench/startup/start.ts';
 import { startupResult } from '../../bench/startup/tables.ts';
 import { compile, shutdown, tensor } from '../../index.ts';

@@ -7,9 +7,8 @@ import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { trainSpirals } from '../../examples/spirals.ts';
-import { exampleHeaders } from '../../scripts/browser-example.ts';
 import { preparedExample } from '../../scripts/prepared-example.ts';
-import { isolation, type ServedFolder, serveFolder } from '../../scripts/serve.ts';
+import { exampleHeaders, isolation, type ServedFolder, serveFolder } from '../../scripts/serve.ts';
 import { launchBrowser } from '../support/browser.ts';
 
 const steps = 150;
