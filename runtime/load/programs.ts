@@ -96,7 +96,12 @@ export class ProgramAssembly {
       },
       blob: (index: number): Uint8Array => this.#bytes.get(index)!,
     };
-    const program = this.#adapt(validateProgram(programOfRecord(this.#content.programs[number], sources)));
+    const checked = validateProgram(programOfRecord(this.#content.programs[number], sources));
+    const { symbols, temporaries, arenaBytes } = checked;
+    // Nobody else plans them: what plans arenas is loaded for symbolic sizes alone.
+    const isPlanned = symbols.length > 0 || temporaries.length === 0 || arenaBytes !== undefined;
+    if (!isPlanned) throw corrupt('a program without places for its temporaries');
+    const program = this.#adapt(checked);
     this.#programs.set(number, program);
     this.#onProgram(program);
   }

@@ -17,6 +17,7 @@ import { WasmDevice } from '../../../runtime/wasm/device.ts';
 import { engine } from '../../../runtime/wasm/engine.ts';
 import { KernelTable } from '../../../runtime/wasm/kernels.ts';
 import { bakeArtefact } from '../../../tracer/bake/bake.ts';
+import { rejectionOf } from '../../support/errors.ts';
 import { caseCount } from '../../support/runs.ts';
 import { batch, type ModelFunctions, type ModelWeights, newModel } from '../load/support.ts';
 import { addition, programOf } from '../support.ts';
@@ -25,17 +26,16 @@ import { headerOf, JsonMutator, mutateBytes, outcomeLater, outcomeOf, Tally, wit
 type Functions = Pick<ModelFunctions, 'forward' | 'scaled'>;
 
 /** Functions with symbolic sizes, with captures and with weights; small, since its header is read tens of thousands of times. */
-async function bakeSmall(target: string): Promise<Uint8Array<ArrayBuffer>> {
+async function bakeSmall(target: string, names = ['forward', 'scaled']): Promise<Uint8Array<ArrayBuffer>> {
   const { entries, weights } = newModel();
-  const { forward, scaled } = entries;
-  return (await bakeArtefact({ kind: 'kiln bake', entries: { forward, scaled }, weights }, { targets: [target] }))
-    .bytes;
+  const some = Object.fromEntries(names.map((name) => [name, entries[name]]));
+  return (await bakeArtefact({ kind: 'kiln bake', entries: some, weights }, { targets: [target] })).bytes;
 }
 
 let artefact: Uint8Array<ArrayBuffer>;
 let artefacts: readonly { readonly bytes: Uint8Array; readonly header: JsonMutator }[];
 beforeAll(async () => {
-  const all = await Promise.all(['wasm', 'webgpu'].map(bakeSmall));
+  const all = await Promise.all(['wasm', 'webgpu'].map((target) => bakeSmall(target)));
   [artefact] = all;
   artefacts = all.map((bytes) => ({ bytes, header: new JsonMutator(headerOf(bytes)) }));
 });
@@ -138,6 +138,14 @@ test('code that was changed is refused, or is a function over the memory', () =>
     );
   }
   expect(Object.keys(tally.counts).sort()).toEqual(['compile_failed', 'corrupt_artefact', 'ok']);
+});
+
+test('a program of fixed sizes says where its temporaries lie, since the loader plans none', async () => {
+  const bytes = await bakeSmall('wasm', ['step']);
+  const header = headerOf(bytes);
+  expect(header).toContain('"arenaBytes":');
+  const without = withHeader(bytes, header.replaceAll('"arenaBytes":', '"arena":'));
+  expect((await rejectionOf(() => load(without, { device: 'wasm' }))).code).toBe('corrupt_artefact');
 });
 
 test('weights that were changed are refused, or are other numbers', () => {
