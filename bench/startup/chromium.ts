@@ -3,8 +3,8 @@
  * warm ones share one whose IndexedDB an earlier page has filled. As in Node, every mode runs once before anything is
  * timed, for its results and for the files that it asks for.
  */
-import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { copyFileSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
@@ -19,9 +19,9 @@ import { titles, type Workload } from './titles.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
-/** Chunks of the bundle that only a compile needs, and those that only tracing needs. */
+/** Chunks of the bundle that only a compile needs; and the whole bundle, of which a baked start needs nothing. */
 const ofCompiler = /\/kiln\/(?:compiler|binaryen|wasm|webgpu)-\w+\.js$/;
-const ofTracer = /\/kiln\/kiln\.js$/;
+const ofBundle = /\/kiln\//;
 
 export interface ChromiumOptions {
   readonly target: string;
@@ -56,25 +56,33 @@ export async function openChromium(scene: Scene): Promise<Chromium> {
   };
 }
 
+/**
+ * The page as its author would bundle it: the loader goes into it, piece by piece as it is needed; all of Kiln is loaded
+ * as the bundle that it ships.
+ */
 async function bundlePage(folder: string): Promise<void> {
-  const served = { 'index.ts': '/kiln/kiln.js', 'runtime/index.ts': '/kiln/runtime.js' };
   await build({
     ...browserOptions,
     sourcemap: false,
+    // The built package says which of its files do something when they are loaded.
+    ignoreAnnotations: false,
     entryPoints: [join(root, 'bench/startup/page.ts')],
     outdir: folder,
     splitting: true,
     plugins: [
       {
-        name: 'served-bundle',
+        name: 'built-package',
         setup: ({ onResolve }) =>
           onResolve({ filter: /\/index\.ts$/ }, ({ path, resolveDir }) => {
-            const found = Object.entries(served).find(([name]) => join(resolveDir, path) === join(root, name));
-            return found && { path: found[1], external: true };
+            const source = relative(root, join(resolveDir, path));
+            if (source === 'index.ts') return { path: '/kiln/kiln.js', external: true };
+            return source === 'runtime/index.ts' ? { path: join(root, 'dist/runtime/index.js') } : undefined;
           }),
       },
     ],
   });
+  // Threads start it by its name, beside whatever asks for it.
+  copyFileSync(join(root, 'dist/browser/pool-worker.js'), join(folder, 'pool-worker.js'));
 }
 
 async function measure(
@@ -126,7 +134,7 @@ async function measure(
 
 /** @throws Error where a page asks for what its mode should do without */
 function assertRequested(workload: Workload, mode: Mode, urls: readonly string[]): void {
-  const unwanted = urls.filter((url) => ofCompiler.test(url) || (mode === 'baked' && ofTracer.test(url)));
+  const unwanted = urls.filter((url) => ofCompiler.test(url) || (mode === 'baked' && ofBundle.test(url)));
   if (unwanted.length > 0) throw new Error(`${titles[workload]}, ${mode}: asked for ${unwanted.join(', ')}`);
 }
 

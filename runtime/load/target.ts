@@ -107,17 +107,18 @@ async function prepareWasm(candidates: readonly Candidate[], wanted: number | un
   const tiers = candidates.flatMap(({ tiers: [tier] }) => (tier.target === 'wasm' ? [tier] : []));
   const mayShare = tiers.some(({ threads }) => threads) && wanted !== 1 && isIsolated();
   // All that is likely to be needed is asked for at once: a page waits for it one time.
+  const mayRelax = tiers.some((tier) => tier.relaxedSimd);
   const [{ loadParts, wantDevice }] = await Promise.all([
     import('../wasm/register.ts'),
-    (mayShare || tiers.some((tier) => tier.relaxedSimd)) && import('../wasm/features.ts'),
+    (mayShare || mayRelax) && import('../wasm/features.ts'),
     mayShare && import('../wasm/sharing.ts'),
+    mayRelax && import('../wasm/relaxed-simd.ts'),
   ]);
   if (wanted !== undefined) (await import('../wasm/features.ts')).chooseThreads(wanted, 'load');
   const made = madeDevice('wasm');
   const isSymbolic = candidates.some((candidate) => candidate.isSymbolic);
   const threads = made?.threads ?? (await threadsFor(tiers, wanted));
-  const relaxedSimd =
-    tiers.some((tier) => tier.relaxedSimd) && (await import('../wasm/features.ts')).wasmFeatures().relaxedSimd;
+  const relaxedSimd = mayRelax && (await import('../wasm/features.ts')).wasmFeatures().relaxedSimd;
   if (!made) wantDevice({ threads, relaxedSimd });
   await loadParts({ sharing: threads > 1, relaxedSimd, planArena: isSymbolic });
 }
