@@ -48,7 +48,7 @@ export function staticKey(value: unknown, identify: Identify = identity): string
 }
 
 function objectKey(value: object, identify: Identify): string {
-  if (Array.isArray(value)) return `[${value.map((element) => staticKey(element, identify)).join(',')}]`;
+  if (Array.isArray(value)) return `[${Array.from(value, (element) => staticKey(element, identify)).join(',')}]`;
   if (!isPlainObject(value)) return `#${identify(value)}`;
   return `{${sortedKeys(value)
     .map((key) => `${key.length}:${key}=${staticKey(value[key], identify)}`)

@@ -43,8 +43,8 @@ export interface CompileOptions {
   /**
    * `false`: nothing of this function is kept for other processes, nor taken from them.
    *
-   * A text is your word that the function is the one that was kept under it: a process that finds a call of the same
-   * signature in the cache runs its program, without running the function once to trace it. Kiln can not see that the
+   * A text is your word that the function of this name is the one that was kept under it: a process that finds a call of
+   * the same signature in the cache runs its program, without running the function once to trace it. Kiln can not see that the
    * function, or a number that it takes from around it, has changed since: change the text with it, say to
    * `'step v2'`. Of a function that captures tensors, or is called with functions or objects that are known only by
    * identity, no trace is kept; it is traced in each process, and its program found by its graph, as without the option.

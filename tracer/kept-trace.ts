@@ -5,7 +5,7 @@
  *     recallTrace(call) ?? trace the function, then keepTrace(call, …)
  *
  * The key of the entry is the hash of everything that a trace may depend on, but for the function, for which the user
- * has given their word. What is found is checked against the arguments and against the program before it is used.
+ * has given their word; its name is in it, so that a text such as 'v1' may serve several. What is found is checked against the arguments and against the program before it is used.
  */
 import { parseDim, type SymbolRange } from '../base/dim.ts';
 import { KilnError } from '../base/error.ts';
@@ -91,7 +91,8 @@ export function keepTrace(call: TraceableCall, source: CompiledSource, traced: T
   const key = traceKey(call, names);
   const record = recordTrace(source.key, traced, names);
   const obstacle = captures > 0 ? `it takes ${captures} tensors from around it` : names.obstacle;
-  if (obstacle === undefined) cache.keepTrace(key, record);
+  // The name is for `kiln cache ls`.
+  if (obstacle === undefined) cache.keepTrace(key, { name: options.name, ...record });
   if (!isDebugging('cache')) return;
   const name = `${options.name}: the trace under '${options.traceKey}' is`;
   debug('cache', obstacle === undefined ? `${name} kept as ${key.slice(0, 12)}` : `${name} not kept: ${obstacle}`);
@@ -120,6 +121,7 @@ function traceKey({ options, signed, types, program }: TraceableCall, names: Por
   const { precision, donated, device } = program;
   const parts = [
     options.traceKey,
+    options.name,
     precision,
     tierName(device.tier),
     ...measuredParts(program),
@@ -130,7 +132,8 @@ function traceKey({ options, signed, types, program }: TraceableCall, names: Por
     receiver ? signReceiver(thisArg as object, { identify: names.identify, classOf: classNameOf }).key : '',
     portableKey(args, options.isStatic, names),
   ];
-  return hashOf(`kiln trace ${parts.map((part) => `${part!.length}:${part}`).join(';')}`);
+  // As JSON, also halves of surrogate pairs are told apart: as UTF-8 they all are one.
+  return hashOf(`kiln trace ${JSON.stringify(parts)}`);
 }
 
 /** What classes do is part of the promise, but not which one it is. */

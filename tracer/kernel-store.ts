@@ -4,7 +4,7 @@
  * before it began.
  */
 import type { KernelStore } from '../codegen/common/kernel-cache.ts';
-import type { StoredKernel } from '../runtime/cache/compiled-cache.ts';
+import type { NamelessKernel } from '../runtime/cache/compiled-cache.ts';
 import { currentCache } from '../runtime/cache/current.ts';
 import { compilerVersion } from './compiler-version.ts';
 
@@ -25,10 +25,10 @@ export interface CompileKernels {
 export function countedKernels(isShared: boolean): CompileKernels {
   const kernels = { generated: 0, found: 0 };
   const cache = isShared ? currentCache(compilerVersion()) : undefined;
-  const fetched = new Map<string, StoredKernel | undefined>();
+  const fetched = new Map<string, NamelessKernel | undefined>();
   const store: KernelStore = {
     find: (hash, target) => {
-      const kernel = (cache?.findKernelSync(hash) ?? fetched.get(hash))?.kernel;
+      const kernel = cache?.findKernelSync(hash) ?? fetched.get(hash);
       if (!kernel || 'phases' in kernel !== (target === 'wasm')) return undefined;
       kernels.found++;
       return kernel;

@@ -61,8 +61,8 @@ export class CompiledSource implements ProgramSource {
   readonly isKept: boolean;
   /** Where it runs. */
   readonly device: Device;
-  /** Absent where the function was not even traced. */
-  readonly #module: Module | undefined;
+  /** Absent as long as the function was not even traced. */
+  #module: Module | undefined;
   program: Program | undefined;
   /** Whether it comes from the cache. */
   isFromCache = false;
@@ -145,6 +145,11 @@ export class CompiledSource implements ProgramSource {
     if (!this.#cache?.isSync) return undefined;
     const start = performance.now();
     return this.#note(this.#cache.findProgramSync(this.key), start);
+  }
+
+  /** Takes the module of a function that was traced after all, as another one of the same graph. */
+  learn(module: Module): void {
+    this.#module ??= module;
   }
 
   /** What was found in the cache: the first result stands. */
@@ -233,6 +238,7 @@ export function programFor(module: Module, options: ProgramOptions): { source: C
   const key = programKey(module, options);
   const known = remembered(key, options);
   if (known) {
+    known.learn(module);
     if (isDebugging('cache')) debug('cache', `${options.name}: met in memory (${shortKey(key)})`);
     return { source: known, isNew: false };
   }

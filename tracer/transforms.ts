@@ -104,7 +104,7 @@ function gradientOf<A extends readonly unknown[]>(
   const compute = (args: A): Computed => computeGradient(label, fn as never, args, options);
   const compilation = compilations.get(fn);
   if (!compilation) return compute;
-  const { device, precision, statics, memoryBudget } = compilation.options;
+  const { device, precision, statics, memoryBudget, isKept } = compilation.options;
   const compiled = compile(
     markTrusted((...args: A) => ({ ...compute(args) })),
     {
@@ -113,6 +113,7 @@ function gradientOf<A extends readonly unknown[]>(
       ...(device !== undefined && { device }),
       ...(precision !== undefined && { precision }),
       ...(memoryBudget !== undefined && { memoryBudget }),
+      ...(!isKept && { cache: false }),
     },
   );
   return (args) => (currentTrace() ? compute(args) : compiled(...args));

@@ -30,12 +30,6 @@ import type { EntryKind, EntryName, EntryStore } from './store.ts';
 
 export type { NamelessKernel };
 
-export interface StoredKernel {
-  readonly kernel: NamelessKernel;
-  /** What was kept beside it; not checked. */
-  readonly notes?: unknown;
-}
-
 /** What was asked for and found or not, in this process. Kernels that come with a program found are not counted. */
 export interface CacheCounts {
   readonly hits: Record<EntryKind, number>;
@@ -95,21 +89,12 @@ export class CompiledCache {
     for (const kernel of program.kernels) this.#addKernel(kernel);
   }
 
-  findKernelSync(hash: string): StoredKernel | undefined {
+  findKernelSync(hash: string): NamelessKernel | undefined {
     return this.isSync ? this.#count('kernel', this.#kernelOf(this.#kernelEntrySync(hash))) : undefined;
   }
 
-  async findKernel(hash: string): Promise<StoredKernel | undefined> {
+  async findKernel(hash: string): Promise<NamelessKernel | undefined> {
     return this.#count('kernel', this.#kernelOf((await this.#kernelEntries([hash]))[0]));
-  }
-
-  /**
-   * Keeps a kernel by its hash.
-   * @param notes plain data that comes back with it; the same for every kernel of that hash
-   */
-  keepKernel(kernel: NamelessKernel, notes?: unknown): void {
-    this.store.write(this.#name('kernel', kernel.hash), this.#kernelBytes(kernel, notes));
-    this.#stored.add(kernel.hash);
   }
 
   /** What `keepTrace` was given; whether it is a trace, the tracer sees, and calls `dropTrace` where it is none. */
@@ -195,11 +180,11 @@ export class CompiledCache {
     }
   }
 
-  #kernelOf(entry: Entry | undefined): StoredKernel | undefined {
+  #kernelOf(entry: Entry | undefined): NamelessKernel | undefined {
     if (!entry) return undefined;
-    const { key, notes } = entry.content as KernelEntry;
+    const { key } = entry.content as KernelEntry;
     try {
-      return { kernel: checkedKernel(entry), notes };
+      return checkedKernel(entry);
     } catch (error) {
       this.#stored.delete(key);
       return this.#drop(this.#name('kernel', key), reasonOf(error));
@@ -221,18 +206,16 @@ export class CompiledCache {
     }
   }
 
-  /** Keeps a kernel that is not there; one that is may have notes. */
+  /** Keeps a kernel that is not there. */
   #addKernel(kernel: ProgramKernel): void {
-    if (this.#stored.has(kernel.hash)) return;
-    this.store.add(this.#name('kernel', kernel.hash), () => this.#kernelBytes(kernel));
-    this.#stored.add(kernel.hash);
-  }
-
-  #kernelBytes(kernel: NamelessKernel, notes?: unknown): Uint8Array {
-    const blobs: Uint8Array[] = [];
-    const record = recordKernel(kernel as ProgramKernel, (bytes) => blobs.push(bytes) - 1);
-    const content = { kind: 'kernel', version: this.version, key: kernel.hash, kernel: record } as const;
-    return writeEntry(notes === undefined ? content : { ...content, notes }, blobs);
+    const { hash } = kernel;
+    if (this.#stored.has(hash)) return;
+    this.store.add(this.#name('kernel', hash), () => {
+      const blobs: Uint8Array[] = [];
+      const record = recordKernel(kernel, (bytes) => blobs.push(bytes) - 1);
+      return writeEntry({ kind: 'kernel', version: this.version, key: hash, kernel: record }, blobs);
+    });
+    this.#stored.add(hash);
   }
 
   #write(content: EntryContent, blobs: readonly Uint8Array[]): void {

@@ -38,8 +38,6 @@ export interface ProgramEntry extends EntryOf<'program'> {
 
 export interface KernelEntry extends EntryOf<'kernel'> {
   readonly kernel: KernelRecord;
-  /** Plain data that the code generator wants back. */
-  readonly notes?: unknown;
 }
 
 export interface TraceEntry extends EntryOf<'trace'> {

@@ -123,7 +123,7 @@ describe('a cache in IndexedDB', () => {
     await writer.settle();
     const cache = cacheOf();
     expect(await cache.findProgram('key')).toEqual(program);
-    expect((await cache.findKernel(program.kernels[0].hash))?.kernel.code).toEqual(program.kernels[0].code);
+    expect((await cache.findKernel(program.kernels[0].hash))?.code).toEqual(program.kernels[0].code);
     expect(cache.findProgramSync('key')).toBeUndefined();
     expect(cache.counts.misses).toEqual({ program: 0, kernel: 0, trace: 0 });
   });

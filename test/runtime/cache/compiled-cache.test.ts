@@ -5,6 +5,7 @@ import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { CompiledCache } from '../../../runtime/cache/compiled-cache.ts';
 import { entryName } from '../../../runtime/cache/entry.ts';
 import { FileStore } from '../../../runtime/cache/file-store.ts';
+import type { WasmProgram } from '../../../runtime/program.ts';
 import { temporaryFolder } from './folders.ts';
 import { randomProgram } from './programs.ts';
 
@@ -66,34 +67,27 @@ describe('programs', () => {
 describe('kernels', () => {
   test('come back when a symbol occurs in nothing but the bytes that they touch', () => {
     const folder = temporaryFolder();
-    const { name: _, ...kernel } = randomProgram(2, 'wasm').kernels[0];
+    const program = randomProgram(2, 'wasm') as WasmProgram;
+    const [{ name, ...kernel }] = program.kernels;
     const touching = { ...kernel, bufferBytes: kernel.bufferBytes.map(() => '4*Only') };
-    cacheAt(folder).keepKernel(touching);
-    expect(cacheAt(folder).findKernelSync(kernel.hash)).toMatchObject({ kernel: touching });
+    cacheAt(folder).keepProgram('key', { ...program, kernels: [{ name, ...touching }] });
+    expect(cacheAt(folder).findKernelSync(kernel.hash)).toEqual(touching);
   });
 
-  test('are found by their hash, with what was kept beside them', async () => {
+  test('are found by their hash', async () => {
     const folder = temporaryFolder();
-    const { name: _, ...kernel } = randomProgram(2, 'wasm').kernels[0];
-    cacheAt(folder).keepKernel(kernel, { packedBytes: 'B*4' });
+    const program = randomProgram(2, 'wasm');
+    const [{ name: _, ...kernel }] = program.kernels;
+    cacheAt(folder).keepProgram('key', program);
     const cache = cacheAt(folder);
-    expect(cache.findKernelSync(kernel.hash)).toMatchObject({ kernel, notes: { packedBytes: 'B*4' } });
-    expect(await cache.findKernel(kernel.hash)).toMatchObject({ kernel, notes: { packedBytes: 'B*4' } });
+    expect(cache.findKernelSync(kernel.hash)).toEqual(kernel);
+    expect(await cache.findKernel(kernel.hash)).toEqual(kernel);
     expect(cache.findKernelSync('0'.repeat(64))).toBeUndefined();
     expect(cache.counts).toEqual({
       hits: { program: 0, kernel: 2, trace: 0 },
       misses: { program: 0, kernel: 1, trace: 0 },
       dropped: 0,
     });
-  });
-
-  test('keep their notes when a program with them is kept', () => {
-    const folder = temporaryFolder();
-    const program = randomProgram(2, 'wasm');
-    const [{ hash }] = program.kernels;
-    cacheAt(folder).keepKernel(program.kernels[0], 'notes');
-    cacheAt(folder).keepProgram('key', program);
-    expect(cacheAt(folder).findKernelSync(hash)?.notes).toBe('notes');
   });
 });
 

@@ -62,6 +62,45 @@ describe('a trace under a key', () => {
     expect(compile((x: Tensor) => x.add(100), { cache: 'fresh' })(tensor([1])).arraySync()).toEqual([101]);
   });
 
+  it('is of one function, whatever others are kept under the same text', () => {
+    class Pair {
+      held = tensor([2, 3]);
+      @compile({ cache: 'v1' })
+      sum(x: Tensor): Tensor {
+        return x.add(this.held);
+      }
+      @compile({ cache: 'v1' })
+      difference(x: Tensor): Tensor {
+        return x.sub(this.held);
+      }
+    }
+    for (let i = 0; i < 2; i++) {
+      const pair = new Pair();
+      expect(pair.sum(tensor([1, 1])).arraySync()).toEqual([3, 4]);
+      expect(pair.difference(tensor([1, 1])).arraySync()).toEqual([-1, -2]);
+      restart();
+    }
+    // `kiln cache ls` names them.
+    const texts = entriesIn(folder, 'trace').map((file) => readFileSync(file, 'latin1'));
+    expect(texts.map((text) => /"trace":\{.*"name":"(\w+)"/.exec(text)?.[1]).sort()).toEqual(['difference', 'sum']);
+  });
+
+  it('tells static values apart that are close', () => {
+    const code = (x: Tensor, text: string) => x.mul(0).add(text.charCodeAt(0));
+    const count = (x: Tensor, list: readonly unknown[]) => x.mul(0).add(list.length);
+    for (let i = 0; i < 2; i++) {
+      for (const text of ['\ud800', '\ud801', '\ufffd']) {
+        expect(compile(code, { cache: 'k' })(tensor([1]), text).arraySync()).toEqual([text.charCodeAt(0)]);
+      }
+      for (const list of [[], new Array(1), [undefined, undefined]]) {
+        const counted = compile(count, { cache: 'k', static: [1] });
+        expect(counted(tensor([1]), list).arraySync()).toEqual([list.length]);
+      }
+      restart();
+    }
+    expect(traces()).toBe(6);
+  });
+
   it('knows which arguments are given up, also those of a method', () => {
     const { make, runs } = counted((a: Tensor, b: Tensor) => a.sub(b), { cache: 'donate', donate: [0] });
     for (let i = 0; i < 2; i++) {

@@ -57,6 +57,12 @@ describe('a program', () => {
     expect(entriesIn(folder, 'program')).toEqual(kept);
   });
 
+  it('is not kept of the gradient of a function of which nothing is kept', () => {
+    const loss = compile((t: Tensor) => t.mul(t).sum(), { cache: false });
+    expect(grad(loss)(counted(1, 2)).dataSync()).toHaveLength(2);
+    expect(entriesIn(folder, 'program')).toEqual([]);
+  });
+
   it('counts once as new: later it is met in memory', () => {
     const [x, w] = [counted(4, 6), counted(6, 5)];
     compile(layer)(x, w).dataSync();
@@ -114,6 +120,9 @@ describe('a program', () => {
     const { text } = await profile(() => make()(x, w).data());
     expect(text).toMatch(/keyed\/dot_general/);
     expect(await sourcesNamed('keyed')[0].origin(0)).toBeUndefined();
+    // A function of the same graph that is traced knows them.
+    const { text: traced } = await profile(() => compile(layer, { name: 'keyed' })(x, w).data());
+    expect(traced).toMatch(/dot_general @.*programs\.test\.ts:\d+/);
   });
 
   it('lies where init says, until shutdown', async () => {
@@ -202,7 +211,7 @@ describe('a tuned program', () => {
   it('is met without any measurement', async () => {
     const trial = vi.spyOn(WasmDevice.prototype, 'trial');
     const [x, w] = [counted(70, 90), counted(90, 65)];
-    const tuned = () => compile(layer, { precision: 'strict', autotune: { budgetMs: 200 } });
+    const tuned = () => compile(layer, { precision: 'strict', autotune: { budgetMs: 2000 } });
     const bits = await tuned()(x, w).data();
     expect(trial).toHaveBeenCalledOnce();
     expect(readdirSync(folder)).toContain('kiln-autotune.json');
@@ -212,7 +221,7 @@ describe('a tuned program', () => {
     expect(trial).toHaveBeenCalledOnce();
     expect(again.stats()).toMatchObject({ compiles: 0, hits: { disk: 1 } });
     // An untuned one, or one with more time, is another.
-    for (const options of [{}, { autotune: { budgetMs: 201 } }]) {
+    for (const options of [{}, { autotune: { budgetMs: 2001 } }]) {
       const other = compile(layer, { precision: 'strict', ...options });
       await other.warmup(spec([70, 90]), spec([90, 65]));
       expect(other.stats().compiles).toBe(1);
