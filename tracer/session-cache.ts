@@ -6,6 +6,7 @@
 import { debug, flag, isDebugging, isFlagOff, isFlagOn } from '../base/flags.ts';
 import type { CompiledCache } from '../runtime/cache/compiled-cache.ts';
 import { type CacheOptions, cacheConfiguration, cacheFolder, currentCache } from '../runtime/cache/current.ts';
+import { hasFiles } from '../runtime/cache/file-store.ts';
 import { compilerVersion } from './compiler-version.ts';
 
 /**
@@ -23,6 +24,11 @@ export function readableCache(name: string, isKept: boolean): CompiledCache | un
 /** Where programs are kept, if they are. */
 export const writableCache = (isKept: boolean): CompiledCache | undefined =>
   isKept && isOn() ? currentCache(compilerVersion()) : undefined;
+
+/** Begins to open the cache of a page, beside whatever else a session begins with. Files need no opening. */
+export function openCache(): void {
+  if (!hasFiles()) writableCache(true)?.store.open?.();
+}
 
 /** The cache as plain data, for the thread that compiles; `undefined` where there is none. */
 export function cacheSettings(): CacheOptions | undefined {

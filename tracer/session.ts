@@ -27,6 +27,7 @@ import { endWorker } from './compiler-client.ts';
 import { currentTrace } from './graph-trace.ts';
 import { describe } from './outputs.ts';
 import { tree } from './pytree.ts';
+import { openCache } from './session-cache.ts';
 import { type Precision, setDefaultPrecision } from './settings.ts';
 import { Tensor } from './tensor.ts';
 
@@ -81,6 +82,7 @@ export async function init(options: InitOptions = {}): Promise<void> {
   if (device !== undefined && device !== 'auto') assertDevice(device);
   if (cache !== undefined) chooseCache(cache);
   if (threads !== undefined) chooseThreads(threads);
+  openCache();
   const name = device === 'auto' ? await bestDevice() : (device ?? currentDeviceName());
   await openDevice(name);
   if (device !== undefined) chooseDevice(name);

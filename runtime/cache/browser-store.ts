@@ -127,6 +127,10 @@ export class BrowserStore implements EntryStore {
     return uses.map(({ name, bytes, usedAt }) => ({ ...nameOf(name), bytes, usedAt }));
   }
 
+  open(): void {
+    void this.#open();
+  }
+
   async settle(): Promise<void> {
     while (this.#pending.size > 0) await Promise.all(this.#pending);
   }

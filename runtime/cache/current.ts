@@ -1,6 +1,6 @@
 /**
  * The cache that holds for the session: files in Node, IndexedDB in a browser, none where somebody has turned it off.
- * Nothing is opened, read or made before something is asked of it.
+ * Nothing is opened, read or made before something is asked of it, or `init` begins a session in a page.
  *
  *     configureCache({ maxBytes: 100e6 });              // as `init({ cache })` does
  *     currentCache(compilerVersion())?.findProgramSync(key)

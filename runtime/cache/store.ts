@@ -78,6 +78,8 @@ export interface EntryStore {
   /** Keeps an entry unless there is one of that name, which counts as used. */
   add(name: EntryName, bytes: () => Uint8Array): void;
   remove(name: EntryName): void;
+  /** Begins what the first read would wait for; absent where that is nothing. */
+  open?(): void;
   /** All entries, in the order of their names. */
   list(): Promise<readonly StoredEntry[]>;
   /** Resolves when what was written is there. */

@@ -56,6 +56,16 @@ describe('a store in IndexedDB', () => {
     expect(await store.read(named('aa'))).toBeUndefined();
   });
 
+  test('can be opened ahead, once, and then reads without opening', async () => {
+    const open = vi.spyOn(factory, 'open');
+    const store = storeOf();
+    store.open();
+    store.open();
+    await vi.waitFor(() => expect(open).toHaveBeenCalledTimes(1));
+    expect(await store.read(named('aa'))).toBeUndefined();
+    expect(open).toHaveBeenCalledTimes(1);
+  });
+
   test('adds only what is not there, and makes no bytes otherwise', async () => {
     const store = storeOf();
     const make = vi.fn(() => bytesOf(1));
