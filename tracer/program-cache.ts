@@ -19,7 +19,7 @@ import type { CompiledCache } from '../runtime/cache/compiled-cache.ts';
 import type { Device, ProgramSource } from '../runtime/device.ts';
 import { type Program, type Tier, tierName } from '../runtime/program.ts';
 import { machineKey } from './autotune/machine.ts';
-import { type AutotuneOptions, tune, tuneAside, tuningRequest } from './autotune/tune.ts';
+import { type AutotuneOptions, isLeftOut, tune, tuneAside, tuningRequest } from './autotune/tune.ts';
 import type { CompileRequest, CompileResult } from './compiler.ts';
 import { compileInBackground, compileNow, isCompilerLoaded } from './compiler-client.ts';
 import { cacheSettings, readableCache, writableCache } from './session-cache.ts';
@@ -109,7 +109,7 @@ export class CompiledSource implements ProgramSource {
     const first = compileNow(this.#request(false));
     if (!this.#autotune || first.tunables.length === 0) return this.#finish(first);
     tune(this.device, first.tunables, this.#autotune);
-    return this.#finish(compileNow(this.#request(true)), first);
+    return this.#finish(after(first, compileNow(this.#request(true))));
   }
 
   async #prepareAside(): Promise<Program> {
@@ -131,7 +131,7 @@ export class CompiledSource implements ProgramSource {
     if (!this.#autotune || !first || first.tunables.length === 0 || this.program) return first;
     await tuneAside(this.device, first.tunables, this.#autotune);
     const second = await compileInBackground(request(true));
-    return second && { ...second, milliseconds: first.milliseconds + second.milliseconds };
+    return second && after(first, second);
   }
 
   /**
@@ -206,18 +206,19 @@ export class CompiledSource implements ProgramSource {
   }
 
   /** The first result stands: a background compile that ends later finds the program already there. */
-  #finish(result: CompileResult | undefined, before?: CompileResult): Program {
+  #finish(result: CompileResult | undefined): Program {
     if (result && !this.program) {
       this.program = result.program;
       this.#originOf = result.originOf;
-      this.compileMs = result.milliseconds + (before?.milliseconds ?? 0);
+      this.compileMs = result.milliseconds;
       this.#keep(result.program, result);
     }
     return this.program!;
   }
 
-  #keep(program: Program, { kernels }: CompileResult): void {
-    const cache = writableCache(this.isKept);
+  #keep(program: Program, { kernels, tunables }: CompileResult): void {
+    // One that is tuned in part stays open for the next process to go on.
+    const cache = tunables.some(isLeftOut) ? undefined : writableCache(this.isKept);
     cache?.keepProgram(this.key, program);
     if (!isDebugging('cache')) return;
     const made = `${kernels.generated} kernels generated, ${kernels.found} met on disk`;
@@ -225,6 +226,13 @@ export class CompiledSource implements ProgramSource {
     debug('cache', `${this.name}: new: compiled in ${this.compileMs.toFixed(1)} ms, ${made}, ${kept}`);
   }
 }
+
+/** A compile with the schedules that were measured after the first one. */
+const after = (first: CompileResult, second: CompileResult): CompileResult => ({
+  ...second,
+  tunables: first.tunables,
+  milliseconds: first.milliseconds + second.milliseconds,
+});
 
 const shortKey = (key: string): string => key.slice(0, 12);
 

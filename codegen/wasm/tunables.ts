@@ -37,7 +37,7 @@ export interface Tunable {
   readonly flops: number;
   /** Values of symbolic sizes to measure at. */
   readonly sizes: readonly (readonly [string, number])[];
-  /** The first is the one that is taken unmeasured. */
+  /** The first is the one that is taken unmeasured; fewer than two where there was no time to make more. */
   readonly candidates: readonly Candidate[];
 }
 
@@ -87,7 +87,7 @@ export function findTunables(request: TunableRequest): Tunable[] {
       if (!request.mayGoOn()) break;
       candidates.push({ schedule, program: trialProgram(kernel, schedule, request) });
     }
-    if (candidates.length > 1) found.push({ key, kernel: kernel.name, flops, sizes: [...sizes], candidates });
+    if (schedules.length > 1) found.push({ key, kernel: kernel.name, flops, sizes: [...sizes], candidates });
   }
   return found;
 }

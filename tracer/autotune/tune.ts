@@ -38,11 +38,15 @@ export function tuningRequest(device: Device, { budgetMs, sizes }: AutotuneOptio
   return { schedules, sizes, ...(!isFinal && { candidateMs: budgetMs }) };
 }
 
+/** Whether there was no time for a kernel: it waits for the next compile. */
+export const isLeftOut = ({ candidates }: Tunable): boolean => candidates.length < 2;
+
 /** Measures and stores. What can not be run, for want of memory, stays as it is. */
 export function tune(device: Device, tunables: readonly Tunable[], { budgetMs }: AutotuneOptions): void {
-  const total = tunables.reduce((sum, { flops }) => sum + flops, 0);
+  const measured = tunables.filter((tunable) => !isLeftOut(tunable));
+  const total = measured.reduce((sum, { flops }) => sum + flops, 0);
   const results = new Map<string, SearchResult>();
-  for (const tunable of tunables) {
+  for (const tunable of measured) {
     const result = measure(device, tunable, (budgetMs * tunable.flops) / total);
     if (result) results.set(tunable.key, result);
   }

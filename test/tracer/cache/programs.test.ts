@@ -228,4 +228,14 @@ describe('a tuned program', () => {
     }
     expect(trial).toHaveBeenCalledOnce();
   });
+
+  it('is not kept as long as there was no time to measure all of it', async () => {
+    const [x, w] = [counted(70, 90), counted(90, 65)];
+    const tuned = compile(layer, { precision: 'strict', autotune: { budgetMs: 1e-6 } });
+    await tuned(x, w).data();
+    expect(entriesIn(folder, 'program')).toEqual([]);
+    // Without a kernel that has a choice there is nothing to wait for.
+    await compile((t: Tensor) => t.exp(), { autotune: { budgetMs: 1e-6 } })(x).data();
+    expect(entriesIn(folder, 'program')).toHaveLength(1);
+  });
 });
