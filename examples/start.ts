@@ -38,10 +38,13 @@ async function partTwo(text: CharacterText): Promise<ReturnType<typeof initialSt
   const bar = progressBar('training', steps);
   const lines: string[] = [];
   let last = { step: 0, loss: Number.NaN, stepsPerSecond: 0 };
+  const begin = performance.now();
+  let firstMilliseconds = Number.NaN;
   const state = await train(text, {
     steps,
     milliseconds: trainingMilliseconds,
     onProgress: (progress) => {
+      if (last.step === 0) firstMilliseconds = performance.now() - begin;
       last = progress;
       bar.update(progress.step, `loss ${progress.loss.toFixed(3)}  ${progress.stepsPerSecond.toFixed(0)} steps/s`);
       if (progress.step % 2000 === 0 || progress.step === 50) {
@@ -52,7 +55,8 @@ async function partTwo(text: CharacterText): Promise<ReturnType<typeof initialSt
   bar.stop();
   for (const line of lines) console.log(line);
   console.log(
-    `\n  ${last.step} steps at ${last.stepsPerSecond.toFixed(0)} steps/s, last loss ${last.loss.toFixed(3)}. A sample:\n`,
+    `\n  ${last.step} steps at ${last.stepsPerSecond.toFixed(0)} steps/s, the first 50 within ${formatMs(firstMilliseconds)}, compiling included; ` +
+      `last loss ${last.loss.toFixed(3)}. A sample:\n`,
   );
   const written = await sample(text, state.parameters, 'Kiln ', 240);
   console.log(
