@@ -19,7 +19,7 @@ import { KernelTable } from '../../../runtime/wasm/kernels.ts';
 import { bakeArtefact } from '../../../tracer/bake/bake.ts';
 import { rejectionOf } from '../../support/errors.ts';
 import { caseCount } from '../../support/runs.ts';
-import { batch, type ModelFunctions, type ModelWeights, newModel } from '../load/support.ts';
+import { batch, type ModelFunctions, type ModelWeights, newModel, newParams } from '../load/support.ts';
 import { addition, programOf } from '../support.ts';
 import { headerOf, JsonMutator, mutateBytes, outcomeLater, outcomeOf, Tally, withHeader } from './mutations.ts';
 
@@ -108,7 +108,10 @@ test('what loads can be called, or says why not, and touches nothing of others',
     const outcome = await outcomeLater(seed, async () => {
       using model = await load<Functions, ModelWeights>(bytes, { device: 'wasm' });
       const { forward } = model.functions;
-      if (typeof forward === 'function') await forward(whole.weights.params, x).data?.();
+      // New ones each time: a program may say that it takes its arguments over.
+      const [params, rows] = [newParams(), tensor(batch(5), { shape: [5, 6] })];
+      if (typeof forward === 'function') await forward(params, rows).data?.();
+      for (const each of [params.w, params.b, rows]) each.dispose();
     });
     tally.add(outcome);
   }
