@@ -15,6 +15,7 @@ import { describe } from './outputs.ts';
 import { makeReport } from './report.ts';
 import type { TensorSpec } from './spec.ts';
 import type { Tensor } from './tensor.ts';
+import { claimTrace } from './trace-claims.ts';
 import { markTrusted } from './trusted.ts';
 
 type AnyFunction = (...args: never[]) => unknown;
@@ -137,7 +138,9 @@ const isDecoratorContext = (value: unknown): value is DecoratorContext =>
   typeof value === 'object' && value !== null && 'kind' in value && 'addInitializer' in value;
 
 function compiled(fn: AnyFunction, options: CompileOptions, isMethod: boolean): unknown {
-  const compilation = new Compilation(fn, resolveOptions(fn, options), isMethod);
+  const resolved = resolveOptions(fn, options);
+  claimTrace(fn, resolved);
+  const compilation = new Compilation(fn, resolved, isMethod);
   const call = function (this: unknown, ...args: readonly unknown[]): unknown {
     return compilation.call(this, args);
   };

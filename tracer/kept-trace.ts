@@ -28,6 +28,7 @@ import {
 import { signReceiver } from './receiver.ts';
 import { readableCache, writableCache } from './session-cache.ts';
 import { portableKey } from './signature.ts';
+import { isContested } from './trace-claims.ts';
 import { PortableNames, programOfTrace, readTrace, recordTrace, type Traced } from './trace-record.ts';
 
 /** A call whose trace may be known. */
@@ -117,6 +118,7 @@ function placeOf(call: TraceableCall): Place | undefined {
 
 /** @param names notes what makes the key meaningless to other processes */
 function traceKey({ options, signed, types, program }: TraceableCall, names: PortableNames): string {
+  if (isContested(options)) names.obstacle = `another function that is called ${options.name} has this text, too`;
   const { receiver, thisArg, args } = signed;
   const { precision, donated, device } = program;
   const parts = [

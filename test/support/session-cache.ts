@@ -8,12 +8,14 @@ import { currentCache } from '../../runtime/cache/current.ts';
 import { clearSchedules } from '../../tracer/autotune/store.ts';
 import { compilerVersion } from '../../tracer/compiler-version.ts';
 import { clearPrograms } from '../../tracer/program-cache.ts';
+import { clearClaims } from '../../tracer/trace-claims.ts';
 
 /** Forgets what is compiled, but not what is kept. */
 export function restart(): void {
   clearPrograms();
   clearKernels();
   clearSchedules();
+  clearClaims();
 }
 
 /** Turns the cache on in an empty folder. @returns the folder */

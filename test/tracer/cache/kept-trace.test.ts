@@ -111,6 +111,7 @@ describe('a trace under a key', () => {
     }
     expect(runs()).toBe(1);
     // Without the option it is another signature.
+    restart();
     const kept = tensor([3, 4]);
     compile((a: Tensor, b: Tensor) => a.sub(b), { cache: 'donate' })(kept, tensor([1, 1]));
     expect(kept.arraySync()).toEqual([3, 4]);
@@ -209,6 +210,26 @@ describe('no trace is kept', () => {
       }
     }
     expect(reasonOf(() => new Layer().forward(x()))).toBe('the function identity is known by its identity');
+  });
+
+  it('of two functions under one text and one name, which are traced', () => {
+    const warn = vi.spyOn(console, 'warn').mockImplementation(() => undefined);
+    for (let i = 0; i < 2; i++) {
+      const [half, third] = [2, 3].map((by) => compile((t: Tensor) => t.div(by), { cache: `by ${by}` }));
+      expect([half(tensor([6])).arraySync(), third(tensor([6])).arraySync()]).toEqual([[3], [2]]);
+      expect([warn.mock.calls.length, traces()]).toEqual([0, 2]);
+      restart();
+    }
+    for (let i = 0; i < 2; i++) {
+      const plus = compile((t: Tensor) => t.add(1), { cache: 'v1' });
+      const minus = compile((t: Tensor) => t.sub(1), { cache: 'v1' });
+      compile((t: Tensor) => t.neg(), { cache: 'v1' });
+      expect([plus(tensor([6])).arraySync(), minus(tensor([6])).arraySync()]).toEqual([[7], [5]]);
+      expect(warn.mock.calls).toEqual([[expect.stringMatching(/two functions called anonymous .* cache: 'v1'/)]]);
+      expect(traces()).toBe(2);
+      warn.mockClear();
+      restart();
+    }
   });
 
   it('for classes of one name', () => {
