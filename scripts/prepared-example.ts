@@ -8,8 +8,18 @@
  *     starts/, scene/                             what `start-times.ts` starts, and what it starts it on
  */
 import { execFile } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { hashOf } from '../base/hash.ts';
@@ -34,14 +44,31 @@ function sourcesHash(): string {
 /** The folder; it is made where there is none for these sources, in a process that loads the compiler for it. */
 export async function preparedExample(): Promise<string> {
   const folder = join(parent, `${prefix}${sourcesHash()}`);
+  const mark = `${folder}.making`;
+  while (!existsSync(folder) && isRecent(mark, patience)) await new Promise((resolve) => setTimeout(resolve, 200));
   if (existsSync(folder)) return folder;
-  const modules = ['--import', './scripts/preload.mjs', '--import', 'tsx'];
-  const script = fileURLToPath(import.meta.url);
-  await promisify(execFile)(process.execPath, [...modules, script, folder], { cwd: root });
+  mkdirSync(parent, { recursive: true });
+  writeFileSync(mark, '');
+  try {
+    const modules = ['--import', './scripts/preload.mjs', '--import', 'tsx'];
+    const script = fileURLToPath(import.meta.url);
+    await promisify(execFile)(process.execPath, [...modules, script, folder], { cwd: root });
+  } finally {
+    rmSync(mark, { force: true });
+  }
   return folder;
 }
 
-/** Makes the folder, and removes those of other sources. */
+/** Milliseconds that another process, which has left its mark, may take to make the folder. */
+const patience = 60_000;
+/** Milliseconds after which a folder for other sources goes: nobody can be using it any more. */
+const keptFor = 86_400_000;
+
+/** Whether something is there that was made at most so many milliseconds ago. */
+const isRecent = (path: string, milliseconds: number): boolean =>
+  Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0) < milliseconds;
+
+/** Makes the folder, and removes old ones of other sources. */
 async function prepare(folder: string): Promise<void> {
   // The compiler, a bundler: nothing that the caller needs, once the folder is there.
   const [{ bakeExample, buildExample }, { bundleChild }, { makeScene }, { targetHere }] = await Promise.all([
@@ -50,7 +77,6 @@ async function prepare(folder: string): Promise<void> {
     import('../bench/startup/scene.ts'),
     import('../bench/startup/child-process.ts'),
   ]);
-  mkdirSync(parent, { recursive: true });
   const made = mkdtempSync(join(parent, `making-${prefix}`));
   try {
     await buildExample(made);
@@ -61,8 +87,8 @@ async function prepare(folder: string): Promise<void> {
     });
     await makeScene(join(made, 'scene'), ['language'], [targetHere()]);
     for (const old of readdirSync(parent)) {
-      if (old.startsWith(prefix) && old !== basename(folder))
-        rmSync(join(parent, old), { recursive: true, force: true });
+      const path = join(parent, old);
+      if (old.startsWith(prefix) && !isRecent(path, keptFor)) rmSync(path, { recursive: true, force: true });
     }
     // In one step, so that nobody sees half of it; another process may have been faster.
     if (!existsSync(folder)) renameSync(made, folder);
