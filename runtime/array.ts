@@ -12,6 +12,8 @@
  * An array without a handle stands for a value that is not computed here (a traced one); subclasses say what a read of
  * it means by overriding `requireHandle`.
  */
+// For programs whose own `lib` does not know `Symbol.dispose`.
+/// <reference lib="esnext.disposable" preserve="true" />
 import type { DType } from '../base/dtype.ts';
 import { internalError, KilnError } from '../base/error.ts';
 import { here, hereAtFirst } from '../base/here.ts';
@@ -26,6 +28,15 @@ const collected = new FinalizationRegistry<BufferHandle>((handle) => handle.disp
 
 /** Elements that are printed. */
 const mostShown = 12;
+
+/** The number of the fewest digits, of five and more, that is the same in float32: 0.1 for 0.10000000149011612. */
+function shortest(element: number): number {
+  for (let digits = 5; digits < 9; digits++) {
+    const short = Number(element.toPrecision(digits));
+    if (Math.fround(short) === element) return short;
+  }
+  return element;
+}
 
 /** A disposal by the user. */
 const disposedHere = (): Disposal => ({ by: 'dispose', location: hereAtFirst() });
@@ -157,7 +168,9 @@ export class DeviceArray<D extends DType = DType> {
   toString(): string {
     return this.text((elements) => {
       const rest = this.size > mostShown ? ', …' : '';
-      return `${this.typeText} [${elements.slice(0, mostShown).join(', ')}${rest}]`;
+      const shown = elements.slice(0, mostShown);
+      const numbers = shown instanceof Float32Array ? Array.from(shown, shortest) : shown;
+      return `${this.typeText} [${numbers.join(', ')}${rest}]`;
     });
   }
 

@@ -61,8 +61,9 @@ export function releaseDonated({ inputs: specs }: Program, inputs: readonly Devi
 export function assertDonatedOnce(name: string, donated: readonly boolean[], handles: readonly BufferHandle[]): void {
   for (let i = 0; i < handles.length; i++) {
     if (!donated[i] || (handles.indexOf(handles[i]) === i && handles.indexOf(handles[i], i + 1) < 0)) continue;
+    const { dtype, shape } = handles[i];
     throw new KilnError('invalid_argument', `${name}: a donated tensor is passed twice`, {
-      given: `${handles[i].dtype}[${handles[i].shape.join(',')}] as inputs ${handles.indexOf(handles[i])} and ${i}`,
+      given: `${dtype}[${shape.join(',')}] as inputs ${handles.indexOf(handles[i])} and ${handles.lastIndexOf(handles[i])}`,
       hint: 'donate each tensor once and do not use it elsewhere in the same call',
     });
   }

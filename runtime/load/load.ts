@@ -80,10 +80,11 @@ export async function load<Functions = AnyFunctions, Weights = AnyWeights>(
 }
 
 function assertKnown(options: LoadOptions): void {
-  const unknown = Object.keys(options).find((name) => !(knownOptions as readonly string[]).includes(name));
+  const isObject = typeof options === 'object' && options !== null;
+  const unknown = isObject && Object.keys(options).find((name) => !(knownOptions as readonly string[]).includes(name));
   if (unknown === undefined) return;
   throw new KilnError('invalid_argument', 'load: an option is not right', {
-    given: `option ${unknown}`,
+    given: isObject ? `option ${unknown}` : `${options} for the options`,
     expected: knownOptions.join(', '),
   });
 }

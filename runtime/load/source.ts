@@ -44,7 +44,7 @@ export type ArtefactSource =
   | PromiseLike<ResponseLike>
   | ByteStream
   | BlobLike
-  | ArrayBuffer
+  | ArrayBufferLike
   | ArrayBufferView;
 
 export interface ByteSource {
@@ -71,16 +71,17 @@ export async function openSource(given: ArtefactSource): Promise<ByteSource> {
   if (ArrayBuffer.isView(source)) {
     return bytesSource(new Uint8Array(source.buffer, source.byteOffset, source.byteLength));
   }
-  if (Object.prototype.toString.call(source) === '[object ArrayBuffer]') {
+  if (/^\[object (?:Shared)?ArrayBuffer\]$/.test(Object.prototype.toString.call(source))) {
     return bytesSource(new Uint8Array(source as ArrayBuffer));
   }
   if (isObjectWith(source, 'getReader')) return new StreamSource(source as ByteStream);
   if (isObjectWith(source, 'status')) return openResponse(source as ResponseLike);
-  if (isObjectWith(source, 'slice')) return new BlobSource(source as BlobLike);
+  if (isObjectWith(source, 'arrayBuffer')) return new BlobSource(source as BlobLike);
   if (isObjectWith(source, 'href')) return openText((source as { readonly href: string }).href);
   throw new KilnError('invalid_argument', 'load: this is nothing to load from', {
     given: source === null ? 'null' : typeof source,
-    expected: 'a path, a URL, a Response, a stream or bytes',
+    expected:
+      'a path, a URL, a Response, a Blob, a ReadableStream (Readable.toWeb makes one of a stream of Node) or bytes',
   });
 }
 

@@ -95,6 +95,11 @@ describe('DeviceArray', () => {
     const x = arrayOf(device, 'float32', [2, 2], [1, 2.5, -3, 4]);
     expect(String(x)).toBe('float32[2,2] [1, 2.5, -3, 4]');
     expect(inspect(x)).toBe('float32[2,2] [1, 2.5, -3, 4]');
+    const numbers = [0.1, -0.00005039386451244354, 1e-30, 123456792, 16777216, Number.NaN, 1 / 3];
+    expect(String(arrayOf(device, 'float32', [7], numbers))).toBe(
+      'float32[7] [0.1, -0.000050393865, 1e-30, 123456790, 16777216, NaN, 0.33333334]',
+    );
+    expect(String(arrayOf(device, 'int32', [1], [123456789]))).toBe('int32[1] [123456789]');
     const long = arrayOf(device, 'int32', [100], [...Array(100).keys()]);
     expect(String(long)).toBe('int32[100] [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, …]');
   });

@@ -5,6 +5,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { defineBake, shutdown, spec, type Tensor, tensor } from '../../../index.ts';
@@ -90,6 +91,14 @@ describe('an artefact is loaded from', () => {
         return shared;
       },
     ],
+    [
+      'a SharedArrayBuffer',
+      () => {
+        const shared = new SharedArrayBuffer(bytes.length);
+        new Uint8Array(shared).set(bytes);
+        return shared;
+      },
+    ],
     ['a Blob', () => new Blob([bytes])],
     ['a stream of small pieces', () => streamOf(bytes, 97)],
     ['a stream of one piece', () => streamOf(bytes, bytes.length)],
@@ -166,7 +175,9 @@ describe('what is no artefact', () => {
     expect(await errorOf(new TextEncoder().encode('<!doctype html>'))).toMatchObject({ code: 'not_an_artefact' });
     expect(await errorOf(new Uint8Array(0))).toMatchObject({ code: 'not_an_artefact', given: 'nothing' });
     expect(await errorOf(writeContainer({ kind: 'program' }, []))).toMatchObject({ code: 'not_an_artefact' });
-    expect(await errorOf(7 as never)).toMatchObject({ code: 'invalid_argument' });
+    for (const nothing of [7, null, {}, [1, 2], Readable.from([bytes])]) {
+      expect(await errorOf(nothing as never)).toMatchObject({ code: 'invalid_argument' });
+    }
     const response = new Response(bytes);
     await response.arrayBuffer();
     expect(await errorOf(response)).toMatchObject({ code: 'invalid_argument', hint: expect.stringMatching(/clone/) });
@@ -174,6 +185,12 @@ describe('what is no artefact', () => {
       code: 'invalid_argument',
       given: 'option devise',
     });
+    for (const options of [null, 'webgpu']) {
+      expect(await errorOf(bytes, options as never)).toMatchObject({
+        code: 'invalid_argument',
+        given: `${options} for the options`,
+      });
+    }
     expect(await errorOf(bytes, { device: 'abacus' })).toMatchObject({ code: 'unknown_device' });
   });
 
