@@ -2,6 +2,8 @@
  * `kiln cache ls|prune|verify|export|import`: looks after the folder of the persistent cache, whether or not it is
  * used at the moment.
  */
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import Table from 'cli-table3';
 import type { Command } from 'commander';
 import { formatBytes, formatCount } from '../bench/table.ts';
@@ -13,6 +15,7 @@ import { FileStore } from '../runtime/cache/file-store.ts';
 import { packEntries, unpackEntries } from '../runtime/cache/portable.ts';
 import { defaultBounds, type EntryName, entryKinds, type StoredEntry } from '../runtime/cache/store.ts';
 import { tierName } from '../runtime/program.ts';
+import { scheduleFile } from '../tracer/autotune/store.ts';
 import { readInput, writeFiles } from './output-files.ts';
 import { progressBar } from './progress.ts';
 import { formatAge, parseAge, parseSize } from './quantities.ts';
@@ -46,7 +49,7 @@ export function addCacheCommands(kiln: Command): void {
   add('prune', 'remove what was used longest ago, until the rest is within bounds')
     .option('--max-size <size>', 'keep so much at most, such as 100MB', parseSize)
     .option('--older-than <age>', 'remove what was not used for so long, such as 30d or 12h', parseAge)
-    .option('--all', 'remove everything', false)
+    .option('--all', 'remove everything, also what autotune has measured', false)
     .action((options: PruneOptions) => pruneCache(options));
   add('verify', 'check every entry, and remove those that are damaged').action((options: FolderOptions) =>
     verifyCache(options),
@@ -150,11 +153,21 @@ async function pruneCache({ maxSize, olderThan, all, ...options }: PruneOptions)
   const before = await store.list();
   const limit = all ? Number.POSITIVE_INFINITY : Date.now() - (olderThan ?? Number.POSITIVE_INFINITY);
   for (const entry of before) if (entry.usedAt < limit) store.remove(entry);
+  if (all) removeSchedules(store.place);
   // Also sweeps up what writers have left behind.
   await store.trim({ bytes: maxSize ?? (olderThan === undefined ? defaultBounds.bytes : Number.POSITIVE_INFINITY) });
   const after = await store.list();
   const gone = `${counted(before.length - after.length, 'entry', 'entries')} (${formatBytes(totalOf(before) - totalOf(after))})`;
   console.log(`removed ${gone}; kept ${counted(after.length, 'entry', 'entries')} (${formatBytes(totalOf(after))})`);
+}
+
+/** Removes what `autotune` has measured. @throws KilnError `cli_usage` */
+function removeSchedules(folder: string): void {
+  try {
+    rmSync(join(folder, scheduleFile), { force: true });
+  } catch (error) {
+    throw new KilnError('cli_usage', `${scheduleFile} in ${folder} can not be removed: ${String(error)}`);
+  }
 }
 
 /** Ends with code 1 when something was damaged. */

@@ -120,8 +120,13 @@ describe('kiln cache', () => {
     const kept = await new FileStore(folder).list();
     expect(kept.length).toBeGreaterThan(0);
     expect(kept.reduce((sum, { bytes }) => sum + bytes, 0)).toBeLessThan(3000);
+    const schedules = join(folder, 'kiln-autotune.json');
+    writeFileSync(schedules, '{}');
+    await cache(folder, 'prune');
+    expect(existsSync(schedules)).toBe(true);
     expect((await cache(folder, 'prune', '--all')).stdout).toMatch(/kept 0 entries \(0 B\)\n$/);
     expect((await new FileStore(folder).list()).length).toBe(0);
+    expect(existsSync(schedules)).toBe(false);
   });
 
   test('verify names and removes what is damaged, and ends with 1', async () => {

@@ -26,7 +26,8 @@ interface NodeProcess {
   getBuiltinModule?(name: 'node:fs'): NodeFiles | undefined;
 }
 
-const fileName = 'kiln-autotune.json';
+/** Name of the file in the cache's folder. */
+export const scheduleFile = 'kiln-autotune.json';
 const version = 1;
 /** Entries of the file; the oldest go first. */
 const mostEntries = 4096;
@@ -85,7 +86,7 @@ function readFile(): void {
   const files = nodeFiles();
   if (folder === undefined || !files) return;
   try {
-    const path = `${folder}/${fileName}`;
+    const path = `${folder}/${scheduleFile}`;
     const size = files.statSync(path, { throwIfNoEntry: false })?.size;
     if (size === undefined) return;
     if (size > mostBytes) throw new RangeError(`${size} bytes are more than it can be`);
@@ -93,7 +94,7 @@ function readFile(): void {
       if (!known.has(entry)) known.set(entry, { schedule, from: 'file' });
     }
   } catch (error) {
-    warn(`${folder}/${fileName} is ignored: ${String(error)}`);
+    warn(`${folder}/${scheduleFile} is ignored: ${String(error)}`);
   }
 }
 
@@ -118,7 +119,7 @@ function writeFile(): void {
   const files = nodeFiles();
   if (folder === undefined || !files) return;
   const schedules = Object.fromEntries([...known].map(([entry, { schedule }]) => [entry, schedule]));
-  const path = `${folder}/${fileName}`;
+  const path = `${folder}/${scheduleFile}`;
   const { pid } = (globalThis as { process?: NodeProcess }).process ?? {};
   try {
     makeFolder(folder, 0o700);
