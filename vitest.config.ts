@@ -7,6 +7,7 @@ const alone = [
   'test/end-to-end/errors.test.ts',
   'test/operations/eager.test.ts',
   'test/runtime/array.test.ts',
+  'test/runtime/artefact/cache-fuzz.test.ts',
   'test/runtime/collector.test.ts',
   'test/runtime/large-tensors.test.ts',
   'test/runtime/queue.test.ts',
