@@ -73,11 +73,11 @@ export function assertDevice(name: string): void {
   });
 }
 
-/** The device that was chosen, by name: what `chooseDevice` said, else KILN_DEVICE. */
-export const chosenDeviceName = (): string | undefined => chosen ?? flag('KILN_DEVICE');
+/** The device that was chosen, by name: what `chooseDevice` said, else KILN_DEVICE, else the one that is preferred. */
+export const chosenDeviceName = (): string | undefined => chosen ?? flag('KILN_DEVICE') ?? preferred;
 
-/** The device that new arrays go to, by name: the one that was chosen, else the one that is preferred, else wasm. */
-export const currentDeviceName = (): string => chosenDeviceName() ?? preferred ?? 'wasm';
+/** The device that new arrays go to, by name: the one that was chosen, else wasm. */
+export const currentDeviceName = (): string => chosenDeviceName() ?? 'wasm';
 
 /** Sends new arrays to a device where nobody has chosen one: the first time counts. */
 export const preferDevice = (name: string): void => {

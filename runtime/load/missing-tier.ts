@@ -19,5 +19,5 @@ function adviceFor(names: readonly string[]): string {
     return 'load it without the option device, which takes wasm then; or bake it with --target webgpu too';
   const only = 'bake it with --target wasm,… too: the target `wasm` runs everywhere';
   if (!names.some((name) => name.startsWith('wasm'))) return only;
-  return `${only}; on a page, threads need the headers of cross-origin isolation (docs/threads.md)`;
+  return `${only}; on a page, threads need the headers of cross-origin isolation (docs/threads.md); where a device runs on one thread already, load this first, or shutdown() before`;
 }

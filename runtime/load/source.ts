@@ -71,7 +71,7 @@ export async function openSource(given: ArtefactSource): Promise<ByteSource> {
   if (ArrayBuffer.isView(source)) {
     return bytesSource(new Uint8Array(source.buffer, source.byteOffset, source.byteLength));
   }
-  if (/^\[object (?:Shared)?ArrayBuffer\]$/.test(Object.prototype.toString.call(source))) {
+  if (/ (?:Shared)?ArrayBuffer]/.test(Object.prototype.toString.call(source))) {
     return bytesSource(new Uint8Array(source as ArrayBuffer));
   }
   if (isObjectWith(source, 'getReader')) return new StreamSource(source as ByteStream);
@@ -81,7 +81,7 @@ export async function openSource(given: ArtefactSource): Promise<ByteSource> {
   throw new KilnError('invalid_argument', 'load: this is nothing to load from', {
     given: source === null ? 'null' : typeof source,
     expected:
-      'a path, a URL, a Response, a Blob, a ReadableStream (Readable.toWeb makes one of a stream of Node) or bytes',
+      'a path, a URL, a Response, a ReadableStream (in Node by Readable.toWeb) or bytes',
   });
 }
 

@@ -48,15 +48,15 @@ interface Candidate {
 export async function chooseTarget(content: ArtefactContent, options: TargetOptions): Promise<ChosenTarget> {
   const candidates = candidatesOf(content);
   const device = await deviceFor(candidates, options);
-  if (devicesInUse().length === 1) preferDevice(device.name);
   const byWorth = [...candidates].sort((a, b) => worth(b) - worth(a));
   const best = byWorth.find(({ tiers }) => tiers.every((tier) => runsOn(tier, device.tier)));
-  if (best || content.functions.length === 0) return { name: best?.name ?? device.name, device, adapt: (same) => same };
   // A device with threads has a memory of another kind, which kernels for one thread can be made to import.
-  const one = byWorth.find(({ tiers }) =>
-    tiers.every((tier) => runsOn({ ...tier, threads: true } as Tier, device.tier)),
-  );
-  if (!one) throw await missingTier(candidates, tierName(device.tier));
+  const one =
+    best ?? byWorth.find(({ tiers }) => tiers.every((tier) => runsOn({ ...tier, threads: true } as Tier, device.tier)));
+  if (!one && content.functions.length > 0) throw await missingTier(candidates, tierName(device.tier));
+  // New arrays go where it runs, unless there are some on another device.
+  if (devicesInUse().every((other) => other === device || !other.memory().tensors)) preferDevice(device.name);
+  if (best || !one) return { name: one?.name ?? device.name, device, adapt: (same) => same };
   const { forSharedMemory } = await import('./share-memory.ts');
   return { name: one.name, device, adapt: forSharedMemory };
 }

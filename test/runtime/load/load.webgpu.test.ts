@@ -1,7 +1,7 @@
 /** Artefacts on WebGPU: chosen where the session uses it, near the values of wasm, the bits of compiled functions. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { compile, init, shutdown, type Tensor, tensor } from '../../../index.ts';
-import { load } from '../../../runtime/index.ts';
+import { type KilnError, load } from '../../../runtime/index.ts';
 import { rejectionOf } from '../../support/errors.ts';
 import { bakeModel, batch, forward, type ModelFunctions, type ModelWeights, newParams } from './support.ts';
 
@@ -46,5 +46,24 @@ describe('an artefact on WebGPU', () => {
     await shutdown();
     const error = await rejectionOf(() => load(bytes, { device: 'gpu' }));
     expect(error).toMatchObject({ code: 'unknown_device', expected: "'wasm' or 'webgpu'" });
+  });
+
+  it('that has no code for this adapter leaves new arrays to the one that is loaded instead', async (context) => {
+    await shutdown();
+    vi.stubEnv('KILN_DEVICE', undefined);
+    onTestFinished(() => void vi.unstubAllEnvs());
+    const halves = await bakeModel(['webgpu-f16']);
+    const plain = await bakeModel(['wasm']);
+    await shutdown();
+    const failure = await load(halves, { device: 'webgpu' }).then(
+      () => undefined,
+      (error: KilnError) => error.code,
+    );
+    if (failure === undefined) context.skip('this adapter has shader-f16');
+    expect(failure).toBe('missing_tier');
+    using model = await load<ModelFunctions, ModelWeights>(plain);
+    const y = model.functions.forward(model.weights.params, input(2));
+    expect(y).toMatchObject({ device: 'wasm', shape: [2, 4] });
+    expect((await load(bytes)).device).toBe('wasm');
   });
 });
