@@ -80,8 +80,7 @@ export async function openSource(given: ArtefactSource): Promise<ByteSource> {
   if (isObjectWith(source, 'href')) return openText((source as { readonly href: string }).href);
   throw new KilnError('invalid_argument', 'load: this is nothing to load from', {
     given: source === null ? 'null' : typeof source,
-    expected:
-      'a path, a URL, a Response, a ReadableStream (in Node by Readable.toWeb) or bytes',
+    expected: 'a path, a URL, a Response, a ReadableStream (in Node by Readable.toWeb) or bytes',
   });
 }
 
