@@ -61,7 +61,10 @@ function namesIn(content: unknown): EntryName[] {
   const { kind, entries } = (content ?? {}) as { readonly kind?: unknown; readonly entries?: unknown };
   if (kind !== 'cache') {
     throw new KilnError('not_an_artefact', 'this file holds no entries of a cache', {
-      given: `a container of kind ${JSON.stringify(kind)?.slice(0, 40)}`,
+      given:
+        typeof kind === 'string'
+          ? `a container of kind ${JSON.stringify(kind.slice(0, 40))}`
+          : 'a container of no kind',
       expected: 'what `kiln cache export` has written',
     });
   }

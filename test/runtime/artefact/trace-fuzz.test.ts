@@ -110,6 +110,8 @@ test('files of carried entries, and artefacts that tools open', () => {
     { bytes: cache, header: new JsonMutator(headerOf(cache)), read: unpackEntries },
     { bytes: artefact, header: new JsonMutator(headerOf(artefact)), read: openArtefact },
   ];
+  const nested = withHeader(cache, `{"blobs":[],"content":{"kind":${'['.repeat(20_000)}${']'.repeat(20_000)}}}`);
+  expect(outcomeOf(0, () => unpackEntries(nested))).toBe('not_an_artefact');
   const tally = new Tally();
   for (let seed = 0; seed < caseCount(6000, 600_000); seed++) {
     const random = new Random(seed);
