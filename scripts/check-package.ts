@@ -11,11 +11,13 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const consumer = mkdtempSync(join(tmpdir(), 'kiln-consumer-'));
+// What is compiled here is kept here: the user's own cache is none of ours, and each run begins without one.
+const env = { ...process.env, KILN_CACHE_DIR: join(consumer, 'cache') };
 const bin = (name: string): string => join(root, 'node_modules', '.bin', name);
 
 function run(command: string, args: readonly string[], folder: string): string {
   try {
-    return execFileSync(command, args, { cwd: folder, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+    return execFileSync(command, args, { cwd: folder, env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
   } catch (error) {
     const { stdout, stderr } = error as { stdout?: string; stderr?: string };
     throw new Error(`${command} ${args.join(' ')} failed\n${stdout ?? ''}${stderr ?? ''}`);
