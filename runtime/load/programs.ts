@@ -45,14 +45,17 @@ export class ProgramAssembly {
   }
 
   /** The blobs that the programs are made of. */
-  get wanted(): ReadonlySet<number> {
-    return new Set(this.#waiting.keys());
+  get wanted(): Iterable<number> {
+    return this.#waiting.keys();
   }
 
   /** @throws KilnError `invalid_program`, `corrupt_artefact` */
   take(index: number, bytes: Uint8Array): void {
+    const waiting = this.#waiting.get(index);
+    // Of weights no program takes anything: they are not kept here.
+    if (!waiting) return;
     this.#bytes.set(index, bytes);
-    for (const number of this.#waiting.get(index) ?? []) {
+    for (const number of waiting) {
       const blobsLeft = this.#missing.get(number)! - 1;
       this.#missing.set(number, blobsLeft);
       if (blobsLeft === 0) this.#assemble(number);
@@ -108,7 +111,7 @@ export class ProgramAssembly {
 }
 
 /** The number of a function's program for a target that it has. */
-export const numberOf = ({ programs }: FunctionRecord, target: string): number =>
+const numberOf = ({ programs }: FunctionRecord, target: string): number =>
   programs.find((choice) => choice.target === target)!.program;
 
 /** @throws KilnError `corrupt_artefact` for a function whose program takes or gives something else than it says */
