@@ -24,7 +24,8 @@ export function assertFresh(files: OutputFiles, { artefact, isSigned, command }:
     const there = contentOf(path);
     if (!there) return [`${path} is not there`];
     if (path === artefact) return ofArtefact(there, bytes, isSigned);
-    return sameText(there, bytes) ? [] : [`${path} has other contents`];
+    const isSame = path.endsWith('.wasm') ? same : sameText;
+    return isSame(there, bytes) ? [] : [`${path} has other contents`];
   });
   if (differences.length === 0) return;
   throw new KilnError('stale_artefact', `${artefact} is not what its sources bake to`, {

@@ -187,9 +187,13 @@ function linesOf(files: OutputFiles, { content, targets }: BakeReport, options: 
 }
 
 /** The command that writes what `--check` misses. */
-function commandFor(entries: readonly string[], { output, target, wasmModules, sign }: BakeFilesOptions): string {
+function commandFor(
+  entries: readonly string[],
+  { output, target, types, wasmModules, sign }: BakeFilesOptions,
+): string {
   const options = [
     ...(target ? ['--target', target.join(',')] : []),
+    ...(types ? [] : ['--no-types']),
     ...(wasmModules === undefined ? [] : ['--wasm-modules', wasmModules]),
     ...(sign === undefined ? [] : ['--sign', sign]),
   ];
