@@ -26,7 +26,7 @@ export const preambleBytes = 112;
 /** What the signature is of. */
 export const signedBytes = 48;
 export const signatureOffset = 48;
-export const blobAlignment = 16;
+const blobAlignment = 16;
 export const magic: readonly number[] = [0x89, 0x4b, 0x49, 0x4c, 0x4e, 0x0d, 0x0a, 0x1a];
 
 /** The longest header that is read; that of a program of 10,000 kernels is a tenth of it. */

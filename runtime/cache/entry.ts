@@ -10,18 +10,11 @@
  */
 import { KilnError } from '../../base/error.ts';
 import { hashOf } from '../../base/hash.ts';
-import {
-  corrupt,
-  formatVersion,
-  type Header,
-  preambleBytes,
-  readHeader,
-  readPreamble,
-  toHex,
-  truncated,
-} from '../artefact/container.ts';
+import { corrupt, formatVersion, preambleBytes, toHex } from '../artefact/container.ts';
 import type { KernelRecord, ProgramRecord } from '../artefact/records.ts';
+import { hashedNow, readWhole } from '../artefact/whole-container.ts';
 import { writeContainer } from '../artefact/write-container.ts';
+import { subtleCrypto } from '../load/web-crypto.ts';
 import type { EntryKind, EntryName } from './store.ts';
 
 interface EntryOf<Kind extends EntryKind> {
@@ -78,12 +71,7 @@ export interface Contained {
 }
 
 /** @throws KilnError `not_an_artefact`, `truncated_artefact`, `unsupported_version`, `corrupt_artefact` */
-export function readContained(bytes: Uint8Array): Contained {
-  const reading = verified(bytes);
-  let step = reading.next();
-  while (!step.done) step = reading.next(hashOf(step.value));
-  return step.value;
-}
+export const readContained = (bytes: Uint8Array): Contained => hashedNow(verified(bytes));
 
 /** @throws KilnError as `readContained` does, and `corrupt_artefact` for an entry of another name */
 export function readEntry(name: EntryName, bytes: Uint8Array): Entry {
@@ -100,33 +88,18 @@ export async function readEntryAside(name: EntryName, bytes: Uint8Array): Promis
   return { content: contentOf(content, name), blobs };
 }
 
-/** Yields bytes and takes their hash. */
+/** Yields bytes and takes their hash. Entries say nothing beside what is under a hash. */
 function* verified(bytes: Uint8Array): Generator<Uint8Array, Contained, string> {
-  const { minor, headerBytes, headerHash, signature } = readPreamble(bytes);
+  const { preamble, header, blobs } = yield* readWhole(bytes);
+  const { minor, signature } = preamble;
   if (minor !== formatVersion.minor) throw corrupt(`a cache entry of format ${formatVersion.major}.${minor}`);
   if (signature.some((byte) => byte !== 0)) throw corrupt('a cache entry with a signature');
-  const end = preambleBytes + headerBytes;
-  if (bytes.length < end) throw truncated(bytes.length, `${end} bytes or more`);
-  const headerText = bytes.subarray(preambleBytes, end);
-  if ((yield headerText) !== headerHash) throw corrupt('a header that its hash does not match');
-  const header = readHeader(headerText);
-  if (bytes.length < header.totalBytes) throw truncated(bytes.length, `${header.totalBytes} bytes`);
-  if (bytes.length > header.totalBytes) throw corrupt(`${bytes.length - header.totalBytes} bytes behind the end`);
-  const blobs = blobsOf(header, bytes, end);
-  for (const [i, blob] of blobs.entries()) {
-    if ((yield blob) !== header.blobs[i].sha256) throw corrupt(`blob ${i}, which its hash does not match`);
-  }
-  return { content: header.content, blobs };
-}
-
-function blobsOf(header: Header, bytes: Uint8Array, headerEnd: number): Uint8Array[] {
-  let end = headerEnd;
-  return header.blobs.map((blob, i) => {
-    const begin = header.offsets[i];
+  let end = preambleBytes + preamble.headerBytes;
+  header.offsets.forEach((begin, i) => {
     if (bytes.subarray(end, begin).some((byte) => byte !== 0)) throw corrupt(`bytes before blob ${i}`);
-    end = begin + blob.bytes;
-    return bytes.subarray(begin, end);
+    end = begin + header.blobs[i].bytes;
   });
+  return { content: header.content, blobs };
 }
 
 /** What the header holds, if it is what the name asks for. Its records are not checked. */
@@ -148,11 +121,8 @@ function contentOf(content: unknown, name: EntryName | AskedEntry): EntryContent
 
 /** By WebCrypto where that is at hand: JavaScript that has just been loaded hashes slowly. */
 async function hashAside(bytes: Uint8Array): Promise<string> {
-  const { process, crypto } = globalThis as {
-    readonly process?: { readonly getBuiltinModule?: unknown };
-    readonly crypto?: { readonly subtle?: { digest(name: 'SHA-256', data: Uint8Array): Promise<ArrayBuffer> } };
-  };
-  const { subtle } = crypto ?? {};
+  const { process } = globalThis as { readonly process?: { readonly getBuiltinModule?: unknown } };
+  const subtle = subtleCrypto();
   if (process?.getBuiltinModule || !subtle) return hashOf(bytes);
   return toHex(new Uint8Array(await subtle.digest('SHA-256', bytes)));
 }

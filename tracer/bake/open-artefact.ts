@@ -1,39 +1,16 @@
 /** An artefact that lies in memory as a whole, with every hash checked: for the tools. Loaders read as bytes arrive. */
-import { hashOf } from '../../base/hash.ts';
-import {
-  corrupt,
-  type Header,
-  type Preamble,
-  preambleBytes,
-  readHeader,
-  readPreamble,
-  truncated,
-} from '../../runtime/artefact/container.ts';
+import { corrupt } from '../../runtime/artefact/container.ts';
 import { readArtefact } from '../../runtime/artefact/read-artefact.ts';
 import type { ArtefactContent } from '../../runtime/artefact/records.ts';
+import { hashedNow, readWhole, type WholeContainer } from '../../runtime/artefact/whole-container.ts';
 
-export interface OpenArtefact {
-  readonly preamble: Preamble;
-  readonly header: Header;
+export interface OpenArtefact extends WholeContainer {
   readonly content: ArtefactContent;
-  readonly blobs: readonly Uint8Array[];
 }
 
 /** @throws KilnError `not_an_artefact`, `truncated_artefact`, `unsupported_version`, `corrupt_artefact` */
 export function openArtefact(bytes: Uint8Array): OpenArtefact {
-  const preamble = readPreamble(bytes);
-  const headerText = bytes.subarray(preambleBytes, preambleBytes + preamble.headerBytes);
-  if (headerText.length < preamble.headerBytes) {
-    throw truncated(bytes.length, `a header of ${preamble.headerBytes} bytes`);
-  }
-  if (hashOf(headerText) !== preamble.headerHash) throw corrupt('a header that is not what its hash says');
-  const header = readHeader(headerText);
-  if (bytes.length < header.totalBytes) throw truncated(bytes.length, `${header.totalBytes} bytes`);
-  if (bytes.length > header.totalBytes) throw corrupt(`${bytes.length - header.totalBytes} bytes too many`);
-  const blobs = header.blobs.map((blob, i) => bytes.subarray(header.offsets[i], header.offsets[i] + blob.bytes));
-  for (const [i, blob] of blobs.entries()) {
-    if (hashOf(blob) !== header.blobs[i].sha256) throw corrupt(`blob ${i}, which is not what its hash says`);
-  }
+  const { preamble, header, blobs } = hashedNow(readWhole(bytes));
   const content = readArtefact(header.content, blobs.length);
   assertSchedules(content.schedules);
   return { preamble, header, content, blobs };
