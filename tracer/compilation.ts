@@ -122,11 +122,14 @@ export class Compilation {
     // The source is read only where it can matter.
     const receiver = isObject(thisArg) && this.takesReceiver ? signReceiver(thisArg) : undefined;
     const signed = sign(args, options.isStatic);
-    const precision = options.precision ?? defaultPrecision();
     const arrays = receiver ? [...receiver.slots.map(({ tensor }) => tensor), ...signed.arrays] : signed.arrays;
+    return { receiver, thisArg, args, arrays, key: this.#keyBefore(receiver, arrays) + signed.key };
+  }
+
+  /** What a key says before the arguments: how they are compiled, and `this`. */
+  #keyBefore(receiver: SignedReceiver | undefined, arrays: SignedCall['arrays']): string {
     const tier = tierKey(this.deviceOf(arrays).tier);
-    const key = `${precision}${tier}${receiver?.key ?? ''};${signed.key}`;
-    return { receiver, thisArg, args, arrays, key };
+    return `${this.options.precision ?? defaultPrecision()}${tier}${receiver?.key ?? ''};`;
   }
 
   /** The entry for a key that is new: one with symbolic sizes that fits, or a new trace. */
@@ -151,8 +154,7 @@ export class Compilation {
 
   #shapelessKey(signed: SignedCall): string {
     const { key } = sign(signed.args, this.options.isStatic, true);
-    const tier = tierKey(this.deviceOf(signed.arrays).tier);
-    return `${this.options.precision ?? defaultPrecision()}${tier}${signed.receiver?.key ?? ''};${key}`;
+    return this.#keyBefore(signed.receiver, signed.arrays) + key;
   }
 
   /**

@@ -24,6 +24,7 @@ import {
   measuredParts,
   type ProgramOptions,
   programInMemory,
+  shortKey,
 } from './program-cache.ts';
 import { signReceiver } from './receiver.ts';
 import { readableCache, writableCache } from './session-cache.ts';
@@ -96,7 +97,7 @@ export function keepTrace(call: TraceableCall, source: CompiledSource, traced: T
   if (obstacle === undefined) cache.keepTrace(key, { name: options.name, ...record });
   if (!isDebugging('cache')) return;
   const name = `${options.name}: the trace under '${options.traceKey}' is`;
-  debug('cache', obstacle === undefined ? `${name} kept as ${key.slice(0, 12)}` : `${name} not kept: ${obstacle}`);
+  debug('cache', obstacle === undefined ? `${name} kept as ${shortKey(key)}` : `${name} not kept: ${obstacle}`);
 }
 
 interface Place {
@@ -178,7 +179,7 @@ function read(
     if (isDebugging('cache')) {
       debug(
         'cache',
-        `${options.name}: not traced: the trace under '${options.traceKey}' is known (${place.key.slice(0, 12)})`,
+        `${options.name}: not traced: the trace under '${options.traceKey}' is known (${shortKey(place.key)})`,
       );
     }
     return { ...traced, ...known, results };

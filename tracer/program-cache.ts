@@ -234,7 +234,8 @@ const after = (first: CompileResult, second: CompileResult): CompileResult => ({
   milliseconds: first.milliseconds + second.milliseconds,
 });
 
-const shortKey = (key: string): string => key.slice(0, 12);
+/** A key as messages show it. */
+export const shortKey = (key: string): string => key.slice(0, 12);
 
 /** By name and key, those that were asked for last behind. */
 const sources = new Map<string, CompiledSource>();

@@ -275,7 +275,8 @@ function unflatten(structure: TreeStructure, values: readonly unknown[]): unknow
   return rebuild(structure, () => values[at++]);
 }
 
-const countLeaves = (structure: TreeStructure): number => {
+/** How many leaves a tree of the structure has. */
+export const countLeaves = (structure: TreeStructure): number => {
   if (structure.kind === 'leaf') return 1;
   return structure.kind === 'nothing' ? 0 : structure.children.reduce((sum, child) => sum + countLeaves(child), 0);
 };

@@ -8,17 +8,20 @@
  */
 import { KilnError } from '../base/error.ts';
 import { staticKey } from '../base/static-key.ts';
-import type { TreeRecord } from '../runtime/artefact/records.ts';
-import { type Registered, registeredClass, type TreeStructure } from './pytree.ts';
+import { countLeaves, type Registered, registeredClass, type TreeStructure } from './pytree.ts';
 import type { Effect } from './receiver.ts';
 import { staticValue } from './static-value.ts';
+import { recordStructure, type StructureRecord } from './structure-record.ts';
 
-/** A tree with instances of registered classes: the class by name, `aux` by its key. */
-type TraceTree =
-  | Extract<TreeRecord, { readonly kind: 'array' | 'static' }>
-  | { readonly kind: 'list'; readonly children: readonly TraceTree[] }
-  | { readonly kind: 'dict'; readonly keys: readonly string[]; readonly children: readonly TraceTree[] }
-  | { readonly kind: 'instance'; readonly name: string; readonly aux: string; readonly child: TraceTree };
+/** An instance of a registered class: the class by name, `aux` by its key. */
+interface InstanceRecord {
+  readonly kind: 'instance';
+  readonly name: string;
+  readonly aux: string;
+  readonly child: TraceTree;
+}
+
+type TraceTree = StructureRecord<InstanceRecord>;
 
 interface EffectRecord {
   readonly holder: readonly string[];
@@ -80,30 +83,16 @@ export function recordTrace(program: string, { structure, effects }: Traced, nam
   };
 }
 
-function recordTree(structure: TreeStructure, names: PortableNames): TraceTree {
-  switch (structure.kind) {
-    case 'leaf':
-      return { kind: 'array' };
-    case 'nothing':
-      return { kind: 'static', key: staticKey(structure.value) };
-    case 'list':
-      return { kind: 'list', children: structure.children.map((child) => recordTree(child, names)) };
-    case 'dict': {
-      const { keys, children } = structure;
-      return { kind: 'dict', keys, children: children.map((child) => recordTree(child, names)) };
-    }
-    case 'instance': {
-      const { of, aux, children } = structure;
-      names.classOf(of);
-      return {
-        kind: 'instance',
-        name: of.name,
-        aux: staticKey(aux, names.identify),
-        child: recordTree(children[0], names),
-      };
-    }
-  }
-}
+const recordTree = (structure: TreeStructure, names: PortableNames): TraceTree =>
+  recordStructure(structure, ({ of, aux, children }): InstanceRecord => {
+    names.classOf(of);
+    return {
+      kind: 'instance',
+      name: of.name,
+      aux: staticKey(aux, names.identify),
+      child: recordTree(children[0], names),
+    };
+  });
 
 /** The program's key in a record. @throws KilnError `invalid_program` */
 export const programOfTrace = (record: unknown): string => text(fields(record).program);
@@ -117,7 +106,7 @@ export const programOfTrace = (record: unknown): string => text(fields(record).p
 export function readTrace(record: unknown, outputs: number): Traced {
   const { result, effects } = fields(record);
   const structure = readTree(result);
-  const resultCount = leafCount(structure);
+  const resultCount = countLeaves(structure);
   const read = list(effects).map((effect) => readEffect(effect, outputs - resultCount, resultCount));
   const used = read.reduce((sum, { leaves }) => sum + leaves.filter((leaf) => 'output' in leaf).length, resultCount);
   if (used !== outputs) fail(`${used} outputs of ${outputs}`);
@@ -128,7 +117,7 @@ function readEffect(effect: unknown, further: number, from: number): Effect {
   const { holder, key, tree, leaves } = fields(effect);
   const structure = readTree(tree);
   const values = list(leaves);
-  if (values.length !== leafCount(structure)) fail(`${values.length} leaves of ${leafCount(structure)}`);
+  if (values.length !== countLeaves(structure)) fail(`${values.length} leaves of ${countLeaves(structure)}`);
   return {
     holder: list(holder).map(text),
     key: text(key),
@@ -173,12 +162,6 @@ function readTree(tree: unknown, depth = 0): TreeStructure {
       return fail('a tree of no kind');
   }
 }
-
-const leafCount = (structure: TreeStructure): number => {
-  if (structure.kind === 'leaf') return 1;
-  if (structure.kind === 'nothing') return 0;
-  return structure.children.reduce((sum, child) => sum + leafCount(child), 0);
-};
 
 function fail(given: string): never {
   throw new KilnError('invalid_program', 'not a trace that this process can use', { given });

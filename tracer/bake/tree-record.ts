@@ -9,6 +9,7 @@ import type { TreeRecord } from '../../runtime/artefact/records.ts';
 import { type ArrayLeaf, isArrayLeaf } from '../array-leaf.ts';
 import { describe } from '../outputs.ts';
 import { nodeKind, type TreeStructure } from '../pytree.ts';
+import { recordStructure } from '../structure-record.ts';
 
 /**
  * The record of an argument.
@@ -71,22 +72,13 @@ function identityIn(value: unknown, path: string): string | undefined {
 
 /** The record of a result. @throws KilnError `bake_failed` for instances of registered classes */
 export function recordResult(structure: TreeStructure): TreeRecord {
-  switch (structure.kind) {
-    case 'leaf':
-      return { kind: 'array' };
-    case 'nothing':
-      return { kind: 'static', key: staticKey(structure.value) };
-    case 'list':
-      return { kind: 'list', children: structure.children.map(recordResult) };
-    case 'dict':
-      return { kind: 'dict', keys: structure.keys, children: structure.children.map(recordResult) };
-    case 'instance':
-      throw refused(
-        `the result holds an instance of ${structure.of.name}`,
-        'lists and plain objects of tensors',
-        'return its tensors in a plain object',
-      );
-  }
+  return recordStructure(structure, ({ of }) => {
+    throw refused(
+      `the result holds an instance of ${of.name}`,
+      'lists and plain objects of tensors',
+      'return its tensors in a plain object',
+    );
+  });
 }
 
 /**
