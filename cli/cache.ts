@@ -194,7 +194,7 @@ async function verifyCache(options: FolderOptions): Promise<void> {
   if (damaged > 0) process.exitCode = 1;
 }
 
-/** @throws KilnError `cli_usage`, `not_a_file` when the file can not be written */
+/** @throws KilnError `cli_usage` when the file can not be written, `not_a_file` for a folder */
 async function exportCache(file: string, options: FolderOptions): Promise<void> {
   const store = storeOf(options);
   const entries = (await store.list()).flatMap(({ kind, hash }) => {

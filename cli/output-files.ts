@@ -9,7 +9,7 @@ import { KilnError } from '../index.ts';
 /** Contents by path. */
 export type OutputFiles = ReadonlyMap<string, Uint8Array>;
 
-/** @throws KilnError `cli_usage` for what can not be written; then no file has changed */
+/** @throws KilnError `cli_usage` for what can not be written, `not_a_file` for a folder; then no file has changed */
 export function writeFiles(files: OutputFiles): void {
   const moves: { readonly from: string; readonly to: string }[] = [];
   let current = '';

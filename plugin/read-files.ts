@@ -2,7 +2,7 @@
  * Which files are read while an entry is loaded, such as weights: they make the artefact as much as modules do. Node
  * has no hook for that, so the functions of `node:fs` that read are wrapped, in the process of one bake alone.
  *
- *     const { result, files } = await recordReads(() => import('./model.bake.ts'));
+ *     const module = await recordReads(files, () => import('./model.bake.ts'));
  */
 import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';

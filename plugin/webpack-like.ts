@@ -6,10 +6,10 @@ import { dirname, join } from 'node:path';
 import type { NativeBuildContext, UnpluginBuildContext, UnpluginContext } from 'unplugin';
 import { textOfFailures } from './bake-failures.ts';
 import { BakeError, type Baker } from './baker.ts';
-import { writeDeclarations } from './declarations.ts';
 import { keepArtefact } from './kept-artefact.ts';
 import { isMarked, loaderModule, placeholderModule, withoutQuery } from './loader-module.ts';
 import { type BakeOptions, isIncluded } from './options.ts';
+import { bakeFor } from './rollup-like.ts';
 
 /** What is used of either compiler. */
 export interface WebpackCompiler {
@@ -56,17 +56,13 @@ export function webpackHooks(baker: Baker, options: BakeOptions): WebpackHooks {
     loadInclude: (id) => id.endsWith(markEnd) || isIncluded(id, options),
     async load(id) {
       const entry = withoutQuery(id);
-      this.addWatchFile(entry);
       try {
-        const baked = await baker.bake(entry);
-        for (const file of baked.files) this.addWatchFile(file);
-        if (options.types ?? true) writeDeclarations(entry, baked.declarations);
+        const baked = await bakeFor(this, entry, baker, options);
         const { context } = compilerOf(this.getNativeBuildContext?.());
         const file = JSON.stringify(keepArtefact(entry, baked, join(context, 'node_modules', '.cache', 'kilnjs')));
         return loaderModule('file', { publicKey: baked.publicKey, imports: [`import file from ${file};`] });
       } catch (error) {
         if (!(error instanceof BakeError)) throw error;
-        for (const file of error.files) this.addWatchFile(file);
         this.error(textOfFailures(error.failures));
         return placeholderModule;
       }

@@ -12,7 +12,7 @@ import { browserOptions } from '../../scripts/bundle-browser.ts';
 import { isolation, serveFolder } from '../../scripts/serve.ts';
 import { launchBrowser } from '../../test/support/browser.ts';
 import { assertSame, type Run } from './child-process.ts';
-import type { Measured } from './node.ts';
+import type { Measured, MeasureOptions } from './node.ts';
 import type { Scene } from './scene.ts';
 import { type Mode, modes } from './start.ts';
 import { titles, type Workload } from './titles.ts';
@@ -23,17 +23,10 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const ofCompiler = /\/kiln\/(?:compiler|binaryen|wasm|webgpu)-\w+\.js$/;
 const ofBundle = /\/kiln\//;
 
-export interface ChromiumOptions {
-  readonly target: string;
-  readonly rounds: number;
-  readonly coldRounds: number;
-  readonly onProgress: (note: string) => void;
-}
-
 export interface Chromium {
   /** The version of the browser. */
   readonly version: string;
-  measure(workload: Workload, options: ChromiumOptions): Promise<Measured>;
+  measure(workload: Workload, options: MeasureOptions): Promise<Measured>;
   close(): Promise<void>;
 }
 
@@ -90,7 +83,7 @@ async function measure(
   origin: string,
   scene: Scene,
   workload: Workload,
-  { target, rounds, coldRounds, onProgress }: ChromiumOptions,
+  { target, rounds, coldRounds, onProgress }: MeasureOptions,
 ): Promise<Measured> {
   const runs: Record<Mode, Run[]> = { cold: [], warm: [], keyed: [], baked: [] };
   const profiles = { warm: await browser.newContext(), keyed: await browser.newContext() };

@@ -20,7 +20,7 @@ const ofCompiler =
 /** What a page or process that loads artefacts has no use for. */
 const notOfLoader = /\/(?:tracer|ir|passes|codegen)\/|\/(?:binaryen|acorn|acorn-walk|@noble)\//;
 
-export interface NodeOptions {
+export interface MeasureOptions {
   readonly target: string;
   readonly rounds: number;
   /** Rounds of cold starts, which take longest and vary least. */
@@ -33,7 +33,7 @@ export type Measured = Readonly<Record<Mode, Series>>;
 export async function measureNode(
   scene: Scene,
   workload: Workload,
-  { target, rounds, coldRounds, onProgress }: NodeOptions,
+  { target, rounds, coldRounds, onProgress }: MeasureOptions,
 ): Promise<Measured> {
   const scripts = mkdtempSync(join(root, 'dist', 'startup-'));
   const caches = mkdtempSync(join(scene.folder, 'caches-'));

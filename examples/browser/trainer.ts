@@ -167,7 +167,6 @@ interface Scope {
   };
   /** In a worker alone. */
   readonly WorkerGlobalScope?: unknown;
-  readonly name?: string;
 }
 
 interface AdapterInfo {

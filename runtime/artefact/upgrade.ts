@@ -9,9 +9,9 @@
  * takes whatever it is given, changes what it knows, and leaves the rest to `validateProgram`.
  */
 import { KilnError } from '../../base/error.ts';
+import type { Fields } from '../checks.ts';
 import { programVersion } from '../program.ts';
 
-type Fields = { readonly [name: string]: unknown };
 export type Upgrade = (program: Fields) => Fields;
 
 /** By version, how a program of it becomes one of the next. Version 4 is the first that artefacts of format 1 hold. */

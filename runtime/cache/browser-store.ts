@@ -19,6 +19,7 @@ import {
   surplus,
   type Trimmed,
   touchedAfterMs,
+  trimDelayMs,
 } from './store.ts';
 
 interface Use {
@@ -45,7 +46,6 @@ const databaseName = 'kiln-cache';
 const databaseVersion = 1;
 /** Some engines leave a request to open unanswered for ever. */
 const openedWithinMs = 3000;
-const trimDelayMs = 5000;
 
 /** Whether there is IndexedDB here; whether it opens, the store finds out. */
 export function hasDatabase(): boolean {

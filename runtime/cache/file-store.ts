@@ -25,6 +25,7 @@ import {
   surplus,
   type Trimmed,
   touchedAfterMs,
+  trimDelayMs,
 } from './store.ts';
 
 type Files = typeof import('node:fs');
@@ -44,7 +45,6 @@ const mostEntryBytes = 2 ** 31;
 const trimmedEveryMs = 3_600_000;
 /** And in any case after it has written this part of the bound itself. */
 const trimmedEveryPart = 1 / 16;
-const trimDelayMs = 5000;
 
 /** Whether entries can be files here. */
 export const hasFiles = (): boolean => nodeProcess()?.getBuiltinModule?.('node:fs') !== undefined;

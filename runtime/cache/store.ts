@@ -40,6 +40,9 @@ export interface Trimmed {
 /** A store does not say again for an hour that an entry was used. */
 export const touchedAfterMs = 3_600_000;
 
+/** How long after a write a store looks for what to remove. */
+export const trimDelayMs = 5000;
+
 /** What needs others goes before them. */
 const order: readonly EntryKind[] = ['trace', 'program', 'kernel'];
 

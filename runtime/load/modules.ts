@@ -10,7 +10,7 @@ import type { KernelModule } from '../wasm/engine.ts';
 type Modules = ReadonlyMap<string, object>;
 
 /** The key of the driver among the modules. */
-const driverKey = 'driver';
+export const driverKey = 'driver';
 
 /** @throws KilnError (as a rejection) `invalid_argument` for modules without the driver */
 export async function provideDriverOf(modules: Modules): Promise<void> {

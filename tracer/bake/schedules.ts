@@ -31,9 +31,9 @@ export async function measureSchedules(
   failures: KilnError[],
 ): Promise<Schedules> {
   const found = new Map(known);
+  const tuned = entries.filter(({ autotuneMs }) => autotuneMs !== undefined);
   for (const target of targets) {
     const tier = tierOf(target);
-    const tuned = entries.filter(({ autotuneMs }) => autotuneMs !== undefined);
     if (tier.target !== 'wasm' || tuned.length === 0 || !runsHere(tier)) continue;
     const device = new WasmDevice({
       threads: tier.threads ? resolveThreads(undefined) : 1,

@@ -8,13 +8,11 @@
  */
 import { KilnError } from '../../base/error.ts';
 import type { ArtefactContent, WasmKernelRecord } from '../../runtime/artefact/records.ts';
+import { driverKey } from '../../runtime/load/modules.ts';
 import { aloneDriver } from '../../runtime/wasm/driver-code.ts';
 
 /** Files by name. */
 export type NamedFiles = ReadonlyMap<string, Uint8Array>;
-
-/** The key of the driver in the map of modules; all others are hashes of kernels. */
-const driverKey = 'driver';
 
 /**
  * @param blobs those of the artefact
